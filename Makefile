@@ -1,0 +1,86 @@
+# The two commands: `make demo` shows Trireme at work on a real cluster, `make test` runs every
+# test. Each installs what it needs; tools/setup says early and plainly what it cannot get.
+
+CLUSTER ?= kind
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RENDERED := echo pipeline demo-agent
+CRD := crds/trireme.dev_agentdeployments.yaml
+export PYTHONPATH := tests
+export MYPYPATH := operator:tests:.
+
+.PHONY: help
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+# ------------------------------------------------------------------------------------ set-up
+
+$(VENV)/.installed: requirements-dev.lock pyproject.toml tools/setup
+	tools/setup $(PYTHON) $(VENV)
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.installed ## Install Debian packages and the Python environment.
+
+# -------------------------------------------------------------------------------- main job
+
+.PHONY: demo
+demo: setup ## Bring up a cluster, install Trireme, put an agent under load, watch it scale.
+ifeq ($(CLUSTER),current)
+	$(BIN)/python -m demo --cluster current
+else
+	$(BIN)/python -m cluster up
+	$(BIN)/python -m cluster exec -- $(BIN)/python -m demo
+endif
+
+.PHONY: demo-down
+demo-down: setup ## Remove the demo's cluster and every trace of it.
+	$(BIN)/python -m cluster down
+
+# ----------------------------------------------------------------------------------- tests
+
+.PHONY: test
+test: check unit e2e ## Run every test: lint, types, layers, generated files, unit, golden, integration, end to end.
+
+.PHONY: check
+check: setup ## Lint, types, layers, generated files.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p trireme -p cluster -p load -p store -p demo -p bench -p e2e -m installation
+	PYTHONPATH=operator $(BIN)/lint-imports
+
+.PHONY: unit
+unit: setup ## Unit, golden and integration tests: no cluster needed.
+	$(BIN)/pytest
+
+.PHONY: e2e
+e2e: setup ## End-to-end tests on the local cluster.
+	$(BIN)/python -m cluster up
+	$(BIN)/python -m cluster load metrics-server store
+	$(BIN)/python -m cluster exec -- $(BIN)/pytest tests/e2e
+
+.PHONY: bench
+bench: setup ## Benchmarks on the local cluster; their results are kept in docs/benchmarks.md.
+	$(BIN)/python -m cluster up
+	$(BIN)/python -m cluster exec -- $(BIN)/python -m bench $(BENCH)
+
+# ------------------------------------------------------------------------------- generated
+
+.PHONY: generate
+generate: setup ## Write the generated files anew: the CRD, the chart's copy, pod fields, model_repository.
+	$(BIN)/python tools/pod_fields.py > operator/trireme/admission/.new
+	mv operator/trireme/admission/.new operator/trireme/admission/pod_fields.py
+	$(BIN)/trireme crd > crds/.new
+	mv crds/.new $(CRD)
+	cp $(CRD) charts/trireme/files/
+	rm -rf model_repository
+	for name in $(RENDERED); do \
+	    $(BIN)/trireme render -f examples/$$name.yaml --repository model_repository/$$name; \
+	done
+
+.PHONY: lock
+lock: setup ## Resolve the locked dependencies anew.
+	$(BIN)/uv pip compile pyproject.toml -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' --extra dev -o requirements-dev.lock
+	$(BIN)/uv pip compile images/store/requirements.in -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' -c requirements-dev.lock -o images/store/requirements.txt
