@@ -1,0 +1,1 @@
+"""Rules across fields, and what each Triton release understands. Pure: a spec in, faults out."""

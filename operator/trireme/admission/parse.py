@@ -1,0 +1,146 @@
+"""A resource as the API server gives it, read into its types; each mistake a fault with its path.
+
+Pure. The API server has refused most of these mistakes already; `trireme validate` and `render`
+read files it has never seen, and a CRD may be older than the operator.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from trireme.admission.words import below, did_you_mean, shown_uri
+from trireme.api.types import AgentDeployment, AgentStatus
+from trireme.errors import Fault, InvalidSpec
+
+_REMEDIES = {
+    "missing": "Add it",
+    "greater_than": "Write more than {gt}",
+    "greater_than_equal": "Write {ge} or more",
+    "less_than": "Write less than {lt}",
+    "less_than_equal": "Write {le} or less",
+    "string_pattern_mismatch": "Write it as {pattern} matches",
+    "string_too_long": "Shorten it to {max_length} characters",
+    "string_too_short": "Write at least {min_length} characters",
+    "too_long": "Keep at most {max_length}",
+    "too_short": "Give at least {min_length}",
+    "list_type": "Write a list, each item after a hyphen",
+    "dict_type": "Write a mapping of keys to values",
+    "model_type": "Write a mapping of keys to values",
+    "int_type": "Write a whole number",
+    "int_parsing": "Write a whole number",
+    "int_from_float": "Write a whole number",
+    "bool_type": "Write true or false",
+    "bool_parsing": "Write true or false",
+}
+"""What to do, by pydantic's error type; the braces take the error's own context."""
+
+
+def parse_agent(body: Mapping[str, Any]) -> AgentDeployment:
+    """Read an AgentDeployment.
+
+    Raises InvalidSpec with one fault for each mistake in metadata and spec. A status never fails:
+    see `readable_status`.
+    """
+    try:
+        return AgentDeployment.model_validate(
+            {**body, "status": readable_status(body.get("status"))}, by_alias=True, by_name=False
+        )
+    except ValidationError as error:
+        raise InvalidSpec([_fault(details) for details in error.errors()]) from None
+
+
+def readable_status(status: object) -> AgentStatus:
+    """What can be read of a status that another version of the operator may have written.
+
+    Fields this version does not know are passed over, and a top-level field that does not
+    validate is left at its default: the next pass writes the status anew, and refusing the whole
+    resource for what the operator itself wrote would help nobody.
+    """
+    fields = dict(status) if isinstance(status, Mapping) else {}
+    try:
+        return AgentStatus.model_validate(fields, extra="ignore")
+    except ValidationError as error:
+        unreadable = {details["loc"][0] for details in error.errors()}
+        readable = {key: value for key, value in fields.items() if key not in unreadable}
+        return AgentStatus.model_validate(readable, extra="ignore")
+
+
+def _fault(details: ErrorDetails) -> Fault:
+    location, kind = details["loc"], details["type"]
+    path = below("", *location)
+    value = None if _may_be_secret(location) else _without_secret(location, details["input"])
+    if kind == "missing":
+        return Fault(path, None, "it is required", _REMEDIES[kind])
+    if kind == "extra_forbidden":
+        # Without what stands there: a misspelt `env` holds secrets too.
+        known = _field_names(location[:-1])
+        remedy = did_you_mean(str(location[-1]), known, otherwise="Remove it; known here are")
+        return Fault(path, None, "there is no such field", remedy)
+    if kind == "enum" and isinstance(value, str):
+        remedy = f"Write one of {details['ctx']['expected']}"
+        return Fault(path, value, "there is no such value", remedy)
+    if _wants_text(details):
+        read = "a boolean" if isinstance(details["input"], bool) else "a number"
+        remedy = _quote(details["input"])
+        return Fault(path, value, f"text is wanted, and YAML read {read}", remedy)
+    if kind == "value_error":
+        message, _, remedy = details["msg"].removeprefix("Value error, ").partition(": ")
+        return Fault(path, value, message, remedy[:1].upper() + remedy[1:])
+    message = f"{details['msg'][:1].lower()}{details['msg'][1:]}"
+    remedy = _REMEDIES.get(kind, "").format(**details.get("ctx", {})) or _explain(location)
+    return Fault(path, value, message, remedy)
+
+
+def _may_be_secret(location: Sequence[str | int]) -> bool:
+    """Whether the value of an environment variable is here, or within what is here.
+
+    A variable's name is none, but `env: TOKEN=...` and a pod template in one text are.
+    """
+    environment = ("spec", "server", "env")
+    is_above = tuple(location) == environment[: len(location)]
+    is_variable = tuple(location[:3]) == environment and location[-1] != "name"
+    return is_above or is_variable or tuple(location) == ("spec", "server", "podTemplate")
+
+
+def _without_secret(location: Sequence[str | int], value: object) -> object:
+    """A URI is shown without the parts that may be one, and what may hold a URI not at all."""
+    if isinstance(value, str):
+        return shown_uri(value) if "://" in value else value
+    may_hold_a_uri = tuple(location[:2]) == ("spec", "models")
+    return None if may_hold_a_uri and isinstance(value, Mapping | list) else value
+
+
+def _wants_text(details: ErrorDetails) -> bool:
+    """Whether YAML made a number or a boolean of what was meant as text."""
+    is_scalar = isinstance(details["input"], bool | int | float)
+    return is_scalar and details["type"] in ("string_type", "enum")
+
+
+def _quote(value: object) -> str:
+    if isinstance(value, bool):
+        return "Quote it: YAML takes unquoted on, off, yes, no, y, n, true and false for booleans"
+    return "Quote it: unquoted, YAML takes it for a number, and 24.10 becomes 24.1"
+
+
+def _explain(location: Sequence[str | int]) -> str:
+    fields = ".".join(part for part in location if isinstance(part, str))
+    return f"See kubectl explain agd.{fields}"
+
+
+def _field_names(location: Sequence[str | int]) -> list[str]:
+    """The names YAML may hold at a location of the resource."""
+    model: type[BaseModel] | None = AgentDeployment
+    for part in location:
+        if model is not None and isinstance(part, str):
+            fields = {field.alias: field for field in model.model_fields.values()}
+            model = _model_in(fields[part].annotation) if part in fields else None
+    return [field.alias or "" for field in model.model_fields.values()] if model else []
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """The API model inside `Model`, `list[Model]`, `Model | None`, ..., if there is one."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)

@@ -1,0 +1,80 @@
+"""Faults of spec.objectives, spec.replicas, spec.scaling and spec.rollout. Pure.
+
+Some of these the API server refuses by CEL, in the same words; a file it has never seen, and an
+older CustomResourceDefinition, are why they are here too.
+"""
+
+from collections.abc import Iterator
+
+from trireme.admission.words import did_you_mean
+from trireme.api.types import AgentSpec, ScalingMode
+from trireme.errors import Fault
+
+
+def objective_names_unknown_model(spec: AgentSpec) -> Iterator[Fault]:
+    """Neither a model nor a pipeline of this spec."""
+    known = [*(model.name for model in spec.models), *(line.name for line in spec.pipelines)]
+    for index, objective in enumerate(spec.objectives):
+        if objective.model not in known:
+            yield Fault(
+                f"spec.objectives[{index}].model",
+                objective.model,
+                f"there is no model or pipeline {objective.model}",
+                did_you_mean(objective.model, known, otherwise="There are"),
+            )
+
+
+def automatic_without_objective(spec: AgentSpec) -> Iterator[Fault]:
+    """Nothing says what the fleet is to keep."""
+    if spec.scaling.mode is ScalingMode.AUTOMATIC and not spec.objectives:
+        yield Fault(
+            "spec.objectives",
+            None,
+            "mode Automatic needs at least one objective",
+            "Add one, or set scaling.mode to Fixed and replicas to a number",
+        )
+
+
+def automatic_with_replicas(spec: AgentSpec) -> Iterator[Fault]:
+    """Two would decide."""
+    if spec.scaling.mode is ScalingMode.AUTOMATIC and spec.replicas is not None:
+        yield Fault(
+            "spec.replicas",
+            spec.replicas,
+            "replicas must not be set in mode Automatic: set scaling.min and scaling.max",
+            "Remove replicas, or set scaling.mode to Fixed",
+        )
+
+
+def replicas_missing(spec: AgentSpec) -> Iterator[Fault]:
+    """Nobody would decide, or nothing could: without a value /scale answers with an error."""
+    if spec.scaling.mode is not ScalingMode.AUTOMATIC and spec.replicas is None:
+        yield Fault(
+            "spec.replicas",
+            None,
+            "replicas is required in every mode but Automatic; in External it is the size to start "
+            "with, which the autoscaler then changes",
+            "Set it to a number",
+        )
+
+
+def fewest_exceeds_most(spec: AgentSpec) -> Iterator[Fault]:
+    """Bounds that no number lies within."""
+    if spec.scaling.min > spec.scaling.max:
+        yield Fault(
+            "spec.scaling.min",
+            spec.scaling.min,
+            "min must not be greater than max",
+            f"Write {spec.scaling.max} or less, or raise max",
+        )
+
+
+def rollout_cannot_move(spec: AgentSpec) -> Iterator[Fault]:
+    """Neither one more pod nor one fewer."""
+    if spec.rollout.max_surge + spec.rollout.max_unavailable == 0:
+        yield Fault(
+            "spec.rollout",
+            None,
+            "one of maxSurge and maxUnavailable must be 1 or more",
+            "Set maxSurge to 1, or maxUnavailable to 1 where there is no spare GPU",
+        )

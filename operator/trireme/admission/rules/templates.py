@@ -1,0 +1,43 @@
+"""Faults of text that some template engine should have filled in. Pure."""
+
+import re
+from collections.abc import Iterator
+
+from trireme.admission.words import below, shown_uri
+from trireme.api.types import AgentSpec
+from trireme.errors import Fault
+
+_UNFILLED = re.compile(r"\$\{[^}]*\}|\{\{.*?\}\}", re.DOTALL)
+
+
+def template_is_unfilled(spec: AgentSpec) -> Iterator[Fault]:
+    """`${…}` and `{{…}}` parse everywhere and mean nothing to Triton.
+
+    `$$TRITON_MODEL_DIRECTORY` is Triton's own and is passed by. So is the pod template, whose
+    containers may run shell scripts.
+    """
+    fields = spec.model_dump(by_alias=True, exclude={"server": {"pod_template"}})
+    for path, text in _texts("spec", fields):
+        unfilled = _UNFILLED.search(text)
+        if unfilled is not None:
+            is_secret = path.startswith("spec.server.env")  # or may be
+            is_uri = path.endswith((".uri", ".endpoint"))
+            shown = shown_uri(text) if is_uri else text
+            yield Fault(
+                path,
+                None if is_secret else shown,
+                f"{'a template' if is_secret else unfilled[0]} was not filled in",
+                "Render the template before applying it",
+            )
+
+
+def _texts(path: str, value: object) -> Iterator[tuple[str, str]]:
+    """Every text below a value, with its path."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _texts(below(path, key), each)
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _texts(below(path, index), each)

@@ -1,0 +1,1 @@
+"""What users write and read: the AgentDeployment, its conditions, its names, its CRD."""

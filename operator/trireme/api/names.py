@@ -1,0 +1,193 @@
+"""Every label, annotation, port and child name, made here and nowhere else.
+
+A child's name is derived from its agent's name, which has at most 45 characters, so that the
+longest suffix still fits into the 63 of a DNS label.
+"""
+
+import hashlib
+import re
+
+GROUP = "trireme.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "AgentDeployment"
+PLURAL = "agentdeployments"
+SHORT_NAME = "agd"
+
+AGENT_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+AGENT_NAME_MAX_LENGTH = 45
+MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+
+# Labels on every child; `AGENT` alone selects all pods of an agent, of every track.
+AGENT = f"{GROUP}/agent"
+TRACK = f"{GROUP}/track"
+TRACK_STABLE = "stable"
+COMPONENT = "app.kubernetes.io/component"
+COMPONENT_SERVER = "server"
+COMPONENT_GATEWAY = "gateway"
+COMPONENT_INSPECTION = "inspection"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED_BY_VALUE = "trireme"
+GATEWAY = f"{GROUP}/gateway"  # on gateway pods instead of AGENT, which selects servers only
+OWNER = f"{GROUP}/owner"  # the agent's name, on every child of whatever kind
+INSPECTION = f"{GROUP}/inspection"  # on pods that inspect a model's files: what they inspect
+
+# Annotations.
+REPOSITORY_DIGEST = f"{GROUP}/repository-digest"  # on the pod template and on config maps
+LIVE_DIGEST = f"{GROUP}/live-digest"  # on the config map of what changes in place
+CONFIG_DIGEST = f"{GROUP}/config-digest"  # on the gateway's pod template
+INSPECTION_PLAN = f"{GROUP}/inspection-plan"  # on pods that inspect: what they are told
+COMMAND = f"{GROUP}/command"  # on the resource: what a person told a running agent
+RESUME = "resume"  # that command's value: take the Deployment's size back from a foreign writer
+
+# Field managers of server-side apply.
+TEMPLATE_MANAGER = "trireme"  # everything but the number of replicas
+SCALE_MANAGER = "trireme-scale"  # the number of replicas, and nothing else
+STATUS_MANAGER = "trireme-status"  # the reconciler's part of the status
+SCALE_STATUS_MANAGER = "trireme-scale-status"  # the autoscaler's part of the status
+
+# Container names and ports.
+SERVER_CONTAINER = "triton"
+FETCH_CONTAINER = "fetch"  # an init container
+GATEWAY_CONTAINER = "envoy"
+INSPECTION_CONTAINER = "inspect"
+HTTP_PORT = 8000
+GRPC_PORT = 8001
+METRICS_PORT = 8002
+GATEWAY_METRICS_PORT = 9902
+FETCH_PROGRESS_PORT = 8003  # of the init container that brings the models' files
+
+# The key of a server's control interface, from its Secret to the request that shows it.
+CONTROL_ENTRY = "key"  # of the Secret
+CONTROL_VARIABLE = "TRIREME_CONTROL_KEY"  # of the server's container
+CONTROL_HEADER = "trireme-control-key"
+
+
+def _digest8(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _sanitised(name: str, length: int) -> str:
+    """A DNS label's worth of `name`: `Enc.v2_A` becomes `enc-v2-a`."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:length].strip("-") or "m"
+
+
+def server(agent: str) -> str:
+    """The Deployment of an agent's stable track, and its PodDisruptionBudget."""
+    return agent
+
+
+def service(agent: str) -> str:
+    """The Service that clients use: the gateway, or the servers where there is no gateway."""
+    return agent
+
+
+def pods_service(agent: str) -> str:
+    """The headless Service over the server pods: what the gateway resolves."""
+    return f"{agent}-pods"
+
+
+def gateway(agent: str) -> str:
+    """The gateway's Deployment, PodDisruptionBudget and ServiceAccount."""
+    return f"{agent}-gateway"
+
+
+def gateway_config(agent: str, digest: str) -> str:
+    """The immutable ConfigMap of one generation of the gateway's configuration."""
+    return f"{agent}-gateway-{digest[:8]}"
+
+
+def live_config(agent: str, repository_digest: str) -> str:
+    """The ConfigMap of one repository: each model's config.pbtxt.
+
+    Named by what makes a pod template, and not by the fields that change in place: these change
+    in it, and pods of another template never see them.
+    """
+    return f"{agent}-live-{repository_digest[:8]}"
+
+
+def accepted_record(agent: str) -> str:
+    """The ConfigMap of what the agent last ran by."""
+    return f"{agent}-accepted"
+
+
+def model_files(agent: str, model: str, files_digest: str) -> str:
+    """The immutable ConfigMap that holds one model's small files.
+
+    Agent at most 45, 8 of the model's name, 8 of the digest and two hyphens: 63 characters.
+    """
+    return f"{agent}-{_sanitised(model, 8)}-{files_digest[:8]}"
+
+
+def control_secret(agent: str, uid: str) -> str:
+    """The immutable Secret with the key of an agent's control interface.
+
+    An agent made again by the same name has another uid, so it never meets the former one's
+    Secret, which may still be there. Agent at most 45, 9 and 8: 62 characters.
+    """
+    return f"{agent}-control-{_digest8(uid)}"
+
+
+def volume(model: str) -> str:
+    """The pod volume of one model's directory: a sanitised prefix and 8 digits of a digest."""
+    return f"model-{_sanitised(model, 40)}-{_digest8(model)}"
+
+
+LIVE_VOLUME = "live"
+"""The pod volume of the live ConfigMap."""
+
+
+def claim_volume(claim: str) -> str:
+    """The pod volume of a PersistentVolumeClaim, made as a model's volume is."""
+    return f"claim-{_sanitised(claim, 40)}-{_digest8(claim)}"
+
+
+def image_volume(reference: str) -> str:
+    """The pod volume of an OCI image, made as a model's volume is."""
+    return f"image-{_sanitised(reference.rpartition('/')[2], 40)}-{_digest8(reference)}"
+
+
+def imported_config_map(agent: str, part: str) -> str:
+    """The ConfigMap that an import puts files of a model into: any name will do that tells them."""
+    return f"{agent}-{_sanitised(part, 40)}-{_digest8(part)}"
+
+
+def agent_name_from(text: str) -> str:
+    """An agent's name out of any other: `Model_Repo.v2` becomes `model-repo-v2`."""
+    plain = re.sub(r"^[^a-z]+", "", _sanitised(text, AGENT_NAME_MAX_LENGTH))
+    return plain or "agent"
+
+
+def fetch_plan(agent: str, digest: str) -> str:
+    """The immutable ConfigMap that tells the fetcher what to bring."""
+    return f"{agent}-fetch-{digest[:8]}"
+
+
+def inspection_job(agent: str, digest: str) -> str:
+    """The Job that inspects one version's files: agent at most 45, 9 and 8: 62 characters."""
+    return f"{agent}-inspect-{digest[:8]}"
+
+
+def inspection_label(digest: str) -> str:
+    """What a pod that inspects is found by: 16 digits of the digest."""
+    return digest[:16]
+
+
+def inspected_record(agent: str) -> str:
+    """The ConfigMap of what inspections told."""
+    return f"{agent}-inspected"
+
+
+def cache_claim(agent: str) -> str:
+    """The PersistentVolumeClaim made for an agent's cache."""
+    return f"{agent}-cache"
+
+
+def secret_volume(secret: str) -> str:
+    """The pod volume of a Secret with credentials, made as a model's volume is."""
+    return f"secret-{_sanitised(secret, 40)}-{_digest8(secret)}"
+
+
+def live_key(model: str) -> str:
+    """The key of one model's config.pbtxt in the live ConfigMap (model names are valid keys)."""
+    return f"{model}.pbtxt"

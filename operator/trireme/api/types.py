@@ -1,0 +1,585 @@
+"""The AgentDeployment: what a user writes (spec) and what Trireme answers (status).
+
+These pydantic models are the one source of the custom resource: `api.crd` turns them into the
+CustomResourceDefinition, so each field's description is what `kubectl explain` prints. A rule the
+API server can hold is here as a schema bound or a CEL rule (`schema.cel`); what only the whole spec
+can tell is in `admission`. What an agent is made of is in `models`.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from trireme.api import names
+from trireme.api.models import ImagePullPolicy, Model, ModelName, Pipeline, SecretRef
+from trireme.api.scalars import Duration, Quantity, Ratio
+from trireme.api.schema import ApiModel, Preserved, cel, list_map, one_of
+
+# --------------------------------------------------------------------------------------- server
+
+
+class Gpus(ApiModel):
+    """The GPUs of one pod."""
+
+    count: int = Field(1, ge=0, le=64, description="GPUs per pod; 0 runs on CPU.")
+    resource: str = Field(
+        "nvidia.com/gpu",
+        max_length=128,
+        description="The extended resource asked for, such as nvidia.com/gpu or "
+        "nvidia.com/mig-1g.10gb.",
+    )
+
+
+class Resources(ApiModel):
+    """The requests of one server pod's container. No CPU limit is set, on purpose: a quota stalls a
+    pod for most of each 100 ms period; the memory limit equals the request.
+    """
+
+    cpu: Quantity = Field("1", description="CPU request, such as 4 or 500m. No CPU limit is set.")
+    memory: Quantity = Field("2Gi", description="Memory request and limit, such as 16Gi.")
+    shared_memory: Quantity = Field(
+        "64Mi",
+        description="Size limit of /dev/shm, through which Python-backend tensors travel; counts "
+        "against memory.",
+    )
+    response_cache: Quantity = Field(
+        "64Mi",
+        description="Size of Triton's response cache, where a model uses it; counts against "
+        "memory. Another cache is chosen by --cache-config in args.",
+    )
+
+
+class Spread(StrEnum):
+    """Over what the pods are spread, as far as possible."""
+
+    ZONE = "Zone"
+    NODE = "Node"
+    NONE = "None"
+
+
+class Placement(ApiModel):
+    """Where the server pods may run."""
+
+    node_selector: dict[str, Annotated[str, Field(max_length=63)]] = Field(
+        {}, max_length=64, description="Labels a node must have."
+    )
+    tolerations: list[Preserved] = Field(
+        [], max_length=64, description="Kubernetes tolerations, passed on."
+    )
+    spread: Spread = Field(
+        Spread.ZONE, description="Spread pods over zones or nodes where that is possible, or None."
+    )
+    priority_class_name: str = Field("", max_length=253, description="PriorityClass of the pods.")
+
+
+class EnvVar(ApiModel):
+    """One environment variable of the server container."""
+
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=253, description="Name.")
+    value: str | None = Field(None, max_length=32768, description="A literal value.")
+    value_from: Preserved | None = Field(
+        None, description="A Kubernetes EnvVarSource (secretKeyRef, fieldRef, ...), passed on."
+    )
+
+
+class Server(ApiModel):
+    """The Triton Inference Server pods."""
+
+    image: str = Field(
+        min_length=1,
+        max_length=1024,
+        description="The Triton image, such as nvcr.io/nvidia/tritonserver:26.08-py3.",
+    )
+    release: str | None = Field(
+        None,
+        pattern=r"^[0-9]{2}\.(0[1-9]|1[0-2])$",
+        max_length=5,
+        description="The image's Triton release, such as 26.08; read from the tag where the tag "
+        "begins with one, else required.",
+    )
+    image_pull_policy: ImagePullPolicy = Field(
+        ImagePullPolicy.IF_NOT_PRESENT, description="When the kubelet pulls the image."
+    )
+    image_pull_secrets: list[SecretRef] = Field(
+        [],
+        max_length=16,
+        description="Secrets with registry credentials.",
+        json_schema_extra=list_map("name"),
+    )
+    gpus: Gpus = Field(Gpus(), description="The GPUs of one pod.")
+    resources: Resources = Field(Resources(), description="CPU and memory of one pod.")
+    service_account_name: str = Field(
+        "",
+        max_length=253,
+        description="ServiceAccount of the pods, for workload identity; empty makes one without "
+        "rights.",
+    )
+    placement: Placement = Field(Placement(), description="Where the pods may run.")
+    startup_timeout: Duration = Field(
+        timedelta(minutes=10),
+        description="How long loading every model and warming it up may take before the pod is "
+        "restarted.",
+    )
+    drain_time: Duration = Field(
+        timedelta(seconds=10),
+        description="How long a pod that is being removed goes on answering after it left the "
+        "Service, so that no request is lost.",
+    )
+    exit_timeout: Duration = Field(
+        timedelta(seconds=30),
+        description="How long Triton then waits for requests in flight before it exits; with a "
+        "gateway at least as long as a request may still run by gateway.requestTimeout.",
+    )
+    args: list[Annotated[str, Field(max_length=1024)]] = Field(
+        [],
+        max_length=64,
+        description="More tritonserver flags (--flag=value). A flag that Trireme sets is refused.",
+    )
+    env: list[EnvVar] = Field(
+        [],
+        max_length=128,
+        description="More environment variables of the server.",
+        json_schema_extra=list_map("name"),
+    )
+    pod_template: Preserved = Field(
+        {},
+        description="A PodTemplateSpec fragment, strategically merged last. Overriding what "
+        "Trireme computes is refused, and so is what the restricted pod security standard "
+        "forbids.",
+    )
+
+
+class ModelCache(ApiModel):
+    """A volume that keeps fetched files, shared by the pods that mount it."""
+
+    model_config = ConfigDict(json_schema_extra=cel(one_of("claimName", "storageClassName")))
+
+    claim_name: str | None = Field(
+        None, min_length=1, max_length=253, description="A PersistentVolumeClaim that exists."
+    )
+    storage_class_name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=253,
+        description="The storage class of a claim that is made for this agent, with access mode "
+        "ReadWriteMany, and deleted with it.",
+    )
+    size: Quantity = Field(
+        "100Gi",
+        description="What the files in the cache may sum up to, and the size of a claim that is "
+        "made; what was used longest ago goes first.",
+    )
+
+
+class Download(ApiModel):
+    """How models' files are brought into a pod, by its init container `fetch`."""
+
+    cpu: Quantity = Field("500m", description="CPU request. No CPU limit is set.")
+    memory: Quantity = Field(
+        "512Mi", description="Memory request and limit; it does not grow with the models' size."
+    )
+    storage: Quantity | None = Field(
+        None,
+        description="What the fetched files of a pod may sum up to, a bound the kubelet holds; "
+        "absent, the node's own.",
+    )
+    timeout: Duration = Field(
+        timedelta(hours=1),
+        description="How long fetching may take before the rollout is told to be stuck.",
+    )
+    env: list[EnvVar] = Field(
+        [],
+        max_length=64,
+        description="Environment variables of the fetcher, such as HTTPS_PROXY.",
+        json_schema_extra=list_map("name"),
+    )
+    cache: ModelCache | None = Field(
+        None, description="A volume that keeps what was fetched for the next pod."
+    )
+    inspect: bool = Field(
+        True,
+        description="Whether a Job without a GPU reads what each model file says of itself before "
+        "pods are made of it, so that mistakes are found while what runs goes on.",
+    )
+
+
+class GatewayResources(ApiModel):
+    """The requests of one gateway pod's container. No CPU limit is set, on purpose, as for servers;
+    the memory limit equals the request.
+    """
+
+    cpu: Quantity = Field("100m", description="CPU request. No CPU limit is set.")
+    memory: Quantity = Field("256Mi", description="Memory request and limit.")
+
+
+class Gateway(ApiModel):
+    """The Envoy in front of the pods."""
+
+    enabled: bool = Field(
+        True,
+        description="Without a gateway, clients with keep-alive or gRPC connections may lose "
+        "requests when pods go, and latency percentiles need Triton 26.01 or later.",
+    )
+    replicas: int = Field(2, ge=1, le=20, description="Number of gateway pods.")
+    image: str = Field(
+        "",
+        max_length=1024,
+        description="The Envoy image; empty takes the operator's default.",
+    )
+    resources: GatewayResources = Field(
+        GatewayResources(), description="CPU and memory of one gateway pod."
+    )
+    request_timeout: Duration = Field(
+        timedelta(seconds=60),
+        description="After this time an unanswered request is ended with 504; 0s never ends it.",
+    )
+    max_pending_requests: int = Field(
+        1024,
+        ge=1,
+        le=1_000_000,
+        description="Requests that may wait for a connection to a pod; more are answered 503.",
+    )
+
+
+# ----------------------------------------------------------------------------------- objectives
+
+
+class LatencyObjective(ApiModel):
+    """A bound on a percentile of server-side latency."""
+
+    percentile: int = Field(95, ge=50, le=99, description="The percentile that must hold.")
+    target: Duration = Field(description="The bound, such as 100ms.")
+
+
+class ErrorObjective(ApiModel):
+    """A bound on failed requests."""
+
+    max_ratio: Ratio = Field(
+        0.001, description="Failed or rejected requests among all, such as 0.1%."
+    )
+
+
+class Objective(ApiModel):
+    """What one model or pipeline must keep."""
+
+    model: ModelName = Field(description="A model or pipeline.")
+    latency: LatencyObjective = Field(description="The bound on latency.")
+    errors: ErrorObjective = Field(ErrorObjective(), description="The bound on failures.")
+
+
+# -------------------------------------------------------------------------------------- scaling
+
+
+class ScalingMode(StrEnum):
+    """Who decides the number of replicas."""
+
+    AUTOMATIC = "Automatic"  # Trireme, from the objectives
+    FIXED = "Fixed"  # the user, in spec.replicas
+    EXTERNAL = "External"  # a HorizontalPodAutoscaler or KEDA, through /scale
+    SHADOW = "Shadow"  # the user, in spec.replicas; Trireme reports what it would do
+
+
+class ScalingTarget(ApiModel):
+    """What one pod should hold, where the user knows better than Trireme."""
+
+    in_flight: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Requests in flight per pod to aim at; absent, Trireme starts from instances "
+        "times max batch size and corrects it by what it sees.",
+    )
+
+
+class PolicyType(StrEnum):
+    """What a rate policy's value counts."""
+
+    PODS = "Pods"
+    PERCENT = "Percent"
+
+
+class RatePolicy(ApiModel):
+    """At most so much change in so much time."""
+
+    type: PolicyType = Field(description="Pods or Percent.")
+    value: int = Field(ge=1, le=10_000, description="How many pods, or how many percent.")
+    period: Duration = Field(description="In how much time, from 1s to 30m.")
+
+
+class SelectPolicy(StrEnum):
+    """Which of several rate policies binds."""
+
+    MAX = "Max"
+    MIN = "Min"
+    DISABLED = "Disabled"
+
+
+class ScalingRules(ApiModel):
+    """How fast the fleet may change in one direction."""
+
+    stabilization_window: Duration = Field(
+        description="How long proposals are remembered; the most cautious of them is taken."
+    )
+    select_policy: SelectPolicy = Field(
+        SelectPolicy.MAX, description="Which policy binds: Max, Min, or Disabled for no change."
+    )
+    policies: list[RatePolicy] = Field(
+        min_length=1, max_length=16, description="Rate policies, as in HorizontalPodAutoscaler v2."
+    )
+
+
+_UP = ScalingRules(
+    stabilization_window=timedelta(0),
+    policies=[
+        RatePolicy(type=PolicyType.PODS, value=4, period=timedelta(seconds=15)),
+        RatePolicy(type=PolicyType.PERCENT, value=100, period=timedelta(seconds=15)),
+    ],
+)
+_DOWN = ScalingRules(
+    stabilization_window=timedelta(seconds=300),
+    policies=[RatePolicy(type=PolicyType.PERCENT, value=100, period=timedelta(seconds=15))],
+)
+
+
+class Behavior(ApiModel):
+    """How fast the fleet may grow and shrink; defaults as in HorizontalPodAutoscaler v2."""
+
+    up: ScalingRules = Field(_UP, description="Growing.")
+    down: ScalingRules = Field(_DOWN, description="Shrinking.")
+
+
+class Paused(StrEnum):
+    """Which decisions are taken but not carried out."""
+
+    NONE = "None"
+    ALL = "All"
+    SCALE_IN = "ScaleIn"
+    SCALE_OUT = "ScaleOut"
+
+
+class Scaling(ApiModel):
+    """How the number of pods is decided."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(("self.min <= self.max", "min must not be greater than max"))
+    )
+
+    mode: ScalingMode = Field(
+        ScalingMode.AUTOMATIC,
+        description="Automatic: Trireme decides from the objectives. Fixed: spec.replicas. "
+        "External: an autoscaler writes /scale. Shadow: spec.replicas, and Trireme only reports "
+        "what it would do.",
+    )
+    min: int = Field(1, ge=1, le=10_000, description="Fewest pods in mode Automatic.")
+    max: int = Field(10, ge=1, le=10_000, description="Most pods in mode Automatic.")
+    target: ScalingTarget = Field(ScalingTarget(), description="What one pod should hold.")
+    tolerance: Ratio = Field(
+        0.1, description="A proposal this close to the present size changes nothing, such as 10%."
+    )
+    behavior: Behavior = Field(Behavior(), description="How fast the fleet may change.")
+    paused: Paused = Field(
+        Paused.NONE,
+        description="None, All, ScaleIn or ScaleOut: decisions that are taken but not carried out.",
+    )
+
+
+class RolloutStrategy(StrEnum):
+    """How a new template replaces the old one."""
+
+    ROLLING_UPDATE = "RollingUpdate"
+
+
+class Rollout(ApiModel):
+    """How a change of the spec reaches the pods."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            (
+                "self.maxSurge + self.maxUnavailable >= 1",
+                "one of maxSurge and maxUnavailable must be 1 or more",
+            )
+        )
+    )
+
+    strategy: RolloutStrategy = Field(RolloutStrategy.ROLLING_UPDATE, description="RollingUpdate.")
+    max_surge: int = Field(
+        1, ge=0, le=1000, description="Pods above the wanted number; 0 where there is no spare GPU."
+    )
+    max_unavailable: int = Field(0, ge=0, le=1000, description="Pods below the wanted number.")
+
+
+class AgentSpec(ApiModel):
+    """What the agent is made of and what it must keep."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            (
+                "!has(self.scaling) || self.scaling.mode != 'Automatic' || !has(self.replicas)",
+                "replicas must not be set in mode Automatic: set scaling.min and scaling.max",
+            ),
+            ("size(self.models) > 0", "models must not be empty"),
+            (
+                # In External too: without a value here /scale answers with an error.
+                "!has(self.scaling) || self.scaling.mode == 'Automatic' || has(self.replicas)",
+                "replicas is required in every mode but Automatic; in External it is the size to "
+                "start with, which the autoscaler then changes",
+            ),
+            (
+                "!has(self.scaling) || self.scaling.mode != 'Automatic' || "
+                "(has(self.objectives) && size(self.objectives) > 0)",
+                "mode Automatic needs at least one objective",
+            ),
+        )
+    )
+
+    server: Server = Field(description="The Triton Inference Server pods.")
+    gateway: Gateway = Field(Gateway(), description="The Envoy in front of the pods.")
+    download: Download = Field(
+        Download(), description="How models' files are brought into a pod, where a URI names them."
+    )
+    models: list[Model] = Field(
+        max_length=64, description="The models.", json_schema_extra=list_map("name")
+    )
+    pipelines: list[Pipeline] = Field(
+        [],
+        max_length=64,
+        description="Ensembles of the models.",
+        json_schema_extra=list_map("name"),
+    )
+    objectives: list[Objective] = Field(
+        [],
+        max_length=16,
+        description="What must be kept; each makes a proposal, the largest wins and is named.",
+        json_schema_extra=list_map("model"),
+    )
+    replicas: int | None = Field(
+        None,
+        ge=0,
+        le=10_000,
+        description="Number of pods. Refused in mode Automatic, required in the others; in "
+        "External the size to start with, which the autoscaler then changes.",
+    )
+    scaling: Scaling = Field(Scaling(), description="How the number of pods is decided.")
+    rollout: Rollout = Field(Rollout(), description="How a change of the spec reaches the pods.")
+
+
+# --------------------------------------------------------------------------------------- status
+
+
+class Condition(ApiModel):
+    """One observation about the resource (KEP-1623)."""
+
+    type: str = Field(description="What is observed.", max_length=316)
+    status: str = Field(
+        description="True, False or Unknown.",
+        json_schema_extra={"enum": ["True", "False", "Unknown"]},
+    )
+    reason: str = Field(description="One CamelCase word for programs.", max_length=1024)
+    message: str = Field("", description="A sentence for people.", max_length=32768)
+    observed_generation: int = Field(0, description="The generation this was observed at.")
+    last_transition_time: str = Field(
+        description="When the status last changed.", json_schema_extra={"format": "date-time"}
+    )
+
+
+class ModelStatus(ApiModel):
+    """What the pods say of one model."""
+
+    name: str = Field(description="The model or pipeline.")
+    ready_pods: int = Field(description="Pods that have it loaded.")
+    message: str = Field("", description="Triton's own words where it could not be loaded.")
+    inspected: str = Field("", description="What the model's file says of itself.")
+
+
+class DecisionStatus(ApiModel):
+    """One decision, newest first."""
+
+    time: str = Field(description="When.", json_schema_extra={"format": "date-time"})
+    reason: str = Field(description="One CamelCase word for programs.")
+    from_replicas: int = Field(description="Pods wanted before.")
+    to_replicas: int = Field(description="Pods wanted after.")
+    message: str = Field(description="What was seen, what was wanted, what bound it.")
+
+
+class ObservedLoad(ApiModel):
+    """What the signals said when the status was written."""
+
+    time: str = Field(description="When.", json_schema_extra={"format": "date-time"})
+    model: str = Field(description="The objective that asked for the most pods.")
+    request_rate_per_second: float = Field(description="Arriving requests.")
+    in_flight: float = Field(description="Requests being answered or waiting.")
+    latency_milliseconds: float | None = Field(None, description="Latency as latencyKind says.")
+    latency_kind: str = Field("", description="Such as p95, estimated p95, or mean.")
+    failure_ratio: float = Field(0.0, description="Failed requests among all.")
+    pending: float | None = Field(None, description="Requests waiting inside Triton.")
+
+
+class TargetStatus(ApiModel):
+    """The learnt number of requests in flight that one pod holds within its objective."""
+
+    model: str = Field(description="The objective's model.")
+    in_flight_per_pod: float = Field(description="Requests in flight per pod aimed at.")
+
+
+class ScalingStatus(ApiModel):
+    """What the autoscaler knows; read again after a restart of the operator."""
+
+    desired_replicas: int = Field(description="Pods wanted.")
+    last_scale_time: str | None = Field(
+        None, description="When that last changed.", json_schema_extra={"format": "date-time"}
+    )
+    observed: ObservedLoad | None = Field(None, description="The load last reported.")
+    targets: list[TargetStatus] = Field(
+        [], description="Learnt targets.", json_schema_extra=list_map("model")
+    )
+    decisions: list[DecisionStatus] = Field(
+        [], max_length=10, description="The last ten decisions, newest first."
+    )
+
+
+class AgentStatus(ApiModel):
+    """What Trireme observed and did."""
+
+    observed_generation: int = Field(-1, description="The generation the status speaks of.")
+    conditions: list[Condition] = Field(
+        [], description="Observations.", json_schema_extra=list_map("type")
+    )
+    replicas: int = Field(0, description="Server pods that exist, of all tracks.")
+    ready_replicas: int = Field(0, description="Server pods that are ready.")
+    selector: str = Field("", description="Selects the server pods, for /scale.")
+    repository_digest: str = Field("", description="Digest of the model repository rolled out.")
+    live_digest: str = Field(
+        "", description="Digest of the configurations that all pods run, live fields included."
+    )
+    models: list[ModelStatus] = Field(
+        [], description="What the pods say of each model.", json_schema_extra=list_map("name")
+    )
+    scaling: ScalingStatus | None = Field(None, description="What the autoscaler knows.")
+
+
+class Metadata(BaseModel):
+    """The part of an object's metadata that Trireme reads."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
+
+    name: str = Field(pattern=names.AGENT_NAME_PATTERN, max_length=names.AGENT_NAME_MAX_LENGTH)
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 0
+    annotations: dict[str, str] = {}
+    deletion_timestamp: str | None = None
+
+
+class AgentDeployment(BaseModel):
+    """An agent: models served by Triton pods whose number follows their latency."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+    api_version: str = names.API_VERSION
+    kind: str = names.KIND
+    metadata: Metadata
+    spec: AgentSpec
+    status: AgentStatus = AgentStatus()

@@ -1,0 +1,121 @@
+"""What can go wrong, as values and as exceptions.
+
+* Fault: a mistake of the user's in a spec, with its path, the value received and the remedy;
+  a value, since all faults of a spec are reported at once.
+* TriremeError: everything this package raises on purpose.
+  x InvalidSpec: a spec cannot be used; carries its faults.
+  x InvalidSettings: the operator cannot run as it is set up; says what is missing.
+  x SignalsUnavailable: a source of signals did not answer usefully; carries the reason.
+  x ClusterError: the Kubernetes API refused or did not answer.
+  x ServerError: a Triton server refused or did not answer.
+    x ServerRefused: it answered, and refused.
+  x LeaseLost: this operator may no longer act.
+  x UnreadableModel: a model file is not what it should be; says what it is, and the remedy.
+  x InspectionLimit: a model file is larger than inspection reads; nothing is wrong with it.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_LONGEST_VALUE = 80  # characters of a received value in a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One mistake in a spec.
+
+    `path` is the field as kubectl writes it (`spec.models[0].maxBatchSize`), `value` what was
+    received there (None where something is missing, and where it may be a secret: faults are read
+    in Events and logs), `message` what is wrong with it, `remedy` what to write instead.
+    """
+
+    path: str
+    value: object
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        told = self.value is None or _names(self.message, self.value)
+        message = self.message if told else f"{self.message} (received {_shown(self.value)})"
+        return f"{self.path}: {message}. {self.remedy}"
+
+
+def _names(message: str, value: object) -> bool:
+    """Whether a message names the value already, in quotes or without; 1 is not in 16."""
+    spellings = filter(None, (_quoted(value), str(value)))
+    return any(re.search(rf"(?<!\w){re.escape(each)}(?!\w)", message) for each in spellings)
+
+
+def _shown(value: object) -> str:
+    text = _quoted(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
+
+
+def _quoted(value: object) -> str:
+    """A value as faults show it: text in quotes, that of an enum too."""
+    return repr(str(value)) if isinstance(value, str) else repr(value)
+
+
+class TriremeError(Exception):
+    """The base of every error this package raises on purpose."""
+
+
+class InvalidSpec(TriremeError):
+    """A spec cannot be used; `faults` holds every reason, in the order of the spec."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = tuple(faults)
+
+
+class InvalidSettings(TriremeError):
+    """The operator cannot run as it is set up; the text says what is missing."""
+
+
+class SignalsUnavailable(TriremeError):
+    """Prometheus, or what stands in for it, did not answer usefully; the text says how."""
+
+
+class ClusterError(TriremeError):
+    """The Kubernetes API refused a request or did not answer it.
+
+    `status` is the HTTP status (0 where there was no answer), `message` the API's own words.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{message} (HTTP {status})" if status else message)
+        self.status = status
+        self.message = message
+
+
+class ServerError(TriremeError):
+    """A Triton server refused a request or did not answer it; the text is its own words."""
+
+
+class ServerRefused(ServerError):
+    """A Triton server answered, and would not do what it was asked; the text is its own words."""
+
+
+class LeaseLost(TriremeError):
+    """The Lease was lost: another operator may act now, so this one must end."""
+
+
+class UnreadableModel(TriremeError):
+    """A model file is not what it should be: `message` says what it is, `remedy` what to do.
+
+    `is_doubtful` says that the server may yet be able to read it (it has a newer Python).
+    """
+
+    def __init__(self, message: str, remedy: str, is_doubtful: bool = False) -> None:
+        super().__init__(f"{message}. {remedy}")
+        self.message = message
+        self.remedy = remedy
+        self.is_doubtful = is_doubtful
+
+
+class InspectionLimit(TriremeError):
+    """A model file is larger or deeper than inspection reads; the text says where it stopped.
+
+    No mistake of the user's: such a file is served without having been inspected.
+    """

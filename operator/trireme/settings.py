@@ -1,0 +1,64 @@
+"""The operator's own settings, from environment variables that begin with TRIREME_.
+
+The Helm chart writes them; `trireme run --help` does not repeat them. Each has its unit in its
+name.
+"""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything `trireme run` can be told."""
+
+    model_config = SettingsConfigDict(env_prefix="TRIREME_", frozen=True)
+
+    namespaces: list[str] = Field([], description="Namespaces to watch; empty watches all.")
+    operator_namespace: str = Field("trireme-system", description="Where the Lease lives.")
+    identity: str = Field("trireme", description="This replica's name in the Lease: the pod's.")
+    leader_election: bool = Field(True, description="Whether to wait for the Lease before acting.")
+    lease_duration_seconds: int = Field(15, ge=1)
+    lease_renew_deadline_seconds: int = Field(10, ge=1)
+    lease_retry_period_seconds: int = Field(2, ge=1)
+    listen_port: int = Field(8080, description="Port of /healthz, /readyz and /metrics.")
+
+    workers: int = Field(4, ge=1, description="Reconciliations at a time.")
+    resync_seconds: float = Field(60, gt=0, description="Every agent is looked at this often.")
+    autoscale_interval_seconds: float = Field(
+        5, gt=0, le=30, description="Between scaling rounds; /healthz wants one a minute."
+    )
+    shutdown_grace_seconds: float = Field(20, gt=0)
+
+    control_key_file: Path | None = Field(
+        None, description="File with the key that agents' control keys come from; `run` needs it."
+    )
+
+    prometheus_url: str = Field("http://prometheus.monitoring:9090", description="Base URL.")
+    prometheus_timeout_seconds: float = Field(4, gt=0)
+    prometheus_token_file: Path | None = Field(None, description="Bearer token, re-read.")
+    prometheus_ca_file: Path | None = Field(None, description="CA bundle for TLS.")
+    prometheus_client_cert_file: Path | None = None
+    prometheus_client_key_file: Path | None = None
+    prometheus_insecure_skip_verify: bool = False
+    prometheus_headers: dict[str, str] = Field({}, description="Such as X-Scope-OrgID.")
+    label_namespace: str = Field("namespace", description="Metric label of the pod's namespace.")
+    label_pod: str = Field("pod", description="Metric label of the pod's name.")
+    label_agent: str = Field("trireme_dev_agent", description="Metric label of the agent: servers.")
+    label_gateway: str = Field("trireme_dev_gateway", description="The same, of gateway pods.")
+
+    operator_image: str = Field(
+        "trireme/operator:0.1.0", description="This program's own image, for fetching models."
+    )
+    operator_image_pull_policy: str = Field("IfNotPresent", pattern="^(Always|IfNotPresent|Never)$")
+    gateway_image: str = Field("envoyproxy/envoy:v1.36-latest", description="Default Envoy image.")
+    cluster_domain: str = Field("cluster.local", description="The cluster's DNS domain.")
+    discovery: str = Field("Annotations", pattern="^(PodMonitor|Annotations|None)$")
+    scrape_interval_seconds: int = Field(
+        5, ge=1, le=30, description="Asked for in PodMonitors; scaling refuses more than 30."
+    )
+    pod_monitor_labels: dict[str, str] = Field({}, description="What a Prometheus selects by.")
+
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_format: str = Field("json", pattern="^(json|text)$")
