@@ -1,0 +1,356 @@
+"""The scaling decision: an observation, a policy and a memory in, a decision and a memory out.
+
+Pure. The number of replicas walks through small named steps, each of which may bind it and then
+says so; the message is made once, at the end, from what was seen and what bound it last:
+
+    proposed -> stabilised -> settled -> rate limited -> bounded -> unpaused
+
+A size outside scaling.min and scaling.max is corrected at once, whatever the signals say, as
+HorizontalPodAutoscaler v2 does.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from trireme.api.conditions import Reason
+from trireme.api.scalars import format_duration
+from trireme.api.types import Paused, PolicyType, ScalingMode
+from trireme.autoscaler import memory as memories
+from trireme.autoscaler import stabiliser, targets
+from trireme.autoscaler.types import (
+    Decision,
+    Memory,
+    ModelSignals,
+    NoSignals,
+    ObjectivePolicy,
+    Observation,
+    Policy,
+    Signals,
+    number,
+)
+
+
+def decide(observation: Observation, policy: Policy, memory: Memory) -> tuple[Decision, Memory]:
+    """How many replicas there should be now, why, and what to remember.
+
+    Pre: `observation.signals`, where there are any, hold each objective of `policy`.
+    """
+    match policy.mode:
+        case ScalingMode.AUTOMATIC:
+            return _automatic(observation, policy, memory)
+        case ScalingMode.SHADOW:
+            told = _as_told(observation, policy, Reason.SHADOW, "as spec.replicas says")
+            decision, memory = _automatic(observation, policy, memory)
+            return told if told.replicas != told.current else _shadow(decision), memory
+        case ScalingMode.FIXED:
+            words = "as spec.replicas says in mode Fixed"
+            return _as_told(observation, policy, Reason.FIXED, words), memory
+        case ScalingMode.EXTERNAL:
+            words = "as an autoscaler wrote to spec.replicas in mode External"
+            return _as_told(observation, policy, Reason.EXTERNAL, words), memory
+
+
+def desired_replicas(in_flight: float, per_pod: float, current: int, tolerance: float) -> int:
+    """The size at which each pod holds its target; `current` within the tolerance.
+
+    As HorizontalPodAutoscaler v2 with type AverageValue: 7 in flight, 2 per pod, 3 pods: the
+    ratio 7/6 = 1.17 is out of a tolerance of 0.1, so ceil(7/2) = 4. The bounds are compared as
+    there: 11 on 10 pods is a ratio of 1.1 and within, though 1.1 - 1 is a little over 0.1.
+    """
+    if current > 0 and 1 - tolerance <= in_flight / (per_pod * current) <= 1 + tolerance:
+        return current
+    return math.ceil(in_flight / per_pod)
+
+
+# ----------------------------------------------------------------------------------- the course
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """The number of replicas on its way through the steps.
+
+    `bound` is the reason and the words of the last step that changed it.
+    """
+
+    current: int
+    wanted: int
+    replicas: int
+    bound: tuple[Reason, str] | None = None
+
+    def to(self, replicas: int, reason: Reason, words: str) -> "_Course":
+        """Go on with `replicas`; the words are kept only if that is a change."""
+        if replicas == self.replicas:
+            return self
+        return replace(self, replicas=replicas, bound=(reason, words))
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """What one objective asks for."""
+
+    objective: ObjectivePolicy
+    seen: ModelSignals
+    correction: targets.Correction
+    breach: targets.Breach
+    replicas: int
+
+
+def _automatic(observation: Observation, policy: Policy, memory: Memory) -> tuple[Decision, Memory]:
+    now, current = observation.now, observation.replicas
+    memory = replace(
+        memory, changes=stabiliser.recent_changes(memory.changes, policy.behavior, now)
+    )
+    if not policy.min_replicas <= current <= policy.max_replicas:
+        return _into_bounds(observation, policy), memories.interrupted(memory, now)
+    match observation.signals:
+        case NoSignals(_, message):
+            words = f"{_pods(current)} held: {message}"
+            return _keep(observation, Reason.NO_SIGNALS, words), memories.interrupted(memory, now)
+        case Signals() as signals:
+            return _by_signals(observation, policy, memory, signals)
+
+
+def _by_signals(
+    observation: Observation, policy: Policy, memory: Memory, signals: Signals
+) -> tuple[Decision, Memory]:
+    now, current = observation.now, observation.replicas
+    proposals = _proposals(observation, policy, memory, signals)
+    if not proposals:
+        words = f"{_pods(current)} kept: there is no objective to scale by"
+        return _keep(observation, Reason.WITHIN_TARGET, words), memory
+    # Of equal proposals the one whose objective is broken is named, then the first of the spec.
+    winner = max(proposals, key=lambda p: (p.replicas, bool(p.breach)))
+    memory = replace(
+        memory,
+        recommendations=stabiliser.remember(
+            memory.recommendations, winner.replicas, policy.behavior, now
+        ),
+        targets=tuple(p.correction.target for p in proposals if not p.objective.fixed_target),
+    )
+    course = _proposed(winner, current, signals.window)
+    course = _stabilised(course, policy, memory, now)
+    course = _settled(course, observation, memory, signals.window)
+    course = _rate_limited(course, policy, memory, now)
+    course = _bounded(course, policy)
+    decision = _unpaused(course, policy.paused, _seen(winner, observation, policy), observation)
+    decision = replace(decision, model=winner.objective.model)
+    if course.wanted > current or decision.replicas != current:
+        # A fleet that is smaller than its target asks for says nothing against the target.
+        memory = replace(memory, targets=memories.unwatched(memory.targets))
+    return decision, memory
+
+
+# ------------------------------------------------------------------------------------- the steps
+
+
+def _proposals(
+    observation: Observation, policy: Policy, memory: Memory, signals: Signals
+) -> list[_Proposal]:
+    """What each objective asks for, with its target corrected by what is seen now.
+
+    A broken objective asks for no fewer pods than there are, and, in the round in which its target
+    is lowered, for one more at least: the target alone may need several windows to bind. Never for
+    more than one pod per request in flight: then nothing waits, and more pods cannot help.
+    """
+    seen_of = {model.model: model for model in signals.models}
+    proposals = []
+    for asked in policy.objectives:
+        seen = seen_of[asked.model]
+        objective = asked.fitted_to(seen.slowest_step)
+        correction = targets.correct(
+            targets.initial(objective, memory),
+            objective,
+            seen,
+            pods=observation.replicas,
+            settled=observation.ready >= observation.replicas,
+            window=signals.window,
+            now=observation.now,
+        )
+        broken = targets.breach(objective, seen)
+        replicas = desired_replicas(
+            seen.in_flight,
+            correction.target.in_flight_per_pod,
+            observation.replicas,
+            policy.tolerance,
+        )
+        if broken and not objective.fixed_target:
+            least = observation.replicas + (1 if correction.lowered else 0)
+            replicas = max(replicas, min(least, math.ceil(seen.in_flight / targets.LOWEST)))
+        proposals.append(_Proposal(objective, seen, correction, broken, max(replicas, 1)))
+    return proposals
+
+
+def _proposed(winner: _Proposal, current: int, window: timedelta) -> _Course:
+    """Where the course begins; a break that asks for no more pods says why."""
+    course = _Course(current, winner.replicas, winner.replicas)
+    if not winner.breach or winner.replicas > current:
+        return course
+    if winner.objective.fixed_target:
+        words = f"scaling.target.inFlight is {number(winner.objective.start_in_flight_per_pod)}"
+    elif math.ceil(winner.seen.in_flight / targets.LOWEST) <= current:
+        words = "no more pods than requests in flight can help"
+    else:
+        words = f"one more follows if it lasts {format_duration(window)}"
+    return replace(course, bound=(Reason.WITHIN_TARGET, words))
+
+
+def _stabilised(course: _Course, policy: Policy, memory: Memory, now: datetime) -> _Course:
+    behavior = policy.behavior
+    stable = stabiliser.stabilise(course.current, memory.recommendations, behavior, now)
+    if course.wanted > course.current:
+        rule, waited = "growing", behavior.up.stabilization_window
+    else:
+        rule, waited = "shrinking", behavior.down.stabilization_window
+    return course.to(
+        stable, Reason.HELD, f"{rule} waits until it was wanted for {format_duration(waited)}"
+    )
+
+
+def _settled(
+    course: _Course, observation: Observation, memory: Memory, window: timedelta
+) -> _Course:
+    """No change on an unsettled view: pods on their way, or less than one window seen."""
+    current = course.current
+    if course.replicas > current and observation.unschedulable:
+        words = f"no node takes {_pods(observation.unschedulable)}"
+        return course.to(current, Reason.HELD, words)
+    # Stuck pods are not waited for: one that fails for ever would hold the others for ever.
+    starting = observation.replicas - observation.ready - observation.stuck
+    if course.replicas != current and starting > 0:
+        words = f"{starting} of {_pods(observation.replicas)} not ready yet"
+        return course.to(current, Reason.HELD, words)
+    seen_for = observation.now - memory.started
+    if course.replicas < current and seen_for < window:
+        words = (
+            f"shrinking needs signals of {format_duration(window)}, and there are "
+            f"{round(seen_for.total_seconds())}s"
+        )
+        return course.to(current, Reason.HELD, words)
+    return course
+
+
+def _rate_limited(course: _Course, policy: Policy, memory: Memory, now: datetime) -> _Course:
+    if course.replicas > course.current:
+        rules, sign, field = policy.behavior.up, "+", "up"
+        limit = stabiliser.up_limit(course.current, memory.changes, rules, now)
+        allowed = min(course.replicas, limit.replicas)
+    elif course.replicas < course.current:
+        rules, sign, field = policy.behavior.down, "-", "down"
+        limit = stabiliser.down_limit(course.current, memory.changes, rules, now)
+        allowed = max(course.replicas, limit.replicas)
+    else:
+        return course
+    if limit.policy is None:
+        words = f"limited by scaling.behavior.{field}.selectPolicy Disabled"
+    else:
+        unit = "%" if limit.policy.type is PolicyType.PERCENT else ""
+        period = limit.policy.period.total_seconds()
+        words = f"limited by {sign}{limit.policy.value}{unit} per {period:g} s"
+    return course.to(allowed, Reason.LIMITED, words)
+
+
+def _bounded(course: _Course, policy: Policy) -> _Course:
+    if course.replicas > policy.max_replicas:
+        words = f"limited by scaling.max {policy.max_replicas}"
+        return course.to(policy.max_replicas, Reason.LIMITED, words)
+    if course.replicas < policy.min_replicas:
+        # A fleet that rests at its minimum is where it should be, not limited.
+        words = f"scaling.min is {policy.min_replicas}"
+        return course.to(policy.min_replicas, Reason.WITHIN_TARGET, words)
+    return course
+
+
+def _unpaused(course: _Course, paused: Paused, seen: str, observation: Observation) -> Decision:
+    """The decision, not carried out where the direction is paused."""
+    current, replicas = course.current, course.replicas
+    withheld = (
+        paused is Paused.ALL
+        or (paused is Paused.SCALE_OUT and replicas > current)
+        or (paused is Paused.SCALE_IN and replicas < current)
+    )
+    if withheld:
+        asked = f", {replicas} wanted" if replicas != current else ""
+        words = f"{seen}: {current} kept{asked} (scaling.paused is {paused})"
+        return _keep(observation, Reason.PAUSED, words, course.wanted)
+    bound, words = course.bound or (Reason.WITHIN_TARGET, "")
+    unmet = course.wanted != replicas
+    if replicas != current:
+        reason = Reason.SCALED_UP if replicas > current else Reason.SCALED_DOWN
+        why = f" ({words}{f'; {course.wanted} wanted' if unmet else ''})" if words else ""
+        message = f"{seen}: {current} → {replicas}{why}"
+        return Decision(observation.now, current, replicas, course.wanted, reason, message, None)
+    held = "held" if bound in (Reason.HELD, Reason.LIMITED) else "kept"
+    asked = f", {course.wanted} wanted" if unmet else ""
+    why = f" ({words})" if words else ""
+    return _keep(observation, bound, f"{seen}: {current} {held}{asked}{why}", course.wanted)
+
+
+def _into_bounds(observation: Observation, policy: Policy) -> Decision:
+    current = observation.replicas
+    if current < policy.min_replicas:
+        seen = f"{_pods(current)}, fewer than scaling.min {policy.min_replicas}"
+        bound = policy.min_replicas
+    else:
+        seen = f"{_pods(current)}, more than scaling.max {policy.max_replicas}"
+        bound = policy.max_replicas
+    return _unpaused(_Course(current, bound, bound), policy.paused, seen, observation)
+
+
+# ------------------------------------------------------------------------------------- decisions
+
+
+def _keep(
+    observation: Observation, reason: Reason, message: str, proposed: int | None = None
+) -> Decision:
+    current = observation.replicas
+    return Decision(observation.now, current, current, proposed, reason, message, None)
+
+
+def _as_told(observation: Observation, policy: Policy, reason: Reason, words: str) -> Decision:
+    """The size that somebody else decided on."""
+    current = observation.replicas
+    replicas = current if policy.replicas is None else policy.replicas
+    change = f"{current} → {replicas}" if replicas != current else _pods(current)
+    return Decision(
+        observation.now, current, replicas, replicas, reason, f"{change}, {words}", None
+    )
+
+
+def _shadow(decision: Decision) -> Decision:
+    return replace(
+        decision,
+        replicas=decision.current,
+        reason=Reason.SHADOW,
+        message=f"not carried out in mode Shadow: {decision.message}",
+    )
+
+
+# ------------------------------------------------------------------------------------- wording
+
+
+def _seen(proposal: _Proposal, observation: Observation, policy: Policy) -> str:
+    """What was seen: the break where there is one, else the load against its target."""
+    seen, objective = proposal.seen, proposal.objective
+    named = f"{seen.model}: " if len(policy.objectives) > 1 else ""
+    target = f"{number(objective.latency_target_seconds * 1e3)} ms"
+    where = f"on {_pods(observation.replicas)}"
+    at = f"at {number(seen.request_rate_per_second)} req/s {where}"
+    broken = []
+    if proposal.breach.latency:
+        broken.append(f"{seen.latency} over {target}")
+    if proposal.breach.failures:
+        allowed = f"{number(objective.max_failure_ratio * 100)}%"
+        broken.append(f"failures {number(seen.failure_ratio * 100)}% over {allowed}")
+    if broken:
+        return f"{named}{' and '.join(broken)} {at}"
+    if not seen.request_rate_per_second and not seen.in_flight:
+        return f"{named}no requests {where}"
+    per_pod = number(seen.in_flight / max(observation.replicas, 1))
+    aimed = number(proposal.correction.target.in_flight_per_pod)
+    latency = f"{seen.latency} within {target}" if seen.latency else "no request answered"
+    return f"{named}{per_pod} in flight per pod of {aimed} aimed at, {latency} {at}"
+
+
+def _pods(count: int) -> str:
+    return f"{count} pod" if count == 1 else f"{count} pods"

@@ -1,0 +1,50 @@
+"""What a spec asks of the scaling decision. Pure."""
+
+from trireme.api.types import AgentSpec, Objective
+from trireme.autoscaler.types import ObjectivePolicy, Policy
+from trireme.modelrepo.instances import instances_per_pod
+
+
+def policy_of(spec: AgentSpec) -> Policy:
+    """Read a spec that has been accepted: every objective names a model or pipeline of it."""
+    return Policy(
+        mode=spec.scaling.mode,
+        replicas=spec.replicas,
+        min_replicas=spec.scaling.min,
+        max_replicas=spec.scaling.max,
+        tolerance=spec.scaling.tolerance,
+        behavior=spec.scaling.behavior,
+        paused=spec.scaling.paused,
+        objectives=tuple(_objective_policy(spec, objective) for objective in spec.objectives),
+    )
+
+
+def _objective_policy(spec: AgentSpec, objective: Objective) -> ObjectivePolicy:
+    told = spec.scaling.target.in_flight
+    starts = _requests_executing_at_once(spec, objective.model)
+    return ObjectivePolicy(
+        model=objective.model,
+        percentile=objective.latency.percentile,
+        latency_target_seconds=objective.latency.target.total_seconds(),
+        max_failure_ratio=objective.errors.max_ratio,
+        # Which step of a pipeline is the slowest is measured (`fitted_to`). Until something is,
+        # the widest is taken for it: it leaves a target that was learnt in a former life as it is.
+        start_in_flight_per_pod=told or max(starts.values()),
+        fixed_target=told is not None,
+        start_of_step=starts if objective.model not in starts else {},
+    )
+
+
+def _requests_executing_at_once(spec: AgentSpec, name: str) -> dict[str, float]:
+    """The requests one pod executes at once when it is full, by step of a pipeline: a start, to be
+    corrected by what is seen. A model is its own only step.
+    """
+    models = {model.name: model for model in spec.models}
+    steps = next((p.steps for p in spec.pipelines if p.name == name), None)
+    members = [name] if steps is None else [step.model for step in steps]
+    return {
+        member: float(
+            instances_per_pod(models[member], spec.server) * max(1, models[member].max_batch_size)
+        )
+        for member in members
+    }

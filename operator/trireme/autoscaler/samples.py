@@ -1,0 +1,80 @@
+"""The answers of one round of queries, and their index by agent. Pure."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from trireme.autoscaler.queries import Labels, Query
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One element of an instant vector; `at` is the time the query was evaluated at."""
+
+    labels: Mapping[str, str]
+    value: float
+    at: datetime
+
+
+Round = Mapping[Query, tuple[Series, ...]]
+"""The answers to every query of a round, all evaluated at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSamples:
+    """What one round holds of one agent."""
+
+    labels: Labels
+    series: Mapping[Query, Sequence[Series]]
+
+    def of(self, query: Query, model: str | None = None) -> Sequence[Series]:
+        """The answers to a query, all of them or those about one model."""
+        answers = self.series.get(query, ())
+        return [s for s in answers if model is None or s.labels.get("model") == model]
+
+    def value(self, query: Query, model: str | None = None) -> float | None:
+        """The one value of an agent, or of one of its models; None where there is no series."""
+        return next((series.value for series in self.of(query, model)), None)
+
+    def by_pod(self, query: Query) -> Mapping[str, float]:
+        """The values by pod name; server and gateway pods have different names."""
+        return {s.labels.get(self.labels.pod, ""): s.value for s in self.of(query)}
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A round by agent."""
+
+    labels: Labels
+    agents: Mapping[tuple[str, str], Mapping[Query, Sequence[Series]]]
+
+    def of(self, namespace: str, agent: str) -> AgentSamples:
+        """The samples of one agent; empty where the round has none."""
+        return AgentSamples(self.labels, self.agents.get((namespace, agent), {}))
+
+
+def index(round: Round, labels: Labels) -> Index:
+    """Sort a round's series by agent, in one pass over them."""
+    agents: dict[tuple[str, str], dict[Query, list[Series]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for query, answers in round.items():
+        for series in answers:
+            named = series.labels
+            agent = named.get(labels.agent) or named.get(labels.gateway)
+            if agent:
+                agents[named.get(labels.namespace, ""), agent][query].append(series)
+    return Index(labels, agents)
+
+
+def scrape_interval(round: Round, longest: timedelta) -> timedelta | None:
+    """The interval the next round's window is made for: the longest that is still accepted.
+
+    All agents share one window, so that one query serves all; an agent scraped less often than
+    every `longest` is refused its signals instead of lengthening everybody's window. None where
+    nothing is old enough to measure.
+    """
+    limit = longest.total_seconds()
+    seconds = [s.value for s in round.get(Query.SCRAPE_INTERVAL, ()) if 0 < s.value <= limit]
+    return timedelta(seconds=max(seconds)) if seconds else None

@@ -1,0 +1,389 @@
+"""From a round's samples to the signals of one agent, or to the reason why there are none.
+
+Pure. The source is chosen per agent, not per sample, so that a gap never swaps one measure for
+another: with a gateway and exactly one objective the gateway's (its figures are per agent, since a
+gRPC path names no model), else Triton's, per model. Of Triton's latencies the best that exists is
+taken: the histogram (releases from 26.01 on), the pods' summaries, the mean.
+
+In-flight requests are the demand. By Little's law the rate of request duration is their mean
+number, but only of requests that ended: while a queue grows it lags behind, and a stuck server has
+none at all. So the larger of it and what the gauges saw is taken: the gateway's active requests, or
+within Triton the pending ones in place of the queueing part.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from trireme.api import names
+from trireme.api.conditions import Reason
+from trireme.api.scalars import format_duration
+from trireme.autoscaler.queries import Query
+from trireme.autoscaler.samples import AgentSamples, Series
+from trireme.autoscaler.types import (
+    Latency,
+    LatencyKind,
+    ModelSignals,
+    NoSignals,
+    ObjectivePolicy,
+    Signals,
+)
+
+RATE_SAMPLES = 2  # what rate() needs in its window
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is still accepted of samples.
+
+    A pod may be without samples, and a sample may be old, for `scrapes` intervals and `margin`:
+    with 5 s between scrapes 2 x 5 + 10 = 20 s.
+    """
+
+    longest_scrape_interval: timedelta = timedelta(seconds=30)
+    scrapes: int = 2
+    margin: timedelta = timedelta(seconds=10)
+
+    def patience(self, scrape_interval: timedelta | None) -> timedelta:
+        """How long a missing or old sample is accepted; unknown intervals count as the longest."""
+        return self.scrapes * (scrape_interval or self.longest_scrape_interval) + self.margin
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The agent whose signals are wanted, as its spec and the cluster describe it.
+
+    `ready_pods` and `gateway_pods` map the names of ready pods to when they became ready;
+    `gateway_pods` is None where the agent has no gateway. `pipelines` maps a pipeline to the
+    models of its steps.
+    """
+
+    namespace: str
+    agent: str
+    objectives: tuple[ObjectivePolicy, ...]
+    pipelines: Mapping[str, tuple[str, ...]]
+    ready_pods: Mapping[str, datetime]
+    gateway_pods: Mapping[str, datetime] | None
+
+
+def assemble(
+    samples: AgentSamples,
+    subject: Subject,
+    *,
+    now: datetime,
+    window: timedelta,
+    limits: Limits = Limits(),
+) -> Signals | NoSignals:
+    """The signals of one agent over the `window` that ends at `now`.
+
+    `now` is the time the round was evaluated at.
+    """
+    by_gateway = subject.gateway_pods is not None and len(subject.objectives) == 1
+    if not subject.ready_pods:
+        return NoSignals(Reason.NO_PODS, "no server pod is ready, so there is nothing to observe")
+    interval = _scrape_interval(samples)
+    if interval is not None and interval > limits.longest_scrape_interval:
+        return NoSignals(
+            Reason.SCRAPE_INTERVAL_TOO_LONG,
+            f"the pods are scraped every {_seconds(interval)}, and scaling needs at most "
+            f"{_seconds(limits.longest_scrape_interval)}: set the scrape interval of their job or "
+            "PodMonitor to 5s",
+        )
+    coverage = _Coverage(samples, now, window, limits.patience(interval))
+    servers = _Pods("server", names.METRICS_PORT, samples.labels.agent, subject.ready_pods)
+    if not by_gateway:
+        missing = coverage.gap(servers)
+        return missing or _by_servers(samples, subject, now, window)
+    gateways = _Pods(
+        "gateway",
+        names.GATEWAY_METRICS_PORT,
+        samples.labels.gateway,
+        subject.gateway_pods or {},
+    )
+    if not gateways.ready_since:
+        return NoSignals(Reason.NO_PODS, "no gateway pod is ready, so no request can be observed")
+    missing = coverage.gap(gateways)
+    return missing or _by_gateway(samples, subject, now, window, coverage.gap(servers))
+
+
+# ----------------------------------------------------------------------------------- coverage
+
+
+@dataclass(frozen=True, slots=True)
+class _Pods:
+    """The ready pods of one kind, and where Prometheus should find their samples."""
+
+    kind: str
+    port: int
+    label: str
+    ready_since: Mapping[str, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class _Coverage:
+    """Whether every ready pod has fresh samples, but for those that only just became ready."""
+
+    samples: AgentSamples
+    now: datetime
+    window: timedelta
+    patience: timedelta
+
+    def gap(self, pods: _Pods) -> NoSignals | None:
+        """What is missing of the pods' samples; None where nothing is."""
+        times = self.samples.by_pod(Query.SAMPLE_TIME)
+        counts = self.samples.by_pod(Query.SAMPLE_COUNT)
+        heard = [pod for pod in pods.ready_since if pod in times]
+        if heard:
+            oldest = min(heard, key=lambda pod: times[pod])
+            age = timedelta(seconds=self.now.timestamp() - times[oldest])
+            if age > self.patience:
+                return NoSignals(
+                    Reason.STALE,
+                    f"the newest sample of {pods.kind} pod {oldest} is {_seconds(age)} old, and "
+                    f"at most {_seconds(self.patience)} is accepted: check Prometheus and the "
+                    "clocks",
+                )
+        missing = [
+            pod for pod in pods.ready_since if pod not in times or counts.get(pod, 0) < RATE_SAMPLES
+        ]
+        overdue = sorted(pod for pod in missing if self.now - pods.ready_since[pod] > self.patience)
+        if len(missing) == len(pods.ready_since):
+            return NoSignals(Reason.NO_SERIES, self._nothing(pods, awaited=not overdue))
+        if overdue:
+            return NoSignals(
+                Reason.PARTIAL,
+                f"{len(overdue)} of {len(pods.ready_since)} ready {pods.kind} pods have no two "
+                f"samples in the last {_seconds(self.window)}: {_listed(overdue)}; check their "
+                "scrape targets",
+            )
+        return None
+
+    def _nothing(self, pods: _Pods, *, awaited: bool) -> str:
+        count = len(pods.ready_since)
+        fleet = f"the ready {pods.kind} pod" if count == 1 else f"{count} ready {pods.kind} pods"
+        if awaited:
+            return f"Prometheus has no two samples yet of {fleet}, which only just became ready"
+        return (
+            f"Prometheus has no two samples of {fleet} in the last {_seconds(self.window)}: check "
+            f"that it scrapes their port {pods.port} and gives them the label {pods.label}"
+        )
+
+
+def _scrape_interval(samples: AgentSamples) -> timedelta | None:
+    """The longer of the server pods' and the gateway pods' scrape intervals, where measured."""
+    seconds = [series.value for series in samples.of(Query.SCRAPE_INTERVAL)]
+    known = [value for value in seconds if math.isfinite(value) and value > 0]
+    return timedelta(seconds=max(known)) if known else None
+
+
+# ------------------------------------------------------------------------------------ gateway
+
+
+def _by_gateway(
+    samples: AgentSamples,
+    subject: Subject,
+    now: datetime,
+    window: timedelta,
+    servers_gap: NoSignals | None,
+) -> Signals | NoSignals:
+    """The gateway's figures, with Triton's beside them where the servers have no gap.
+
+    Streams are in Triton's figures only: an open stream is not a request. So where both are there,
+    demand is the larger of the two, and an idle gateway proves an idle agent only with Triton's
+    word for it. Otherwise the gateway is enough: an overloaded server that cannot answer its
+    scrape must not keep the fleet from growing.
+    """
+    (objective,) = subject.objectives
+    figures = _figures(
+        samples, (Query.GATEWAY_ARRIVALS, Query.GATEWAY_ANSWERS, Query.GATEWAY_IN_FLIGHT)
+    )
+    if isinstance(figures, NoSignals):
+        return figures
+    arrivals, answers, in_flight = figures
+    duration = 0.0
+    # Envoy makes the histogram when the first request ends: absent, none has ended.
+    if answers or samples.value(Query.GATEWAY_DURATION) is not None:
+        ended = _figures(samples, (Query.GATEWAY_DURATION,))
+        if isinstance(ended, NoSignals):
+            return ended
+        (duration,) = ended
+    # Envoy makes a failure counter when the first failure happens: absent, none has happened.
+    failures = samples.value(Query.GATEWAY_FAILURES) or 0.0
+    seconds = _percentile(samples.of(Query.GATEWAY_HISTOGRAM), objective.percentile)
+    latency = None
+    if seconds is not None and math.isfinite(seconds):
+        latency = Latency(seconds, LatencyKind.PERCENTILE, objective.percentile)
+    elif duration > 0:
+        return NoSignals(
+            Reason.NOT_A_NUMBER,
+            f"requests ended, but p{objective.percentile} of the gateway's histogram is "
+            f"{'missing' if seconds is None else seconds}: check that Prometheus keeps the "
+            "buckets of envoy_cluster_upstream_rq_time",
+        )
+    seen = ModelSignals(
+        model=objective.model,
+        # Requests started outnumber the answers while a queue grows, and the answers those
+        # started where requests fail before a pod gets them.
+        request_rate_per_second=max(arrivals, answers),
+        in_flight=max(duration, in_flight),
+        latency=latency,
+        failure_ratio=min(failures / answers, 1.0) if answers else 0.0,
+        mean_latency_seconds=duration / answers if answers else None,
+        queue_share=None,
+        pending=None,
+    )
+    server = servers_gap or _of_model(samples, subject, objective)
+    if isinstance(server, ModelSignals):
+        seen = replace(
+            seen,
+            request_rate_per_second=max(
+                seen.request_rate_per_second, server.request_rate_per_second
+            ),
+            in_flight=max(seen.in_flight, server.in_flight),
+            queue_share=server.queue_share,
+            pending=server.pending,
+            slowest_step=server.slowest_step,
+        )
+    elif not seen.request_rate_per_second and not seen.in_flight:
+        return server
+    return Signals(now, window, (seen,))
+
+
+# ------------------------------------------------------------------------------------- Triton
+
+
+def _by_servers(
+    samples: AgentSamples, subject: Subject, now: datetime, window: timedelta
+) -> Signals | NoSignals:
+    models = []
+    for objective in subject.objectives:
+        model = _of_model(samples, subject, objective)
+        if isinstance(model, NoSignals):
+            return model
+        models.append(model)
+    return Signals(now, window, tuple(models))
+
+
+def _of_model(
+    samples: AgentSamples, subject: Subject, objective: ObjectivePolicy
+) -> ModelSignals | NoSignals:
+    model = objective.model
+    figures = _figures(
+        samples, (Query.SERVER_REQUESTS, Query.SERVER_FAILURES, Query.SERVER_DURATION), model
+    )
+    if isinstance(figures, NoSignals):
+        return figures
+    successes, failures, duration = figures
+    # A pipeline's own queue and gauge are always 0: its requests wait in its steps.
+    steps = tuple(dict.fromkeys(subject.pipelines.get(model, (model,))))
+    queueing = 0.0
+    executing = {}
+    for step in steps:
+        figures = _figures(samples, (Query.SERVER_QUEUE, Query.SERVER_DURATION), step)
+        if isinstance(figures, NoSignals):
+            return figures
+        queueing += figures[0]
+        executing[step] = figures[1] - figures[0]
+    slowest = max(steps, key=lambda step: executing[step])
+    pending = _pending(samples, steps)
+    requests = successes + failures
+    return ModelSignals(
+        model=model,
+        request_rate_per_second=requests,
+        # Executing by Little's law, and waiting by the larger of it and the gauge.
+        in_flight=max(duration - queueing, 0.0) + max(queueing, pending or 0.0),
+        latency=_server_latency(samples, subject, objective, successes, duration),
+        failure_ratio=failures / requests if requests else 0.0,
+        mean_latency_seconds=duration / successes if successes else None,
+        queue_share=min(queueing / duration, 1.0) if duration else None,
+        pending=pending,
+        slowest_step=slowest if len(steps) > 1 and executing[slowest] > 0 else None,
+    )
+
+
+def _server_latency(
+    samples: AgentSamples,
+    subject: Subject,
+    objective: ObjectivePolicy,
+    successes: float,
+    duration: float,
+) -> Latency | None:
+    """The best latency that Triton offers; None where no request ended in the window."""
+    if not successes:
+        return None
+    model, percentile = objective.model, objective.percentile
+    histogram = _percentile(samples.of(Query.SERVER_HISTOGRAM, model), percentile)
+    # Not a number: this release feeds the histogram of other models only (before 26.01).
+    if histogram is not None and math.isfinite(histogram):
+        return Latency(histogram, LatencyKind.PERCENTILE, percentile)
+    summaries = [
+        series
+        for series in samples.of(Query.SERVER_SUMMARY, model)
+        # Not a number: this pod answered nothing in the last minute.
+        if series.labels.get(samples.labels.pod) in subject.ready_pods
+        and math.isfinite(series.value)
+    ]
+    # Triton offers the quantiles it was told to: of 0.5, 0.9 and 0.99, p95 is read off 0.99.
+    offered = [q for q in map(_quantile, summaries) if q >= percentile / 100]
+    if offered:
+        quantile = min(offered)
+        slowest = max(series.value for series in summaries if _quantile(series) == quantile)
+        return Latency(slowest, LatencyKind.ESTIMATED_PERCENTILE, round(quantile * 100, 6))
+    return Latency(duration / successes, LatencyKind.MEAN, None)
+
+
+def _pending(samples: AgentSamples, models: Sequence[str]) -> float | None:
+    """Requests waiting in Triton; None for releases that have no such gauge (before 23.09)."""
+    gauges = [samples.value(Query.SERVER_PENDING, model) for model in models]
+    known = [gauge for gauge in gauges if gauge is not None and math.isfinite(gauge)]
+    return sum(known) if known else None
+
+
+# ------------------------------------------------------------------------------------- reading
+
+
+def _figures(
+    samples: AgentSamples, queries: Sequence[Query], model: str | None = None
+) -> tuple[float, ...] | NoSignals:
+    """The values of several queries, which must all be there and be finite."""
+    of = f"model {model}" if model else "the gateway"
+    figures = []
+    for query in queries:
+        value = samples.value(query, model)
+        if value is None:
+            return NoSignals(
+                Reason.NO_SERIES,
+                f"Prometheus has no {query} of {of}: check that its scrape job keeps that metric "
+                "and every label",
+            )
+        if not math.isfinite(value):
+            return NoSignals(Reason.NOT_A_NUMBER, f"{query} of {of} is {value}")
+        figures.append(value)
+    return tuple(figures)
+
+
+def _quantile(series: Series) -> float:
+    return float(series.labels.get("quantile", "nan"))
+
+
+def _percentile(answers: Sequence[Series], percentile: int) -> float | None:
+    """The value whose label `quantile` is the percentile, in whatever spelling."""
+    for series in answers:
+        if math.isclose(_quantile(series), percentile / 100):
+            return series.value
+    return None
+
+
+# ------------------------------------------------------------------------------------- wording
+
+
+def _seconds(duration: timedelta) -> str:
+    """A duration to the second, for reading: 95.4 s is `1m35s`."""
+    return format_duration(timedelta(seconds=round(duration.total_seconds())))
+
+
+def _listed(pods: Sequence[str]) -> str:
+    """At most three names, so that a message about hundreds of pods stays readable."""
+    shown = ", ".join(pods[:3])
+    return shown if len(pods) <= 3 else f"{shown} and {len(pods) - 3} more"

@@ -1,0 +1,112 @@
+"""Stabilisation windows and rate policies, as HorizontalPodAutoscaler v2 with `behavior` has them.
+
+Pure. Source of the rules: Kubernetes, pkg/controller/podautoscaler/horizontal.go (autoscaling/v2).
+Times are compared strictly, as there: what happened exactly one window ago is out of it.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from trireme.api.types import Behavior, PolicyType, RatePolicy, ScalingRules, SelectPolicy
+from trireme.autoscaler.types import Recommendation, ScaleChange
+
+
+def remember(
+    recommendations: Sequence[Recommendation], proposal: int, behavior: Behavior, now: datetime
+) -> tuple[Recommendation, ...]:
+    """The recommendations that may still count, with the present one last."""
+    longest = max(behavior.up.stabilization_window, behavior.down.stabilization_window)
+    kept = (r for r in recommendations if r.at > now - longest)
+    return (*kept, Recommendation(now, proposal))
+
+
+def stabilise(
+    current: int,
+    recommendations: Sequence[Recommendation],
+    behavior: Behavior,
+    now: datetime,
+) -> int:
+    """The most cautious recommendation of the windows.
+
+    Growing takes the smallest of the up-window, shrinking the largest of the down-window; the
+    last recommendation is the present one and always counts.
+    """
+    upper = min(_within(recommendations, now - behavior.up.stabilization_window))
+    lower = max(_within(recommendations, now - behavior.down.stabilization_window))
+    if current < upper:
+        return upper
+    return min(current, lower)
+
+
+def _within(recommendations: Sequence[Recommendation], cutoff: datetime) -> Iterable[int]:
+    *past, present = recommendations
+    return [*(r.replicas for r in past if r.at > cutoff), present.replicas]
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """The farthest a fleet may go now, and the policy that says so (None: Disabled)."""
+
+    replicas: int
+    policy: RatePolicy | None
+
+
+def up_limit(
+    current: int, changes: Sequence[ScaleChange], rules: ScalingRules, now: datetime
+) -> RateLimit:
+    """The most replicas that the rate policies allow now, never fewer than `current`.
+
+    Percent is ceil of the exact IEEE product, as in Kubernetes: 3 pods + 50 % is ceil(4.5) = 5.
+    """
+    if rules.select_policy is SelectPolicy.DISABLED:
+        return RateLimit(current, None)
+    limits = []
+    for policy in rules.policies:
+        before = _at_period_start(current, changes, policy.period, now)
+        if policy.type is PolicyType.PODS:
+            limits.append(RateLimit(before + policy.value, policy))
+        else:
+            limits.append(RateLimit(math.ceil(before * (1 + policy.value / 100)), policy))
+    pick = max if rules.select_policy is SelectPolicy.MAX else min
+    limit = pick(limits, key=lambda limit: limit.replicas)
+    return RateLimit(max(limit.replicas, current), limit.policy)
+
+
+def down_limit(
+    current: int, changes: Sequence[ScaleChange], rules: ScalingRules, now: datetime
+) -> RateLimit:
+    """The fewest replicas that the rate policies allow now, never more than `current`.
+
+    Max selects the policy that allows the most change, so the smallest number. Percent is
+    truncated: 5 pods - 50 % is trunc(2.5) = 2.
+    """
+    if rules.select_policy is SelectPolicy.DISABLED:
+        return RateLimit(current, None)
+    limits = []
+    for policy in rules.policies:
+        before = _at_period_start(current, changes, policy.period, now)
+        if policy.type is PolicyType.PODS:
+            limits.append(RateLimit(before - policy.value, policy))
+        else:
+            limits.append(RateLimit(math.trunc(before * (1 - policy.value / 100)), policy))
+    pick = min if rules.select_policy is SelectPolicy.MAX else max
+    limit = pick(limits, key=lambda limit: limit.replicas)
+    return RateLimit(min(limit.replicas, current), limit.policy)
+
+
+def recent_changes(
+    changes: Sequence[ScaleChange], behavior: Behavior, now: datetime
+) -> tuple[ScaleChange, ...]:
+    """The changes that some rate policy may still count."""
+    policies = (*behavior.up.policies, *behavior.down.policies)
+    longest = max(policy.period for policy in policies)
+    return tuple(change for change in changes if change.at > now - longest)
+
+
+def _at_period_start(
+    current: int, changes: Sequence[ScaleChange], period: timedelta, now: datetime
+) -> int:
+    """The size one period ago: what was added since is taken off, what was removed put back."""
+    return current - sum(change.change for change in changes if change.at > now - period)

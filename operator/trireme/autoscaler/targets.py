@@ -1,0 +1,94 @@
+"""The in-flight target per pod: where it starts, and how it is corrected by what is seen.
+
+Pure. A target starts at what the spec says of a pod and is multiplied by 0.8 after each full window
+that breaks the objective with every pod ready, by 1.05 after ten minutes within it, and stays from
+1 to twice its start. A target the user set is taken as it is.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from trireme.autoscaler.types import Memory, ModelSignals, ObjectivePolicy, TargetMemory
+
+AFTER_BREAK = 0.8
+AFTER_CALM = 1.05
+CALM = timedelta(minutes=10)
+LOWEST = 1.0  # one request in flight per pod: nothing waits, so more pods cannot help
+HIGHEST = 2.0  # times the start
+PROOF = 0.5  # of the target: a fleet with less in flight keeps any objective and proves nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """Which parts of an objective the signals break."""
+
+    latency: bool
+    failures: bool
+
+    def __bool__(self) -> bool:
+        return self.latency or self.failures
+
+
+def breach(objective: ObjectivePolicy, seen: ModelSignals) -> Breach:
+    """What of the objective is broken; an unknown latency breaks nothing."""
+    return Breach(
+        latency=seen.latency is not None
+        and seen.latency.seconds > objective.latency_target_seconds,
+        failures=seen.failure_ratio > objective.max_failure_ratio,
+    )
+
+
+def initial(objective: ObjectivePolicy, memory: Memory) -> TargetMemory:
+    """What is remembered of the objective, or its start, within the bounds of today's spec."""
+    start = objective.start_in_flight_per_pod
+    learnt = next((t for t in memory.targets if t.model == objective.model), None)
+    if learnt is None or objective.fixed_target:
+        return TargetMemory(objective.model, start, None, None)
+    return replace(learnt, in_flight_per_pod=_clamped(learnt.in_flight_per_pod, objective))
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A target after one round, and whether this round lowered it for a full broken window."""
+
+    target: TargetMemory
+    lowered: bool
+
+
+def correct(
+    target: TargetMemory,
+    objective: ObjectivePolicy,
+    seen: ModelSignals,
+    *,
+    pods: int,
+    settled: bool,
+    window: timedelta,
+    now: datetime,
+) -> Correction:
+    """Correct a target by one round's signals.
+
+    `settled` says that all `pods` wanted are ready. While they are not, no window may count: the
+    signals would speak of a smaller fleet than the one decided on.
+    """
+    unproven = replace(target, within_since=None)
+    if not settled or objective.fixed_target:
+        return Correction(replace(unproven, window_since=None), lowered=False)
+    window_since = target.window_since or now
+    if breach(objective, seen):
+        if now - window_since < window:
+            return Correction(replace(unproven, window_since=window_since), lowered=False)
+        lower = _clamped(target.in_flight_per_pod * AFTER_BREAK, objective)
+        return Correction(TargetMemory(target.model, lower, now, None), lowered=True)
+    if seen.latency is None or seen.in_flight < PROOF * target.in_flight_per_pod * pods:
+        return Correction(replace(unproven, window_since=window_since), lowered=False)
+    within_since, per_pod = target.within_since or now, target.in_flight_per_pod
+    if now - within_since >= CALM:
+        within_since, per_pod = now, _clamped(per_pod * AFTER_CALM, objective)
+    return Correction(
+        TargetMemory(target.model, per_pod, window_since, within_since), lowered=False
+    )
+
+
+def _clamped(in_flight_per_pod: float, objective: ObjectivePolicy) -> float:
+    highest = HIGHEST * objective.start_in_flight_per_pod
+    return min(max(in_flight_per_pod, LOWEST), highest)

@@ -1,0 +1,215 @@
+"""The values of the scaling decision, each made in one place and flowing one way.
+
+`signals.assemble` makes Signals or NoSignals from query results; the control loop adds what the
+cluster says and makes an Observation; `policy.policy_of` reads the spec into a Policy;
+`decision.decide` turns Observation, Policy and Memory into a Decision and the next Memory.
+Times are aware datetimes; durations timedeltas; latencies and rates floats in the unit of their
+name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from trireme.api.conditions import Reason
+from trireme.api.types import Behavior, Paused, ScalingMode
+
+
+def number(value: float) -> str:
+    """A figure for reading, to three digits or to the unit: 0.0417, 40.3, 182, 12345."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+class LatencyKind(StrEnum):
+    """How a latency was obtained; named in every message."""
+
+    PERCENTILE = "percentile"  # from a fleet-wide histogram
+    ESTIMATED_PERCENTILE = "estimated percentile"  # the largest of the pods' own summaries
+    MEAN = "mean"  # sum of durations over successes
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A latency, the percentile it is of (None for the mean), and how it was obtained.
+
+    An estimated percentile is the server's choice, so it need not be whole: 99.9.
+    """
+
+    seconds: float
+    kind: LatencyKind
+    percentile: float | None
+
+    @property
+    def name(self) -> str:
+        """`p95`, `estimated p95` or `mean`."""
+        match self.kind:
+            case LatencyKind.PERCENTILE:
+                return f"p{self.percentile:g}"
+            case LatencyKind.ESTIMATED_PERCENTILE:
+                return f"estimated p{self.percentile:g}"
+            case LatencyKind.MEAN:
+                return "mean"
+
+    def __str__(self) -> str:
+        """`p95 182 ms`, `estimated p95 182 ms`, `mean 40.3 ms`."""
+        return f"{self.name} {number(self.seconds * 1e3)} ms"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSignals:
+    """What is known of one objective's model over the window.
+
+    `latency` is None where no request ended in the window: nothing is known of it then.
+    `in_flight` is the mean number of requests being answered or waiting (Little's law).
+    `queue_share` is the part of the time in Triton spent waiting, from 0 to 1, if known.
+    `slowest_step` is the step of a pipeline that requests are executed in for the longest, if it is
+    known.
+    """
+
+    model: str
+    request_rate_per_second: float
+    in_flight: float
+    latency: Latency | None
+    failure_ratio: float
+    mean_latency_seconds: float | None
+    queue_share: float | None
+    pending: float | None
+    slowest_step: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """Fresh, whole signals: one ModelSignals per objective, in the order of the spec."""
+
+    at: datetime
+    window: timedelta
+    models: tuple[ModelSignals, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoSignals:
+    """Signals are missing: the fleet is held. `reason` is a SignalsAvailable reason."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the cluster and the signals say at `now`.
+
+    `replicas` is the Deployment's spec.replicas, `ready` its ready pods. `stuck` pods are neither
+    ready nor on their way: no node takes them, their image or container fails, or they were ready
+    once and are so no more; of these no node takes `unschedulable`.
+    """
+
+    now: datetime
+    replicas: int
+    ready: int
+    stuck: int
+    unschedulable: int
+    signals: Signals | NoSignals
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectivePolicy:
+    """One objective, with the in-flight target per pod that decisions start from.
+
+    `fixed_target` is true where the user set it, so that it is not learnt. `start_of_step` holds
+    the start that each step of a pipeline would have as a model of its own.
+    """
+
+    model: str
+    percentile: int
+    latency_target_seconds: float
+    max_failure_ratio: float
+    start_in_flight_per_pod: float
+    fixed_target: bool
+    start_of_step: Mapping[str, float] = field(default_factory=dict)
+
+    def fitted_to(self, slowest_step: str | None) -> "ObjectivePolicy":
+        """The objective with the start of the slowest step, where it is a pipeline's that is known
+        to have one: a narrow step that is quick holds nobody up.
+        """
+        start = self.start_of_step.get(slowest_step or "")
+        if start is None or self.fixed_target:
+            return self
+        return replace(self, start_in_flight_per_pod=start)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the spec asks of the decision. `replicas` is spec.replicas, None in mode Automatic."""
+
+    mode: ScalingMode
+    replicas: int | None
+    min_replicas: int
+    max_replicas: int
+    tolerance: float
+    behavior: Behavior
+    paused: Paused
+    objectives: tuple[ObjectivePolicy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A past proposal, kept for the stabilisation windows."""
+
+    at: datetime
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleChange:
+    """A change of size that was carried out, kept for the rate policies: positive is up."""
+
+    at: datetime
+    change: int
+
+
+@dataclass(frozen=True, slots=True)
+class TargetMemory:
+    """The learnt in-flight target of one objective.
+
+    `window_since`: when the present full observation window began, None while it may not count
+    (pods were starting). `within_since`: since when the objective has been kept without a break.
+    """
+
+    model: str
+    in_flight_per_pod: float
+    window_since: datetime | None
+    within_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a decision hands to the next one.
+
+    `started` is when this memory began (a restart begins a new one), so that nothing shrinks
+    before one full window was seen.
+    """
+
+    started: datetime
+    recommendations: tuple[Recommendation, ...] = ()
+    changes: tuple[ScaleChange, ...] = ()
+    targets: tuple[TargetMemory, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How many replicas, and why.
+
+    `replicas` is what is to be written (equal to `current` for no change), `proposed` what the
+    objectives asked for before policies and bounds (None where nothing could be proposed).
+    `reason` is an AutoscalingActive reason; `message` tells an SRE what was seen, what was wanted
+    and what bound it. `model` names the objective whose proposal won.
+    """
+
+    at: datetime
+    current: int
+    replicas: int
+    proposed: int | None
+    reason: Reason
+    message: str
+    model: str | None

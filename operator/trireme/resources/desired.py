@@ -1,0 +1,52 @@
+"""Every child of an agent, in the order they are applied. Pure.
+
+What a pod mounts or resolves comes before the pod: configurations, accounts, Services,
+disruption budgets, then the Deployments, then what observes them, and the record of it all.
+"""
+
+from typing import Any
+
+from trireme.api.types import AgentDeployment
+from trireme.modelrepo.repository import Repository
+from trireme.resources import (
+    config_maps,
+    disruption,
+    fetch,
+    gateway,
+    monitoring,
+    record,
+    server,
+    service_accounts,
+    services,
+)
+from trireme.resources.options import ResourceOptions
+
+
+def desired_objects(
+    agent: AgentDeployment,
+    repository: Repository,
+    options: ResourceOptions,
+    *,
+    initial_replicas: int | None,
+    through_gateway: bool = True,
+) -> tuple[dict[str, Any], ...]:
+    """All objects of an accepted agent, for server-side apply by one field manager.
+
+    `initial_replicas` is the server Deployment's size where it is about to be created. Else None:
+    the number then belongs to another field manager, and the field is left out.
+    `through_gateway` is False while a gateway that is wanted cannot answer yet and clients are
+    still led to the servers.
+    """
+    enabled = agent.spec.gateway.enabled
+    return (
+        *config_maps.config_maps(agent, repository),
+        *fetch.fetch_objects(agent, repository),
+        *([gateway.config_map(agent, options)] if enabled else []),
+        *service_accounts.service_accounts(agent),
+        *services.services(agent, through_gateway=enabled and through_gateway),
+        *disruption.disruption_budgets(agent),
+        server.deployment(agent, repository, options, initial_replicas=initial_replicas),
+        *([gateway.deployment(agent, options)] if enabled else []),
+        *monitoring.pod_monitors(agent, options),
+        *record.accepted_record(agent, repository),
+    )

@@ -1,0 +1,480 @@
+"""The gateway's Envoy configuration. Pure.
+
+Requests go to clusters by what they are, all on the same pods, so that Envoy's statistics of a
+cluster speak of one thing:
+
+  cluster           requests                                                  timeout
+  inference_http    POST /v2/models/M[/versions/V]/infer, /generate           gateway.requestTimeout
+  inference_grpc    ModelInfer                                                gateway.requestTimeout
+  stream_http       POST /v2/models/M[/versions/V]/generate_stream            none, but idle
+  stream_grpc       ModelStreamInfer                                          none, but idle
+  management_http   GET /v2...: health, metadata, configuration, statistics   gateway.requestTimeout
+  management_grpc   the same by gRPC                                          gateway.requestTimeout
+
+Anything else is answered 403: loading and unloading models, shared memory, trace and log settings
+are not for clients. A stream lasts as long as its client likes, so it has no place in a histogram
+of latencies.
+
+What Prometheus finds at :9902/stats/prometheus (seen with Envoy 1.40; all have the label
+envoy_cluster_name):
+
+  envoy_cluster_upstream_rq_total            requests handed to a pod
+  envoy_cluster_upstream_rq_pending_overflow, envoy_cluster_upstream_cx_none_healthy
+                                             requests never handed to one: queue full, no pod
+  envoy_cluster_upstream_rq_retry            second and later tries; most followed a connection
+                                             that was refused, which is not in upstream_rq_total
+  envoy_cluster_upstream_rq_completed        answers, Envoy's own (503, 504) included
+  envoy_cluster_upstream_rq_active, envoy_cluster_upstream_rq_pending_active
+                                             requests at the pods, and waiting for a connection
+  envoy_cluster_upstream_rq_xx{envoy_response_code_class="5"}
+                                             failed HTTP answers: pods' 5xx and Envoy's own 503
+                                             (overflow, no pod, reset) and 504 (timeout)
+  envoy_cluster_grpc_N                       gRPC answers by status N, Envoy's own (14) included;
+                                             those are in upstream_rq_xx too, so read only one
+  envoy_cluster_upstream_rq_time_{bucket,sum,count}
+                                             latency in milliseconds, from the request's last byte
+                                             to the answer's, retries and waiting included. Answers
+                                             of Envoy's own, timeouts above all, are not in it: read
+                                             it beside the failures. The sum is made of the bins'
+                                             middles, so it is right to about 5 %
+
+A counter that is labelled by an outcome (rq_xx, grpc_N) appears with that outcome's first case.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import Enum
+from typing import Any
+
+from trireme.api import names
+from trireme.api.types import AgentDeployment, AgentSpec
+from trireme.modelrepo.histogram import latency_edges_milliseconds
+from trireme.resources.drain import DNS_REFRESH_SECONDS
+from trireme.resources.monitoring import GATEWAY_METRICS_PATH
+from trireme.resources.options import ResourceOptions
+
+ADMIN_PORT = 9901
+READY_PATH = "/ready"
+CLIENT_PREFIX = "client"  # of the statistics of what clients ask; the metrics port has its own
+
+_ADMIN_CLUSTER = "admin"
+_ANY_ADDRESS = "0.0.0.0"  # noqa: S104  # a pod's own network
+_LOOPBACK = "127.0.0.1"
+_NOBODY = {"address_prefix": "192.0.2.0", "prefix_len": 24}
+"""Addresses kept for documentation (RFC 5737): an empty list would be all private addresses."""
+
+_TYPES = "type.googleapis.com/envoy.extensions"
+# Any length of name: RE2 would unroll the bound of 128. No %, so no escaped slash.
+_MODEL = "/v2/models/[A-Za-z0-9._-]+(/versions/[0-9]+)?"
+_SERVICE = "/inference.GRPCInferenceService"
+_READING_METHODS = (
+    "ServerLive",
+    "ServerReady",
+    "ServerMetadata",
+    "ModelReady",
+    "ModelMetadata",
+    "ModelConfig",
+    "ModelStatistics",
+)
+
+_DNS_REFRESH = f"{DNS_REFRESH_SECONDS}s"
+_CONNECT_TIMEOUT = timedelta(seconds=2)
+_UPSTREAM_IDLE_TIMEOUT = timedelta(seconds=30)  # Triton itself never closes an idle connection
+_STREAM_IDLE_TIMEOUT = timedelta(hours=1)
+_STATS_FLUSH_INTERVAL = timedelta(seconds=1)  # histograms are as old as this when scraped
+_MOST_CONNECTIONS = 1_000_000
+_MOST_CLIENT_CONNECTIONS = 50_000
+_RETRIES = 3
+
+_REFUSED = (
+    "The gateway passes on inference and reading only: model loading, shared memory, trace and log "
+    "settings are closed to clients.\n"
+)
+
+
+class _Protocol(Enum):
+    """What a port speaks, to clients and to Triton: its statistics' suffix, and Triton's port."""
+
+    HTTP = ("http", names.HTTP_PORT)
+    GRPC = ("grpc", names.GRPC_PORT)
+
+    def __init__(self, suffix: str, port: int) -> None:
+        self.suffix = suffix
+        self.port = port
+
+
+class _Purpose(Enum):
+    """The first half of a cluster's name."""
+
+    INFERENCE = "inference"
+    STREAM = "stream"
+    MANAGEMENT = "management"
+
+
+def configuration_text(agent: AgentDeployment, options: ResourceOptions) -> str:
+    """The configuration as the file that Envoy reads: JSON, written a hundred times faster than
+    YAML, which counts where thousands of agents are rendered at the operator's start.
+    """
+    return json.dumps(configuration(agent, options), indent=1)
+
+
+def configuration(agent: AgentDeployment, options: ResourceOptions) -> dict[str, Any]:
+    """Envoy's bootstrap configuration: all of it static but the addresses of the pods."""
+    return {
+        # Only from within the pod: this port can drain, and tell everything.
+        "admin": {"address": _address(_LOOPBACK, ADMIN_PORT)},
+        "stats_flush_interval": _duration(_STATS_FLUSH_INTERVAL),
+        "stats_config": {
+            "stats_matcher": {"inclusion_list": {"patterns": _kept_statistics()}},
+            "histogram_bucket_settings": [_buckets(agent.spec)],
+        },
+        "overload_manager": _connection_limit(),
+        "static_resources": {
+            "listeners": [
+                *(_client_listener(agent.spec, protocol) for protocol in _Protocol),
+                _metrics_listener(),
+            ],
+            "clusters": [
+                *(
+                    _pods_cluster(agent, options, purpose, protocol)
+                    for purpose in _Purpose
+                    for protocol in _Protocol
+                ),
+                _admin_cluster(),
+            ],
+        },
+    }
+
+
+# ------------------------------------------------------------------------------------ statistics
+
+
+def _kept_statistics() -> list[Mapping[str, Any]]:
+    """What is worth keeping: all that the table above lists, and what tells a person whether it is
+    the gateway or Triton that is slow. Envoy's full set is ten times as long at every scrape.
+    """
+    clusters = r"cluster\.(inference|stream|management)_(http|grpc)\."
+    connections = "upstream_cx_(active|total|connect_fail|connect_timeout|none_healthy)"
+    requests = r"upstream_rq_.*|grpc\.[0-9]+"
+    pods = r"membership_(total|healthy)|outlier_detection\.ejections_active"
+    return [
+        {"safe_regex": {"regex": f"{clusters}({requests}|{connections}|{pods})"}},
+        {"safe_regex": {"regex": rf"http\.{CLIENT_PREFIX}_(http|grpc)\.downstream_(cx|rq)_.*"}},
+        {"prefix": "server."},
+    ]
+
+
+def _buckets(spec: AgentSpec) -> Mapping[str, Any]:
+    """The edges for the latency of inference; other histograms keep Envoy's own."""
+    targets = [objective.latency.target for objective in spec.objectives]
+    return {
+        "match": {"safe_regex": {"regex": r"cluster\.inference_(http|grpc)\.upstream_rq_time"}},
+        "buckets": latency_edges_milliseconds(targets),
+    }
+
+
+def _connection_limit() -> Mapping[str, Any]:
+    monitor = f"{_TYPES}.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+    return {
+        "resource_monitors": [
+            {
+                "name": "envoy.resource_monitors.global_downstream_max_connections",
+                "typed_config": {
+                    "@type": monitor,
+                    "max_active_downstream_connections": _MOST_CLIENT_CONNECTIONS,
+                },
+            }
+        ]
+    }
+
+
+# ------------------------------------------------------------------------------------- listeners
+
+
+def _client_listener(spec: AgentSpec, protocol: _Protocol) -> Mapping[str, Any]:
+    routes = _http_routes(spec) if protocol is _Protocol.HTTP else _grpc_routes(spec)
+    filters = [_router()]
+    if protocol is _Protocol.GRPC:
+        filters.insert(0, _grpc_statistics())
+    return _listener(
+        f"{CLIENT_PREFIX}_{protocol.suffix}",
+        protocol.port,
+        {
+            "codec_type": "HTTP1" if protocol is _Protocol.HTTP else "HTTP2",
+            # A request that is being answered may be silent for as long as its route allows.
+            "stream_idle_timeout": "0s",
+            # One spelling of a path, so that no route can be slipped past.
+            "normalize_path": True,
+            "merge_slashes": True,
+            "path_with_escaped_slashes_action": "REJECT_REQUEST",
+            # Nobody is trusted to change timeouts and retries by x-envoy headers.
+            "use_remote_address": True,
+            "internal_address_config": {"cidr_ranges": [_NOBODY]},
+            "generate_request_id": False,
+            "server_header_transformation": "PASS_THROUGH",
+            "http_filters": filters,
+        },
+        routes,
+        traffic_direction="INBOUND",  # what /drain_listeners?inboundonly drains
+    )
+
+
+def _metrics_listener() -> Mapping[str, Any]:
+    """Of the admin interface, only what Prometheus and the kubelet ask."""
+    routes = [
+        {
+            "match": {"path": path, "headers": [_method("GET")]},
+            "route": {"cluster": _ADMIN_CLUSTER},
+        }
+        for path in (GATEWAY_METRICS_PATH, READY_PATH)
+    ]
+    manager = {"codec_type": "HTTP1", "http_filters": [_router()]}
+    return _listener("metrics", names.GATEWAY_METRICS_PORT, manager, routes)
+
+
+def _listener(
+    name: str,
+    port: int,
+    manager: Mapping[str, Any],
+    routes: list[dict[str, Any]],
+    **more: Any,
+) -> Mapping[str, Any]:
+    http_connection_manager = {
+        "@type": f"{_TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": name,
+        **manager,
+        "route_config": {
+            "name": name,
+            "virtual_hosts": [{"name": name, "domains": ["*"], "routes": routes}],
+        },
+    }
+    connection_filter = {
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": http_connection_manager,
+    }
+    return {
+        "name": name,
+        "address": _address(_ANY_ADDRESS, port),
+        **more,
+        "filter_chains": [{"filters": [connection_filter]}],
+    }
+
+
+def _router() -> dict[str, Any]:
+    return {
+        "name": "envoy.filters.http.router",
+        "typed_config": {
+            "@type": f"{_TYPES}.filters.http.router.v3.Router",
+            "suppress_envoy_headers": True,
+        },
+    }
+
+
+def _grpc_statistics() -> dict[str, Any]:
+    """A gRPC failure is HTTP 200 with a status: counted by this filter. Not by method, since the
+    clusters tell methods apart.
+    """
+    return {
+        "name": "envoy.filters.http.grpc_stats",
+        "typed_config": {
+            "@type": f"{_TYPES}.filters.http.grpc_stats.v3.FilterConfig",
+            "stats_for_all_methods": False,
+        },
+    }
+
+
+# ---------------------------------------------------------------------------------------- routes
+
+
+def _http_routes(spec: AgentSpec) -> list[dict[str, Any]]:
+    post, get = [_method("POST")], [_method("GET")]
+    infer = {"safe_regex": {"regex": f"{_MODEL}/(infer|generate)"}, "headers": post}
+    stream = {"safe_regex": {"regex": f"{_MODEL}/generate_stream"}, "headers": post}
+    read = {"prefix": "/v2", "headers": get}
+    return [
+        _route(infer, _Purpose.INFERENCE, _Protocol.HTTP, spec),
+        _route(stream, _Purpose.STREAM, _Protocol.HTTP, spec),
+        _route(read, _Purpose.MANAGEMENT, _Protocol.HTTP, spec),
+        _refusal(),
+    ]
+
+
+def _grpc_routes(spec: AgentSpec) -> list[dict[str, Any]]:
+    infer = {"path": f"{_SERVICE}/ModelInfer"}
+    stream = {"path": f"{_SERVICE}/ModelStreamInfer"}
+    reading = [f"{_SERVICE}/{method}" for method in _READING_METHODS]
+    return [
+        _route(infer, _Purpose.INFERENCE, _Protocol.GRPC, spec),
+        _route(stream, _Purpose.STREAM, _Protocol.GRPC, spec),
+        *(
+            _route({"path": path}, _Purpose.MANAGEMENT, _Protocol.GRPC, spec)
+            for path in (*reading, "/grpc.health.v1.Health/Check")
+        ),
+        _refusal(),
+    ]
+
+
+def _route(
+    match: dict[str, Any], purpose: _Purpose, protocol: _Protocol, spec: AgentSpec
+) -> dict[str, Any]:
+    """A route to the pods; of a request that no pod has seen yet, another try does no harm.
+
+    For that Envoy keeps a request's body up to its buffer limit of 1 MiB, and no longer one that
+    has grown beyond it: a larger request may fail where a pod has just crashed. (A pod that leaves
+    in order has left DNS long before it refuses connections.) A higher limit would hold every
+    large body in memory until its answer begins.
+    """
+    streaming = purpose is _Purpose.STREAM
+    timeout = timedelta(0) if streaming else spec.gateway.request_timeout
+    return {
+        "match": match,
+        "route": {
+            "cluster": _cluster_name(purpose, protocol),
+            "timeout": _duration(timeout),
+            "idle_timeout": _duration(_STREAM_IDLE_TIMEOUT if streaming else timedelta(0)),
+            "retry_policy": {
+                "retry_on": "connect-failure,refused-stream,reset-before-request",
+                "num_retries": _RETRIES,
+                "retry_back_off": {"base_interval": "0.010s", "max_interval": "0.100s"},
+                "retry_host_predicate": [
+                    {
+                        "name": "envoy.retry_host_predicates.previous_hosts",
+                        "typed_config": {
+                            "@type": f"{_TYPES}.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+                        },
+                    }
+                ],
+                "host_selection_retry_max_attempts": 3,
+            },
+        },
+    }
+
+
+def _refusal() -> dict[str, Any]:
+    """403; for a gRPC call Envoy makes PERMISSION_DENIED of it."""
+    return {
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 403, "body": {"inline_string": _REFUSED}},
+    }
+
+
+def _method(method: str) -> dict[str, Any]:
+    return {"name": ":method", "string_match": {"exact": method}}
+
+
+# -------------------------------------------------------------------------------------- clusters
+
+
+def _pods_cluster(
+    agent: AgentDeployment, options: ResourceOptions, purpose: _Purpose, protocol: _Protocol
+) -> Mapping[str, Any]:
+    name = _cluster_name(purpose, protocol)
+    service = names.pods_service(agent.metadata.name)
+    # Complete, with its last dot: one question instead of one for each search domain, and none
+    # that leaves the cluster while no pod is ready.
+    host = f"{service}.{agent.metadata.namespace}.svc.{options.cluster_domain}."
+    endpoint = {"endpoint": {"address": _address(host, protocol.port)}}
+    http_options = f"{_TYPES}.upstreams.http.v3.HttpProtocolOptions"
+    return {
+        "name": name,
+        "cluster_type": {
+            "name": "envoy.clusters.dns",
+            "typed_config": {
+                "@type": f"{_TYPES}.clusters.dns.v3.DnsCluster",
+                "dns_lookup_family": "V4_ONLY",  # Triton listens on 0.0.0.0
+                "dns_refresh_rate": _DNS_REFRESH,
+                "dns_failure_refresh_rate": {
+                    "base_interval": _DNS_REFRESH,
+                    "max_interval": _DNS_REFRESH,
+                },
+                "respect_dns_ttl": False,
+            },
+        },
+        "connect_timeout": _duration(_CONNECT_TIMEOUT),
+        "lb_policy": "LEAST_REQUEST",
+        "circuit_breakers": {"thresholds": [_thresholds(agent.spec)]},
+        "outlier_detection": _outlier_detection(),
+        # A node that died answers nothing; noticed after 10 + 3 x 5 = 25 s instead of two hours.
+        "upstream_connection_options": {
+            "tcp_keepalive": {
+                "keepalive_time": 10,
+                "keepalive_interval": 5,
+                "keepalive_probes": 3,
+            }
+        },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": http_options,
+                "common_http_protocol_options": {"idle_timeout": _duration(_UPSTREAM_IDLE_TIMEOUT)},
+                "explicit_http_config": (
+                    {"http_protocol_options": {}}
+                    if protocol is _Protocol.HTTP
+                    else {"http2_protocol_options": {}}
+                ),
+            }
+        },
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [endpoint]}],
+        },
+    }
+
+
+def _thresholds(spec: AgentSpec) -> Mapping[str, Any]:
+    """Only waiting is bounded here: what a pod has accepted is Triton's to queue or refuse."""
+    return {
+        "max_connections": _MOST_CONNECTIONS,
+        "max_requests": _MOST_CONNECTIONS,
+        "max_pending_requests": spec.gateway.max_pending_requests,
+        # As many as may wait: when a pod goes, each request that waited for it tries another.
+        "max_retries": spec.gateway.max_pending_requests,
+    }
+
+
+def _outlier_detection() -> Mapping[str, Any]:
+    """A pod that cannot be reached is left out for a while, but never more than half of them.
+
+    Only what Envoy itself sees counts (refused, reset, timed out). A 503 of Triton's is its full
+    queue: to leave that pod out would push its load onto the next one, until none is left.
+    """
+    return {
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": 5,
+        "enforcing_consecutive_local_origin_failure": 100,
+        "enforcing_local_origin_success_rate": 0,
+        "enforcing_consecutive_5xx": 0,
+        "enforcing_consecutive_gateway_failure": 0,
+        "enforcing_success_rate": 0,
+        "interval": "1s",
+        "base_ejection_time": "5s",
+        "max_ejection_time": "30s",
+        "max_ejection_percent": 50,
+        "always_eject_one_host": False,
+    }
+
+
+def _admin_cluster() -> Mapping[str, Any]:
+    endpoint = {"endpoint": {"address": _address(_LOOPBACK, ADMIN_PORT)}}
+    return {
+        "name": _ADMIN_CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": _duration(_CONNECT_TIMEOUT),
+        "load_assignment": {
+            "cluster_name": _ADMIN_CLUSTER,
+            "endpoints": [{"lb_endpoints": [endpoint]}],
+        },
+    }
+
+
+def _cluster_name(purpose: _Purpose, protocol: _Protocol) -> str:
+    return f"{purpose.value}_{protocol.suffix}"
+
+
+def _address(host: str, port: int) -> Mapping[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _duration(duration: timedelta) -> str:
+    """As protobuf's JSON writes it: `60s`, `0.5s`."""
+    return f"{duration.total_seconds():g}s"

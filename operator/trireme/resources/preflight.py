@@ -1,0 +1,143 @@
+"""The Jobs that inspect models' files before pods are made of them, and what keeps the results.
+
+Pure. A Job is named by what it inspects. Its pod has what the server pods' init container has
+(`fetch`): the image, the Secrets, the identity, no token of the API; and no GPU. Its plan is an
+annotation, which it reads as a file.
+"""
+
+import json
+from collections.abc import Mapping
+
+from trireme.api import kinds, names
+from trireme.api.inspect import InspectPlan
+from trireme.api.types import AgentDeployment
+from trireme.modelrepo.backends import backend_of
+from trireme.modelrepo.repository import Fetched
+from trireme.modelrepo.sources import located_versions, mounted
+from trireme.resources.fetch import (
+    compute,
+    environment,
+    fetch_of,
+    source_mounts,
+    source_volumes,
+)
+from trireme.resources.metadata import Manifest, child, owner_labels
+from trireme.resources.options import ResourceOptions
+from trireme.resources.security import SERVER_UID, container_security, pod_security
+from trireme.resources.service_accounts import server_account, service_accounts
+
+_PLAN_VOLUME = "inspection-plan"
+_PLAN_FOLDER = "/etc/trireme/inspect"
+_PLAN_FILE = "plan.json"
+
+_LONGEST_RUN_SECONDS = 600  # from the kubelet's start on: a pod that waits for a node may wait
+_KEPT_SECONDS = 3600  # what is over; the operator deletes it sooner
+_REPORTS = "reports.json"
+
+
+def inspect_plans(agent: AgentDeployment) -> tuple[InspectPlan, ...]:
+    """What is to be inspected of an agent, in the order of the spec: all that is fetched."""
+    if not agent.spec.download.inspect:
+        return ()
+    return tuple(
+        InspectPlan(fetch=fetch_of(model, served.version, served.source), backend=backend_of(model))
+        for _, model, served in located_versions(agent.spec)
+        if isinstance(mounted(served.source), Fetched)
+    )
+
+
+def inspection_objects(
+    agent: AgentDeployment, plan: InspectPlan, options: ResourceOptions
+) -> tuple[Manifest, ...]:
+    """What is created to inspect one version: the pods' ServiceAccount, if it is ours, and the Job.
+
+    One that exists is left as it is.
+    """
+    account = server_account(agent)
+    accounts = (m for m in service_accounts(agent) if m["metadata"]["name"] == account)
+    return (*accounts, _job(agent, plan, options))
+
+
+def inspected_record(agent: AgentDeployment, reports: Mapping[str, str]) -> Manifest:
+    """The ConfigMap that keeps reports, by the digest of what was inspected."""
+    text = json.dumps(reports, sort_keys=True, ensure_ascii=False)
+    name = names.inspected_record(agent.metadata.name)
+    return child(agent, kinds.CONFIG_MAP, name, data={_REPORTS: text})
+
+
+def recorded_reports(record: Manifest) -> dict[str, str]:
+    """The reports of such a ConfigMap; none of one that is not as it was made."""
+    try:
+        found = json.loads(record["data"][_REPORTS])
+        return {str(digest): str(report) for digest, report in found.items()}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _job(agent: AgentDeployment, plan: InspectPlan, options: ResourceOptions) -> Manifest:
+    labels = {
+        names.COMPONENT: names.COMPONENT_INSPECTION,
+        names.INSPECTION: names.inspection_label(plan.digest),
+    }
+    of_user = agent.spec.server.pod_template.get("metadata") or {}
+    return child(
+        agent,
+        kinds.JOB,
+        names.inspection_job(agent.metadata.name, plan.digest),
+        labels=labels,
+        spec={
+            "backoffLimit": 0,  # the operator tries again, later each time
+            "ttlSecondsAfterFinished": _KEPT_SECONDS,
+            "template": {
+                "metadata": {
+                    # Workload identities and proxies look for labels and annotations of the pods.
+                    "labels": {**(of_user.get("labels") or {}), **owner_labels(agent), **labels},
+                    "annotations": {
+                        **(of_user.get("annotations") or {}),
+                        names.INSPECTION_PLAN: plan.model_dump_json(
+                            by_alias=True, exclude_none=True
+                        ),
+                    },
+                },
+                "spec": _pod(agent, plan, options),
+            },
+        },
+    )
+
+
+def _pod(agent: AgentDeployment, plan: InspectPlan, options: ResourceOptions) -> Manifest:
+    server = agent.spec.server
+    optional = {
+        "imagePullSecrets": [{"name": secret.name} for secret in server.image_pull_secrets],
+        "tolerations": server.placement.tolerations,
+    }
+    plan_field = {"fieldPath": f"metadata.annotations['{names.INSPECTION_PLAN}']"}
+    plan_items = [{"path": _PLAN_FILE, "fieldRef": plan_field}]
+    return {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": _LONGEST_RUN_SECONDS,
+        "serviceAccountName": server_account(agent),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": pod_security(SERVER_UID),
+        **{field: value for field, value in optional.items() if value},
+        "containers": [
+            {
+                "name": names.INSPECTION_CONTAINER,
+                "image": options.operator_image,
+                "imagePullPolicy": options.operator_image_pull_policy,
+                "args": ["inspect", f"--plan={_PLAN_FOLDER}/{_PLAN_FILE}"],
+                "env": environment(agent),
+                "resources": compute(agent),
+                "securityContext": container_security(),
+                "volumeMounts": [
+                    {"name": _PLAN_VOLUME, "mountPath": _PLAN_FOLDER, "readOnly": True},
+                    *source_mounts([plan.fetch]),
+                ],
+            }
+        ],
+        "volumes": [
+            {"name": _PLAN_VOLUME, "downwardAPI": {"items": plan_items}},
+            *source_volumes([plan.fetch]),
+        ],
+    }
