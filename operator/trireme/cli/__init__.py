@@ -1,0 +1,42 @@
+"""The command line: one file a command, here is what puts them together.
+
+Exit status: 0 good, 1 the specs given have faults, 2 wrong usage; `diff` ends as diff does. What a
+command was asked for goes to standard output, everything else to standard error.
+"""
+
+import typer
+
+from trireme.cli.crd import crd
+from trireme.cli.diff import diff
+from trireme.cli.fetch import fetch
+from trireme.cli.import_ import import_
+from trireme.cli.inspect import inspect
+from trireme.cli.render import render
+from trireme.cli.resume import resume
+from trireme.cli.run import run
+from trireme.cli.validate import validate
+from trireme.cli.version import version
+
+app = typer.Typer(
+    name="trireme",
+    help="Keep Triton-served agents within their latency objective on Kubernetes.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(run)
+app.command()(validate)
+app.command()(render)
+app.command("import")(import_)
+app.command()(diff)
+app.command()(resume)
+app.command()(fetch)
+app.command()(inspect)
+app.command()(crd)
+app.command()(version)
+
+
+def main() -> None:
+    """Run the command line, as `trireme` or as the kubectl plugin `kubectl trireme`."""
+    app()

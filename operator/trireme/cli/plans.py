@@ -1,0 +1,25 @@
+"""Plans that the operator writes for its own programs, read."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+from pydantic import ValidationError
+
+from trireme.api.schema import ApiModel
+
+Plan = TypeVar("Plan", bound=ApiModel)
+
+
+def read_plan(file: Path, kind: type[Plan]) -> Plan:
+    """The plan in a file; ends with 2, and what is wrong with it, where there is none."""
+    try:
+        return kind.model_validate_json(file.read_bytes())
+    except OSError as error:
+        typer.echo(f"--plan: {error}", err=True)
+        raise typer.Exit(2) from error
+    except ValidationError as error:
+        for fault in error.errors(include_input=False, include_url=False):
+            at = ".".join(map(str, fault["loc"]))
+            typer.echo(f"--plan: {at}: {fault['msg']}", err=True)
+        raise typer.Exit(2) from error

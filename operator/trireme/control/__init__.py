@@ -1,0 +1,1 @@
+"""The running operator: watches, work queue, reconciliation, autoscaling loop."""

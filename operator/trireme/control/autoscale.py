@@ -1,0 +1,398 @@
+"""The autoscaling loop: one round for all agents, every few seconds.
+
+Observe, decide, actuate, report: what is decided is decided in `trireme.autoscaler`; here its
+inputs are gathered, its answer is carried out through the Deployment's /scale, and the status,
+the Event, the metric and the log line are made from the one Decision.
+"""
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from trireme.admission.parse import readable_status
+from trireme.api import kinds, names
+from trireme.api.conditions import SCALING_CONDITIONS, ConditionType, EventReason, Reason
+from trireme.api.types import AgentSpec, AgentStatus, Condition, ScalingMode, ScalingStatus
+from trireme.autoscaler.decision import decide
+from trireme.autoscaler.memory import memory_from_status, record
+from trireme.autoscaler.policy import policy_of
+from trireme.autoscaler.queries import Labels, queries, window
+from trireme.autoscaler.samples import Index, index, scrape_interval
+from trireme.autoscaler.signals import Limits, Subject, assemble
+from trireme.autoscaler.types import Decision, Memory, NoSignals, Observation, Policy, Signals
+from trireme.control import scaling_report
+from trireme.control.observed import (
+    DeploymentView,
+    PodView,
+    deployment_view,
+    gateway_pods,
+    pods_known,
+    server_pods,
+)
+from trireme.control.queue import Key
+from trireme.control.status import Finding, dated
+from trireme.control.store import AgentView, Object, Store
+from trireme.edge.cluster import Cluster
+from trireme.edge.metrics import Metrics
+from trireme.edge.prometheus import Prometheus
+from trireme.edge.recorder import Event, Recorder, Regarding
+from trireme.errors import ClusterError, SignalsUnavailable
+
+logger = logging.getLogger(__name__)
+
+_QUIET = timedelta(seconds=60)  # without news, an agent's status is written at most this often
+_LOSS = timedelta(seconds=15)  # signals that are away for less are no news: the fleet is held
+_MOST_UNTOLD = 10  # as many as the status keeps
+_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """One round's answers, evaluated at `at` over `window`."""
+
+    at: datetime
+    window: timedelta
+    index: Index
+
+
+@dataclass(slots=True)
+class _Scaled:
+    """What the loop remembers of one agent between rounds; `scaling` and `conditions` are the
+    parts of the status last written, or read after a restart, so that a new process does not tell
+    again what the one before has told. `reason` is that of the last decision; `untold` are the
+    notable decisions that are in no status yet, since it could not be written.
+    """
+
+    uid: str
+    memory: Memory
+    scaling: ScalingStatus | None
+    conditions: list[Condition]
+    reason: str | None
+    untold: list[Decision] = field(default_factory=list)
+    lost_since: datetime | None = None
+    written_at: datetime | None = None
+
+    def condition(self, kind: ConditionType) -> Condition | None:
+        """One of the conditions last written."""
+        return next((c for c in self.conditions if c.type == kind), None)
+
+
+class Autoscaler:
+    """Runs the rounds."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        store: Store,
+        prometheus: Prometheus,
+        recorder: Recorder,
+        metrics: Metrics,
+        labels: Labels,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._prometheus = prometheus
+        self._recorder = recorder
+        self._metrics = metrics
+        self._labels = labels
+        self._clock = clock
+        self._agents: dict[Key, _Scaled] = {}
+        self._scrape_interval: timedelta | None = None
+
+    async def round(self) -> None:
+        """One round over all agents. An agent that fails is tried again in the next one."""
+        keys = self._store.agents()
+        for gone in self._agents.keys() - set(keys):
+            del self._agents[gone]
+            self._metrics.forget(*gone)
+        self._metrics.agents.set(len(keys))
+        with self._metrics.round_seconds.time():
+            samples = await self._samples(keys)
+            await asyncio.gather(*(self._tried(key, samples) for key in keys))
+
+    async def _tried(self, key: Key, samples: _Samples | SignalsUnavailable) -> None:
+        """One agent's part of a round; never raises: kopf, when it ends, takes a task's exception
+        for a failure of its own.
+        """
+        try:
+            await self._agent(key, samples)
+        except ClusterError as error:
+            logger.warning("%s: %s", key, error)
+        except Exception:
+            logger.exception("%s: the scaling round failed", key)
+
+    async def _samples(self, keys: Iterable[Key]) -> _Samples | SignalsUnavailable:
+        """What Prometheus has of every agent, or why it has nothing."""
+        now = self._clock()
+        over = window(self._scrape_interval)
+        percentiles = self._percentiles(keys)
+        if not percentiles:
+            return _Samples(now, over, index({}, self._labels))  # nobody asks for anything
+        try:
+            asked = queries(over, self._labels, percentiles)
+            answers = await self._prometheus.round(asked, now)
+        except SignalsUnavailable as error:
+            self._metrics.prometheus_failures.inc()
+            return error
+        self._scrape_interval = scrape_interval(answers, _LIMITS.longest_scrape_interval)
+        return _Samples(now, over, index(answers, self._labels))
+
+    def _percentiles(self, keys: Iterable[Key]) -> list[int]:
+        """Every percentile that some objective asks for: one query each, however many agents."""
+        running = (self._store.view(key).accepted for key in keys)
+        objectives = (o for a in running if a is not None for o in a.agent.spec.objectives)
+        return sorted({objective.latency.percentile for objective in objectives})
+
+    async def _agent(self, key: Key, samples: _Samples | SignalsUnavailable) -> None:
+        """One agent's part of a round."""
+        view = self._store.view(key)
+        deployment = view.deployment(names.server(key.name))
+        if view.body is None:
+            return
+        if view.accepted is None:
+            await self._report_unaccepted(key, view, view.body)
+            return
+        if deployment is None:
+            return  # nothing runs yet
+        now = self._clock()
+        live = deployment_view(deployment)
+        uid = view.body["metadata"]["uid"]
+        scaled = self._agents.get(key)
+        if scaled is None or scaled.uid != uid:
+            if not pods_known(live, server_pods(view.pods.values())):
+                return  # just started: the watch of pods has yet to tell of them
+            scaled = self._restore(key, view, live, now)
+        spec = view.accepted.agent.spec
+        policy = dataclasses.replace(policy_of(spec), replicas=_replicas_told(view))
+        observation = _observe(key, view, live, spec, policy, samples, now)
+        decision, memory = decide(observation, policy, scaled.memory)
+        if spec.scaling.mode is ScalingMode.AUTOMATIC:
+            if view.body["metadata"].get("annotations", {}).get(names.COMMAND) == names.RESUME:
+                live = await self._take_back(key, view, deployment)
+            elif live.replicas_manager not in (names.SCALE_MANAGER, names.TEMPLATE_MANAGER, None):
+                decision = _yielded(decision, live.replicas_manager)
+        if decision.replicas != live.replicas:
+            await self._actuate(deployment, decision.replicas)
+        scaled.memory = record(memory, decision, carried_out=decision.replicas != decision.current)
+        view.desired_replicas = decision.replicas
+        await self._report(key, view, scaled, decision, observation.signals, now)
+
+    def _restore(self, key: Key, view: AgentView, live: DeploymentView, now: datetime) -> _Scaled:
+        """What an earlier process knew of an agent, from its status."""
+        assert view.body is not None  # noqa: S101  # _agent has looked
+        status = readable_status(view.body.get("status"))
+        scaled = _Scaled(
+            uid=view.body["metadata"]["uid"],
+            memory=memory_from_status(status.scaling, started=now, current=live.replicas),
+            scaling=status.scaling,
+            conditions=_own(status.conditions),
+            reason=None,
+        )
+        active = scaled.condition(ConditionType.AUTOSCALING_ACTIVE)
+        scaled.reason = active.reason if active else None
+        self._agents[key] = scaled
+        return scaled
+
+    # ---------------------------------------------------------------------------- actuating
+
+    async def _actuate(self, deployment: Object, wanted: int) -> None:
+        """Write the size. The watch will say the same a moment later; the next round must not
+        decide on the old one.
+        """
+        await self._cluster.apply_scale(deployment, wanted, names.SCALE_MANAGER)
+        deployment["spec"]["replicas"] = wanted
+
+    async def _take_back(self, key: Key, view: AgentView, deployment: Object) -> DeploymentView:
+        """A user said `resume`: own the size again, as it is now, and consume the command."""
+        live = deployment_view(deployment)
+        await self._cluster.apply_scale(deployment, live.replicas, names.SCALE_MANAGER)
+        patch = {"metadata": {"annotations": {names.COMMAND: None}}}
+        await self._cluster.merge(kinds.AGENT_DEPLOYMENT, key.namespace, key.name, patch)
+        note = f"Trireme scales again, from {live.replicas} replicas"
+        await self._emit(key, view, [Event(EventReason.SCALING_RESUMED, note, "Scale")])
+        return dataclasses.replace(live, replicas_manager=names.SCALE_MANAGER)
+
+    # ---------------------------------------------------------------------------- reporting
+
+    async def _report(
+        self,
+        key: Key,
+        view: AgentView,
+        scaled: _Scaled,
+        decision: Decision,
+        observed: Signals | NoSignals,
+        now: datetime,
+    ) -> None:
+        """Status, Events, metrics and log of one decision; the status first, and only for news."""
+        assert view.body is not None  # noqa: S101  # _agent has looked
+        self._metrics.desired_replicas.labels(*key).set(decision.replicas)
+        self._metrics.signals_available.labels(*key).set(isinstance(observed, Signals))
+        available = scaled.condition(ConditionType.SIGNALS_AVAILABLE)
+        had_signals = available.status == "True" if available else None
+        lost = decision.reason is Reason.NO_SIGNALS
+        scaled.lost_since = (scaled.lost_since or now) if lost else None
+        if _is_hiccup(scaled, had_signals, now):
+            return
+        told = scaled.scaling.decisions if scaled.scaling else []
+        events = scaling_report.signals_events(had_signals, told, observed, decision.replicas)
+        is_loss = lost and bool(events)
+        if is_loss or scaling_report.is_notable(scaled.reason, told, decision, now):
+            self._tell(key, scaled, decision)
+        scaled.reason = decision.reason
+        after = scaling_report.scaling_status(
+            scaled.scaling, decision, observed, scaled.memory, scaled.untold
+        )
+        found = scaling_report.findings(decision, observed)
+        conditions = dated(found, scaled.conditions, view.body["metadata"]["generation"], now)
+        due = scaled.written_at is None or now - scaled.written_at >= _QUIET
+        news = scaled.untold or _statuses(conditions) != _statuses(scaled.conditions)
+        changed = _said(conditions) != _said(scaled.conditions) or (
+            scaling_report.is_worth_showing(scaled.scaling, after)
+        )
+        if news or (due and changed):
+            await self._write(key, AgentStatus(conditions=conditions, scaling=after))
+            for one in scaled.untold:
+                events += scaling_report.decision_events(one)
+            scaled.scaling, scaled.conditions, scaled.written_at = after, conditions, now
+            scaled.untold = []
+            await self._emit(key, view, events)
+
+    def _tell(self, key: Key, scaled: _Scaled, decision: Decision) -> None:
+        """A notable decision: into the metric and the log now, into the status and an Event as
+        soon as the API server takes them.
+        """
+        scaled.untold = [*scaled.untold, decision][-_MOST_UNTOLD:]
+        self._metrics.decisions.labels(*key, decision.reason).inc()
+        logger.info(
+            "%s: %s",
+            key,
+            decision.message,
+            extra={"agent": str(key), "decision": dataclasses.asdict(decision)},
+        )
+
+    async def _report_unaccepted(self, key: Key, view: AgentView, body: Object) -> None:
+        """An agent whose spec was never accepted is not scaled, and its conditions say so."""
+        if view.refused is None:
+            return  # nobody has looked yet
+        before = _own(readable_status(body.get("status")).conditions)
+        finding = Finding(False, Reason.NOT_ACCEPTED, "no spec was accepted yet: see Accepted")
+        found = dict.fromkeys(sorted(SCALING_CONDITIONS), finding)
+        conditions = dated(found, before, body["metadata"]["generation"], self._clock())
+        if _said(conditions) != _said(before):
+            await self._write(key, AgentStatus(conditions=conditions))
+
+    async def _write(self, key: Key, status: AgentStatus) -> None:
+        """Write the autoscaler's part of a status."""
+        part = status.model_dump(
+            mode="json", by_alias=True, include={"conditions", "scaling"}, exclude_none=True
+        )
+        await self._cluster.apply_status(
+            kinds.AGENT_DEPLOYMENT, key.namespace, key.name, part, names.SCALE_STATUS_MANAGER
+        )
+
+    async def _emit(self, key: Key, view: AgentView, told: list[Event]) -> None:
+        assert view.body is not None  # noqa: S101  # _agent has looked
+        regarding = Regarding(key.namespace, key.name, view.body["metadata"]["uid"])
+        for event in told:
+            await self._recorder.emit(regarding, event, self._clock())
+
+
+def _observe(
+    key: Key,
+    view: AgentView,
+    live: DeploymentView,
+    spec: AgentSpec,
+    policy: Policy,
+    samples: _Samples | SignalsUnavailable,
+    now: datetime,
+) -> Observation:
+    """What the cluster and Prometheus say of one agent, in one value."""
+    pods = server_pods(view.pods.values())
+    stuck = [pod for pod in pods if pod.stuck]
+    observed: Signals | NoSignals
+    if not policy.objectives:
+        observed = Signals(now, window(None), ())
+    elif isinstance(samples, SignalsUnavailable):
+        observed = NoSignals(Reason.PROMETHEUS_UNREACHABLE, str(samples))
+    else:
+        subject = Subject(
+            namespace=key.namespace,
+            agent=key.name,
+            objectives=policy.objectives,
+            pipelines={p.name: tuple(s.model for s in p.steps) for p in spec.pipelines},
+            ready_pods=_ready_since(pods),
+            gateway_pods=_ready_since(gateway_pods(view.pods.values()))
+            if spec.gateway.enabled
+            else None,
+        )
+        observed = assemble(
+            samples.index.of(*key),
+            subject,
+            now=samples.at,
+            window=samples.window,
+            limits=_LIMITS,
+        )
+    return Observation(
+        now=now,
+        replicas=live.replicas,
+        ready=len(_ready_since(pods)),
+        stuck=len(stuck),
+        unschedulable=sum(
+            pod.trouble is not None and pod.trouble.reason is Reason.UNSCHEDULABLE for pod in stuck
+        ),
+        signals=observed,
+    )
+
+
+def _ready_since(pods: Iterable[PodView]) -> dict[str, datetime]:
+    return {pod.name: pod.ready_since for pod in pods if pod.ready_since is not None}
+
+
+def _replicas_told(view: AgentView) -> int | None:
+    """spec.replicas as it is now, where the accepted spec leaves the size to it: an autoscaler
+    goes on writing it while somebody's edit of something else is refused.
+    """
+    assert view.accepted is not None and view.body is not None  # noqa: S101, PT018
+    accepted = view.accepted.agent.spec.replicas
+    live = view.body["spec"].get("replicas")
+    return live if accepted is not None and isinstance(live, int) else accepted
+
+
+def _is_hiccup(scaled: _Scaled, had_signals: bool | None, now: datetime) -> bool:
+    """Whether signals that were there are away for a moment only, and nothing else is to tell."""
+    if scaled.lost_since is None or scaled.untold:
+        return False
+    return bool(had_signals) and now - scaled.lost_since < _LOSS
+
+
+def _own(conditions: Iterable[Condition]) -> list[Condition]:
+    return [c for c in conditions if c.type in SCALING_CONDITIONS]
+
+
+def _statuses(conditions: Iterable[Condition]) -> dict[str, tuple[str, ...]]:
+    """What turns at once into a write; a fleet that scales does so for changing reasons."""
+    return {c.type: (c.status,) if c.status == "True" else (c.status, c.reason) for c in conditions}
+
+
+def _said(conditions: Iterable[Condition]) -> dict[str, tuple[str, ...]]:
+    """What a reader learns from each; where all is well the words are figures of the moment."""
+    return {
+        c.type: (c.status, c.reason) if c.status == "True" else (c.status, c.reason, c.message)
+        for c in conditions
+    }
+
+
+def _yielded(decision: Decision, writer: str | None) -> Decision:
+    """The decision where somebody else has set the size: nothing is changed, and it is said."""
+    return dataclasses.replace(
+        decision,
+        replicas=decision.current,
+        reason=Reason.FOREIGN_WRITER,
+        message=f"{writer} set the Deployment to {decision.current} replicas: Trireme steps back. "
+        f"To give it back: kubectl trireme resume, or annotate {names.COMMAND}={names.RESUME}",
+    )

@@ -1,0 +1,262 @@
+"""What changes in place is brought to every ready pod: asked for, loaded, verified, one at a time.
+
+Level-triggered, as a reconciliation is, but a queue of its own: a model may take minutes to take on
+a configuration, and meanwhile the agent is reconciled as ever. The ConfigMap that pods start with
+was changed before, so whatever happens here, a pod that starts is as it should be.
+
+While a rollout is on, servers are only asked: one disturbance is enough, and the pods that go need
+nothing any more.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Sequence
+
+from trireme.api import names
+from trireme.api.types import AgentStatus
+from trireme.control.observed import PodView, deployment_view, server_pods
+from trireme.control.queue import Key, Work, WorkQueue
+from trireme.control.status import InPlaceProgress
+from trireme.control.store import Accepted, AgentView, InPlace, Store
+from trireme.edge import triton
+from trireme.errors import ServerError, ServerRefused
+from trireme.modelrepo.instances import runs
+from trireme.modelrepo.plan import ENSEMBLE
+from trireme.modelrepo.proto import ModelConfig
+from trireme.modelrepo.render import parsed_config
+from trireme.modelrepo.repository import Repository
+from trireme.modelrepo.versions import versions_loaded_by, versions_of
+from trireme.resources.change import Effect
+from trireme.resources.control import OperatorKey
+
+logger = logging.getLogger(__name__)
+
+
+def wanted_configs(repository: Repository) -> tuple[ModelConfig, ...]:
+    """Every model's configuration; pipelines have nothing that changes in place."""
+    configs = (parsed_config(model) for model in repository.models)
+    return tuple(config for config in configs if config.platform != ENSEMBLE)
+
+
+def wanted_versions(repository: Repository) -> dict[str, frozenset[int]]:
+    """Which versions are to be served of each model that has several: of others it is the one."""
+    return {
+        model.name: frozenset(versions_loaded_by(parsed_config(model), versions))
+        for model in repository.models
+        if len(versions := versions_of(model)) > 1
+    }
+
+
+def serving_pods(view: AgentView, repository: Repository) -> list[PodView]:
+    """The ready pods of a repository, those of other templates left out."""
+    return [
+        pod
+        for pod in server_pods(view.pods.values())
+        if pod.ready_since is not None and pod.repository_digest == repository.digest
+    ]
+
+
+def unknown(state: InPlace, pods: Sequence[PodView]) -> list[PodView]:
+    """The pods whose server was not asked yet."""
+    return [pod for pod in pods if pod.server_id not in state.servers]
+
+
+def differing(state: InPlace, pods: Sequence[PodView]) -> list[PodView]:
+    """The pods whose server is known to run something else."""
+    return [
+        pod
+        for pod in pods
+        if (served := state.servers.get(pod.server_id)) is not None
+        and any(served.get(config.name) != config for config in state.wanted)
+    ]
+
+
+def may_change(key: Key, view: AgentView) -> bool:
+    """Whether no rollout is on."""
+    body = view.deployment(names.server(key.name))
+    return body is not None and deployment_view(body).only_latest
+
+
+def progress(view: AgentView, before: AgentStatus) -> InPlaceProgress | None:
+    """How far the change in place is, where the status was as `before`. A server that was not asked
+    yet counts as changed, unless that status says that a change is on: a pod that starts has what
+    it should have.
+    """
+    if view.applied is None or view.apply_failure is not None:
+        return None
+    state, repository = view.in_place, view.applied.repository
+    pods = serving_pods(view, repository)
+    left = len(differing(state, pods))
+    settled = before.live_digest in ("", repository.live_digest)
+    if before.repository_digest == repository.digest and not settled:
+        left += len(unknown(state, pods))
+    what = view.change.named(Effect.IN_PLACE) if view.change else ""
+    return InPlaceProgress(
+        pods=len(pods),
+        changed=len(pods) - left,
+        what=what or "configuration",
+        failure=str(state.failure) if state.failure else None,
+        refused=isinstance(state.failure, ServerRefused),
+    )
+
+
+class InPlaceUpdates:
+    """Works keys off its queue; each pod that was changed is told to the reconciler's."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        queue: WorkQueue,
+        reconciliations: WorkQueue,
+        operator_key: OperatorKey,
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._reconciliations = reconciliations
+        self._operator_key = operator_key
+
+    async def handle(self, key: Key, work: Work) -> None:
+        """Bring all pods of an agent to what is wanted; never raises: what failed is tried again
+        later.
+        """
+        view = self._store.view(key)
+        applied = view.applied
+        if applied is None or view.body is None:
+            return
+        try:
+            await self._converge(key, view, applied)
+        except ServerError as error:
+            logger.warning("%s: %s", key, error)
+            if _is_wanted(view, applied):
+                view.in_place.failure = error
+                await self._queue.add_failed(key, work)
+        except Exception:
+            logger.exception("%s: the change in place failed", key)
+            await self._queue.add_failed(key, work)
+        else:
+            view.in_place.failure = None
+            self._queue.forgive(key)
+        await self._reconciliations.add(key, Work.OBSERVE)
+
+    async def _converge(self, key: Key, view: AgentView, applied: Accepted) -> None:
+        state = view.in_place
+        known = {pod.server_id for pod in server_pods(view.pods.values())}
+        for gone in state.servers.keys() - known:
+            del state.servers[gone]
+        asked = unknown(state, serving_pods(view, applied.repository))
+        control_key = self._operator_key.of_agent(applied.agent.metadata.uid)
+        failures = await asyncio.gather(*(_failure_of(_ask(p, state, control_key)) for p in asked))
+        for failure in failures:
+            if failure is not None:
+                raise failure
+        while (pod := self._next(key, view, applied)) is not None:
+            await self._change(pod, state, applied)
+            await self._reconciliations.add(key, Work.OBSERVE)
+
+    def _next(self, key: Key, view: AgentView, applied: Accepted) -> PodView | None:
+        """The next pod to be changed; None once something else is wanted, which the reconciler then
+        asks for.
+        """
+        if self._store.view(key) is not view or not _is_wanted(view, applied):
+            return None
+        if not may_change(key, view):
+            return None
+        pods = serving_pods(view, applied.repository)
+        return next(iter(differing(view.in_place, pods)), None)
+
+    async def _change(self, pod: PodView, state: InPlace, applied: Accepted) -> None:
+        """Load what differs in one pod, and verify that it is served. Raises ServerError."""
+        control_key = self._operator_key.of_agent(applied.agent.metadata.uid)
+        timeout_seconds = applied.agent.spec.server.startup_timeout.total_seconds()
+        served = state.servers[pod.server_id]
+        for config in state.wanted:
+            before = served.get(config.name)
+            if before == config:
+                continue
+            try:
+                await triton.load_model(_address(pod), control_key, config, timeout_seconds)
+                served.pop(config.name, None)
+                await _verify(_address(pod), config, control_key, state.versions.get(config.name))
+            except ServerRefused as error:
+                raise ServerRefused(_words(pod, config, error)) from error
+            except ServerError as error:
+                served.pop(config.name, None)  # whatever it does now
+                raise ServerError(_words(pod, config, error)) from error
+            served[config.name] = config
+
+
+def _is_wanted(view: AgentView, applied: Accepted) -> bool:
+    """Whether nothing else was applied meanwhile; the same may have been, again."""
+    return view.applied is not None and view.applied.repository == applied.repository
+
+
+async def _failure_of(asking: Awaitable[None]) -> ServerError | None:
+    """What a server did not answer, as a value: a task that ends by an exception at the moment the
+    operator is stopped would be taken for a failure of the operator, by kopf, which looks at every
+    task there is.
+    """
+    try:
+        await asking
+    except ServerError as error:
+        return error
+    return None
+
+
+async def _ask(pod: PodView, state: InPlace, control_key: str) -> None:
+    """Find out what a server runs.
+
+    Its answer's version policy is not looked at: Triton goes on answering with the one that a
+    version was loaded by. Where there are several versions, those that are served tell.
+    """
+    served: dict[str, ModelConfig] = {}
+    for config in state.wanted:
+        try:
+            found = await triton.served_config(_address(pod), config.name)
+            if runs(config, found) and await _serves_versions(pod, config, state, control_key):
+                served[config.name] = config
+        except ServerError as error:
+            raise ServerError(_words(pod, config, error)) from error
+    state.servers[pod.server_id] = served
+
+
+async def _serves_versions(
+    pod: PodView, config: ModelConfig, state: InPlace, control_key: str
+) -> bool:
+    """Whether the wanted versions of a model are served and no other; of one there is no doubt."""
+    wanted = state.versions.get(config.name)
+    return wanted is None or wanted == await _served(_address(pod), control_key, config.name)
+
+
+async def _served(address: str, control_key: str, model: str) -> frozenset[int]:
+    """The versions of a model that a server serves."""
+    index = await triton.repository_index(address, control_key)
+    return frozenset(
+        state.version
+        for state in index
+        if state.name == model and state.ready and state.version is not None
+    )
+
+
+async def _verify(
+    address: str, config: ModelConfig, control_key: str, versions: frozenset[int] | None
+) -> None:
+    served = await triton.served_config(address, config.name)
+    if not runs(config, served):
+        counts = [group.count for group in served.instance_group]
+        raise ServerRefused(f"{address}: it was loaded, but by instance groups of {counts}")
+    if versions is not None:
+        found = await _served(address, control_key, config.name)
+        if found != versions:
+            words = f"it was loaded, but serves versions {sorted(found)}, not {sorted(versions)}"
+            raise ServerRefused(f"{address}: {words}")
+    if not await triton.serves(address, config.name):
+        raise ServerRefused(f"{address}: it was loaded, but is not ready")
+
+
+def _words(pod: PodView, config: ModelConfig, error: ServerError) -> str:
+    return f"pod {pod.name}: models[{config.name}]: {error}"
+
+
+def _address(pod: PodView) -> str:
+    return f"{pod.address}:{names.HTTP_PORT}"

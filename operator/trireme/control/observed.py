@@ -1,0 +1,219 @@
+"""Reading Deployments and pods: from the API's dicts to the few facts that decisions need. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from trireme.api import names
+from trireme.api.conditions import Reason
+from trireme.api.fetch import FetchReason
+from trireme.control.fetching import failure
+
+Object = Mapping[str, Any]
+
+# The kubelet's waiting reasons that only a change by somebody can end.
+_IMAGE_REASONS = frozenset(
+    {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"}
+)
+_ENDED_PHASES = frozenset({"Failed", "Succeeded"})
+_CRASH_REASONS = frozenset({"CrashLoopBackOff", "CreateContainerConfigError", "RunContainerError"})
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What keeps a pod from starting, in the scheduler's, the kubelet's or the fetcher's words."""
+
+    reason: Reason | FetchReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """One pod. `ready_since` is None while it is not ready, `address` until it has an IP.
+
+    `fetching` says that its models' files are being brought; `running` that the server's container
+    runs, so that Triton may be asked; `started` that
+    its start-up probe has succeeded, so that what keeps it from being ready is not the start.
+    `server_id` names the server's container, another one after each restart, and
+    `repository_digest` the repository that it serves.
+    """
+
+    name: str
+    address: str | None
+    ready_since: datetime | None
+    fetching: bool
+    running: bool
+    started: bool
+    terminating: bool
+    trouble: Trouble | None
+    server_id: str = ""
+    repository_digest: str = ""
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it is neither ready nor on its way to be."""
+        waiting = self.ready_since is None and not self.terminating
+        return waiting and (self.started or self.trouble is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentView:
+    """One Deployment. `replicas` is spec.replicas; `rolled_out` says that no pod of an earlier
+    template is left and that all wanted ones are ready; `only_latest` says the first half alone.
+    """
+
+    replicas: int
+    existing: int
+    ready: int
+    only_latest: bool
+    rolled_out: bool
+    failure: str | None
+    replicas_manager: str | None
+
+
+def parse_time(text: str) -> datetime:
+    """A Kubernetes time stamp, as an aware datetime."""
+    return datetime.fromisoformat(text)
+
+
+def server_pods(pods: Iterable[Object]) -> tuple[PodView, ...]:
+    """The server pods among an agent's pods (the gateway's have no agent label)."""
+    return _labelled(pods, names.AGENT)
+
+
+def gateway_pods(pods: Iterable[Object]) -> tuple[PodView, ...]:
+    """The gateway's pods among an agent's pods."""
+    return _labelled(pods, names.GATEWAY)
+
+
+def _labelled(pods: Iterable[Object], label: str) -> tuple[PodView, ...]:
+    """Pods that have ended, such as evicted ones, stay for people to read and are no pods here."""
+    return tuple(
+        _pod_view(pod)
+        for pod in pods
+        if label in pod["metadata"].get("labels", {})
+        and pod.get("status", {}).get("phase") not in _ENDED_PHASES
+    )
+
+
+def _pod_view(pod: Object) -> PodView:
+    status = pod.get("status", {})
+    conditions = {c["type"]: c for c in status.get("conditions", [])}
+    ready = conditions.get("Ready", {})
+    terminating = "deletionTimestamp" in pod["metadata"]
+    is_ready = ready.get("status") == "True" and not terminating
+    containers = status.get("containerStatuses", [])
+    server: Object = next((c for c in containers if c["name"] == names.SERVER_CONTAINER), {})
+    return PodView(
+        name=pod["metadata"]["name"],
+        address=status.get("podIP"),
+        ready_since=parse_time(ready["lastTransitionTime"]) if is_ready else None,
+        fetching="running" in _fetcher(status).get("state", {}),
+        running="running" in server.get("state", {}),
+        started=bool(containers) and all(c.get("started") for c in containers),
+        terminating=terminating,
+        trouble=None if is_ready or terminating else _trouble(conditions, status),
+        server_id=server.get("containerID", ""),
+        repository_digest=pod["metadata"].get("annotations", {}).get(names.REPOSITORY_DIGEST, ""),
+    )
+
+
+def _fetcher(status: Object) -> Object:
+    containers = status.get("initContainerStatuses", [])
+    return next((c for c in containers if c["name"] == names.FETCH_CONTAINER), {})
+
+
+def trouble(pod: Object) -> Trouble | None:
+    """What keeps a pod from starting, if something does."""
+    status = pod.get("status", {})
+    return _trouble({c["type"]: c for c in status.get("conditions", [])}, status)
+
+
+def _trouble(conditions: Mapping[str, Object], status: Object) -> Trouble | None:
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
+        return Trouble(Reason.UNSCHEDULABLE, scheduled.get("message", "no node fits"))
+    if (failed := failure(_fetcher(status))) is not None:
+        return Trouble(*failed)
+    for container in (
+        *status.get("initContainerStatuses", []),
+        *status.get("containerStatuses", []),
+    ):
+        waiting = container.get("state", {}).get("waiting", {})
+        reason = waiting.get("reason", "")
+        words = f"{container['name']}: {reason}: {waiting.get('message', '')}".rstrip(": ")
+        if reason in _IMAGE_REASONS:
+            return Trouble(Reason.IMAGE_PULL_FAILED, words)
+        if reason in _CRASH_REASONS:
+            ended = container.get("lastState", {}).get("terminated", {})
+            code = f"; last exit code {ended['exitCode']}" if "exitCode" in ended else ""
+            return Trouble(Reason.CONTAINER_FAILED, words + code)
+    return None
+
+
+def deployment_view(deployment: Object) -> DeploymentView:
+    """The facts of one Deployment, as its controller last reported them."""
+    spec, status = deployment["spec"], deployment.get("status", {})
+    replicas = spec.get("replicas", 1)
+    existing = status.get("replicas", 0)
+    updated = status.get("updatedReplicas", 0)
+    current = status.get("observedGeneration", -1) >= deployment["metadata"].get("generation", 0)
+    only_latest = current and updated == existing
+    progressing: Object = next(
+        (c for c in status.get("conditions", []) if c["type"] == "Progressing"), {}
+    )
+    stuck = progressing.get("reason") == "ProgressDeadlineExceeded"
+    return DeploymentView(
+        replicas=replicas,
+        existing=existing,
+        ready=status.get("readyReplicas", 0),
+        only_latest=only_latest,
+        rolled_out=only_latest
+        and existing == replicas
+        and status.get("availableReplicas", 0) >= replicas,
+        failure=progressing.get("message", "the rollout does not advance") if stuck else None,
+        replicas_manager=_replicas_manager(deployment),
+    )
+
+
+def pods_known(deployment: DeploymentView | None, pods: Iterable[PodView]) -> bool:
+    """Whether the watch of pods has told of all that the Deployment counts as ready.
+
+    It has not for a moment after a start of the operator, since each kind is watched by itself.
+    """
+    known = sum(not pod.terminating for pod in pods)
+    return deployment is None or known >= deployment.ready
+
+
+_KEPT_FIELDS = frozenset({"replicas", "selector"})
+
+
+def kept(body: Object) -> dict[str, Any]:
+    """A child or pod without what nobody reads: most of its size.
+
+    Identity, ownership, size, selector and status stay; the rest of a spec, a ConfigMap's data and
+    the managedFields that do not name the size go.
+    """
+    metadata = dict(body["metadata"])
+    owners = [entry for entry in metadata.pop("managedFields", []) if _owns_replicas(entry)]
+    if owners:
+        metadata["managedFields"] = owners
+    spec = {key: value for key, value in body.get("spec", {}).items() if key in _KEPT_FIELDS}
+    identity = {key: body[key] for key in ("apiVersion", "kind") if key in body}
+    return {**identity, "metadata": metadata, "spec": spec, "status": body.get("status", {})}
+
+
+def _owns_replicas(managed_fields_entry: Object) -> bool:
+    return "f:replicas" in managed_fields_entry.get("fieldsV1", {}).get("f:spec", {})
+
+
+def _replicas_manager(deployment: Object) -> str | None:
+    """The field manager that owns spec.replicas, ours first where several do."""
+    owners = [
+        entry["manager"]
+        for entry in deployment["metadata"].get("managedFields", [])
+        if _owns_replicas(entry)
+    ]
+    ours = [owner for owner in owners if owner in (names.SCALE_MANAGER, names.TEMPLATE_MANAGER)]
+    return next(iter(ours or owners), None)

@@ -1,0 +1,191 @@
+"""`trireme run`: one process, a leader or waiting to be one, until it is told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+
+import kopf
+
+from trireme.api import kinds, names
+from trireme.autoscaler.queries import Labels
+from trireme.control import health, shell
+from trireme.control.autoscale import Autoscaler
+from trireme.control.clock import utc_now
+from trireme.control.in_place import InPlaceUpdates
+from trireme.control.queue import Work, WorkQueue
+from trireme.control.reconcile import Reconciler
+from trireme.control.store import Store
+from trireme.edge import leader
+from trireme.edge.cluster import Cluster, connect
+from trireme.edge.metrics import Metrics
+from trireme.edge.operator_key import read_operator_key
+from trireme.edge.prometheus import Access, Prometheus
+from trireme.edge.recorder import Recorder
+from trireme.errors import ClusterError, TriremeError
+from trireme.resources.control import OperatorKey
+from trireme.resources.options import ResourceOptions
+from trireme.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_ASK_AGAIN_SECONDS = 5.0  # for what must be there before anything can be watched
+
+
+def run(settings: Settings) -> None:
+    """Run the operator until SIGTERM or SIGINT.
+
+    Raises SystemExit with 1 where it ends by itself: it has lost its Lease, its watches or the
+    cluster, or has failed. The log says why, and the kubelet starts it again.
+    """
+    _log(settings)
+    try:
+        asyncio.run(_main(settings, read_operator_key(settings.control_key_file)))
+    except TriremeError as error:
+        logger.error("%s", error)
+        raise SystemExit(1) from error
+    except Exception as error:
+        logger.exception("the operator failed")
+        raise SystemExit(1) from error
+
+
+def _log(settings: Settings) -> None:
+    json_lines = settings.log_format == "json"
+    kopf.configure(log_format=kopf.LogFormat.JSON if json_lines else kopf.LogFormat.FULL)
+    level = logging.getLevelNamesMapping()[settings.log_level]
+    logging.getLogger().setLevel(level)
+    # These two tell of every request and every event.
+    for chatty in ("kopf", "kubernetes"):
+        logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+
+
+async def _main(settings: Settings, operator_key: OperatorKey) -> None:
+    metrics = Metrics()
+    state = health.Health()
+    stop = asyncio.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    async with contextlib.AsyncExitStack() as stack:
+        api = await stack.enter_async_context(await connect())
+        runner = await health.serve(health.application(state, metrics), settings.listen_port)
+        stack.push_async_callback(runner.cleanup)
+        state.serving = True
+
+        async def work() -> None:
+            state.lead()
+            metrics.leader.set(1)
+            await _act(Cluster(api), settings, operator_key, metrics, state)
+
+        acting = leader.lead(api, settings, work) if settings.leader_election else work()
+        await _until(stop, asyncio.create_task(acting))
+
+
+async def _until(stop: asyncio.Event, task: asyncio.Task[None]) -> None:
+    """Let the task run until it ends by itself or `stop` is set; its failure is raised."""
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not task.done():
+        logger.info("stopping")
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    else:
+        task.result()
+
+
+async def _act(
+    cluster: Cluster,
+    settings: Settings,
+    operator_key: OperatorKey,
+    metrics: Metrics,
+    state: health.Health,
+) -> None:
+    """What the leader does: watch, reconcile, scale. Returns when the watches end: kopf takes
+    SIGTERM and SIGINT over once it runs, and ends them.
+
+    Every part is a task of one group: the failure of one ends all, and so does a cancellation, at
+    once, so that nothing is written any more by a leader that is none.
+    """
+    await _until_served(cluster, state)
+    store = Store()
+    queue, in_place = WorkQueue(), WorkQueue()
+    recorder = Recorder(cluster, settings.identity)
+    reconciler = Reconciler(
+        cluster=cluster,
+        store=store,
+        queue=queue,
+        in_place=in_place,
+        recorder=recorder,
+        metrics=metrics,
+        options=ResourceOptions.of(settings),
+        operator_key=operator_key,
+        clock=utc_now,
+    )
+    updates = InPlaceUpdates(
+        store=store, queue=in_place, reconciliations=queue, operator_key=operator_key
+    )
+    registry = kopf.OperatorRegistry()
+    shell.register(registry, store, queue)
+    async with (
+        Prometheus(Access.from_settings(settings)) as prometheus,
+        asyncio.TaskGroup() as group,
+    ):
+        autoscaler = Autoscaler(
+            cluster=cluster,
+            store=store,
+            prometheus=prometheus,
+            recorder=recorder,
+            metrics=metrics,
+            labels=Labels(
+                settings.label_namespace,
+                settings.label_pod,
+                settings.label_agent,
+                settings.label_gateway,
+            ),
+            clock=utc_now,
+        )
+        parts = [
+            *(queue.work(reconciler.handle) for _ in range(settings.workers)),
+            *(in_place.work(updates.handle) for _ in range(settings.workers)),
+            _resync(store, queue, settings.resync_seconds),
+            _rounds(autoscaler, state, settings.autoscale_interval_seconds),
+        ]
+        tasks = [group.create_task(part) for part in parts]
+
+        def end(_: asyncio.Task[None]) -> None:
+            for task in tasks:
+                task.cancel()
+
+        group.create_task(shell.watch(registry, settings)).add_done_callback(end)
+
+
+async def _until_served(cluster: Cluster, state: health.Health) -> None:
+    """Wait for the CRD: kopf looks for it once, when it starts, and would stay deaf without it."""
+    while True:
+        try:
+            if await cluster.serves(kinds.AGENT_DEPLOYMENT):
+                return
+            logger.warning("waiting for the CustomResourceDefinition of %s", names.KIND)
+        except ClusterError as error:
+            logger.warning("waiting for the Kubernetes API: %s", error)
+        state.beat()
+        await asyncio.sleep(_ASK_AGAIN_SECONDS)
+
+
+async def _resync(store: Store, queue: WorkQueue, interval_seconds: float) -> None:
+    """Look at every agent now and then: for ConfigMaps it names, and against lost events."""
+    while True:
+        await asyncio.sleep(interval_seconds)
+        for key in store.agents():
+            await queue.add(key, Work.APPLY)
+
+
+async def _rounds(autoscaler: Autoscaler, state: health.Health, interval_seconds: float) -> None:
+    """A scaling round every interval; one that takes longer is followed at once."""
+    loop = asyncio.get_running_loop()
+    while True:
+        began = loop.time()
+        await autoscaler.round()
+        state.beat()
+        await asyncio.sleep(max(0.0, began + interval_seconds - loop.time()))

@@ -1,0 +1,535 @@
+"""One pass over one agent: spec → repository → objects → applied, then observed and reported.
+
+Level-triggered: a pass looks at what is, whatever the event was. It may end at any line and be
+begun again by another process; what it needs to know is in the cluster.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from trireme.admission.examine import examine
+from trireme.admission.parse import parse_agent, readable_status
+from trireme.admission.sources import SourceNotFound
+from trireme.api import kinds, names
+from trireme.api.conditions import ConditionType, EventReason, Reason
+from trireme.api.fetch import FetchProgress, FetchReason
+from trireme.api.types import AgentDeployment, AgentSpec, AgentStatus
+from trireme.control import events, in_place, status
+from trireme.control.observed import (
+    DeploymentView,
+    PodView,
+    deployment_view,
+    gateway_pods,
+    kept,
+    pods_known,
+    server_pods,
+)
+from trireme.control.preflight import Preflight, described, inspectors
+from trireme.control.queue import Key, Work, WorkQueue
+from trireme.control.recorded import live_sources, owned_by, remembered
+from trireme.control.store import Accepted, AgentView, ChildId, Refused, Store
+from trireme.edge import triton
+from trireme.edge.cluster import Cluster, Object
+from trireme.edge.fetcher import fetch_progress
+from trireme.edge.metrics import Metrics
+from trireme.edge.recorder import Event, Recorder, Regarding
+from trireme.errors import ClusterError, InvalidSpec, ServerError
+from trireme.modelrepo.render import render
+from trireme.modelrepo.repository import Repository
+from trireme.resources.change import Running, change
+from trireme.resources.control import OperatorKey, control_secret
+from trireme.resources.desired import desired_objects
+from trireme.resources.initial_size import initial_replicas
+from trireme.resources.options import ResourceOptions
+
+logger = logging.getLogger(__name__)
+
+_FETCHERS_ASKED = 4
+_ASK_AGAIN_SECONDS = 5.0  # while pods start, Triton is asked this often what it is doing
+_ATTEMPTS = 5  # at a write that somebody else's write may forestall
+_CONFLICT = 409
+_FINAL_STATUSES = frozenset({400, 403, 404, 422})  # the API's refusals that a retry cannot heal
+_NAMESPACE_ENDS = "because it is being terminated"
+_UNKNOWN_FIELD = "field not declared in schema"
+
+
+class Reconciler:
+    """Works keys off the queue."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        store: Store,
+        queue: WorkQueue,
+        in_place: WorkQueue,
+        recorder: Recorder,
+        metrics: Metrics,
+        options: ResourceOptions,
+        operator_key: OperatorKey,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._queue = queue
+        self._in_place = in_place
+        self._recorder = recorder
+        self._metrics = metrics
+        self._options = options
+        self._operator_key = operator_key
+        self._clock = clock
+        self._preflight = Preflight(cluster, options, clock)
+
+    async def handle(self, key: Key, work: Work) -> None:
+        """One pass; never raises: what failed is tried again later."""
+        with self._metrics.reconcile_seconds.time():
+            try:
+                await self._pass(key, work)
+            except ClusterError as error:
+                logger.warning("%s: %s", key, error)
+                result = "retry"
+                await self._queue.add_failed(key, work)
+            except Exception:
+                logger.exception("%s: the pass failed", key)
+                result = "error"
+                await self._queue.add_failed(key, work)
+            else:
+                result = "done"
+                self._queue.forgive(key)
+        self._metrics.reconciliations.labels(result).inc()
+
+    async def _pass(self, key: Key, work: Work) -> None:
+        view = self._store.view(key)
+        if view.body is None or "deletionTimestamp" in view.body["metadata"]:
+            self._store.forget(key)  # the owner references delete the children
+            return
+        if view.written is None or Work.APPLY in work:
+            await self._catch_up(key, view)
+        if view.body is None:
+            return
+        if Work.APPLY in work or view.accepted is None or view.preflight.waiting:
+            await self._apply_generation(key, view, view.body)
+        await self._report(key, view)
+        if view.apply_failure is not None and Work.APPLY in work:
+            raise view.apply_failure
+        await self._prune(key, view, view.body["metadata"]["uid"])
+
+    async def _catch_up(self, key: Key, view: AgentView) -> None:
+        """Ask for what the watches have not told yet, or never will: kopf does not tell what went
+        while a watch was interrupted.
+        """
+        live = await self._cluster.get(kinds.AGENT_DEPLOYMENT, key.namespace, key.name)
+        body = view.body
+        assert body is not None  # noqa: S101  # _pass has looked
+        if live is None or live["metadata"]["uid"] != body["metadata"]["uid"]:
+            if self._store.view(key) is view:
+                self._store.agent_event(body, deleted=True)
+            view.body = None
+            return
+        server = view.deployment(names.server(key.name))
+        if server is None:
+            server = await self._cluster.get(
+                kinds.DEPLOYMENT, key.namespace, names.server(key.name)
+            )
+            if server is not None and owned_by(server, body["metadata"]["uid"]):
+                self._store.learn(key, server)
+        await self._align_pods(key, view)
+
+    async def _align_pods(self, key: Key, view: AgentView) -> None:
+        """Ask for the pods where more or fewer are known than the Deployments count."""
+        counted = [
+            view.deployment(name) for name in (names.server(key.name), names.gateway(key.name))
+        ]
+        existing = sum(deployment_view(d).existing for d in counted if d is not None)
+        known = {name: pod["metadata"]["uid"] for name, pod in view.pods.items()}
+        if len(known) - len(inspectors(view.pods.values())) == existing:
+            return
+        listed = await self._cluster.list(kinds.POD, key.namespace, f"{names.OWNER}={key.name}")
+        alive = {pod["metadata"]["uid"] for pod in listed}
+        for name, uid in known.items():
+            if uid not in alive and name in view.pods and view.pods[name]["metadata"]["uid"] == uid:
+                del view.pods[name]
+        for pod in listed:
+            view.pods.setdefault(pod["metadata"]["name"], kept(pod))
+
+    async def _apply_generation(self, key: Key, view: AgentView, body: Object) -> None:
+        """Accept or refuse the spec as it is now; what was last accepted is applied, so that drift
+        is repaired while an edit is refused, by whatever process.
+        """
+        match await self._accept(view, body):
+            case Refused() as refused:
+                view.refused = refused
+                view.accepted = view.accepted or await remembered(self._cluster, body)
+            case Accepted() as accepted:
+                await self._compare(key, view, body, accepted)
+                view.accepted, view.refused = accepted, None
+        if view.accepted is None:
+            return
+        view.apply_failure = None
+        try:
+            await self._apply(key, view, view.accepted)
+        except ClusterError as error:
+            if _NAMESPACE_ENDS in error.message:
+                return  # the agent goes with it
+            view.apply_failure = error
+
+    # ---------------------------------------------------------------------------- accepting
+
+    async def _accept(self, view: AgentView, body: Object) -> Accepted | Refused:
+        try:
+            agent = parse_agent(body)
+            sources = await live_sources(self._cluster, agent)
+            examined = examine(agent.spec, sources)
+            if examined.faults:
+                raise InvalidSpec(examined.faults)
+            fetched = await self._preflight.inspected(view, body, agent)
+            if isinstance(fetched, Refused):
+                return fetched
+            examined = examine(agent.spec, sources, fetched)
+            if examined.faults:
+                self._preflight.doubt(view, agent)
+                raise InvalidSpec(examined.faults)
+            self._preflight.trust(view)
+        except InvalidSpec as error:
+            awaited = all(isinstance(fault, SourceNotFound) for fault in error.faults)
+            reason = Reason.SOURCE_NOT_FOUND if awaited else Reason.INVALID_SPEC
+            return Refused(reason, str(error))
+        present = {name: files for name, files in sources.items() if files is not None}
+        completed = agent.model_copy(update={"spec": examined.spec})
+        repository = render(examined.spec, present)
+        return Accepted(completed, repository, examined.warnings, examined.inspections)
+
+    async def _compare(self, key: Key, view: AgentView, body: Object, accepted: Accepted) -> None:
+        """Know what differs from what the pods run, so that it can be told what becomes of them."""
+        before = view.accepted
+        if before is None and _is_moved(readable_status(body.get("status")), accepted.repository):
+            before = await remembered(self._cluster, body)
+        if before is None or _running(before) == _running(accepted):
+            return
+        view.replaced = view.replaced or before
+        view.change = change(_running(view.replaced), _running(accepted), self._options)
+
+    # ----------------------------------------------------------------------------- applying
+
+    async def _apply(self, key: Key, view: AgentView, accepted: Accepted) -> None:
+        """Apply every child; make the Deployment with a size, later leave its size alone.
+
+        What the API answers is learnt at once: the watch tells of it later, and until then a
+        rollout that has just begun would look finished.
+        """
+        agent = accepted.agent
+        deployment = names.server(key.name)
+        live = await self._cluster.get(kinds.DEPLOYMENT, key.namespace, deployment)
+        size = initial_replicas(agent, view.desired_replicas) if live is None else None
+        objects = desired_objects(
+            agent,
+            accepted.repository,
+            self._options,
+            initial_replicas=size,
+            through_gateway=not _leads_past_gateway(key, view) or _gateway_is_ready(key, view),
+        )
+        await self._refuse_foreign(key, view, agent, objects)
+        if not view.has_control_secret or _some_container_fails(view):
+            # It is not watched, for the operator may read no Secret: that it is gone shows in pods.
+            await self._cluster.ensure(control_secret(agent, self._operator_key))
+            view.has_control_secret = True
+        if live is not None and deployment_view(live).replicas_manager in (
+            None,
+            names.TEMPLATE_MANAGER,
+        ):
+            # The operator ended between making the Deployment and handing its size over.
+            await self._own_scale(key, live)
+        for manifest in objects:
+            applied = await self._cluster.apply(manifest, names.TEMPLATE_MANAGER)
+            self._store.learn(key, applied)
+            if size is not None and _child_id(manifest) == (kinds.DEPLOYMENT.name, deployment):
+                await self._own_scale(key, applied)
+        record = (kinds.CONFIG_MAP.name, names.inspected_record(key.name))
+        view.wanted = frozenset({record, *(_child_id(manifest) for manifest in objects)})
+        if view.applied is None or view.applied.repository != accepted.repository:
+            view.in_place.wanted = in_place.wanted_configs(accepted.repository)
+            view.in_place.versions = in_place.wanted_versions(accepted.repository)
+            view.in_place.failure = None  # of something else
+            self._in_place.forgive(key)
+        view.applied = accepted
+        if size is not None:
+            await self._queue.add(key, Work.APPLY)  # once more, to leave the size to its owner
+            await self._tell_repair(key, view, size)
+
+    async def _refuse_foreign(
+        self, key: Key, view: AgentView, agent: AgentDeployment, objects: Iterable[Object]
+    ) -> None:
+        """Nothing of the same name that is not ours is ever taken over; nothing is applied then.
+
+        Raises ClusterError. Only what is not known as ours is asked for: once, before it is made.
+        """
+        uid = agent.metadata.uid
+        for manifest in objects:
+            kind, name = _child_id(manifest)
+            known = view.children.get((kind, name))
+            if known is not None and owned_by(known, uid):
+                continue
+            asked = kinds.kind_of(manifest["apiVersion"], kind)
+            found = await self._cluster.get(asked, key.namespace, name)
+            if found is None or owned_by(found, uid):
+                continue
+            if _owned_by_former(found, key.name):
+                words = f"the {kind} {name} of a former agent of this name is being deleted"
+                raise ClusterError(409, words)
+            raise ClusterError(
+                403,
+                f"a {kind} named {name} exists and does not belong to this agent: "
+                f"rename the agent or remove that {kind}",
+            )
+
+    async def _own_scale(self, key: Key, deployment: Object) -> None:
+        """Make the scale manager the owner of the size, as it is.
+
+        The Deployment's own controller writes to it at any moment: then it is read again.
+        """
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            replicas = deployment["spec"].get("replicas", 1)
+            try:
+                await self._cluster.apply_scale(deployment, replicas, names.SCALE_MANAGER)
+            except ClusterError as error:
+                if error.status != _CONFLICT or not attempts_left:
+                    raise
+                again = await self._cluster.get(
+                    kinds.DEPLOYMENT, key.namespace, names.server(key.name)
+                )
+                deployment = again or deployment
+            else:
+                return
+
+    async def _tell_repair(self, key: Key, view: AgentView, size: int) -> None:
+        body = view.body
+        assert body is not None  # noqa: S101  # _pass has looked
+        if readable_status(view.written or body.get("status")).repository_digest:
+            note = f"Deployment {names.server(key.name)} was gone: made again with {size} replicas"
+            event = Event(EventReason.DRIFT_REPAIRED, note, "Reconcile", warning=True)
+            await self._emit(key, [event])
+
+    async def _prune(self, key: Key, view: AgentView, uid: str) -> None:
+        """Delete children no longer wanted; configurations only once nothing mounts them.
+
+        A rollout ends in a pass that only observes, so every pass looks.
+        """
+        if view.wanted is None or view.apply_failure is not None:
+            return
+        settled = all(
+            (body := view.children.get(child)) is not None and deployment_view(body).rolled_out
+            for child in view.wanted
+            if child[0] == kinds.DEPLOYMENT.name
+        )
+        for child, body in list(view.children.items()):
+            if child in view.wanted or not owned_by(body, uid):
+                continue
+            kind = kinds.kind_of(body["apiVersion"], body["kind"])
+            if kind is not kinds.CONFIG_MAP or settled:
+                await self._cluster.delete(kind, key.namespace, child[1])
+                view.children.pop(child, None)
+
+    # ---------------------------------------------------------------------------- reporting
+
+    async def _report(self, key: Key, view: AgentView) -> None:
+        """Observe, write the status once where it changed, then post the Events it is worth."""
+        body = view.body
+        assert body is not None  # noqa: S101  # _pass has looked
+        now = self._clock()
+        generation = body["metadata"]["generation"]
+        running = view.accepted
+        spec = running.agent.spec if running else None
+        pods = server_pods(view.pods.values())
+        if view.written is None and not pods_known(_server(key, view), pods):
+            await self._queue.add_after(_ASK_AGAIN_SECONDS, key, Work.OBSERVE)
+            return  # just started: what an earlier process wrote is better than half a view
+        before = readable_status(view.written or body.get("status"))
+        observed = await self._observe(key, view, body["metadata"]["uid"], spec, pods, before)
+        warned = "\n".join(map(str, running.warnings)) if running and not view.refused else ""
+        verdict = _verdict(view.refused, warned)
+        found = status.findings(generation, before, verdict, observed)
+        conditions = status.dated(found, before.conditions, generation, now)
+        digest, live_digest = before.repository_digest, before.live_digest
+        if running is not None and view.apply_failure is None:
+            digest = running.repository.digest
+            if status.is_done(before, observed):
+                live_digest = running.repository.live_digest
+        models = status.model_statuses(_model_names(spec), pods, observed.models, observed.fetches)
+        after = status.written(
+            AgentStatus(
+                observed_generation=generation,
+                conditions=conditions,
+                replicas=sum(not pod.terminating for pod in pods),
+                ready_replicas=sum(pod.ready_since is not None for pod in pods),
+                selector=status.selector(key.name),
+                repository_digest=digest,
+                live_digest=live_digest,
+                models=described(models, running, before.models if view.refused else ()),
+            )
+        )
+        if after != (view.written or status.written(before)):
+            await self._cluster.apply_status(
+                kinds.AGENT_DEPLOYMENT, key.namespace, key.name, after, names.STATUS_MANAGER
+            )
+            view.written = after
+            story = events.Story(digest, live_digest, view.change, len(pods), warned)
+            await self._emit(key, events.transitions(before, conditions, story))
+        view.written = after
+        if found[ConditionType.READY].status:
+            view.replaced = view.change = None
+        await self._continue_in_place(key, view)
+        if view.preflight.waiting:
+            await self._queue.add_after(_ASK_AGAIN_SECONDS, key, Work.APPLY)
+        if found[ConditionType.RECONCILING].status or not found[ConditionType.MODELS_READY].status:
+            await self._queue.add_after(_ASK_AGAIN_SECONDS, key, Work.OBSERVE)
+        if (
+            spec
+            and spec.gateway.enabled
+            and _leads_past_gateway(key, view)
+            and _gateway_is_ready(key, view)
+        ):
+            await self._queue.add(key, Work.APPLY)
+
+    async def _observe(
+        self,
+        key: Key,
+        view: AgentView,
+        uid: str,
+        spec: AgentSpec | None,
+        pods: tuple[PodView, ...],
+        before: AgentStatus,
+    ) -> status.Observed:
+        failure = view.apply_failure
+        gateway = view.deployment(names.gateway(key.name))
+        return status.Observed(
+            server=_server(key, view),
+            gateway=deployment_view(gateway) if gateway else None,
+            gateway_wanted=spec.gateway.enabled if spec else bool(gateway_pods(view.pods.values())),
+            pods=pods,
+            gateway_pods=gateway_pods(view.pods.values()),
+            models=await self._ask_starting(pods, self._operator_key.of_agent(uid)),
+            apply_failure=failure.message if failure else None,
+            apply_final=failure is not None and _is_final(failure),
+            in_place=in_place.progress(view, before),
+            fetches=await _ask_fetchers(pods),
+        )
+
+    async def _continue_in_place(self, key: Key, view: AgentView) -> None:
+        """Have servers asked and changed; what failed is tried again by itself, later each time."""
+        if view.applied is None or view.in_place.failure is not None:
+            return
+        repository = view.applied.repository
+        pods = in_place.serving_pods(view, repository)
+        to_change = in_place.differing(view.in_place, pods) and in_place.may_change(key, view)
+        if to_change or in_place.unknown(view.in_place, pods):
+            await self._in_place.add(key, Work.APPLY)
+
+    async def _ask_starting(
+        self, pods: tuple[PodView, ...], control_key: str
+    ) -> dict[str, tuple[triton.ModelState, ...]]:
+        """What Triton says in the pods that run but are not ready."""
+        starting = [p for p in pods if p.running and p.address and p.ready_since is None]
+        answers = await asyncio.gather(*(self._ask(pod, control_key) for pod in starting))
+        return {pod.name: models for pod, models in zip(starting, answers, strict=True) if models}
+
+    async def _ask(self, pod: PodView, control_key: str) -> tuple[triton.ModelState, ...]:
+        if pod.terminating:
+            return ()
+        try:
+            return await triton.repository_index(f"{pod.address}:{names.HTTP_PORT}", control_key)
+        except ServerError:
+            return ()  # it opens its port only after the first loads: nothing is known yet
+
+    async def _emit(self, key: Key, found: Iterable[Event]) -> None:
+        body = self._store.view(key).body
+        if body is not None:
+            regarding = Regarding(key.namespace, key.name, body["metadata"]["uid"])
+            for event in found:
+                await self._recorder.emit(regarding, event, self._clock())
+
+
+async def _ask_fetchers(pods: Iterable[PodView]) -> tuple[FetchProgress, ...]:
+    """How far the fetchers are that answer, of a few pods: they all bring the same."""
+    addresses = [p.address for p in pods if p.fetching and p.address and not p.terminating]
+    answers = await asyncio.gather(*map(_ask_fetcher, addresses[:_FETCHERS_ASKED]))
+    return tuple(answer for answer in answers if answer is not None)
+
+
+async def _ask_fetcher(address: str) -> FetchProgress | None:
+    try:
+        return await fetch_progress(address)
+    except ServerError:
+        return None  # it only just began, or has just ended
+
+
+def _running(accepted: Accepted) -> Running:
+    return Running(accepted.agent, accepted.repository)
+
+
+def _is_moved(told: AgentStatus, repository: Repository) -> bool:
+    """Whether a status tells of another repository than this."""
+    return bool(told.repository_digest) and (
+        (told.repository_digest, told.live_digest) != (repository.digest, repository.live_digest)
+    )
+
+
+def _verdict(refused: Refused | None, warned: str) -> status.Verdict:
+    if refused is not None:
+        if refused.reason is Reason.INSPECTING:
+            return status.Verdict(None, refused.reason, refused.message, heals=True)
+        if isinstance(refused.reason, FetchReason):
+            heals = refused.reason.transient
+        else:
+            heals = refused.reason is Reason.SOURCE_NOT_FOUND
+        return status.Verdict(False, refused.reason, refused.message, heals)
+    if warned:
+        return status.Verdict(
+            True, Reason.VALID, f"the spec has no faults, but warnings:\n{warned}"
+        )
+    return status.Verdict(True, Reason.VALID, "the spec has no faults")
+
+
+def _is_final(failure: ClusterError) -> bool:
+    """Whether trying again is no use. A field that the API does not know is answered as an error of
+    the server's own.
+    """
+    return failure.status in _FINAL_STATUSES or _UNKNOWN_FIELD in failure.message
+
+
+def _leads_past_gateway(key: Key, view: AgentView) -> bool:
+    """Whether the Service that clients use leads to the servers themselves."""
+    service = view.children.get((kinds.SERVICE.name, names.service(key.name)))
+    return service is not None and names.AGENT in service["spec"].get("selector", {})
+
+
+def _gateway_is_ready(key: Key, view: AgentView) -> bool:
+    gateway = view.deployment(names.gateway(key.name))
+    return gateway is not None and deployment_view(gateway).ready > 0
+
+
+def _some_container_fails(view: AgentView) -> bool:
+    pods = server_pods(view.pods.values())
+    return any(p.trouble is not None and p.trouble.reason is Reason.CONTAINER_FAILED for p in pods)
+
+
+def _server(key: Key, view: AgentView) -> DeploymentView | None:
+    body = view.deployment(names.server(key.name))
+    return deployment_view(body) if body else None
+
+
+def _model_names(spec: AgentSpec | None) -> list[str]:
+    return [*(m.name for m in spec.models), *(p.name for p in spec.pipelines)] if spec else []
+
+
+def _child_id(manifest: Object) -> ChildId:
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+def _owned_by_former(body: Object, name: str) -> bool:
+    """Whether an agent of this name, but another uid, owns it."""
+    return any(
+        (o["kind"], o["name"]) == (names.KIND, name)
+        for o in body["metadata"].get("ownerReferences", [])
+    )

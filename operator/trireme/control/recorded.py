@@ -1,0 +1,94 @@
+"""What an agent runs by, read from the cluster: its record, or the spec that it has now."""
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from trireme.admission.examine import examine
+from trireme.admission.inspection.model_file import Inspection
+from trireme.admission.inspection.report import from_report
+from trireme.admission.parse import parse_agent
+from trireme.api import kinds, names
+from trireme.api.inspect import InspectPlan
+from trireme.api.types import AgentDeployment
+from trireme.control.store import Accepted, Object
+from trireme.edge.cluster import Cluster
+from trireme.errors import InvalidSpec, UnreadableModel
+from trireme.modelrepo.render import render
+from trireme.modelrepo.sources import SourceFiles, config_map_names, source_files
+from trireme.resources.preflight import recorded_reports
+from trireme.resources.record import recorded_copies, recorded_sources, recorded_spec
+
+logger = logging.getLogger(__name__)
+
+
+async def remembered(cluster: Cluster, body: Object) -> Accepted | None:
+    """What an agent last ran by, as an operator left it; None where nothing is left, or nothing
+    that this version can read. Raises ClusterError.
+    """
+    namespace, agent_name = body["metadata"]["namespace"], body["metadata"]["name"]
+    name = names.accepted_record(agent_name)
+    record = await cluster.get(kinds.CONFIG_MAP, namespace, name)
+    if record is None or not owned_by(record, body["metadata"]["uid"]):
+        return None
+    try:
+        agent = parse_agent({**body, "spec": recorded_spec(record)})
+        copies = {
+            model: await cluster.get(kinds.CONFIG_MAP, namespace, copy) or {}
+            for model, copy in recorded_copies(record).items()
+        }
+        sources = recorded_sources(agent, copies)
+        examined = examine(agent.spec, sources)
+        if examined.faults:
+            raise InvalidSpec(examined.faults)
+    except (InvalidSpec, KeyError, ValueError) as error:
+        logger.warning("%s/%s: its record %s is of no use: %s", namespace, agent_name, name, error)
+        return None
+    return Accepted(
+        agent.model_copy(update={"spec": examined.spec}), render(examined.spec, sources)
+    )
+
+
+async def recorded_inspections(cluster: Cluster, body: Object) -> dict[str, str]:
+    """Reports of what an agent's models' files say, by the digests of what was inspected, as an
+    operator left them and as far as they can be read. Raises ClusterError.
+    """
+    namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+    record = await cluster.get(kinds.CONFIG_MAP, namespace, names.inspected_record(name))
+    if record is None or not owned_by(record, body["metadata"]["uid"]):
+        return {}
+    return {key: text for key, text in recorded_reports(record).items() if is_report(text)}
+
+
+def inspections_of(
+    plans: Iterable[InspectPlan], reports: Mapping[str, str]
+) -> dict[tuple[str, int], Inspection]:
+    """What is known of each version that was inspected."""
+    return {
+        (plan.fetch.model, plan.fetch.version): from_report(reports[plan.digest])
+        for plan in plans
+        if plan.digest in reports
+    }
+
+
+def is_report(text: str) -> bool:
+    """Whether a text is of an inspection."""
+    try:
+        from_report(text)
+    except UnreadableModel:
+        return False
+    return True
+
+
+async def live_sources(cluster: Cluster, agent: AgentDeployment) -> dict[str, SourceFiles | None]:
+    """The files of each ConfigMap that an agent's models name; None where there is none. Raises
+    ClusterError.
+    """
+    namespace = agent.metadata.namespace
+    wanted = config_map_names(agent.spec)
+    found = {name: await cluster.get(kinds.CONFIG_MAP, namespace, name) for name in wanted}
+    return {name: None if m is None else source_files(m) for name, m in found.items()}
+
+
+def owned_by(body: Object, uid: str) -> bool:
+    """Whether an object belongs to the agent with this uid."""
+    return any(o.get("uid") == uid for o in body["metadata"].get("ownerReferences", []))

@@ -1,0 +1,203 @@
+"""What is told of a decision: conditions, status, Event. Pure: all from the one Decision."""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from trireme.api.conditions import ConditionType, EventReason, Reason
+from trireme.api.types import DecisionStatus, ObservedLoad, ScalingStatus
+from trireme.autoscaler.memory import targets_status
+from trireme.autoscaler.types import Decision, Memory, NoSignals, Signals
+from trireme.control.status import Finding, format_time
+from trireme.edge.recorder import Event
+
+_SCALE = "Scale"
+_KEPT_DECISIONS = 10
+_SAME_HOLD = timedelta(minutes=10)
+
+# What it is called when a decision changes nothing but its reason: the fleet began to wait.
+_HOLDING = {
+    Reason.HELD: EventReason.SCALING_HELD,
+    Reason.PAUSED: EventReason.SCALING_HELD,
+    Reason.LIMITED: EventReason.SCALING_LIMITED,
+    Reason.FOREIGN_WRITER: EventReason.FOREIGN_WRITER,
+}
+# Of an agent that only just started, these say that its signals are yet to come, not lost.
+_NOT_YET = frozenset({Reason.NO_PODS, Reason.NO_SERIES, Reason.PARTIAL})
+_INACTIVE = frozenset(
+    {
+        Reason.NO_SIGNALS,
+        Reason.FIXED,
+        Reason.EXTERNAL,
+        Reason.SHADOW,
+        Reason.PAUSED,
+        Reason.FOREIGN_WRITER,
+    }
+)
+
+
+def findings(decision: Decision, signals: Signals | NoSignals) -> dict[ConditionType, Finding]:
+    """The autoscaler's two conditions."""
+    match signals:
+        case Signals(models=()):
+            available = Finding(True, Reason.FRESH, "no objective asks for signals")
+        case Signals():
+            available = Finding(True, Reason.FRESH, "every ready pod is covered")
+        case NoSignals(reason, message):
+            available = Finding(False, reason, message)
+    active = Finding(decision.reason not in _INACTIVE, decision.reason, decision.message)
+    return {ConditionType.SIGNALS_AVAILABLE: available, ConditionType.AUTOSCALING_ACTIVE: active}
+
+
+def is_notable(
+    reason_before: str | None,
+    told: Sequence[DecisionStatus],
+    decision: Decision,
+    now: datetime,
+) -> bool:
+    """Whether a decision is worth an Event and a line in the status: it changes the size, or it
+    begins to hold.
+
+    `reason_before` is that of the decision before (None if unknown), `told` the notable ones so
+    far, newest first. A fleet between two sizes holds and does not hold by turns, every few
+    seconds: the same hold with nothing else between is news once in ten minutes. A hold without
+    signals is news where their loss is: see `signals_events`.
+    """
+    if decision.replicas != decision.current:
+        return True
+    if decision.reason not in _HOLDING or reason_before == decision.reason:
+        return False
+    if not told or told[0].reason != decision.reason:
+        return True
+    return now - datetime.fromisoformat(told[0].time) >= _SAME_HOLD
+
+
+def signals_events(
+    before: bool | None,
+    told: Sequence[DecisionStatus],
+    signals: Signals | NoSignals,
+    replicas: int,
+) -> list[Event]:
+    """What is told of signals that go or come back, with so many `replicas` held meanwhile.
+
+    `before` is the condition's last status, None if unknown. Only what was `told` as lost comes
+    back: a new agent's signals just come.
+    """
+    if isinstance(signals, Signals):
+        was_told = any(decision.reason == Reason.NO_SIGNALS for decision in told)
+        restored = Event(EventReason.SIGNALS_RESTORED, "the scaling signals are back", _SCALE)
+        return [restored] if before is False and was_told else []
+    if before or (before is None and signals.reason not in _NOT_YET):
+        note = f"{signals.message}: holding {_replicas(replicas)}"
+        return [Event(EventReason.SIGNALS_LOST, note, _SCALE, warning=True)]
+    return []
+
+
+def decision_events(decision: Decision) -> list[Event]:
+    """What is told of a notable decision; of one without signals `signals_events` tells."""
+    if decision.replicas > decision.current:
+        return [Event(EventReason.SCALED_UP, decision.message, _SCALE)]
+    if decision.replicas < decision.current:
+        return [Event(EventReason.SCALED_DOWN, decision.message, _SCALE)]
+    if decision.reason not in _HOLDING:
+        return []
+    warning = decision.reason in (Reason.LIMITED, Reason.FOREIGN_WRITER)
+    return [Event(_HOLDING[decision.reason], decision.message, _SCALE, warning)]
+
+
+def scaling_status(
+    before: ScalingStatus | None,
+    decision: Decision,
+    signals: Signals | NoSignals,
+    memory: Memory,
+    untold: Sequence[Decision] = (),
+) -> ScalingStatus:
+    """The status after a decision. Of the notable ones, the `untold` among them, the last ten are
+    kept, newest first; a hold that only began anew takes the place of itself.
+    """
+    decisions = list(before.decisions) if before else []
+    last_scale_time = before.last_scale_time if before else None
+    for one in untold:
+        new = _decision_status(one)
+        if decisions and _is_same_hold(decisions[0], new):
+            del decisions[0]
+        decisions = [new, *decisions][:_KEPT_DECISIONS]
+        if one.replicas != one.current:
+            last_scale_time = format_time(one.at)
+    return ScalingStatus(
+        desired_replicas=decision.replicas,
+        last_scale_time=last_scale_time,
+        observed=_observed(decision, signals) or (before.observed if before else None),
+        targets=targets_status(memory),
+        decisions=decisions,
+    )
+
+
+def is_worth_showing(before: ScalingStatus | None, after: ScalingStatus) -> bool:
+    """Whether a status says something that the one before does not: figures that are within a
+    tenth of each other are the same to a reader, and each write is one for the API server.
+    """
+    if before is None or before.observed is None or after.observed is None:
+        return before != after
+    if before.model_copy(update={"observed": None}) != after.model_copy(update={"observed": None}):
+        return True
+    old, new = before.observed, after.observed
+    if (old.model, old.latency_kind) != (new.model, new.latency_kind):
+        return True
+    return any(_differ(getattr(old, figure), getattr(new, figure)) for figure in _OBSERVED_FIGURES)
+
+
+_OBSERVED_FIGURES = (
+    "request_rate_per_second",
+    "in_flight",
+    "latency_milliseconds",
+    "failure_ratio",
+    "pending",
+)
+
+
+def _differ(old: float | None, new: float | None) -> bool:
+    if old is None or new is None:
+        return old is not new
+    return not math.isclose(old, new, rel_tol=0.1)
+
+
+def _is_same_hold(old: DecisionStatus, new: DecisionStatus) -> bool:
+    still = old.from_replicas == old.to_replicas == new.from_replicas == new.to_replicas
+    return still and old.reason == new.reason
+
+
+def _decision_status(decision: Decision) -> DecisionStatus:
+    return DecisionStatus(
+        time=format_time(decision.at),
+        reason=decision.reason,
+        from_replicas=decision.current,
+        to_replicas=decision.replicas,
+        message=decision.message,
+    )
+
+
+def _observed(decision: Decision, signals: Signals | NoSignals) -> ObservedLoad | None:
+    if isinstance(signals, NoSignals) or not signals.models:
+        return None
+    seen = next((m for m in signals.models if m.model == decision.model), signals.models[0])
+    latency = seen.latency
+    return ObservedLoad(
+        time=format_time(signals.at),
+        model=seen.model,
+        request_rate_per_second=_rounded(seen.request_rate_per_second),
+        in_flight=_rounded(seen.in_flight),
+        latency_milliseconds=_rounded(latency.seconds * 1e3) if latency else None,
+        latency_kind=latency.name if latency else "",
+        failure_ratio=_rounded(seen.failure_ratio),
+        pending=None if seen.pending is None else _rounded(seen.pending),
+    )
+
+
+def _rounded(value: float) -> float:
+    """Four significant digits are enough for people: 182.3456 is 182.3."""
+    return float(f"{value:.4g}")
+
+
+def _replicas(count: int) -> str:
+    return "1 replica" if count == 1 else f"{count} replicas"

@@ -1,0 +1,244 @@
+"""What the watches have told and what the two loops leave for each other, by agent.
+
+A cache, so it may lag behind the cluster: whatever must not be wrong is read again where it is
+decided (`reconcile` asks the API whether a Deployment exists before it makes one). Nothing in it
+is needed after a restart.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from trireme.admission.examine import Inspections
+from trireme.api import names
+from trireme.api.conditions import Reason
+from trireme.api.fetch import FetchReason
+from trireme.api.types import AgentDeployment
+from trireme.control.observed import Trouble, kept
+from trireme.control.queue import Key, Work
+from trireme.errors import ClusterError, Fault, ServerError
+from trireme.modelrepo.proto import ModelConfig
+from trireme.modelrepo.repository import Repository
+from trireme.resources.change import Change
+
+Object = dict[str, Any]
+ChildId = tuple[str, str]  # kind, name
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A spec that can be used, completed from its files; its repository, and what is odd in it."""
+
+    agent: AgentDeployment
+    repository: Repository
+    warnings: tuple[Fault, ...] = ()
+    inspections: Inspections = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A spec that cannot be used, or not yet, and why."""
+
+    reason: Reason | FetchReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An inspection that is to be made again when it is `due`: the last Job's uid, how many have
+    failed in a row, and why the last one did.
+    """
+
+    job: str
+    failures: int
+    due: datetime
+    failure: Trouble | None = None
+
+
+@dataclass(slots=True)
+class PreflightState:
+    """What is known of the inspections of an agent's models, by their digests.
+
+    `reports` is None until the cluster was asked for those of before. `doubts` counts how often
+    files were looked at again since the spec was refused. `started` names the Jobs that this
+    process made, and `waiting` says that the spec waits for some.
+    """
+
+    reports: dict[str, str] | None = None
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    doubts: dict[str, int] = field(default_factory=dict)
+    started: set[str] = field(default_factory=set)
+    waiting: bool = False
+
+
+@dataclass(slots=True)
+class InPlace:
+    """What the servers are to run of the fields that change in place, and what is known of it.
+
+    `wanted` is every model's whole configuration, `versions` which versions of those with several
+    are to be served. `servers` holds, by server (`PodView.server_id`)
+    and model, the one that is known to be run; a server that was asked is there, a model whose
+    configuration is another one is not. After a restart servers are asked anew. `failure` is why
+    the last attempt failed, while it is to be made again.
+    """
+
+    wanted: tuple[ModelConfig, ...] = ()
+    versions: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    servers: dict[str, dict[str, ModelConfig]] = field(default_factory=dict)
+    failure: ServerError | None = None
+
+
+@dataclass(slots=True)
+class AgentView:
+    """Everything known of one agent.
+
+    `body` is None until the agent itself was seen. The reconciler leaves `accepted`, the last
+    generation it could use; `refused`, why the present one cannot be; `apply_failure`, why not all
+    objects could be applied, and `wanted`, which those are; `applied`, what was last applied whole;
+    `replaced`, what the pods ran before, until all of it is done, and `change`, the difference;
+    `has_control_secret`, whether it has made sure of that Secret, which no watch tells of; and
+    `written`, the part of the status it last wrote. The autoscaler leaves `desired_replicas`.
+    """
+
+    body: Object | None = None
+    children: dict[ChildId, Object] = field(default_factory=dict)
+    pods: dict[str, Object] = field(default_factory=dict)
+    accepted: Accepted | None = None
+    refused: Refused | None = None
+    apply_failure: ClusterError | None = None
+    wanted: frozenset[ChildId] | None = None
+    applied: Accepted | None = None
+    replaced: Accepted | None = None
+    change: Change | None = None
+    in_place: InPlace = field(default_factory=InPlace)
+    preflight: PreflightState = field(default_factory=PreflightState)
+    has_control_secret: bool = False
+    written: Object | None = None
+    desired_replicas: int | None = None
+
+    def deployment(self, name: str) -> Object | None:
+        """A child Deployment by name."""
+        return self.children.get(("Deployment", name))
+
+
+def owner_of(body: Mapping[str, Any]) -> Key | None:
+    """The agent that a child or pod belongs to, by its label."""
+    metadata = body["metadata"]
+    agent = metadata.get("labels", {}).get(names.OWNER)
+    return Key(metadata["namespace"], agent) if agent else None
+
+
+def key_of(body: Mapping[str, Any]) -> Key:
+    """The key of an agent."""
+    return Key(body["metadata"]["namespace"], body["metadata"]["name"])
+
+
+class Store:
+    """Takes watch events in; each tells what work it makes."""
+
+    def __init__(self) -> None:
+        self._agents: dict[Key, AgentView] = {}
+
+    def view(self, key: Key) -> AgentView:
+        """What is known of an agent; an empty view where nothing is."""
+        return self._agents.get(key) or AgentView()
+
+    def agents(self) -> list[Key]:
+        """All agents that exist and are not being deleted, in no particular order."""
+        return [
+            key
+            for key, view in self._agents.items()
+            if view.body is not None and "deletionTimestamp" not in view.body["metadata"]
+        ]
+
+    def agent_event(self, body: Object, *, deleted: bool) -> Work:
+        """An agent appeared, changed or went. Changes of its status alone make no work."""
+        key = key_of(body)
+        if deleted:
+            self._agents.pop(key, None)
+            return Work.APPLY
+        view = self._agents.get(key) or AgentView()
+        if view.body is not None and not _same_object(view.body, body):
+            view = AgentView(children=view.children, pods=view.pods)  # made again by the same name
+        before, view.body = view.body, _without_managed_fields(body)
+        self._agents[key] = view
+        return Work(0) if before is not None and _same_intent(before, body) else Work.APPLY
+
+    def child_event(self, key: Key, body: Object, *, deleted: bool) -> Work:
+        """A child appeared, changed or went. Only a change of its intent may be drift.
+
+        What the watch tells of an object may be older than what is known of it: see `learn`.
+        """
+        children = self._agents.setdefault(key, AgentView()).children
+        child = _child_id(body)
+        before = children.get(child)
+        if deleted:
+            if before is not None and not _same_object(before, body):
+                return Work(0)
+            children.pop(child, None)
+            return Work.APPLY
+        if before is not None and _is_older(body, before):
+            return Work(0)
+        children[child] = kept(body)
+        drifted = before is not None and not _same_intent(before, body)
+        return Work.APPLY if drifted else Work.OBSERVE
+
+    def learn(self, key: Key, body: Object) -> None:
+        """A child as the API answered: news only where the watch has not told of it yet."""
+        children = self._agents.setdefault(key, AgentView()).children
+        known = children.get(_child_id(body))
+        if known is None or not _same_object(known, body) or _is_older(known, body):
+            children[_child_id(body)] = kept(body)
+
+    def pod_event(self, key: Key, body: Object, *, deleted: bool) -> Work:
+        """A pod appeared, changed or went."""
+        view = self._agents.setdefault(key, AgentView())
+        name = body["metadata"]["name"]
+        if deleted:
+            view.pods.pop(name, None)
+        else:
+            view.pods[name] = kept(body)
+        return Work.OBSERVE
+
+    def forget(self, key: Key) -> None:
+        """Drop the view of an agent that is gone, once its children and pods are.
+
+        Not before: each kind is watched by itself, so after a start the agent may be told of last,
+        and what was told before it is told once.
+        """
+        view = self._agents.get(key)
+        if view is not None and view.body is None and not view.children and not view.pods:
+            del self._agents[key]
+
+
+def _child_id(body: Object) -> ChildId:
+    return body["kind"], body["metadata"]["name"]
+
+
+def _without_managed_fields(body: Object) -> Object:
+    metadata = {key: v for key, v in body["metadata"].items() if key != "managedFields"}
+    return {**body, "metadata": metadata}
+
+
+def _same_object(before: Object, after: Object) -> bool:
+    return bool(before["metadata"].get("uid") == after["metadata"].get("uid"))
+
+
+def _is_older(body: Object, than: Object) -> bool:
+    generations = (body["metadata"].get("generation", 0), than["metadata"].get("generation", 0))
+    return _same_object(body, than) and generations[0] < generations[1]
+
+
+def _same_intent(before: Object, after: Object) -> bool:
+    """Whether nothing but the status changed.
+
+    `metadata.generation` counts changes of the spec; kinds without one (ConfigMaps, Services'
+    older versions) are compared by resourceVersion.
+    """
+    old, new = before["metadata"], after["metadata"]
+    version = "generation" if "generation" in new else "resourceVersion"
+    return all(
+        old.get(part) == new.get(part)
+        for part in (version, "uid", "labels", "annotations", "deletionTimestamp")
+    )

@@ -1,0 +1,56 @@
+"""The operator's own metrics, in Prometheus' text format on /metrics."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+class Metrics:
+    """Every metric of the operator; one registry per operator, so that tests have their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        agent = ("namespace", "agent")
+        self.leader = Gauge("trireme_leader", "1 while this replica acts", registry=self.registry)
+        self.agents = Gauge("trireme_agents", "Agents known", registry=self.registry)
+        self.reconciliations = Counter(
+            "trireme_reconciliations",
+            "Passes over one agent, by result",
+            ("result",),
+            registry=self.registry,
+        )
+        self.reconcile_seconds = Histogram(
+            "trireme_reconcile_seconds", "Duration of a pass", registry=self.registry
+        )
+        self.round_seconds = Histogram(
+            "trireme_autoscale_round_seconds",
+            "Duration of a scaling round over all agents",
+            registry=self.registry,
+        )
+        self.prometheus_failures = Counter(
+            "trireme_prometheus_failures",
+            "Scaling rounds without an answer from Prometheus",
+            registry=self.registry,
+        )
+        self.desired_replicas = Gauge(
+            "trireme_agent_desired_replicas", "Pods wanted", agent, registry=self.registry
+        )
+        self.decisions = Counter(
+            "trireme_agent_decisions",
+            "Decisions that changed something or began to hold, by reason",
+            (*agent, "reason"),
+            registry=self.registry,
+        )
+        self.signals_available = Gauge(
+            "trireme_agent_signals_available",
+            "1 while the scaling signals are fresh and whole",
+            agent,
+            registry=self.registry,
+        )
+
+    def forget(self, namespace: str, agent: str) -> None:
+        """Drop the series of an agent that is gone."""
+        for metric in (self.desired_replicas, self.decisions, self.signals_available):
+            metric.remove_by_labels({"namespace": namespace, "agent": agent})
+
+    def text(self) -> bytes:
+        """The exposition in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,213 @@
+"""Prometheus over HTTP: the one place that asks it, through prometheus-api-client.
+
+The client is synchronous and its session not safe to share, so every request runs in one thread of
+its own. It is given a session that does what its arguments cannot: no hidden retries (the next
+round is the retry), TLS files, and a bearer token read anew for each request, since Kubernetes
+rotates it. It fails in many ways, some of which quote a whole request or answer; all become
+SignalsUnavailable with one plain sentence, which holds no header, no token and no password.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import requests
+import urllib3
+from prometheus_api_client import PrometheusConnect
+from prometheus_api_client.exceptions import PrometheusApiClientException
+from requests.auth import AuthBase
+from urllib3.util.retry import Retry
+
+from trireme.autoscaler.queries import Query
+from trireme.autoscaler.samples import Round, Series
+from trireme.errors import SignalsUnavailable
+from trireme.settings import Settings
+
+_CONNECT_TIMEOUT_SECONDS = 1.0
+_UNUSABLE_URL = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+)
+_LONGEST_QUOTE = 200  # characters of an answer's text in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach Prometheus, or what speaks its API (Thanos, Mimir, a managed service).
+
+    `url` is the base that `/api/v1/query` is added to. `timeout_seconds` bounds a whole round.
+    `headers` go with every request, such as X-Scope-OrgID.
+    """
+
+    url: str = field(repr=False)
+    timeout_seconds: float
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    client_cert_file: Path | None = None
+    client_key_file: Path | None = None
+    insecure_skip_verify: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Access":
+        """What the operator's settings say of Prometheus."""
+        return cls(
+            url=settings.prometheus_url,
+            timeout_seconds=settings.prometheus_timeout_seconds,
+            token_file=settings.prometheus_token_file,
+            ca_file=settings.prometheus_ca_file,
+            client_cert_file=settings.prometheus_client_cert_file,
+            client_key_file=settings.prometheus_client_key_file,
+            insecure_skip_verify=settings.prometheus_insecure_skip_verify,
+            headers=settings.prometheus_headers,
+        )
+
+    @property
+    def name(self) -> str:
+        """The URL for messages: without a user and password that may be in it."""
+        before, at, host = self.url.rpartition("@")
+        scheme, slashes, _ = before.partition("//")
+        return f"{scheme}{slashes}{host}" if at and slashes else host
+
+
+class Prometheus:
+    """A connection to Prometheus; close it with `close`, or use it in an `async with`."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="prometheus")
+        self._client = PrometheusConnect(
+            access.url.rstrip("/"),
+            headers=dict(access.headers),
+            auth=_BearerToken(access.token_file) if access.token_file else None,
+            session=_session(access),
+            retry=Retry(total=0),
+        )
+
+    async def __aenter__(self) -> "Prometheus":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give the connection and the thread back, after the request under way."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._client.close)
+        self._thread.shutdown()
+
+    async def round(self, queries: Mapping[Query, str], now: datetime) -> Round:
+        """Answer every query as of `now`, or none: half a round would be a wrong one.
+
+        One evaluation time for all makes their answers fit each other, and ages mean the same in
+        each. It is the caller's clock: where that runs ahead of Prometheus', samples look older
+        than they are, and `signals` refuses them once that exceeds its limit; where it runs behind,
+        the round sees the past by as much.
+
+        Raises SignalsUnavailable where Prometheus does not answer every query usefully.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._round, queries, now)
+
+    def _round(self, queries: Mapping[Query, str], now: datetime) -> Round:
+        limit = self._access.timeout_seconds
+        params = {
+            "time": f"{now.timestamp():.3f}",
+            "timeout": f"{limit:g}s",
+            "partial_response": "false",  # Thanos: an error instead of half an answer
+        }
+        deadline = time.monotonic() + limit
+        answers = {}
+        for name, query in queries.items():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise self._unavailable(f"did not answer every query within {limit:g} s")
+            answers[name] = self._ask(name, query, params, left)
+        return answers
+
+    def _ask(
+        self, name: Query, query: str, params: Mapping[str, str], seconds_left: float
+    ) -> tuple[Series, ...]:
+        timeout = (min(_CONNECT_TIMEOUT_SECONDS, seconds_left), seconds_left)
+        try:
+            answer = self._client.custom_query(query, params=dict(params), timeout=timeout)
+            return tuple(_series(element) for element in answer)
+        except requests.exceptions.JSONDecodeError:
+            problem = "answered something other than JSON: a login page, or another server?"
+        except requests.exceptions.InvalidHeader:
+            problem = "was not asked: the token or a header holds characters no header may have"
+        except _UNUSABLE_URL:
+            problem = "was not asked: this is no http:// or https:// URL"
+        except requests.exceptions.SSLError as error:
+            problem = f"has no TLS that is trusted: {_shortened(str(_root_cause(error)))}"
+        except requests.exceptions.RequestException as error:
+            cause = _root_cause(error)
+            problem = f"does not answer: {_shortened(str(cause))}"
+            if isinstance(cause, TimeoutError):
+                limit = self._access.timeout_seconds
+                problem = f"did not answer the query {name} within {limit:g} s"
+        except PrometheusApiClientException as error:
+            problem = f"refused the query {name}: {_shortened(str(error))}"
+        except OSError as error:
+            problem = f"was not asked: {_shortened(str(error))}"
+        except (KeyError, TypeError, ValueError, OverflowError):
+            problem = f"answered the query {name} with something other than an instant vector"
+        raise self._unavailable(problem)
+
+    def _unavailable(self, problem: str) -> SignalsUnavailable:
+        return SignalsUnavailable(f"Prometheus at {self._access.name} {problem}")
+
+
+def _series(element: object) -> Series:
+    """One element of an instant vector: `{"metric": {...}, "value": [time, "text"]}`.
+
+    Raises KeyError, TypeError or ValueError for anything else, native histograms included. NaN and
+    infinities are kept: `signals` judges them.
+    """
+    if not isinstance(element, dict):
+        raise TypeError("a scalar or a string")
+    labels, (at, value) = element["metric"], element["value"]
+    if not isinstance(labels, dict) or not isinstance(value, str):
+        raise TypeError("not a sample")
+    return Series(labels, float(value), datetime.fromtimestamp(at, UTC))
+
+
+class _BearerToken(AuthBase):
+    """Adds the token of a file that is read for each request."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._file.read_text().strip()}"
+        return request
+
+
+def _session(access: Access) -> requests.Session:
+    session = requests.Session()
+    if access.insecure_skip_verify:
+        # Asked for: a warning with every request would say nothing new.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    session.verify = str(access.ca_file) if access.ca_file else not access.insecure_skip_verify
+    if access.client_cert_file and access.client_key_file:
+        session.cert = (str(access.client_cert_file), str(access.client_key_file))
+    return session
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    """The innermost error: `[Errno 111] Connection refused`, or a TimeoutError.
+
+    The outer ones quote the request's address with the whole query in it, and name a time-out
+    now ReadTimeout, now ConnectionError.
+    """
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."

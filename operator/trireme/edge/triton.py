@@ -1,0 +1,111 @@
+"""A Triton server's own account of its models, and the change of one, through tritonclient.
+
+A server is named by its address, host:port. Every function raises ServerError where it does not
+answer, and ServerRefused, with its own words, where it will not.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+from tritonclient.http.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from trireme.api import names
+from trireme.errors import ServerError, ServerRefused
+from trireme.modelrepo.proto import ModelConfig, json_format
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT_SECONDS = 5
+_FORBIDDEN = "403"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """One version of a model in the repository index; `reason` is Triton's own words where it is
+    not ready, and `version` None of a model that has none.
+    """
+
+    name: str
+    ready: bool
+    reason: str
+    version: int | None = None
+
+    @property
+    def is_let_go(self) -> bool:
+        """Whether it was served before, and is no more by the model's version policy."""
+        return not self.ready and self.reason == "unloaded"
+
+
+async def repository_index(address: str, control_key: str) -> tuple[ModelState, ...]:
+    """The models of a server, which asks for its control key. It does not answer before its first
+    loads ended.
+    """
+    async with _client(address, _TIMEOUT_SECONDS) as client:
+        index = await client.get_model_repository_index({names.CONTROL_HEADER: control_key})
+    return tuple(_model_state(entry) for entry in index)
+
+
+async def served_config(address: str, model: str) -> ModelConfig:
+    """The configuration that a model is served by, complete with what Triton filled in."""
+    async with _client(address, _TIMEOUT_SECONDS) as client:
+        answer = await client.get_model_config(model)
+    try:
+        # A later Triton may answer with fields of its own.
+        return json_format.ParseDict(answer, ModelConfig(), ignore_unknown_fields=True)
+    except json_format.ParseError as error:
+        raise ServerError(f"{address}: the configuration of {model}: {error}") from error
+
+
+async def serves(address: str, model: str) -> bool:
+    """Whether a model answers requests."""
+    async with _client(address, _TIMEOUT_SECONDS) as client:
+        return bool(await client.is_model_ready(model))
+
+
+async def load_model(
+    address: str, control_key: str, config: ModelConfig, timeout_seconds: float
+) -> None:
+    """Have a server serve a model by another configuration, which must be complete: Triton takes
+    it in place of all of the old one. Returns once it is served, and raises ServerRefused where
+    it cannot be: the old one then is, as before.
+    """
+    text = json_format.MessageToJson(config, preserving_proto_field_name=True, indent=None)
+    async with _client(address, timeout_seconds) as client:
+        headers = {names.CONTROL_HEADER: control_key}
+        await client.load_model(config.name, headers=headers, config=text)
+
+
+@asynccontextmanager
+async def _client(address: str, timeout_seconds: float) -> AsyncIterator[InferenceServerClient]:
+    """A client for one request, whose errors are ours."""
+    try:
+        async with InferenceServerClient(address, conn_limit=1, conn_timeout=timeout_seconds) as c:
+            async with asyncio.timeout(timeout_seconds):
+                yield c
+    except InferenceServerException as error:
+        if error.status() == _FORBIDDEN:
+            logger.warning(
+                "%s refuses its control key: the agent's Secret was made with another operator key",
+                address,
+            )
+        raise ServerRefused(f"{address}: {error}") from error
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise ServerError(f"{address}: {error!r}") from error
+
+
+def _model_state(entry: Mapping[str, str]) -> ModelState:
+    """One entry; a model whose configuration Triton refuses is listed without state or reason."""
+    state = entry.get("state", "")
+    unexplained = "" if state else "Triton refuses its configuration; the reason is in its log"
+    version = entry.get("version", "")
+    return ModelState(
+        entry["name"],
+        state == "READY",
+        entry.get("reason", unexplained),
+        int(version) if version.isdecimal() else None,
+    )
