@@ -1,0 +1,104 @@
+{{/* The name of the application. */}}
+{{- define "trireme.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The name of the operator's objects: "trireme" for a release of that name. */}}
+{{- define "trireme.fullname" -}}
+{{- $name := include "trireme.name" . -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "trireme.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "trireme.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "trireme.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "trireme.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "trireme.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "trireme.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{/* The Secret with the operator's own key. */}}
+{{- define "trireme.controlKeySecretName" -}}
+{{- default (printf "%s-control-key" (include "trireme.fullname" .)) .Values.controlKeySecret.name }}
+{{- end }}
+
+{{/* Refuses timings with which two pods might act at once, or none ever. */}}
+{{- define "trireme.checkLease" -}}
+{{- $duration := int .Values.lease.durationSeconds }}
+{{- $deadline := int .Values.lease.renewDeadlineSeconds }}
+{{- if le $duration $deadline }}
+{{- fail "lease.durationSeconds must be more than lease.renewDeadlineSeconds" }}
+{{- end }}
+{{- if le (mul 5 $deadline) (mul 6 (int .Values.lease.retryPeriodSeconds)) }}
+{{- fail "lease.renewDeadlineSeconds must be more than 1.2 times lease.retryPeriodSeconds" }}
+{{- end }}
+{{- end }}
+
+{{/* A URL for people: without a user and password that may be in it. */}}
+{{- define "trireme.publicURL" -}}
+{{- regexReplaceAll "//[^/]*@" . "//" }}
+{{- end }}
+
+{{/* What the operator may do in the namespaces it watches. It reads no Secret, no log, and runs
+nothing in pods. */}}
+{{- define "trireme.rules" -}}
+- apiGroups: [trireme.dev]
+  resources: [agentdeployments]
+  verbs: [get, list, watch, patch]   # patch: takes a consumed command's annotation away
+- apiGroups: [trireme.dev]
+  resources: [agentdeployments/status]
+  verbs: [patch]
+- apiGroups: [trireme.dev]
+  resources: [agentdeployments/finalizers]
+  verbs: [update]   # owner references that block deletion, where that is enforced
+- apiGroups: [""]
+  resources: [configmaps, services, serviceaccounts]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]   # agents' control keys; any other verb, patch too, would answer with the content
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments/scale]
+  verbs: [patch]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, create, delete]   # that inspect models' files before a rollout; results are the pods'
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, create, patch]   # of caches that are made from a storage class
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- if eq .Values.discovery "PodMonitor" }}
+- apiGroups: [monitoring.coreos.com]
+  resources: [podmonitors]
+  verbs: [get, create, patch, delete]
+{{- end }}
+{{- end }}
