@@ -1,0 +1,91 @@
+"""(b), (e): the fleet follows its latency, tells why, and loses nothing."""
+
+import re
+
+from e2e.agents import server_pods, slow_agent, start
+from e2e.load import Load
+from e2e.operators import Operators
+from kube import Kube
+
+QUICK_DOWN = {
+    "down": {
+        "stabilizationWindow": "15s",
+        "policies": [{"type": "Percent", "value": 100, "period": "15s"}],
+    }
+}
+ROUNDS_TO_SHRINK = 10  # of 5 s: a window of 30 s, the stabilisation above, one more
+OBJECTIVE_MILLISECONDS = 200
+WHY = re.compile(
+    r"p95 [\d.]+ ms (over|within) 200 ms at [\d.]+ req/s on (?P<pods>\d) pods?: (?P=pods) → \d"
+)
+
+
+def test_load_up_and_down_is_followed_within_the_objective_and_no_request_fails(
+    kube: Kube,
+) -> None:
+    """One load from before the step to after it, and the step itself: together, more than the 50
+    requests a second that one pod answers.
+    """
+    agent, files = slow_agent("agent", min=1, max=5, behavior=QUICK_DOWN)
+    name = start(kube, agent, files)
+    calm = Load(kube, "calm", name, "policy", "900s@10")
+    kube.until("load is on", calm.started, 60)
+    peak = Load(kube, "peak", name, "policy", "300s@70")
+
+    kube.until("the clients' p95 breaks the objective", lambda: _kept(peak) != "always", 60, name)
+    kube.until("more pods under load", lambda: kube.ready_pods(name) >= 3, 120, name)
+    kube.until("and it is kept again", lambda: _kept(peak) == "again", 120, name)
+    peak.stop()
+    kube.until("one pod is left", lambda: len(server_pods(kube, name)) == 1, 150, name)
+    calm.stop()
+    calm.all_answered()
+    peak.all_answered()
+
+    told = kube.events(name)
+    assert "ScaledDown" in [reason for reason, _ in told]
+    grown = [note for reason, note in told if reason == "ScaledUp"]
+    assert grown
+    assert all(WHY.search(note) for note in grown), grown
+    decisions = kube.get("agd", name)["status"]["scaling"]["decisions"]
+    assert set(grown) <= {decision["message"] for decision in decisions}, decisions
+
+
+def test_prometheus_lost_at_peak_holds_the_fleet_until_it_is_back(kube: Kube, system: Kube) -> None:
+    """Long enough after the load that a fleet which is not held would have shrunk."""
+    monitoring, operators = Kube(system.kubeconfig, "monitoring"), Operators(system)
+
+    def rounds_without() -> float:
+        failures = "trireme_prometheus_failures_total"
+        return operators.metric(operators.leader(), failures) or 0
+
+    agent, files = slow_agent("agent", min=1, max=3, behavior=QUICK_DOWN)
+    name = start(kube, agent, files)
+    load = Load(kube, "load", name, "policy", "600s@50")
+    kube.until("two pods", lambda: kube.ready_pods(name) >= 2, 150, name)
+    try:
+        monitoring.run("scale", "deployment", "prometheus", "--replicas=0")
+        kube.until("the loss is told", lambda: _signals(kube, name) == "False", 90, name)
+        held = kube.replicas(name)
+        load.stop()
+        load.all_answered()
+        enough = rounds_without() + ROUNDS_TO_SHRINK
+        kube.until("rounds without signals", lambda: rounds_without() >= enough, 180, name)
+    finally:
+        monitoring.run("scale", "deployment", "prometheus", "--replicas=1")
+    assert kube.replicas(name) == held, kube.describe(name)
+    assert "SignalsLost" in [reason for reason, _ in kube.events(name)]
+    kube.until("signals are back", lambda: _signals(kube, name) == "True", 150, name)
+    kube.until("the fleet follows again", lambda: kube.replicas(name) == 1, 150, name)
+
+
+def _kept(load: Load) -> str:
+    """What the clients saw of the objective: three seconds in a row break it; after that, ten in
+    a row keep it `again`.
+    """
+    seconds = "".join("-+"[kept] for kept in load.within(OBJECTIVE_MILLISECONDS))
+    _, broken, after = seconds.partition("---")
+    return ("again" if "+" * 10 in after else "broken") if broken else "always"
+
+
+def _signals(kube: Kube, agent: str) -> str:
+    return kube.conditions(agent).get("SignalsAvailable", ("",))[0]

@@ -1,0 +1,97 @@
+"""A claim that is bound: the local cluster has nothing that provisions volumes.
+
+Its volume is a folder of a node, which a pod beside the operator makes and removes. The kubelet
+gives it to the group of the pods that mount it, as it does with disks.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kube import Kube
+
+_FOLDERS = "/var/local/trireme"
+_AT_THE_NODE = "volumes"
+
+
+@contextmanager
+def bound_claim(kube: Kube, system: Kube, name: str) -> Iterator[None]:
+    """A PersistentVolumeClaim of this name, with an empty volume of 1 GiB while this lasts."""
+    volume = f"{kube.namespace}-{name}"
+    folder = f"{_FOLDERS}/{volume}"
+    system.apply(_pod())
+    system.run("wait", "pod", _AT_THE_NODE, "--for=condition=Ready", "--timeout=60s")
+    node = system.get("pod", _AT_THE_NODE)["spec"]["nodeName"]
+    _clear(system, folder)
+    system.run("exec", _AT_THE_NODE, "--", "mkdir", folder)
+    system.run("delete", "pv", volume, "--ignore-not-found")
+    kube.apply(_volume(volume, folder, node), _claim(name, volume))
+    try:
+        yield
+    finally:
+        system.run("delete", "pv", volume, "--wait=false")
+        _clear(system, folder)
+        system.run("delete", "pod", _AT_THE_NODE, "--now")
+
+
+def _clear(system: Kube, folder: str) -> None:
+    system.run("exec", _AT_THE_NODE, "--", "rm", "-rf", folder)
+
+
+def _volume(name: str, folder: str, node: str) -> dict[str, Any]:
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteMany"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": "",
+            "local": {"path": folder},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+        },
+    }
+
+
+def _claim(name: str, volume: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name},
+        "spec": {
+            "accessModes": ["ReadWriteMany"],
+            "storageClassName": "",
+            "volumeName": volume,
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+
+
+def _pod() -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": _AT_THE_NODE},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 1,
+            "containers": [
+                {
+                    "name": _AT_THE_NODE,
+                    "image": "trireme/operator:dev",
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["sleep", "infinity"],
+                    "securityContext": {"runAsUser": 0},
+                    "volumeMounts": [{"name": "folders", "mountPath": _FOLDERS}],
+                }
+            ],
+            "volumes": [
+                {
+                    "name": "folders",
+                    "hostPath": {"path": _FOLDERS, "type": "DirectoryOrCreate"},
+                }
+            ],
+        },
+    }

@@ -1,0 +1,273 @@
+"""The real Envoy on loopback with the configuration that Trireme generates, and pods behind it
+that misbehave on demand.
+
+Only addresses and ports are replaced: all else is what a cluster gets.
+"""
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import envoy  # type: ignore[import-untyped]
+import grpc
+import yaml
+from aiohttp import web
+
+from trireme.api import names
+
+LOOPBACK = "127.0.0.1"
+BINARY = Path(envoy.__file__).parent / "_bin" / "envoy"
+_SAMPLE = re.compile(r"^(envoy_cluster_\w+){(.*)} (\S+)$", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+FLAGS = ("--concurrency", "1", "--log-level", "warning")
+SERVICE = "/inference.GRPCInferenceService"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((LOOPBACK, 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+# -------------------------------------------------------------------------------------- the pods
+
+
+@dataclass
+class Pod:
+    """A stand-in for one Triton pod. What a request names decides its fate: a model over HTTP, the
+    body over gRPC.
+    """
+
+    http_port: int
+    grpc_port: int
+    host: str = LOOPBACK
+    paths: list[str] = field(default_factory=list)
+
+    async def http(self, request: web.Request) -> web.Response:
+        self.paths.append(f"{request.method} {request.path}")
+        await request.read()
+        model = request.match_info.get("model", "")
+        if model == "fails":
+            return web.Response(status=500)
+        if model == "full":
+            return web.Response(status=503)
+        if model == "resets":
+            assert request.transport is not None
+            request.transport.abort()
+        if model == "slow":
+            await asyncio.sleep(1)
+        return web.Response(text="answer")
+
+    async def call(self, body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        self.paths.append("gRPC")
+        if body == b"slow":
+            await asyncio.sleep(1)
+        if body == b"fails":
+            await context.abort(grpc.StatusCode.INTERNAL, "the model failed")
+        return b"answer"
+
+    async def stream(
+        self, bodies: AsyncIterator[bytes], _context: grpc.aio.ServicerContext[bytes, bytes]
+    ) -> AsyncIterator[bytes]:
+        async for _ in bodies:
+            await asyncio.sleep(0.5)
+            yield b"answer"
+
+
+class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
+    """Every method of every service."""
+
+    def __init__(self, pod: Pod) -> None:
+        self._pod = pod
+
+    def service(self, details: grpc.HandlerCallDetails) -> Any:
+        if details.method.endswith("ModelStreamInfer"):
+            return grpc.stream_stream_rpc_method_handler(self._pod.stream)
+        return grpc.unary_unary_rpc_method_handler(self._pod.call)
+
+
+@asynccontextmanager
+async def running_pod(pod: Pod | None = None) -> AsyncIterator[Pod]:
+    """Serve a pod, by default one at free ports."""
+    pod = pod or Pod(free_port(), free_port())
+    app = web.Application(client_max_size=2**30)
+    app.router.add_route("*", "/v2/models/{model}{rest:/.*}", pod.http)
+    app.router.add_route("*", "/{rest:.*}", pod.http)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, pod.host, pod.http_port).start()
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((_Calls(pod),))
+    server.add_insecure_port(f"{pod.host}:{pod.grpc_port}")
+    await server.start()
+    try:
+        yield pod
+    finally:
+        await server.stop(None)
+        await runner.cleanup()
+
+
+# ------------------------------------------------------------------------------------- the Envoy
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running Envoy: where it listens, and what it says of itself."""
+
+    http_port: int
+    grpc_port: int
+    metrics_port: int
+    admin_port: int
+    client: aiohttp.ClientSession
+
+    def url(self, path: str) -> str:
+        return f"http://{LOOPBACK}:{self.http_port}{path}"
+
+    async def infer(self, model: str) -> int:
+        """POST an inference; the status."""
+        async with self.client.post(self.url(f"/v2/models/{model}/infer"), data=b"x") as response:
+            await response.read()
+            return response.status
+
+    async def status(self, method: str, path: str) -> int:
+        async with self.client.request(method, self.url(path)) as response:
+            return response.status
+
+    async def call(self, method: str, body: bytes = b"") -> grpc.StatusCode:
+        """Call a gRPC method; the status."""
+        async with grpc.aio.insecure_channel(f"{LOOPBACK}:{self.grpc_port}") as channel:
+            try:
+                await channel.unary_unary(method)(body)
+            except grpc.aio.AioRpcError as error:
+                return error.code()
+            return grpc.StatusCode.OK
+
+    async def metrics(self) -> "Metrics":
+        url = f"http://{LOOPBACK}:{self.metrics_port}/stats/prometheus"
+        async with self.client.get(url) as response:
+            return Metrics.parse(await response.text())
+
+    async def metrics_once(self, shown: Callable[["Metrics"], bool]) -> "Metrics":
+        """The metrics as soon as they show something: Envoy brings histograms up to date once a
+        second.
+        """
+        for _ in range(100):
+            metrics = await self.metrics()
+            if shown(metrics):
+                return metrics
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"never shown; last seen: {metrics}")
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Samples by name and cluster, and the text they were read from."""
+
+    samples: dict[tuple[str, str, str], float]
+
+    @classmethod
+    def parse(cls, text: str) -> "Metrics":
+        """Line by line: Prometheus' own parser would write _total behind each counter."""
+        samples: dict[tuple[str, str, str], float] = {}
+        for name, labels, value in _SAMPLE.findall(text):
+            found: dict[str, str] = dict(_LABEL.findall(labels))
+            kind = found.get("envoy_response_code_class") or found.get("le", "")
+            samples[name, found.get("envoy_cluster_name", ""), kind] = float(value)
+        return cls(samples)
+
+    def of(self, cluster: str, metric: str, kind: str = "") -> float | None:
+        """A value; `kind` is the response class or the bucket's edge. None where it is absent."""
+        return self.samples.get((f"envoy_cluster_{metric}", cluster, kind))
+
+    def edges(self, cluster: str, metric: str) -> list[float]:
+        wanted = (f"envoy_cluster_{metric}_bucket", cluster)
+        return sorted(float(le) for *key, le in self.samples if tuple(key) == wanted)
+
+
+def on_loopback(
+    configuration: dict[str, Any], pods: Sequence[tuple[int, int]]
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """The configuration with free ports, before pods at these HTTP and gRPC ports; and the ports
+    by listener, with that of the admin interface.
+    """
+    ports = {"admin": free_port()}
+    replaced: dict[str, Any] = yaml.safe_load(yaml.safe_dump(configuration))
+    replaced["admin"]["address"] = _address(ports["admin"])
+    for listener in replaced["static_resources"]["listeners"]:
+        ports[listener["name"]] = free_port()
+        listener["address"] = _address(ports[listener["name"]])
+    for cluster in replaced["static_resources"]["clusters"]:
+        (locality,) = cluster["load_assignment"]["endpoints"]
+        (endpoint,) = locality["lb_endpoints"]
+        port = endpoint["endpoint"]["address"]["socket_address"]["port_value"]
+        if cluster["name"] == "admin":
+            targets = [ports["admin"]]
+        else:
+            targets = [h if port == names.HTTP_PORT else g for h, g in pods]
+        locality["lb_endpoints"] = [{"endpoint": {"address": _address(p)}} for p in targets]
+    return replaced, ports
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": LOOPBACK, "port_value": port}}
+
+
+@asynccontextmanager
+async def running_gateway(
+    configuration: dict[str, Any],
+    pods: Sequence[tuple[int, int]],
+    folder: Path,
+    flags: Sequence[str] = FLAGS,
+) -> AsyncIterator[Gateway]:
+    replaced, ports = on_loopback(configuration, pods)
+    async with running_envoy(replaced, ports, folder, flags) as gateway:
+        yield gateway
+
+
+@asynccontextmanager
+async def running_envoy(
+    configuration: dict[str, Any],
+    ports: dict[str, int],
+    folder: Path,
+    flags: Sequence[str] = FLAGS,
+) -> AsyncIterator[Gateway]:
+    file = folder / "envoy.yaml"
+    file.write_text(yaml.safe_dump(configuration))
+    with (folder / "envoy.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            str(BINARY),
+            *("--config-path", str(file), "--disable-hot-restart", *flags),
+            stderr=log,
+        )
+    try:
+        async with aiohttp.ClientSession() as client:
+            gateway = Gateway(
+                ports["client_http"], ports["client_grpc"], ports["metrics"], ports["admin"], client
+            )
+            await _until_ready(gateway, process)
+            yield gateway
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _until_ready(gateway: Gateway, process: asyncio.subprocess.Process) -> None:
+    url = f"http://{LOOPBACK}:{gateway.metrics_port}/ready"
+    for _ in range(400):
+        assert process.returncode is None, "Envoy ended: see its log"
+        try:
+            async with gateway.client.get(url) as response:
+                if response.status == 200:
+                    return
+        except aiohttp.ClientConnectionError:
+            pass  # it is still starting
+        await asyncio.sleep(0.05)
+    raise AssertionError("Envoy did not become ready in 20 s")

@@ -1,0 +1,411 @@
+"""The chart by the real Helm: what it renders, what it refuses, what it lets the operator do."""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import kubernetes_validate
+import pytest
+import yaml
+from pydantic import ValidationError
+
+import helm
+from trireme.api import kinds
+from trireme.api.crd import crd
+from trireme.edge.leader import LEASE_NAME
+from trireme.settings import Settings
+
+KUBERNETES_VERSION = "1.34"
+FULL_VALUES: dict[str, Any] = {
+    "image": {"repository": "registry.example/trireme", "tag": "1.2.3", "pullPolicy": "Always"},
+    "imagePullSecrets": [{"name": "registry"}],
+    "replicas": 3,
+    "watchNamespaces": ["agents-a", "agents-b"],
+    "serviceAccount": {"annotations": {"iam.example/role": "trireme"}},
+    "controlKeySecret": {"name": "vault-key", "key": "control"},
+    "prometheus": {
+        "url": "https://thanos.example/api",
+        "timeoutSeconds": 8,
+        "headers": {"X-Scope-OrgID": "team-a"},
+        "tokenSecret": {"name": "thanos-token", "key": "token"},
+        "caSecret": {"name": "thanos-ca", "key": "ca.crt"},
+        "clientCertSecret": {"name": "thanos-client"},
+        "labels": {"namespace": "kubernetes_namespace", "pod": "kubernetes_pod"},
+    },
+    "discovery": "PodMonitor",
+    "scrapeIntervalSeconds": 10,
+    "podMonitorLabels": {"release": "prometheus"},
+    "autoscaleIntervalSeconds": 2.5,
+    "workers": 8,
+    "resyncSeconds": 300,
+    "lease": {"durationSeconds": 30, "renewDeadlineSeconds": 20, "retryPeriodSeconds": 4},
+    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
+    "metrics": {"monitor": "ServiceMonitor", "monitorLabels": {"release": "prometheus"}},
+    "networkPolicy": {"enabled": True},
+    "logLevel": "DEBUG",
+    "podAnnotations": {"example.com/team": "inference"},
+    "podLabels": {"team": "inference"},
+    "nodeSelector": {"kubernetes.io/os": "linux"},
+    "tolerations": [{"key": "infra", "operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "priorityClassName": "system-cluster-critical",
+}
+MINIMAL_VALUES: dict[str, Any] = {
+    "replicas": 1,
+    "crds": {"install": False},
+    "rbac": {"create": False},
+    "serviceAccount": {"create": False},
+    "metrics": {"monitor": "PodMonitor"},
+}
+
+Manifest = dict[str, Any]
+values_of_all_kinds = pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param({}, id="default values"),
+        pytest.param(FULL_VALUES, id="every value set"),
+        pytest.param(MINIMAL_VALUES, id="as little as possible"),
+    ],
+)
+
+
+def manifests(values: Mapping[str, Any]) -> list[Manifest]:
+    """Every object the chart renders."""
+    rendered = helm.render(values)
+    texts = [text for file, text in rendered.items() if file.endswith(".yaml")]
+    return [body for text in texts for body in yaml.safe_load_all(text) if body is not None]
+
+
+def the(kind: str, values: Mapping[str, Any]) -> Manifest:
+    """The one object of a kind."""
+    (found,) = [body for body in manifests(values) if body["kind"] == kind]
+    return found
+
+
+def operator_pod(values: Mapping[str, Any]) -> Manifest:
+    pod: Manifest = the("Deployment", values)["spec"]["template"]["spec"]
+    return pod
+
+
+def environment(values: Mapping[str, Any]) -> dict[str, str]:
+    """The operator's variables that have a literal value."""
+    (container,) = operator_pod(values)["containers"]
+    return {item["name"]: item["value"] for item in container["env"] if "value" in item}
+
+
+def rules(values: Mapping[str, Any]) -> Iterator[Manifest]:
+    for body in manifests(values):
+        if body["kind"] in ("Role", "ClusterRole"):
+            yield from body["rules"]
+
+
+def test_helm_lints_the_chart() -> None:
+    for values in ({}, FULL_VALUES, MINIMAL_VALUES):
+        report = helm_python.lint(helm.CHART, values, strict=True)
+        assert report["errors"] == []
+
+
+@values_of_all_kinds
+def test_every_manifest_is_one_that_kubernetes_knows(values: Mapping[str, Any]) -> None:
+    for body in manifests(values):
+        if body["apiVersion"].startswith("monitoring.coreos.com"):
+            continue  # prometheus-operator's kinds are not in Kubernetes' own schemas
+        kubernetes_validate.validate(body, KUBERNETES_VERSION, strict=True)
+
+
+@values_of_all_kinds
+def test_no_two_objects_have_the_same_name(values: Mapping[str, Any]) -> None:
+    keys = [
+        (body["kind"], body["metadata"].get("namespace"), body["metadata"]["name"])
+        for body in manifests(values)
+    ]
+    assert len(keys) == len(set(keys))
+
+
+def test_the_default_render_is_the_golden_one(golden: Callable[[str, str], None]) -> None:
+    rendered = {f: text for f, text in helm.render().items() if f not in ("crd.yaml", "NOTES.txt")}
+    bodies = [body for text in rendered.values() for body in yaml.safe_load_all(text) if body]
+    for body in bodies:
+        if body["kind"] == "Secret":
+            body["data"] = {"key": "32 random bytes"}
+    golden("chart/default.yaml", yaml.safe_dump_all(bodies, sort_keys=False, width=100))
+
+
+def test_the_notes_say_what_prometheus_must_do() -> None:
+    assert "prometheus.io/scrape" in helm.render()["NOTES.txt"]
+    assert "agents-a, agents-b" in helm.render(FULL_VALUES)["NOTES.txt"]
+    assert "nothing is scaled" in helm.render(MINIMAL_VALUES)["NOTES.txt"]
+
+
+def test_the_notes_show_no_password() -> None:
+    url = "https://reader:p@ss@thanos.example/api"
+    notes = helm.render({"prometheus": {"url": url}})["NOTES.txt"]
+    assert "It scales on what https://thanos.example/api says" in notes
+    assert "https://thanos.example/api" in helm.render(FULL_VALUES)["NOTES.txt"]
+
+
+# ------------------------------------------------------------------------------------- the CRD
+
+
+def test_the_definition_installed_is_the_generated_one_and_outlives_the_release() -> None:
+    body = the("CustomResourceDefinition", {})
+    assert body["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert body["metadata"]["name"] == crd()["metadata"]["name"]
+    assert body["spec"] == crd()["spec"]
+
+
+def test_the_definition_can_be_left_out() -> None:
+    kinds = {body["kind"] for body in manifests({"crds": {"install": False}})}
+    assert "CustomResourceDefinition" not in kinds
+
+
+# ------------------------------------------------------------------------------------- rights
+
+
+def test_the_operator_may_do_nothing_wide() -> None:
+    for values in ({}, FULL_VALUES):
+        for rule in rules(values):
+            assert "*" not in rule["apiGroups"] + rule["resources"] + rule["verbs"], rule
+            refused = {"pods/log", "pods/exec", "pods/attach", "nodes", "roles"}
+            assert not refused & set(rule["resources"]), rule
+            assert not {"escalate", "bind", "impersonate"} & set(rule["verbs"]), rule
+
+
+def test_the_operator_may_make_secrets_and_read_none() -> None:
+    for values in ({}, FULL_VALUES):
+        verbs = [rule["verbs"] for rule in rules(values) if "secrets" in rule["resources"]]
+        assert verbs
+        assert all(each == ["create"] for each in verbs)
+
+
+def test_watching_some_namespaces_gives_no_right_in_others() -> None:
+    bound = [body for body in manifests(FULL_VALUES) if body["kind"].endswith("Binding")]
+    assert {body["kind"] for body in bound} == {"RoleBinding"}
+    assert {body["metadata"]["namespace"] for body in bound} == {"agents-a", "agents-b", "trireme"}
+
+
+def test_the_operator_may_do_what_it_does_and_no_more() -> None:
+    """What kopf watches it lists and watches; what edge.cluster reads by name it gets."""
+    verbs = {
+        resource: set(rule["verbs"])
+        for rule in rules({"discovery": "PodMonitor", "rbac": {"aggregate": False}})
+        if "resourceNames" not in rule
+        for resource in rule["resources"]
+    }
+    child = {"get", "list", "watch", "create", "patch", "delete"}
+    watched = {kind.plural: child for kind in kinds.CHILD_KINDS}
+    assert verbs == watched | {
+        "agentdeployments": {"get", "list", "watch", "patch"},
+        "agentdeployments/status": {"patch"},
+        "agentdeployments/finalizers": {"update"},
+        "deployments/scale": {"patch"},
+        "pods": {"list", "watch"},
+        "podmonitors": {"get", "create", "patch", "delete"},
+        "events": {"create", "patch"},
+        "leases": {"create"},
+        "secrets": {"create"},
+        "persistentvolumeclaims": {"get", "create", "patch"},
+        "jobs": {"get", "create", "delete"},
+    }
+
+
+def test_pod_monitors_are_allowed_only_where_they_are_made() -> None:
+    allowed = [
+        any("podmonitors" in rule["resources"] for rule in rules({"discovery": discovery}))
+        for discovery in ("PodMonitor", "Annotations", "None")
+    ]
+    assert allowed == [True, False, False]
+
+
+def test_the_lease_that_may_be_changed_is_the_one_the_operator_takes() -> None:
+    named = [rule for rule in rules({}) if "resourceNames" in rule]
+    assert [rule["resourceNames"] for rule in named] == [[LEASE_NAME]]
+    unnamed = [r for r in rules({}) if "leases" in r["resources"] and "resourceNames" not in r]
+    assert [rule["verbs"] for rule in unnamed] == [["create"]]
+
+
+# ---------------------------------------------------------------------------------- the pods
+
+
+@values_of_all_kinds
+def test_the_operator_runs_as_restricted_pod_security_asks(values: Mapping[str, Any]) -> None:
+    pod = operator_pod(values)
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in pod["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert "cpu" not in container["resources"]["limits"]
+    kinds = {key for volume in pod["volumes"] for key in volume if key != "name"}
+    assert kinds <= {"emptyDir", "secret"}
+
+
+def test_a_pod_has_longer_to_end_than_the_operator_takes() -> None:
+    assert operator_pod({})["terminationGracePeriodSeconds"] > Settings().shutdown_grace_seconds
+    with pytest.raises(helm_python.HelmValuesError, match="terminationGracePeriodSeconds"):
+        helm.render({"terminationGracePeriodSeconds": int(Settings().shutdown_grace_seconds)})
+
+
+def test_one_port_carries_probes_and_metrics_and_is_the_operators() -> None:
+    (container,) = operator_pod({})["containers"]
+    (port,) = container["ports"]
+    assert port["containerPort"] == Settings().listen_port
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": port["name"]}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": port["name"]}
+
+
+def test_the_operators_key_is_random_and_outlives_the_release() -> None:
+    first, second = the("Secret", {}), the("Secret", {})
+    keys = [base64.b64decode(body["data"]["key"]) for body in (first, second)]
+    assert [len(key) for key in keys] == [32, 32]
+    assert keys[0] != keys[1]
+    assert first["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert first["immutable"] is True
+
+
+@pytest.mark.parametrize(
+    ("values", "secret", "entry"),
+    [
+        pytest.param({}, "trireme-control-key", "key", id="the chart's"),
+        pytest.param(FULL_VALUES, "vault-key", "control", id="the user's"),
+    ],
+)
+def test_the_operator_reads_its_key_from_one_secret(
+    values: Mapping[str, Any], secret: str, entry: str
+) -> None:
+    pod = operator_pod(values)
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "control-key"]
+    (mount,) = [m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "control-key"]
+    assert volume["secret"]["secretName"] == secret
+    assert environment(values)["TRIREME_CONTROL_KEY_FILE"] == f"{mount['mountPath']}/{entry}"
+    made = [body["metadata"]["name"] for body in manifests(values) if body["kind"] == "Secret"]
+    assert made == ([] if values else [secret])
+
+
+def test_a_budget_needs_a_second_replica() -> None:
+    assert "PodDisruptionBudget" in {body["kind"] for body in manifests({})}
+    assert "PodDisruptionBudget" not in {body["kind"] for body in manifests({"replicas": 1})}
+
+
+# --------------------------------------------------------------------------------- settings
+
+
+def settings_from(values: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """What the operator reads in the pod that these values make."""
+    for name, value in environment(values).items():
+        monkeypatch.setenv(name, value)
+    return Settings()
+
+
+def test_the_charts_defaults_are_the_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    built_in = Settings()
+    key = {"control_key_file": Path("/etc/trireme/control-key/key")}  # there is none built in
+    assert settings_from({}, monkeypatch) == built_in.model_copy(update=key)
+
+
+def test_every_value_reaches_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_from(FULL_VALUES, monkeypatch)
+    mounts = {m["mountPath"] for m in operator_pod(FULL_VALUES)["containers"][0]["volumeMounts"]}
+    assert settings.namespaces == ["agents-a", "agents-b"]
+    assert settings.prometheus_url == "https://thanos.example/api"
+    assert settings.prometheus_timeout_seconds == 8
+    assert settings.prometheus_headers == {"X-Scope-OrgID": "team-a"}
+    assert (settings.label_namespace, settings.label_pod) == (
+        "kubernetes_namespace",
+        "kubernetes_pod",
+    )
+    assert (settings.discovery, settings.scrape_interval_seconds) == ("PodMonitor", 10)
+    assert settings.pod_monitor_labels == {"release": "prometheus"}
+    assert (settings.autoscale_interval_seconds, settings.resync_seconds) == (2.5, 300)
+    assert settings.workers == 8
+    assert settings.lease_duration_seconds == 30
+    assert settings.lease_renew_deadline_seconds == 20
+    assert settings.lease_retry_period_seconds == 4
+    assert settings.log_level == "DEBUG"
+    assert environment(FULL_VALUES)["HTTPS_PROXY"] == "http://proxy.example:3128"
+    for file in (
+        settings.control_key_file,
+        settings.prometheus_token_file,
+        settings.prometheus_ca_file,
+        settings.prometheus_client_cert_file,
+        settings.prometheus_client_key_file,
+    ):
+        assert file is not None
+        assert str(file.parent) in mounts
+
+
+@values_of_all_kinds
+def test_the_operator_knows_every_variable_it_is_given(values: Mapping[str, Any]) -> None:
+    """pydantic-settings passes over variables it does not know: a misspelling would be silent."""
+    (container,) = operator_pod(values)["containers"]
+    known = {f"TRIREME_{field.upper()}" for field in Settings.model_fields}
+    given = {item["name"] for item in container["env"]}
+    assert {name for name in given if name.startswith("TRIREME_")} <= known
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        pytest.param({"watchNamespace": ["a"]}, "watchNamespace", id="a misspelt value"),
+        pytest.param({"prometheus": {"uri": "http://p"}}, "uri", id="a misspelt value within"),
+        pytest.param(
+            {"prometheus": {"url": "p:9090"}}, "prometheus/url", id="a URL without scheme"
+        ),
+        pytest.param({"discovery": "podmonitor"}, "discovery", id="a word in the wrong case"),
+        pytest.param({"replicas": "2"}, "replicas", id="a number as text"),
+        pytest.param({"watchNamespaces": "a"}, "watchNamespaces", id="one namespace, not a list"),
+        pytest.param({"logLevel": "info"}, "logLevel", id="a log level in lower case"),
+        pytest.param(
+            {"scrapeIntervalSeconds": 31},
+            "scrapeIntervalSeconds",
+            id="scrapes that scaling refuses",
+        ),
+        pytest.param(
+            {"autoscaleIntervalSeconds": 60}, "autoscaleIntervalSeconds", id="rounds too far apart"
+        ),
+        pytest.param({"extraEnv": [{"value": "a"}]}, "extraEnv", id="a variable without a name"),
+    ],
+)
+def test_values_that_cannot_be_meant_are_refused(values: Mapping[str, Any], word: str) -> None:
+    with pytest.raises(helm_python.HelmValuesError, match=re.escape(word)):
+        helm.render(values)
+
+
+@pytest.mark.parametrize(
+    ("lease", "words"),
+    [
+        ({"durationSeconds": 10}, "lease.durationSeconds must be more than"),
+        ({"retryPeriodSeconds": 9}, "lease.renewDeadlineSeconds must be more than 1.2 times"),
+    ],
+)
+def test_timings_with_which_two_might_act_at_once_are_refused(
+    lease: Mapping[str, int], words: str
+) -> None:
+    with pytest.raises(helm_python.HelmError, match=re.escape(words)):
+        helm.render({"lease": dict(lease)})
+
+
+def test_the_bounds_of_values_are_the_settings() -> None:
+    properties = json.loads((helm.CHART / "values.schema.json").read_text())["properties"]
+    for value, field in (
+        ("scrapeIntervalSeconds", "scrape_interval_seconds"),
+        ("autoscaleIntervalSeconds", "autoscale_interval_seconds"),
+    ):
+        most = properties[value]["maximum"]
+        assert getattr(Settings(**{field: most}), field) == most
+        with pytest.raises(ValidationError):
+            Settings(**{field: most + 1})
+
+
+def test_every_value_has_a_comment() -> None:
+    """Above it, or above its group: blocks are parted by empty lines."""
+    lines = (helm.CHART / "values.yaml").read_text(encoding="utf-8").splitlines()
+    groups = [block for block in "\n".join(lines).split("\n\n") if block.strip()]
+    assert [block for block in groups if "#" not in block] == []

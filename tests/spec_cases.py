@@ -1,0 +1,133 @@
+"""Mistakes that both the API server (by CEL) and `trireme` itself refuse, in the same words.
+
+`edits` make a valid body (`specs.valid_body`) wrong, `path` is where `trireme` reports it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from specs import REMOVED
+
+
+@dataclass(frozen=True)
+class Refused:
+    """One mistake."""
+
+    name: str
+    edits: dict[str, Any]
+    path: str
+    message: str
+
+
+_REPLICAS_REQUIRED = (
+    "replicas is required in every mode but Automatic; in External it is the size to start with, "
+    "which the autoscaler then changes"
+)
+
+CEL_CASES = (
+    Refused(
+        "mode Automatic with replicas",
+        {"spec.replicas": 3},
+        "spec.replicas",
+        "replicas must not be set in mode Automatic: set scaling.min and scaling.max",
+    ),
+    Refused(
+        "mode Automatic without an objective",
+        {"spec.objectives": []},
+        "spec.objectives",
+        "mode Automatic needs at least one objective",
+    ),
+    Refused(
+        "mode Fixed without replicas",
+        {"spec.scaling.mode": "Fixed"},
+        "spec.replicas",
+        _REPLICAS_REQUIRED,
+    ),
+    Refused(
+        "mode External without replicas",
+        {"spec.scaling.mode": "External"},
+        "spec.replicas",
+        _REPLICAS_REQUIRED,
+    ),
+    Refused(
+        "more pods at least than at most",
+        {"spec.scaling": {"min": 5, "max": 3}},
+        "spec.scaling.min",
+        "min must not be greater than max",
+    ),
+    Refused(
+        "a rollout that can neither add nor remove a pod",
+        {"spec.rollout": {"maxSurge": 0, "maxUnavailable": 0}},
+        "spec.rollout",
+        "one of maxSurge and maxUnavailable must be 1 or more",
+    ),
+    Refused(
+        "a model without a source",
+        {"spec.models.0.source": {}},
+        "spec.models[0].source",
+        "exactly one of uri, configMap and image must be set",
+    ),
+    Refused(
+        "a model with two sources",
+        {"spec.models.0.source.uri": "pvc://models"},
+        "spec.models[0].source",
+        "exactly one of uri, configMap and image must be set",
+    ),
+    *(
+        Refused(
+            f"a claim's path with {path} in it",
+            {"spec.models.0.source": {"uri": f"pvc://models/{path}"}},
+            "spec.models[0].source.uri",
+            "uri must not hold . or .. as a folder: write it from the root",
+        )
+        for path in ("../x", "a/../b", "a/..", "..", "./a")
+    ),
+    Refused(
+        "a model with a source and versions",
+        {
+            "spec.models.0.versions": [{"version": 2, "source": {"configMap": "encoder-files"}}],
+        },
+        "spec.models[0].source",
+        "exactly one of source and versions must be set",
+    ),
+    Refused(
+        "batching by no batcher",
+        {"spec.models.0.batching": {}},
+        "spec.models[0].batching",
+        "exactly one of dynamic and sequence must be set",
+    ),
+    Refused(
+        "batching by both batchers",
+        {"spec.models.0.batching": {"dynamic": {}, "sequence": {}}},
+        "spec.models[0].batching",
+        "exactly one of dynamic and sequence must be set",
+    ),
+    Refused(
+        "a version policy of nothing",
+        {"spec.models.0.versionPolicy": {}},
+        "spec.models[0].versionPolicy",
+        "exactly one of latest, specific and all must be set",
+    ),
+    Refused(
+        "an initial state of nothing",
+        {
+            "spec.models.0.batching.sequence.states": [
+                {
+                    "input": "a",
+                    "output": "b",
+                    "dataType": "FP32",
+                    "dims": [1],
+                    "initial": [{"name": "a", "dataType": "FP32", "dims": [1]}],
+                }
+            ]
+        },
+        "spec.models[0].batching.sequence.states[0].initial[0]",
+        "exactly one of zero and file must be set",
+    ),
+    Refused(
+        "an automatic mode that was left to its default, without objectives",
+        {"spec.objectives": REMOVED},
+        "spec.objectives",
+        "mode Automatic needs at least one objective",
+    ),
+)

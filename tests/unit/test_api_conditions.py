@@ -1,0 +1,31 @@
+"""The words that alerts and scripts match, spelt out: a change of one is a change of the API."""
+
+from trireme.api.conditions import ConditionType, EventReason, Reason
+
+
+def test_condition_types() -> None:
+    assert " ".join(ConditionType) == (
+        "Accepted Available Ready Reconciling Stalled ModelsReady SignalsAvailable "
+        "AutoscalingActive"
+    )
+
+
+def test_condition_reasons() -> None:
+    assert " ".join(Reason) == (
+        "Valid InvalidSpec SourceNotFound Inspecting PodsReady NoPodsReady RolledOut RollingOut "
+        "UpdatingInPlace InPlaceUpdateFailed GatewayNotReady ProgressDeadlineExceeded ApplyFailed "
+        "Unschedulable ImagePullFailed ContainerFailed Loaded Loading Fetching ModelLoadFailed "
+        "Fresh NoPods PrometheusUnreachable NoSeries Stale Partial NotANumber "
+        "ScrapeIntervalTooLong WithinTarget ScaledUp ScaledDown Limited Held NoSignals Paused "
+        "Fixed External Shadow "
+        "ForeignWriter NotAccepted"
+    )
+
+
+def test_event_reasons() -> None:
+    assert " ".join(EventReason) == (
+        "Accepted InvalidSpec SourceNotFound ApplyFailed RolloutStarted RolloutFinished "
+        "InPlaceUpdate InPlaceUpdateFailed ModelLoadFailed FetchFailed ModelsReady DriftRepaired "
+        "SpecWarning ScaledUp ScaledDown ScalingHeld ScalingLimited SignalsLost SignalsRestored "
+        "ScalingResumed ForeignWriter"
+    )

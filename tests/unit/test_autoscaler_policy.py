@@ -1,0 +1,120 @@
+"""From a spec to a policy: where the in-flight target per pod starts."""
+
+from typing import Any
+
+import pytest
+
+from trireme.api.types import AgentSpec, Behavior, Paused, ScalingMode
+from trireme.autoscaler.policy import policy_of
+from trireme.autoscaler.types import ObjectivePolicy, Policy
+
+
+def model(name: str, **fields: Any) -> dict[str, Any]:
+    tensors = [{"name": "x", "dataType": "FP32", "dims": [1]}]
+    return {
+        "name": name,
+        "source": {"configMap": "files"},
+        "backend": "python",
+        "inputs": tensors,
+        "outputs": tensors,
+        **fields,
+    }
+
+
+def spec(*models: dict[str, Any], of: str = "m", **fields: Any) -> AgentSpec:
+    return AgentSpec.model_validate(
+        {
+            "server": {"image": "tritonserver:26.08-py3", "gpus": {"count": 2}},
+            "models": models,
+            "objectives": [{"model": of, "latency": {"target": "100ms"}}],
+            **fields,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "start"),
+    [
+        pytest.param({}, 2.0, id="one instance on each GPU without batches"),
+        pytest.param({"maxBatchSize": 8}, 16.0, id="one instance on each GPU with batches"),
+        pytest.param(
+            {"maxBatchSize": 8, "instances": [{"kind": "CPU", "count": 2}, {"kind": "Model"}]},
+            24.0,
+            id="instances times batch, over all groups",
+        ),
+        pytest.param(
+            {"instances": [{"kind": "GPU", "count": 3}]},
+            6.0,
+            id="kind GPU counts per GPU of the pod",
+        ),
+        pytest.param(
+            {"instances": [{"kind": "GPU", "count": 3, "gpus": [1]}]}, 3.0, id="or per GPU named"
+        ),
+    ],
+)
+def test_a_model_starts_at_what_one_pod_executes_at_once(
+    fields: dict[str, Any], start: float
+) -> None:
+    (objective,) = policy_of(spec(model("m", **fields))).objectives
+    assert (objective.start_in_flight_per_pod, objective.fixed_target) == (start, False)
+
+
+def test_a_pipeline_starts_at_its_widest_step_and_then_at_the_slowest() -> None:
+    tensors = [{"name": "x", "dataType": "FP32", "dims": [1]}]
+    step = {"inputs": {"x": "x"}, "outputs": {"x": "x"}}
+    agent = spec(
+        model("encoder", maxBatchSize=16),
+        model("policy", maxBatchSize=2, instances=[{"kind": "CPU", "count": 2}]),
+        model("unused"),
+        pipelines=[
+            {
+                "name": "agent",
+                "inputs": tensors,
+                "outputs": tensors,
+                "steps": [{"model": "encoder", **step}, {"model": "policy", **step}],
+            }
+        ],
+        of="agent",
+    )
+    (objective,) = policy_of(agent).objectives
+    starts = {
+        slowest: objective.fitted_to(slowest).start_in_flight_per_pod
+        for slowest in (None, "encoder", "policy")
+    }
+    assert starts == {None: 32.0, "encoder": 32.0, "policy": 4.0}
+
+
+def test_the_slowest_step_does_not_move_a_target_that_the_user_set() -> None:
+    fixed = ObjectivePolicy("m", 95, 0.1, 0.001, 3.0, fixed_target=True, start_of_step={"s": 8.0})
+    assert fixed.fitted_to("s") == fixed
+
+
+def test_the_users_own_target_is_taken_as_it_is() -> None:
+    agent = spec(model("m", maxBatchSize=8), scaling={"target": {"inFlight": 2.5}})
+    (objective,) = policy_of(agent).objectives
+    assert (objective.start_in_flight_per_pod, objective.fixed_target) == (2.5, True)
+
+
+def test_everything_else_is_read_from_the_spec() -> None:
+    agent = spec(
+        model("m", instances=[{"kind": "CPU"}]),
+        objectives=[
+            {
+                "model": "m",
+                "latency": {"percentile": 99, "target": "250ms"},
+                "errors": {"maxRatio": "2%"},
+            }
+        ],
+        scaling={"mode": "Shadow", "min": 2, "max": 7, "tolerance": "5%", "paused": "ScaleIn"},
+        replicas=3,
+    )
+    assert policy_of(agent) == Policy(
+        mode=ScalingMode.SHADOW,
+        replicas=3,
+        min_replicas=2,
+        max_replicas=7,
+        tolerance=0.05,
+        behavior=Behavior(),
+        paused=Paused.SCALE_IN,
+        objectives=(ObjectivePolicy("m", 99, 0.25, 0.02, 1.0, fixed_target=False),),
+    )

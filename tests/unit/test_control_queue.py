@@ -1,0 +1,124 @@
+"""The work queue: nothing is lost, nothing is worked on twice at a time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from trireme.control.queue import Key, Work, WorkQueue
+
+A = Key("default", "a")
+B = Key("default", "b")
+
+
+class Handler:
+    """Handles keys when it is told to, and remembers them."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Key, Work]] = []
+        self.allowed = asyncio.Semaphore(0)
+        self.active = 0
+        self.most_active_per_key: dict[Key, int] = {}
+        self._now: dict[Key, int] = {}
+
+    async def __call__(self, key: Key, work: Work) -> None:
+        self._now[key] = self._now.get(key, 0) + 1
+        self.most_active_per_key[key] = max(self.most_active_per_key.get(key, 0), self._now[key])
+        self.seen.append((key, work))
+        await self.allowed.acquire()
+        self._now[key] -= 1
+
+
+@asynccontextmanager
+async def workers(queue: WorkQueue, handler: Handler, count: int = 2) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(queue.work(handler)) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def settle() -> None:
+    """Let every task run until all of them wait."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_reasons_for_a_waiting_key_are_merged_into_one_pass() -> None:
+    queue, handler = WorkQueue(), Handler()
+    await queue.add(A, Work.OBSERVE)
+    await queue.add(A, Work.APPLY)
+    await queue.add(A, Work.OBSERVE)
+    async with workers(queue, handler):
+        await settle()
+        assert handler.seen == [(A, Work.OBSERVE | Work.APPLY)]
+
+
+async def test_a_key_added_while_it_is_worked_on_is_worked_on_again_afterwards() -> None:
+    queue, handler = WorkQueue(), Handler()
+    async with workers(queue, handler):
+        await queue.add(A, Work.APPLY)
+        await settle()
+        await queue.add(A, Work.OBSERVE)
+        await settle()
+        assert handler.seen == [(A, Work.APPLY)]
+        handler.allowed.release()
+        await settle()
+        assert handler.seen == [(A, Work.APPLY), (A, Work.OBSERVE)]
+        assert handler.most_active_per_key[A] == 1
+
+
+async def test_a_key_that_is_worked_on_does_not_keep_another_from_its_turn() -> None:
+    queue, handler = WorkQueue(), Handler()
+    async with workers(queue, handler):
+        await queue.add(A, Work.APPLY)
+        await settle()
+        await queue.add(A, Work.APPLY)
+        await queue.add(B, Work.APPLY)
+        await settle()
+        assert [key for key, _ in handler.seen] == [A, B]
+
+
+async def test_failures_come_back_later_each_time_until_one_pass_succeeds() -> None:
+    queue = WorkQueue()
+    loop = asyncio.get_running_loop()
+    delays = []
+    for forgiven in (False, False, True, False):
+        if forgiven:
+            queue.forgive(A)
+        began = loop.time()
+        await queue.add_failed(A, Work.APPLY)
+        delays.append(round(queue._delayed.pop((A, Work.APPLY)) - began))
+    assert delays == [1, 2, 1, 2]
+
+
+async def test_delayed_work_is_due_after_its_delay_and_not_before() -> None:
+    queue, handler = WorkQueue(), Handler()
+    async with workers(queue, handler):
+        await queue.add_after(60, A, Work.OBSERVE)
+        await queue.add_after(0, B, Work.OBSERVE)
+        await settle()
+        assert handler.seen == [(B, Work.OBSERVE)]
+
+
+async def test_appointments_for_the_same_work_are_merged_into_the_earliest() -> None:
+    queue, handler = WorkQueue(), Handler()
+    for delay in (60, 0, 30):
+        await queue.add_after(delay, A, Work.OBSERVE)
+    async with workers(queue, handler):
+        await settle()
+        assert handler.seen == [(A, Work.OBSERVE)]
+        handler.allowed.release()
+        await settle()
+        assert len(queue._delayed) == 0
+
+
+async def test_a_look_that_is_due_does_not_bring_a_failed_application_forward() -> None:
+    queue, handler = WorkQueue(), Handler()
+    await queue.add_failed(A, Work.APPLY)
+    await queue.add_after(0, A, Work.OBSERVE)
+    async with workers(queue, handler):
+        await settle()
+        assert handler.seen == [(A, Work.OBSERVE)]
+        assert list(queue._delayed) == [(A, Work.APPLY)]

@@ -1,0 +1,197 @@
+"""What is told of a decision: once, with the words of the decision."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from trireme.api.conditions import ConditionType, EventReason, Reason
+from trireme.api.types import DecisionStatus
+from trireme.autoscaler.types import (
+    Decision,
+    Latency,
+    LatencyKind,
+    Memory,
+    ModelSignals,
+    NoSignals,
+    Signals,
+)
+from trireme.control.scaling_report import (
+    decision_events,
+    findings,
+    is_notable,
+    is_worth_showing,
+    scaling_status,
+    signals_events,
+)
+
+NOW = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
+A_ROUND = timedelta(seconds=5)
+SEEN = Signals(
+    at=NOW,
+    window=timedelta(seconds=30),
+    models=(
+        ModelSignals(
+            model="policy",
+            request_rate_per_second=240.04321,
+            in_flight=43.2,
+            latency=Latency(0.18234567, LatencyKind.PERCENTILE, 95),
+            failure_ratio=0.0,
+            mean_latency_seconds=0.1,
+            queue_share=None,
+            pending=None,
+        ),
+    ),
+)
+LOST = NoSignals(Reason.PROMETHEUS_UNREACHABLE, "Prometheus does not answer")
+STEADY = Decision(NOW, 2, 2, 2, Reason.WITHIN_TARGET, "2 pods hold 40 req/s", "policy")
+UP = replace(STEADY, replicas=5, proposed=7, reason=Reason.SCALED_UP, message="2 → 5")
+DOWN = replace(STEADY, replicas=1, reason=Reason.SCALED_DOWN, message="2 → 1")
+HELD = replace(STEADY, reason=Reason.HELD, message="waiting for 2 pods that start")
+BLIND = replace(STEADY, reason=Reason.NO_SIGNALS, message="held", model=None, proposed=None)
+
+
+def told(*decisions: Decision) -> list[DecisionStatus]:
+    """Decisions as the status keeps them."""
+    return scaling_status(None, STEADY, SEEN, Memory(NOW), decisions).decisions
+
+
+@pytest.mark.parametrize(
+    ("before", "last_told", "decision", "notable"),
+    [
+        pytest.param(None, None, UP, True, id="growth"),
+        pytest.param(UP, UP, UP, True, id="growth again"),
+        pytest.param(None, None, DOWN, True, id="shrinking"),
+        pytest.param(None, None, STEADY, False, id="nothing, at the start"),
+        pytest.param(STEADY, None, HELD, True, id="a wait begins"),
+        pytest.param(HELD, HELD, HELD, False, id="a wait goes on"),
+        pytest.param(STEADY, HELD, HELD, False, id="a wait that comes and goes is told once"),
+        pytest.param(STEADY, UP, HELD, True, id="a wait after a change is another"),
+        pytest.param(STEADY, None, BLIND, False, id="of signals that go, their loss is told"),
+    ],
+)
+def test_what_is_notable(
+    before: Decision | None, last_told: Decision | None, decision: Decision, notable: bool
+) -> None:
+    known = told(last_told) if last_told else []
+    assert is_notable(before and before.reason, known, decision, NOW + A_ROUND) is notable
+
+
+def test_the_same_wait_is_news_again_after_ten_minutes() -> None:
+    later = NOW + timedelta(minutes=10)
+    assert is_notable(STEADY.reason, told(HELD), HELD, later)
+
+
+@pytest.mark.parametrize(
+    ("before", "last_told", "signals", "reasons"),
+    [
+        pytest.param(True, UP, LOST, [EventReason.SIGNALS_LOST], id="they go"),
+        pytest.param(False, BLIND, LOST, [], id="they stay away"),
+        pytest.param(False, BLIND, SEEN, [EventReason.SIGNALS_RESTORED], id="they are back"),
+        pytest.param(False, None, SEEN, [], id="those of a new agent come, and are not back"),
+        pytest.param(True, BLIND, SEEN, [], id="they are there"),
+        pytest.param(None, None, SEEN, [], id="they are there from the start"),
+        pytest.param(
+            None, None, LOST, [EventReason.SIGNALS_LOST], id="no Prometheus from the start"
+        ),
+        pytest.param(
+            None,
+            None,
+            NoSignals(Reason.PARTIAL, "no two samples yet"),
+            [],
+            id="an agent that only just started has lost nothing",
+        ),
+        pytest.param(
+            True,
+            None,
+            NoSignals(Reason.PARTIAL, "no samples of pod a"),
+            [EventReason.SIGNALS_LOST],
+            id="a pod whose samples stop is a loss",
+        ),
+    ],
+)
+def test_signals_that_go_and_come_back_are_told(
+    before: bool | None,
+    last_told: Decision | None,
+    signals: Signals | NoSignals,
+    reasons: list[EventReason],
+) -> None:
+    known = told(last_told) if last_told else []
+    assert [e.reason for e in signals_events(before, known, signals, 2)] == reasons
+
+
+@pytest.mark.parametrize(
+    ("decision", "reasons"),
+    [
+        (UP, [EventReason.SCALED_UP]),
+        (DOWN, [EventReason.SCALED_DOWN]),
+        (HELD, [EventReason.SCALING_HELD]),
+        (BLIND, []),
+    ],
+)
+def test_a_decisions_event(decision: Decision, reasons: list[EventReason]) -> None:
+    assert [e.reason for e in decision_events(decision)] == reasons
+
+
+def test_the_note_is_the_decisions_message_and_the_loss_says_what_is_held() -> None:
+    assert [e.note for e in decision_events(UP)] == ["2 → 5"]
+    (lost,) = signals_events(True, [], LOST, 2)
+    assert lost.note == "Prometheus does not answer: holding 2 replicas"
+    assert lost.warning
+
+
+def test_conditions_say_whether_trireme_scales_and_whether_it_sees() -> None:
+    seeing, blind = findings(UP, SEEN), findings(BLIND, LOST)
+    assert seeing[ConditionType.AUTOSCALING_ACTIVE].status is True
+    assert seeing[ConditionType.SIGNALS_AVAILABLE].reason is Reason.FRESH
+    assert blind[ConditionType.AUTOSCALING_ACTIVE].status is False
+    assert blind[ConditionType.SIGNALS_AVAILABLE].reason is Reason.PROMETHEUS_UNREACHABLE
+
+
+def test_the_status_keeps_the_last_ten_notable_decisions_newest_first() -> None:
+    status = None
+    for number in range(12):
+        decision = replace(UP, message=f"number {number}")
+        status = scaling_status(status, decision, SEEN, Memory(NOW), [decision])
+    assert status is not None
+    assert [d.message for d in status.decisions] == [f"number {n}" for n in range(11, 1, -1)]
+    assert status.last_scale_time == "2026-11-01T03:00:00Z"
+
+
+def test_decisions_that_could_not_be_told_at_once_are_told_together() -> None:
+    status = scaling_status(None, STEADY, SEEN, Memory(NOW), [UP, DOWN])
+    assert [d.message for d in status.decisions] == [DOWN.message, UP.message]
+
+
+def test_a_wait_that_begins_anew_takes_its_own_place_in_the_status() -> None:
+    again = replace(HELD, message="waiting for 3 pods that start")
+    status = scaling_status(None, STEADY, SEEN, Memory(NOW), [UP, HELD, again])
+    assert [d.message for d in status.decisions] == [again.message, UP.message]
+
+
+def test_observed_numbers_have_four_digits_and_stay_when_signals_go() -> None:
+    seen = scaling_status(None, STEADY, SEEN, Memory(NOW))
+    assert seen.observed is not None
+    assert seen.observed.request_rate_per_second == 240.0
+    assert (seen.observed.latency_milliseconds, seen.observed.latency_kind) == (182.3, "p95")
+    blind = scaling_status(seen, BLIND, LOST, Memory(NOW), [BLIND])
+    assert blind.observed == seen.observed
+
+
+@pytest.mark.parametrize(
+    ("change", "worth"),
+    [
+        pytest.param({"time": "2026-11-01T03:05:00Z"}, False, id="a later look at the same"),
+        pytest.param({"in_flight": 45.0}, False, id="a figure within a tenth"),
+        pytest.param({"in_flight": 60.0}, True, id="a figure that moved"),
+        pytest.param({"failure_ratio": 0.01}, True, id="the first failures"),
+        pytest.param({"latency_milliseconds": None}, True, id="no latency any more"),
+        pytest.param({"latency_kind": "mean"}, True, id="another kind of latency"),
+    ],
+)
+def test_what_a_steady_agents_status_is_written_for(change: dict[str, Any], worth: bool) -> None:
+    before = scaling_status(None, STEADY, SEEN, Memory(NOW))
+    assert before.observed is not None
+    after = before.model_copy(update={"observed": before.observed.model_copy(update=change)})
+    assert is_worth_showing(before, after) is worth

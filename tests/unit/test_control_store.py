@@ -1,0 +1,124 @@
+"""What each watch event makes of the store, and the work it asks for."""
+
+from typing import Any
+
+import pytest
+
+from trireme.api import names
+from trireme.control.queue import Key, Work
+from trireme.control.store import Store, owner_of
+
+KEY = Key("team", "chat")
+
+
+def agent(generation: int = 1, **metadata: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {"namespace": "team", "name": "chat", "generation": generation, **metadata},
+        "spec": {},
+    }
+
+
+def child(kind: str = "Deployment", **metadata: Any) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "metadata": {
+            "namespace": "team",
+            "name": "chat",
+            "labels": {names.OWNER: "chat"},
+            **metadata,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "work"),
+    [
+        pytest.param(None, agent(), Work.APPLY, id="a new agent is applied"),
+        pytest.param(agent(), agent(), Work(0), id="a change of its status alone is no work"),
+        pytest.param(agent(), agent(2), Work.APPLY, id="a new generation is applied"),
+        pytest.param(
+            agent(),
+            agent(annotations={names.COMMAND: "resume"}),
+            Work.APPLY,
+            id="a new annotation is applied",
+        ),
+    ],
+)
+def test_an_agent_event(before: dict[str, Any] | None, after: dict[str, Any], work: Work) -> None:
+    store = Store()
+    if before is not None:
+        store.agent_event(before, deleted=False)
+    assert store.agent_event(after, deleted=False) == work
+    assert store.agents() == [KEY]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "deleted", "work"),
+    [
+        pytest.param(
+            child(generation=1),
+            child(generation=1, resourceVersion="9"),
+            False,
+            Work.OBSERVE,
+            id="a Deployment's status is observed",
+        ),
+        pytest.param(
+            child(generation=1),
+            child(generation=2),
+            False,
+            Work.APPLY,
+            id="an edited Deployment is drift",
+        ),
+        pytest.param(
+            child("ConfigMap", resourceVersion="1"),
+            child("ConfigMap", resourceVersion="2"),
+            False,
+            Work.APPLY,
+            id="a kind without generations is compared by its version",
+        ),
+        pytest.param(
+            child(generation=1),
+            child(generation=1),
+            True,
+            Work.APPLY,
+            id="a deleted child is drift",
+        ),
+    ],
+)
+def test_a_child_event(
+    before: dict[str, Any], after: dict[str, Any], deleted: bool, work: Work
+) -> None:
+    store = Store()
+    store.child_event(KEY, before, deleted=False)
+    assert store.child_event(KEY, after, deleted=deleted) == work
+    assert bool(store.view(KEY).children) is not deleted
+
+
+def test_an_agent_that_went_takes_its_view_along_and_late_children_when_they_go() -> None:
+    store = Store()
+    store.agent_event(agent(), deleted=False)
+    store.agent_event(agent(), deleted=True)
+    store.child_event(KEY, child(), deleted=False)
+    assert store.agents() == []
+    view = store.view(KEY)
+    store.child_event(KEY, child(), deleted=True)
+    store.forget(KEY)
+    assert store.view(KEY) is not view
+
+
+def test_what_is_told_before_the_agent_itself_is_kept_for_it() -> None:
+    """After a start the watches list each kind by itself, in any order, and tell of it once."""
+    store = Store()
+    store.child_event(KEY, child(), deleted=False)
+    store.pod_event(KEY, child("Pod", name="chat-1"), deleted=False)
+    store.forget(KEY)
+    store.agent_event(agent(), deleted=False)
+    assert list(store.view(KEY).pods) == ["chat-1"]
+    assert list(store.view(KEY).children) == [("Deployment", "chat")]
+
+
+def test_an_object_without_the_owner_label_belongs_to_nobody() -> None:
+    assert owner_of(child()) == KEY
+    assert owner_of(child(labels={})) is None

@@ -1,0 +1,56 @@
+"""Whatever spec is valid renders into configurations that Triton's own protobuf parses."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strategies import sources, spec_bodies, specs
+from trireme.admission.check import check
+from trireme.api.types import AgentSpec
+from trireme.modelrepo.proto import ModelConfig, text_format
+from trireme.modelrepo.render import render
+
+
+@given(specs)
+def test_a_generated_spec_is_accepted(spec: AgentSpec) -> None:
+    assert check(spec) == ()
+
+
+@given(specs, sources)
+def test_every_configuration_parses_and_has_its_directory(
+    spec: AgentSpec, content: Mapping[str, Mapping[str, bytes]]
+) -> None:
+    repository = render(spec, content)
+    assert [each.name for each in repository.models] == [
+        *(model.name for model in spec.models),
+        *(pipeline.name for pipeline in spec.pipelines),
+    ]
+    for directory in repository.models:
+        config = text_format.Parse(directory.config, ModelConfig())
+        assert config.name == directory.name
+        assert directory.config.count("\nmax_batch_size: ") == 1 or directory.config.startswith(
+            "max_batch_size: 0\n"
+        )
+        folders = {path.partition("/")[0] for path in directory.files}
+        assert not folders & {str(version) for version in directory.mounts}
+
+
+def shuffled(value: Any, random: Any) -> Any:
+    """The same value, its mappings filled in another order."""
+    if isinstance(value, dict):
+        items = [(key, shuffled(each, random)) for key, each in value.items()]
+        random.shuffle(items)
+        return dict(items)
+    return [shuffled(each, random) for each in value] if isinstance(value, list) else value
+
+
+@given(spec_bodies(), sources, st.randoms(use_true_random=False))
+def test_rendering_does_not_depend_on_the_order_of_mappings(
+    body: dict[str, Any], content: Mapping[str, Mapping[str, bytes]], random: Any
+) -> None:
+    spec = AgentSpec.model_validate(body)
+    other = AgentSpec.model_validate(shuffled(copy.deepcopy(body), random))
+    assert render(spec, content) == render(other, shuffled(content, random))

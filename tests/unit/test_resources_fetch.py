@@ -1,0 +1,146 @@
+"""How a server pod gets its models' files: the plan, the init container, its volumes."""
+
+import json
+from typing import Any
+
+import kubernetes_validate
+import pytest
+
+from agents import agent_of, model_of
+from trireme.api.fetch import FetchPlan
+from trireme.api.types import AgentDeployment
+from trireme.modelrepo.render import render
+from trireme.resources.fetch import fetch_objects, fetch_plan
+from trireme.resources.options import Discovery, ResourceOptions
+from trireme.resources.server import deployment, pod_template
+
+OPTIONS = ResourceOptions(gateway_image="envoy", discovery=Discovery.NONE, operator_image="own:1")
+S3 = {
+    "uri": "s3://models/encoder/model.onnx",
+    "sha256": "a" * 64,
+    "endpoint": "https://minio.example.com",
+    "region": "eu-1",
+    "secretRef": {"name": "keys"},
+}
+
+
+def agent(source: dict[str, Any], **spec: Any) -> AgentDeployment:
+    model = model_of("encoder", source=source, backend="onnxruntime", version=3)
+    return agent_of(models=[model], **spec)
+
+
+def plan_of(source: dict[str, Any], **spec: Any) -> FetchPlan | None:
+    made = agent(source, **spec)
+    return fetch_plan(made, render(made.spec, {}))
+
+
+def pod_of(source: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    made = agent(source, **spec)
+    template = pod_template(made, render(made.spec, {}), OPTIONS)
+    found: dict[str, Any] = template["spec"]
+    return found
+
+
+def mount_paths(container: dict[str, Any]) -> dict[str, str]:
+    return {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
+
+
+def test_the_plan_says_all_but_the_secret() -> None:
+    plan = plan_of(S3)
+    assert plan is not None
+    (fetch,) = plan.fetches
+    assert (fetch.model, fetch.version, fetch.uri) == ("encoder", 3, S3["uri"])
+    assert (fetch.sha256, fetch.endpoint, fetch.region) == ("a" * 64, S3["endpoint"], "eu-1")
+    assert (fetch.credentials, fetch.file_name) == ("keys", "model.onnx")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param({"uri": "pvc://models/encoder/"}, id="a folder of a claim"),
+        pytest.param({"image": {"reference": "example.com/encoder:3"}}, id="an image"),
+    ],
+)
+def test_what_is_mounted_is_not_fetched(source: dict[str, Any]) -> None:
+    assert plan_of(source) is None
+    assert "initContainers" not in pod_of(source)
+
+
+def test_the_server_reads_what_the_fetcher_has_written_and_cannot_write_it() -> None:
+    pod = pod_of(S3)
+    (fetcher,), (server,) = pod["initContainers"], pod["containers"]
+    (version,) = [m for m in server["volumeMounts"] if m["mountPath"] == "/models/encoder/3"]
+    assert (version["name"], version["subPath"]) == ("fetched", "encoder/3")
+    assert version["readOnly"]
+    assert mount_paths(fetcher)["/fetched"] == "fetched"
+    assert fetcher["image"] == "own:1"
+
+
+def test_credentials_are_files_of_a_secret_and_nothing_else_knows_them() -> None:
+    pod = pod_of(S3)
+    (fetcher,) = pod["initContainers"]
+    name = mount_paths(fetcher)["/credentials/keys"]
+    (volume,) = [each for each in pod["volumes"] if each["name"] == name]
+    assert volume["secret"] == {"secretName": "keys", "defaultMode": 0o440, "optional": True}
+    assert [each["name"] for each in fetcher["env"]] == ["HOME"]
+
+
+def test_a_file_of_a_claim_is_copied_out_of_it() -> None:
+    (fetcher,) = pod_of({"uri": "pvc://models/encoder.onnx"})["initContainers"]
+    assert "/claims/models" in mount_paths(fetcher)
+
+
+def test_the_fetcher_is_as_restricted_as_the_server() -> None:
+    pod = pod_of(S3, download={"memory": "1Gi", "env": [{"name": "HTTPS_PROXY", "value": "p"}]})
+    (fetcher,) = pod["initContainers"]
+    assert fetcher["securityContext"] == pod["containers"][0]["securityContext"]
+    assert fetcher["resources"]["limits"] == {"memory": "1Gi"}
+    assert {"name": "HTTPS_PROXY", "value": "p"} in fetcher["env"]
+    assert pod["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize(
+    ("cache", "claim", "kinds"),
+    [
+        pytest.param({"claimName": "shared"}, "shared", ["ConfigMap"], id="a claim that exists"),
+        pytest.param(
+            {"storageClassName": "nfs"},
+            "echo-cache",
+            ["PersistentVolumeClaim", "ConfigMap"],
+            id="one that is made",
+        ),
+    ],
+)
+def test_a_cache_is_mounted_where_the_plan_says(
+    cache: dict[str, Any], claim: str, kinds: list[str]
+) -> None:
+    made = agent(S3, download={"cache": {**cache, "size": "1Gi"}})
+    repository = render(made.spec, {})
+    plan = fetch_plan(made, repository)
+    assert plan is not None
+    assert plan.cache is not None
+    assert plan.cache.limit_bytes == 1024**3
+    pod = pod_template(made, repository, OPTIONS)["spec"]
+    name = mount_paths(pod["initContainers"][0])[plan.cache.path]
+    (volume,) = [each for each in pod["volumes"] if each["name"] == name]
+    assert volume["persistentVolumeClaim"] == {"claimName": claim}
+    assert [each["kind"] for each in fetch_objects(made, repository)] == kinds
+
+
+def test_the_objects_are_what_kubernetes_knows() -> None:
+    made = agent(S3, download={"cache": {"storageClassName": "nfs"}, "storage": "9Gi"})
+    repository = render(made.spec, {})
+    objects = (
+        *fetch_objects(made, repository),
+        deployment(made, repository, OPTIONS, initial_replicas=1),
+    )
+    for each in objects:
+        kubernetes_validate.validate(each, "1.34", strict=True)
+    (text,) = objects[1]["data"].values()
+    assert FetchPlan.model_validate_json(text) == fetch_plan(made, repository)
+    assert json.loads(text)["limitBytes"] == 9 * 1024**3
+
+
+def test_another_plan_has_another_name_and_so_replaces_pods() -> None:
+    one, other = pod_of(S3), pod_of({**S3, "sha256": "b" * 64})
+    assert one["volumes"] != other["volumes"]
