@@ -137,7 +137,7 @@ def _wait_until_live(
 ) -> None:
     """The server answers before it opens its metrics: both are asked, the later one last."""
     deadline = time.monotonic() + _START_SECONDS
-    for page in (f"http://{address}/v2/health/live", f"http://{metrics_address}/metrics"):
+    for page in (f"{address}/v2/health/live", f"{metrics_address}/metrics"):
         while not _answers(page):
             if time.monotonic() > deadline or process.poll() is not None:
                 said = log.read_text(errors="replace")[-3000:]
@@ -147,7 +147,7 @@ def _wait_until_live(
 
 def _answers(page: str) -> bool:
     try:
-        with urllib.request.urlopen(page, timeout=1):
+        with urllib.request.urlopen(f"http://{page}", timeout=1):
             return True
     except OSError:  # URLError is one
         return False
