@@ -5,6 +5,7 @@ these addresses. What becomes of a container that begins anew is in tests/e2e.
 """
 
 import json
+import os
 import subprocess
 import sys
 import urllib.request
@@ -31,7 +32,8 @@ from trireme.cli.manifests import to_yaml
 from trireme.resources.control import OperatorKey
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-HOSTS = {"one": "127.0.71.1", "two": "127.0.71.2"}
+_OURS = f"127.71.{os.getpid() // 256 % 256}.{os.getpid() % 256}"  # a run beside has its own
+HOSTS = {"one": _OURS, "two": _OURS.replace("127.71.", "127.72.")}
 FIELD = "models[double].instance_group"
 
 
