@@ -12,6 +12,7 @@
   x LeaseLost: this operator may no longer act.
   x UnreadableModel: a model file is not what it should be; says what it is, and the remedy.
   x InspectionLimit: a model file is larger than inspection reads; nothing is wrong with it.
+  x InvalidTrace: recorded traffic cannot be used; says the file, the line and the value.
 """
 
 import re
@@ -119,3 +120,12 @@ class InspectionLimit(TriremeError):
 
     No mistake of the user's: such a file is served without having been inspected.
     """
+
+
+class InvalidTrace(TriremeError):
+    """Recorded traffic cannot be used: `line` of the file `name` is where, `message` says why."""
+
+    def __init__(self, name: str, line: int, message: str) -> None:
+        super().__init__(f"{name}, line {line}: {message}")
+        self.name = name
+        self.line = line

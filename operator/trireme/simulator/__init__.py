@@ -1,0 +1,1 @@
+"""Trireme's policy and others on recorded traffic, in virtual time."""

@@ -1,0 +1,96 @@
+"""Trireme's own policy in the simulator: the very decision that the operator takes.
+
+Pure. What the simulator reads becomes the Signals that the operator's round would have assembled
+from the gateway's figures; `autoscaler.decision.decide` and its memory are the operator's.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+
+from trireme.api.conditions import Reason
+from trireme.autoscaler.decision import decide
+from trireme.autoscaler.memory import memory_from_status, record
+from trireme.autoscaler.queries import window
+from trireme.autoscaler.types import (
+    Latency,
+    LatencyKind,
+    Memory,
+    ModelSignals,
+    NoSignals,
+    Observation,
+    Policy,
+    Signals,
+)
+from trireme.simulator.policy import Metric, Observed, Reading, moment
+
+ROUND_SECONDS = 5  # the operator's setting of this name, as it is by default
+SCRAPE_SECONDS = 5  # of the PodMonitors that the chart makes, by default
+
+
+@dataclass(frozen=True, slots=True)
+class TriremePolicy:
+    """The operator's decision for an agent with one objective.
+
+    Pre: `policy` has mode Automatic and one objective.
+    """
+
+    policy: Policy
+    name: str = "trireme"
+    interval_seconds: float = ROUND_SECONDS
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """What a round asks of the gateway, over the operator's own window."""
+        seconds, age = _window().total_seconds(), SCRAPE_SECONDS / 2
+        (objective,) = self.policy.objectives
+        return (
+            Reading(Metric.ARRIVALS, seconds, age),
+            Reading(Metric.ANSWERS, seconds, age),
+            Reading(Metric.IN_FLIGHT, seconds, age),
+            Reading(Metric.LATENCY, seconds, age, objective.percentile),
+            Reading(Metric.FAILURE_SHARE, seconds, age),
+        )
+
+    def begin(self, now_seconds: float, replicas: int) -> Memory:
+        """An operator that was just started, and finds no status."""
+        return memory_from_status(None, moment(now_seconds), replicas)
+
+    def decide(self, observed: Observed, memory: Memory) -> tuple[int, Memory]:
+        """One round."""
+        observation = Observation(
+            now=moment(observed.now_seconds),
+            replicas=observed.replicas,
+            ready=observed.ready,
+            stuck=0,
+            unschedulable=0,
+            signals=self._signals(observed),
+        )
+        decision, memory = decide(observation, self.policy, memory)
+        return decision.replicas, record(memory, decision, carried_out=True)
+
+    def _signals(self, observed: Observed) -> Signals | NoSignals:
+        if not observed.ready:
+            return NoSignals(Reason.NO_PODS, "no pod is ready")
+        values = [value for value in observed.values if value is not None]
+        if len(values) < len(observed.values):
+            return NoSignals(Reason.PROMETHEUS_UNREACHABLE, "Prometheus cannot be read")
+        arrivals, answers, in_flight, latency, failures = values
+        (objective,) = self.policy.objectives
+        seen = ModelSignals(
+            model=objective.model,
+            request_rate_per_second=max(arrivals, answers),
+            in_flight=in_flight,
+            latency=None
+            if math.isnan(latency)
+            else Latency(latency, LatencyKind.PERCENTILE, objective.percentile),
+            failure_ratio=0.0 if math.isnan(failures) else failures,
+            mean_latency_seconds=in_flight / answers if answers else None,
+            queue_share=None,
+            pending=None,
+        )
+        return Signals(moment(observed.now_seconds), _window(), (seen,))
+
+
+def _window() -> timedelta:
+    return window(timedelta(seconds=SCRAPE_SECONDS))
