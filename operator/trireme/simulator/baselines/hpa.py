@@ -23,7 +23,7 @@ from trireme.simulator.policy import Bounds, Observed, Reading, moment
 
 SYNC_SECONDS = 15  # --horizontal-pod-autoscaler-sync-period
 TOLERANCE = 0.1  # --horizontal-pod-autoscaler-tolerance
-DOWNSCALE_STABILISATION = timedelta(seconds=300)  # --horizontal-pod-autoscaler-downscale-...
+DOWNSCALE_STABILISATION = timedelta(seconds=300)  # ...-downscale-stabilization
 GROWTH_FACTOR, GROWTH_LEAST = 2, 4  # scaleUpLimitFactor and scaleUpLimitMinimum, per sync
 
 # ------------------------------------------------------------------------------------- proposals
@@ -220,9 +220,11 @@ class HorizontalPodAutoscaler:
         self, proposal: int, observed: Observed, memory: Memory
     ) -> tuple[int, Memory]:
         now = moment(observed.now_seconds)
-        # Here a recommendation of exactly 300 s ago still counts; by the rules it does not.
-        recent = [r for r in memory.recommendations if r.at >= now - DOWNSCALE_STABILISATION]
-        recommendations = (*recent, Recommendation(now, proposal))
+        # Here a recommendation of exactly 300 s ago still counts; by the rules it does not. What is
+        # not above the present one is forgotten: it will never be the largest again.
+        cutoff = now - DOWNSCALE_STABILISATION
+        above = [r for r in memory.recommendations if r.replicas > proposal and r.at >= cutoff]
+        recommendations = (*above, Recommendation(now, proposal))
         wanted = max(r.replicas for r in recommendations)
         limit = max(GROWTH_FACTOR * observed.replicas, GROWTH_LEAST)
         replicas = self.bounds.clamp(min(wanted, limit))
