@@ -2,11 +2,11 @@
 
 import pytest
 
-from trireme.simulator.baselines.kpa import KnativePodAutoscaler
+from trireme.simulator.baselines.kpa import KnativePodAutoscaler, Memory
 from trireme.simulator.policy import Bounds, Metric, Observed
 from unit.simulator import observed, sizes
 
-ANY = Bounds(0, 1000)
+ANY = Bounds(0, 10_000)
 
 
 def kpa(
@@ -39,7 +39,10 @@ def at(now: float, ready: int, stable: float, panic: float) -> Observed:
     [
         # Source: knative/serving, pkg/autoscaler/scaling/autoscaler_test.go; the test named.
         pytest.param(
-            kpa(10), [at(0, 1, 50, 10), at(0, 1, 100, 10)], [5, 10], id="StableModeIncrease"
+            kpa(10),
+            [at(0, 1, 50, 10), at(0, 1, 100, 10)],
+            [5, 10],
+            id="StableModeIncreaseWithConcurrencyDefault",
         ),
         pytest.param(
             kpa(10), [at(0, 8, 100, 100), at(0, 8, 50, 50)], [10, 5], id="StableModeDecrease"
@@ -48,14 +51,41 @@ def at(now: float, ready: int, stable: float, panic: float) -> Observed:
             kpa(10), [at(0, 1, 1, 0), at(0, 1, 0, 0)], [1, 0], id="StableModeNoTrafficScaleToZero"
         ),
         pytest.param(
-            kpa(1, growth=1.1), [at(0, 2, 3, 3.1)], [3], id="SmallMaxScaleUp: at least one pod more"
+            kpa(1, growth=1.1), [at(0, 2, 3, 3.1)], [3], id="StableModeIncreaseWithSmallScaleUpRate"
         ),
         pytest.param(
-            kpa(10, shrinkage=1.1), [at(0, 100, 1, 1)], [90], id="RateLimitScaleDown, floored"
+            kpa(10, shrinkage=1.1),
+            [at(0, 100, 1, 1)],
+            [90],
+            id="StableModeDecreaseWithSmallScaleDownRate",
         ),
         pytest.param(kpa(10), [at(0, 1, 50, 100)], [10], id="PanicModeDoublePodCount"),
         pytest.param(
-            kpa(10), [at(0, 1, 1000, 1000), at(0, 10, 1000, 1000)], [10, 100], id="RateLimitScaleUp"
+            kpa(10), [at(0, 1, 1000, 1001), at(0, 10, 1000, 1001)], [10, 100], id="RateLimitScaleUp"
+        ),
+        pytest.param(
+            kpa(10), [at(0, 100, 1, 1), at(0, 10, 1, 1)], [10, 1], id="RateLimitScaleDown"
+        ),
+        pytest.param(
+            kpa(10), [at(0, 0, 1000, 888)], [10], id="UseOnePodAsMinimumIfEndpointsNotFound"
+        ),
+        pytest.param(
+            kpa(1),
+            [
+                at(0, 1, 6, 6),
+                at(0, 6, 36, 36),
+                at(1, 36, 216, 216),
+                at(1, 216, 1296, 1296),
+                at(2, 1296, 1296, 1296),
+            ],
+            [6, 36, 216, 1296, 1296],
+            id="PanicModeExponentialTrackAndStabilize",
+        ),
+        pytest.param(
+            kpa(10),
+            [at(0, 1, 100, 100), at(0, 10, 100, 1000), at(30, 10, 1, 1), at(61, 10, 1, 1)],
+            [10, 100, 100, 1],
+            id="PanicThenUnPanicScaleDown",
         ),
         pytest.param(
             kpa(1),
@@ -67,13 +97,13 @@ def at(now: float, ready: int, stable: float, panic: float) -> Observed:
             kpa(1),
             [at(0, 10, 11, 25), at(30, 40, 30, 80), at(62, 80, 60, 60), at(92, 80, 60, 60)],
             [25, 80, 80, 60],
-            id="ExtendPanicWindow: a minute after the last surge",
+            id="ExtendPanicWindow, and its end a minute after the last surge",
         ),
         pytest.param(
             kpa(10, delay=300, panic_threshold=100),
             [at(2, 0, 40, 40), at(300, 0, 0, 0), at(302, 0, 0, 0)],
             [4, 4, 0],
-            id="ScaleDownDelay, simple",
+            id="ScaleDownDelay: simple",
         ),
         pytest.param(
             kpa(10, delay=300, panic_threshold=100),
@@ -85,7 +115,7 @@ def at(now: float, ready: int, stable: float, panic: float) -> Observed:
                 at(900, 0, 0, 0),
             ],
             [4, 4, 4, 3, 0],
-            id="ScaleDownDelay, gradual",
+            id="ScaleDownDelay: gradual",
         ),
         pytest.param(
             kpa(10), [at(0, 1, 40, 40), at(0.5, 1, 20, 20)], [4, 4], id="in panic nothing shrinks"
@@ -96,6 +126,19 @@ def test_the_vectors_of_its_own_tests(
     autoscaler: KnativePodAutoscaler, seen: list[Observed], expected: list[int]
 ) -> None:
     assert sizes(autoscaler, seen, begin=1) == expected
+
+
+@pytest.mark.parametrize(
+    ("stable", "panic", "expected"),
+    [
+        # Source: as above, TestAutoscalerScale.
+        pytest.param(50, 30, 50, id="AutoscalerPanicStableLargerThanPanic"),
+        pytest.param(20, 30, 30, id="AutoscalerPanicStableLessThanPanic"),
+    ],
+)
+def test_in_panic_the_larger_window_counts(stable: float, panic: float, expected: int) -> None:
+    memory = Memory(panicking_since=-5.0, most_in_panic=5)
+    assert kpa(1).decide(at(0, 5, stable, panic), memory)[0] == expected
 
 
 def test_it_begins_in_panic_over_more_than_one_pod() -> None:
