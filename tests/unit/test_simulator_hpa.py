@@ -48,6 +48,7 @@ def hpa(
         pytest.param(3, 0.3, 3, 1, id="0.3 times the target of 3 pods"),
         # Source: Kubernetes, replica_calculator.go, getUsageRatioReplicaCount.
         pytest.param(8, 1.5, 4, 6, id="ready pods are multiplied, so a start-up proposes fewer"),
+        pytest.param(0, 1.5, 0, 2, id="from none, rounded up"),
         pytest.param(3, 1.1, 3, 3, id="a tenth more is within"),
         pytest.param(3, 1.101, 3, 4, id="more than a tenth more is not"),
     ],

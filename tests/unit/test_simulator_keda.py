@@ -121,6 +121,12 @@ def test_an_idle_fleet_keeps_its_idle_replicas() -> None:
     assert sizes(policy, [observed(1.0, replicas=0)], begin=0) == [3]
 
 
+def test_above_its_least_an_inactive_fleet_shrinks_by_the_autoscaler_alone() -> None:
+    policy = scaled(bounds=(2, 100), cooldown_seconds=0.0)
+    # The old path of the autoscaler holds for 300 s, and a sync.
+    assert steady(policy, 0.0, replicas=7, start=0, until=600) == {315.0: 2}
+
+
 def test_an_outage_freezes_the_size() -> None:
     policy = scaled(bounds=(0, 100), cooldown_seconds=0.0, behavior=EAGER)
     assert steady(policy, None, replicas=7, start=0, until=900) == {}
@@ -182,7 +188,7 @@ def test_it_acts_often_enough_for_syncs_and_polls(polling: int, interval: int) -
 
 def test_between_syncs_nothing_changes() -> None:
     policy = scaled(polling_seconds=5)
-    seen = [observed(1000.0, replicas=2, now=now) for now in (0.0, 5.0, 10.0, 15.0)]
+    seen = [observed(1000.0, replicas=2, now=now) for now in (100.0, 105.0, 110.0, 115.0)]
     assert sizes(policy, seen, begin=2) == [4, 2, 2, 4]
 
 

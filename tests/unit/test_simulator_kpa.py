@@ -134,6 +134,7 @@ def test_the_vectors_of_its_own_tests(
         # Source: as above, TestAutoscalerScale.
         pytest.param(50, 30, 50, id="AutoscalerPanicStableLargerThanPanic"),
         pytest.param(20, 30, 30, id="AutoscalerPanicStableLessThanPanic"),
+        pytest.param(20, 30.5, 31, id="rounded up"),
     ],
 )
 def test_in_panic_the_larger_window_counts(stable: float, panic: float, expected: int) -> None:
@@ -146,8 +147,9 @@ def test_it_begins_in_panic_over_more_than_one_pod() -> None:
     assert sizes(kpa(10), seen, begin=8) == [8, 8, 1]
 
 
-def test_without_metrics_nothing_changes() -> None:
-    seen = observed(None, None, replicas=5, ready=3)
+@pytest.mark.parametrize("values", [(None, None), (90.0, None), (None, 90.0)])
+def test_without_metrics_nothing_changes(values: tuple[float | None, float | None]) -> None:
+    seen = observed(*values, replicas=5, ready=3)
     assert sizes(kpa(10), [seen], begin=1) == [5]
 
 
