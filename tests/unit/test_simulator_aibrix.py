@@ -21,6 +21,8 @@ def at(now: float, replicas: int, stable: float, panic: float | None = None) -> 
         # Source: aibrix, pkg/controller/podautoscaler/algorithm/apa.go.
         pytest.param(APA, at(0, 4, 56), 6, id="APA: 1.4 times the target of 4 pods"),
         pytest.param(APA, at(0, 4, 44), 4, id="APA: a tenth more is within"),
+        pytest.param(APA, at(0, 4, 42), 4, id="APA: so is a twentieth more"),
+        pytest.param(APA, at(0, 4, 36), 4, id="APA: and a tenth less"),
         pytest.param(APA, at(0, 4, 400), 8, id="APA: to twice the size at most"),
         pytest.param(APA, at(0, 4, 28), 3, id="APA: 0.7 times the target"),
         pytest.param(APA, at(0, 5, 1), 2, id="APA: to half the size at least, rounded down"),
@@ -30,7 +32,7 @@ def at(now: float, replicas: int, stable: float, panic: float | None = None) -> 
             KPA, at(0, 4, 10.5), 4, id="KPA: a total near one pod's target changes nothing"
         ),
         pytest.param(KPA, at(0, 4, 400), 8, id="KPA: to twice the size at most"),
-        pytest.param(KPA, at(0, 4, 15), 2, id="KPA: to half the size at least"),
+        pytest.param(KPA, at(0, 5, 15), 2, id="KPA: to half the size at least, rounded down"),
         pytest.param(KPA, at(0, 4, 30, 61), 7, id="KPA: in panic the larger window counts"),
         pytest.param(KPA, at(0, 4, 30, 60), 3, id="KPA: twice the stable window is no panic"),
         pytest.param(KPA, at(0, 4, 0, 60), 6, id="KPA: without a stable value it is panic"),
@@ -48,6 +50,7 @@ def test_the_cooldown_deepens_the_way_down() -> None:
     # and the three of 20 s ago are what is done.
     seen = [at(0, 4, 28), at(10, 3, 60), at(20, 6, 48)]
     assert sizes(APA, seen, begin=4) == [3, 6, 3]
+    # What is a whole window ago is forgotten.
     late = [at(0, 4, 28), at(10, 3, 60), at(300, 6, 48)]
     assert sizes(APA, late, begin=4) == [3, 6, 5]
 
