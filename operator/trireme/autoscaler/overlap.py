@@ -1,0 +1,52 @@
+"""What share of a running batch's rest a request waits for, where a pod has several instances.
+
+Pure. With one instance it is all of it. With k that start evenly spaced it would be 1/k; but a
+batch that takes long gathers a long queue, whose batch takes long again, so that instances fall
+into step; and where few requests come they are idle. No formula is known, so it is computed:
+`tools/overlap.py` fits it to discrete events and writes `overlap_table.py`.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from trireme.autoscaler.overlap_table import (
+    FIXED_SHARES,
+    INSTANCES,
+    LOADS,
+    MAX_BATCHES,
+    WAITING_PERCENT,
+)
+from trireme.autoscaler.service_curve import ServiceCurve
+
+_SPACINGS = [1 / instances for instances in INSTANCES]
+_DOUBLINGS = [math.log2(batch) for batch in MAX_BATCHES]
+
+
+def waiting_share(curve: ServiceCurve, instances: int, load: float) -> float:
+    """The share, linear between what is in the table, and as at its edge beyond it.
+
+    `load` is the rate as a share of the pod's capacity.
+    """
+    if instances == 1:
+        return 1.0
+    fixed_share = curve.fixed_seconds / curve.full_batch_seconds
+    share = 0.0
+    for i, by_instances in _around(_SPACINGS, 1 / instances):
+        for f, by_fixed in _around(FIXED_SHARES, fixed_share):
+            for b, by_batch in _around(_DOUBLINGS, math.log2(curve.max_batch)):
+                for at, by_load in _around(LOADS, load):
+                    part = by_instances * by_fixed * by_batch * by_load
+                    share += part * WAITING_PERCENT[i][f][b][at] / 100
+    return share
+
+
+def _around(grid: Sequence[float], value: float) -> tuple[tuple[int, float], ...]:
+    """The places next to a value on a rising grid, and how much each counts."""
+    after = bisect_right(grid, value)
+    if after == 0:
+        return ((0, 1.0),)
+    if after == len(grid):
+        return ((after - 1, 1.0),)
+    part = (value - grid[after - 1]) / (grid[after] - grid[after - 1])
+    return ((after - 1, 1 - part), (after, part))

@@ -1,0 +1,267 @@
+"""What a batch costs: s(b) = fixed + per request x b, and how it is learnt from Triton's counters.
+
+Pure. The source of choice is `batch_stats` of GET /v2/models/MODEL/stats, which counts executions
+and their time per batch size. Where it is not to be had, the counters of /metrics say nearly as
+much (`fit_from_counters`). Both count from the server's start, so that what is fitted is the
+difference of two snapshots: the executions of loading and warming up are before the first.
+
+Two batch sizes at least must have been seen, else only the seconds at the one are known: OneBatch.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trireme.autoscaler.types import number
+
+Floats = npt.NDArray[np.float64]
+
+NANOSECOND = 1e-9
+DISTINCT = 1.1  # mean batches of two windows that differ by less tell noise from slope badly
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCurve:
+    """The seconds that an instance is busy with a batch of 1 to `max_batch` requests."""
+
+    fixed_seconds: float
+    per_request_seconds: float
+    max_batch: int
+
+    def __post_init__(self) -> None:
+        parts = (self.fixed_seconds, self.per_request_seconds)
+        if not all(math.isfinite(part) and part >= 0 for part in parts) or sum(parts) == 0:
+            raise ValueError(f"not a time that a batch can take: {self}")
+        if self.max_batch < 1:
+            raise ValueError(f"max_batch must be 1 or more, not {self.max_batch}")
+
+    def __str__(self) -> str:
+        """`6 ms + 2 ms a request, up to 16`."""
+        fixed, each = number(self.fixed_seconds * 1e3), number(self.per_request_seconds * 1e3)
+        return f"{fixed} ms + {each} ms a request, up to {self.max_batch}"
+
+    def seconds(self, batch: float) -> float:
+        """How long a batch takes."""
+        return self.fixed_seconds + self.per_request_seconds * batch
+
+    @property
+    def full_batch_seconds(self) -> float:
+        """How long the largest batch takes."""
+        return self.seconds(self.max_batch)
+
+    def capacity_per_second(self, instances: int = 1) -> float:
+        """The rate above which the queue of a pod grows without end."""
+        return instances * self.max_batch / self.full_batch_seconds
+
+
+# ------------------------------------------------------------------------------------- snapshots
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTotal:
+    """The executions of one batch size, and their time: input, inference and output."""
+
+    executions: int
+    nanoseconds: int
+
+    @property
+    def mean_seconds(self) -> float:
+        """The mean time of an execution."""
+        return self.nanoseconds / self.executions * NANOSECOND
+
+
+BatchTotals = Mapping[int, BatchTotal]
+"""By batch size, as `batch_stats` lists them."""
+
+
+def difference(before: BatchTotals, after: BatchTotals) -> BatchTotals | None:
+    """What was executed between two snapshots of one server.
+
+    None where the counters began anew in between: the first executions after a load are slower
+    than those to come, so that the interval is no measure.
+    """
+    none = BatchTotal(0, 0)
+    if before.keys() - after.keys():
+        return None
+    between = {}
+    for batch, total in after.items():
+        earlier = before.get(batch, none)
+        executions = total.executions - earlier.executions
+        nanoseconds = total.nanoseconds - earlier.nanoseconds
+        if executions < 0 or nanoseconds < 0:
+            return None
+        if executions:
+            between[batch] = BatchTotal(executions, nanoseconds)
+    return between
+
+
+# ----------------------------------------------------------------------------------------- fitting
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A curve, and what it stands on.
+
+    `smallest` and `largest` are the batch sizes it was seen at; beyond them it is a straight
+    line's word. `noise` is the coefficient of variation of a single execution's time around the
+    mean of its batch size, None where no batch size was seen in two intervals. `misfit` is how far
+    the batch sizes' means are from the line, relative and as a root mean square: a line is a poor
+    model where it is large.
+    """
+
+    curve: ServiceCurve
+    executions: int
+    smallest: float
+    largest: float
+    noise: float | None
+    misfit: float
+
+
+@dataclass(frozen=True, slots=True)
+class OneBatch:
+    """Only one batch size (or load) was seen: nothing is known of the slope."""
+
+    batch: float
+    seconds: float
+    executions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Nothing was executed."""
+
+
+Fit = Fitted | OneBatch | Nothing
+
+
+def fit(intervals: Sequence[BatchTotals], max_batch: int) -> Fit:
+    """The curve through the mean times per batch size, over any number of intervals.
+
+    Weighted least squares. A mean of n executions strays by noise x s / sqrt(n), so its weight is
+    n / s^2. A model without batching needs no slope.
+    """
+    totals = _sum_of(intervals)
+    if not totals:
+        return Nothing()
+    batches = np.array(list(totals), float)
+    counts = np.array([total.executions for total in totals.values()], float)
+    means = np.array([total.mean_seconds for total in totals.values()])
+    executions = int(counts.sum())
+    if len(totals) == 1 and max_batch > 1:
+        return OneBatch(float(batches[0]), float(means[0]), executions)
+    fixed, slope = (
+        (float(means[0]), 0.0) if max_batch == 1 else _line(batches, means, counts / means**2)
+    )
+    return Fitted(
+        ServiceCurve(fixed, slope, max_batch),
+        executions,
+        smallest=float(batches.min()),
+        largest=float(batches.max()),
+        noise=_noise(intervals, totals),
+        misfit=_misfit(fixed + slope * batches, means, counts),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CounterWindow:
+    """The increase of Triton's counters over a window.
+
+    `compute_seconds` is that of the three nv_inference_compute_* counters, which are
+    request-weighted: a batch of 8 that computes 10 ms adds 80 ms.
+    """
+
+    requests: float
+    executions: float
+    compute_seconds: float
+
+
+def fit_from_counters(windows: Sequence[CounterWindow], max_batch: int) -> Fit:
+    """The curve from counters of windows that differ in load.
+
+    The compute time per request is E[b s(b)] / E[b], the fixed part + the slope x E[b^2] / E[b].
+    The counters do not hold E[b^2]; E[b^2] / E[b] is taken as E[b] + 1 - 1/E[b], which it would be
+    if batches were 1 and a Poisson number more. It is a little more, so that the slope comes out
+    too large and a full batch too slow, never too quick: by 0 to 8 % where the fixed part is that
+    of eight requests or more, 14 % at three, 20 % where the slope is nearly all. (With E[b] alone
+    the slope is twice as wrong and more.) The spread of single executions is not in the counters.
+    """
+    used = [each for each in windows if each.requests > 0 and each.executions > 0]
+    if not used:
+        return Nothing()
+    requests = np.array([each.requests for each in used])
+    executions = np.array([each.executions for each in used])
+    seconds = np.array([each.compute_seconds for each in used]) / requests
+    batches = requests / executions
+    total = int(executions.sum())
+    if max_batch > 1 and batches.max() < DISTINCT * batches.min():
+        seen = batches + 1 - 1 / batches
+        return OneBatch(
+            float(np.average(seen, weights=requests)),
+            float(np.average(seconds, weights=requests)),
+            total,
+        )
+    weighted = batches + 1 - 1 / batches
+    fixed, slope = (
+        (float(np.average(seconds, weights=requests)), 0.0)
+        if max_batch == 1
+        else _line(weighted, seconds, executions / seconds**2)
+    )
+    return Fitted(
+        ServiceCurve(fixed, slope, max_batch),
+        total,
+        smallest=float(batches.min()),
+        largest=float(batches.max()),
+        noise=None,
+        misfit=_misfit(fixed + slope * weighted, seconds, executions),
+    )
+
+
+def _sum_of(intervals: Sequence[BatchTotals]) -> dict[int, BatchTotal]:
+    totals: dict[int, BatchTotal] = {}
+    for interval in intervals:
+        for batch, more in interval.items():
+            so_far = totals.get(batch, BatchTotal(0, 0))
+            totals[batch] = BatchTotal(
+                so_far.executions + more.executions, so_far.nanoseconds + more.nanoseconds
+            )
+    return {batch: total for batch, total in sorted(totals.items()) if total.executions}
+
+
+def _line(
+    at: Floats,
+    seconds: Floats,
+    weights: Floats,
+) -> tuple[float, float]:
+    """The intercept and the slope of weighted least squares, neither below 0."""
+    middle, height = np.average(at, weights=weights), np.average(seconds, weights=weights)
+    off = at - middle
+    slope = float(np.sum(weights * off * (seconds - height)) / np.sum(weights * off**2))
+    fixed = float(height - slope * middle)
+    if slope < 0:
+        return float(height), 0.0
+    if fixed < 0:
+        return 0.0, float(np.sum(weights * at * seconds) / np.sum(weights * at**2))
+    return fixed, slope
+
+
+def _noise(intervals: Sequence[BatchTotals], totals: BatchTotals) -> float | None:
+    """The coefficient of variation of a single execution, from how the same batch size's means
+    differ between intervals.
+
+    A mean of n executions strays by noise / sqrt(n), so n times its squared relative deviation is
+    noise^2, for each interval but one of each batch size.
+    """
+    squares, degrees = 0.0, 0
+    for batch, total in totals.items():
+        seen = [each[batch] for each in intervals if batch in each and each[batch].executions]
+        degrees += len(seen) - 1
+        for one in seen:
+            squares += one.executions * (one.mean_seconds / total.mean_seconds - 1) ** 2
+    return math.sqrt(squares / degrees) if degrees else None
+
+
+def _misfit(line: Floats, means: Floats, counts: Floats) -> float:
+    return math.sqrt(float(np.average((means / line - 1) ** 2, weights=counts)))
