@@ -1,4 +1,6 @@
-"""Write operator/trireme/autoscaler/overlap_table.py: `python tools/overlap.py > FILE`, 10 minutes.
+"""Write operator/trireme/autoscaler/overlap_table.py: `python tools/overlap.py > FILE`.
+
+It takes two cores twenty minutes, so that `make generate` leaves it out.
 
 For each cell of the grid a pod is simulated event by event, and the share of a running batch's rest
 is sought with which the chain's p95 and p99 are what was seen, in their geometric mean. The seeds
@@ -19,7 +21,8 @@ from trireme.simulator.pods import PodModel, poisson_arrivals, serve
 INSTANCES = (8, 4, 2, 1)  # falling, since the table is read by 1 / instances
 FIXED_SHARES = (0.02, 0.1, 0.25, 0.6, 1.0)  # of a full batch's time
 MAX_BATCHES = (1, 4, 8, 16, 32, 64)
-LOADS = (0.1, 0.3, 0.5, 0.7, 0.85, 0.95, 0.98)  # of the capacity
+# Of the capacity. Beyond them what is ahead in the queue is nearly all, the share next to nothing.
+LOADS = (0.1, 0.3, 0.5, 0.7, 0.85, 0.95)
 BUSY = 0.8  # above it queues are long and change slowly, so that more requests are needed
 REQUESTS = 200_000
 LARGEST_SHARE, PRECISION = 1.5, 0.01

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools.overlap import waiting_percent
 
 from pods import LIGHT, MEDIUM, NARROW, PROFILES, WIDE, simulated
 from trireme.autoscaler.batch_chain import Factors, poisson, waiting_at_ends
+from trireme.autoscaler.overlap import waiting_share
 from trireme.autoscaler.queueing import (
     Latencies,
     PodShape,
@@ -85,6 +87,15 @@ def test_percentiles_of_several_instances_are_near_those_of_discrete_events(
     seen = simulated(shape, load, requests=400_000 if load > 0.6 else 100_000)
     predicted = at_load(shape, load).percentile_seconds(95)
     assert predicted == pytest.approx(seen.percentile_seconds(95), rel=0.07)
+
+
+@pytest.mark.parametrize("cell", [(2, 0.25, 16, 0.5), (4, 0.6, 32, 0.3)], ids=str)
+def test_the_table_of_several_instances_is_what_its_tool_writes(
+    cell: tuple[int, float, int, float],
+) -> None:
+    instances, fixed_share, max_batch, load = cell
+    curve = ServiceCurve(fixed_share, (1 - fixed_share) / max_batch, max_batch)
+    assert round(100 * waiting_share(curve, instances, load)) == waiting_percent(cell)
 
 
 @pytest.mark.parametrize("instances", [5, 8, 12])

@@ -84,6 +84,15 @@ def test_noise_has_mean_1_and_the_variation_that_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize("balancer", Balancer)
+@pytest.mark.parametrize("requests", [0, 2])
+def test_pods_that_get_no_request_serve_none(balancer: Balancer, requests: int) -> None:
+    arrivals, generator = np.arange(requests) * 10.0, np.random.default_rng(1)
+    found = serve_fleet(arrivals, 5, PodModel(CURVE), balancer, generator)
+    assert found.latency_seconds == pytest.approx([3.0] * requests)
+    assert found.batches.tolist() == [1] * requests
+
+
+@pytest.mark.parametrize("balancer", Balancer)
 def test_the_same_seed_serves_the_same(balancer: Balancer) -> None:
     def once() -> Served:
         generator = np.random.default_rng(7)
