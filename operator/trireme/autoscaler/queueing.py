@@ -171,8 +171,6 @@ def _sustained_load(
     low, high = LEAST_LOAD, MOST_LOAD
     if not keeps(low):
         return None
-    if keeps(high):
-        return high
     while high - low > PRECISION * high:
         load = (low + high) / 2
         low, high = (load, high) if keeps(load) else (low, load)
@@ -211,9 +209,11 @@ class _Mixture:
         cycle = float(idle + started @ self.seconds)
         self._upon_idle(idle / cycle)
         for factor, share in zip(self.factors.values, self.factors.shares, strict=True):
-            self._while_busy(
-                self.seconds * factor, started * self.seconds * factor * share / cycle, left
-            )
+            served = self.seconds * factor
+            weight = started * served * share / cycle
+            self._while_busy(served[-1:], weight[-1:], left)
+            if self.largest > 1:
+                self._while_busy(served[:-1], weight[:-1], np.ones(1))
         seconds, within, mean = self._polygon()
         return Latencies(seconds, within, mean, self.mean_wait, busy_share=1 - idle / cycle)
 
@@ -224,14 +224,16 @@ class _Mixture:
     def _while_busy(self, served: Floats, weight: Floats, left: Floats) -> None:
         """Those that come while a batch is served: `served` and `weight` by that batch's size.
 
-        Behind the largest batch requests may be `left` over, behind the others none are.
+        `left` is how probable it is that 0, 1, 2, … requests were left when it began.
         """
         edges = np.linspace(1, 0, STRATA + 1)
         highs, lows = served[:, None] * edges[:-1], served[:, None] * edges[1:]  # until its end
         until_end = (highs + lows) / 2
         most = max(most_arrivals(self.rate * float(served[-1])), self.largest)
-        others = _joined(poisson(self.rate * served, most), left)
-        before = _joined(poisson(self.rate * (served[:, None] - until_end), most), left)
+        others = poisson(self.rate * served, most)
+        before = poisson(self.rate * (served[:, None] - until_end), most)
+        if len(left) > 1:
+            others, before = _convolved(others, left), _convolved(before, left)
         # If no more than a batch wait at the end, all are served next: how many came before and
         # how many after this request does not matter, so any moment of its coming is as likely.
         together = others[:, : self.largest]
@@ -298,17 +300,6 @@ class _Mixture:
         rises = np.maximum(slope[:-1] * np.diff(corners), 0)
         within = np.concatenate([[0.0], np.cumsum(rises)])
         return corners, within / within[-1], mean
-
-
-def _joined(arrivals: Floats, left: Floats) -> Floats:
-    """How many are before a request: the arrivals, and behind the largest batch (the last row)
-    those that are left.
-    """
-    length = arrivals.shape[-1] + len(left) - 1
-    joined = np.zeros((*arrivals.shape[:-1], length))
-    joined[..., : arrivals.shape[-1]] = arrivals
-    joined[-1] = _convolved(arrivals[-1], left)
-    return joined
 
 
 def _convolved(first: Floats, second: Floats) -> Floats:
