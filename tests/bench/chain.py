@@ -13,6 +13,12 @@ from pods import PROFILES, simulated
 from trireme.autoscaler.queueing import PodShape, latencies, mixture, sustained_rate
 from trireme.autoscaler.service_curve import ServiceCurve
 
+# Fixed shares, batches and loads that are not in the table of several instances.
+OTHERS = tuple(
+    ServiceCurve(0.02 * share, 0.02 * (1 - share) / batch, batch)
+    for share, batch in ((0.4, 24), (0.15, 12), (0.8, 48), (0.05, 6), (0.35, 2))
+)
+OTHER_LOADS = (0.2, 0.4, 0.6, 0.75, 0.88, 0.93)
 LOADS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 BUSY = 0.65  # above it queues change slowly, so that more requests are needed
 REQUESTS, REQUESTS_BUSY = 200_000, 3_000_000
@@ -45,21 +51,22 @@ def _one_instance() -> str:
 def _instances() -> str:
     """Beside it the chain at 1/k of the rate, as which several instances could be taken, too."""
     rows = []
-    for instances in (2, 3, 4):
-        own: list[float] = []
-        plain: list[float] = []
-        for curve in PROFILES:
-            shape = PodShape(curve, instances)
-            for load in LOADS:
-                requests = 5 * REQUESTS if load > BUSY else REQUESTS
-                seen = simulated(shape, load, requests).percentile_seconds(95)
-                rate = load * shape.capacity_per_second
-                own.append(latencies(shape, rate).percentile_seconds(95) / seen - 1)
-                alone = mixture(PodShape(curve), rate / instances, 1.0)
-                plain.append(alone.percentile_seconds(95) / seen - 1)
-        rows.append((instances, _spread(own), _spread(plain)))
-    header = ("instances", "p95", "p95 of one instance at its part of the rate")
-    return table("Several instances, the same pods and loads: mean (range) error", header, rows)
+    for pods, curves, loads in (("above", PROFILES, LOADS), ("others", OTHERS, OTHER_LOADS)):
+        for instances in (2, 3, 4, 6):
+            own: list[float] = []
+            plain: list[float] = []
+            for curve in curves:
+                shape = PodShape(curve, instances)
+                for load in loads:
+                    requests = 3 * REQUESTS if load > BUSY else REQUESTS
+                    seen = simulated(shape, load, requests).percentile_seconds(95)
+                    rate = load * shape.capacity_per_second
+                    own.append(latencies(shape, rate).percentile_seconds(95) / seen - 1)
+                    alone = mixture(PodShape(curve), rate / instances, 1.0)
+                    plain.append(alone.percentile_seconds(95) / seen - 1)
+            rows.append((pods, instances, _spread(own), _spread(plain)))
+    header = ("pods", "instances", "p95", "p95 of one instance at its part of the rate")
+    return table("Several instances: mean (range) error", header, rows)
 
 
 def _noise() -> str:
