@@ -14,6 +14,7 @@ from trireme.api.types import AgentDeployment, AgentSpec
 from trireme.modelrepo.change import differences
 from trireme.modelrepo.repository import Repository
 from trireme.resources import gateway
+from trireme.resources.envoy import configuration_text
 from trireme.resources.metadata import Manifest
 from trireme.resources.options import ResourceOptions
 from trireme.resources.server import pod_template
@@ -118,5 +119,4 @@ def _effect(before: Running, spec: AgentSpec, options: ResourceOptions) -> Effec
 def _gateway_template(agent: AgentDeployment, options: ResourceOptions) -> Manifest | None:
     if not agent.spec.gateway.enabled:
         return None
-    template: Manifest = gateway.deployment(agent, options)["spec"]["template"]
-    return template
+    return gateway.pod_template(agent, options, configuration_text(agent, options))

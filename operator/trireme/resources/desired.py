@@ -19,6 +19,7 @@ from trireme.resources import (
     service_accounts,
     services,
 )
+from trireme.resources.envoy import configuration_text
 from trireme.resources.options import ResourceOptions
 
 
@@ -38,15 +39,16 @@ def desired_objects(
     still led to the servers.
     """
     enabled = agent.spec.gateway.enabled
+    envoy = configuration_text(agent, options) if enabled else None
     return (
         *config_maps.config_maps(agent, repository),
         *fetch.fetch_objects(agent, repository),
-        *([gateway.config_map(agent, options)] if enabled else []),
+        *([gateway.config_map(agent, envoy)] if envoy else []),
         *service_accounts.service_accounts(agent),
         *services.services(agent, through_gateway=enabled and through_gateway),
         *disruption.disruption_budgets(agent),
         server.deployment(agent, repository, options, initial_replicas=initial_replicas),
-        *([gateway.deployment(agent, options)] if enabled else []),
+        *([gateway.deployment(agent, options, envoy)] if envoy else []),
         *monitoring.pod_monitors(agent, options),
         *record.accepted_record(agent, repository),
     )

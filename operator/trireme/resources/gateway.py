@@ -1,4 +1,7 @@
-"""The gateway's Deployment and the ConfigMap of its configuration. Pure."""
+"""The gateway's Deployment and the ConfigMap of its configuration. Pure.
+
+The configuration's text is made once an agent (`envoy.configuration_text`) and handed to both.
+"""
 
 import hashlib
 import math
@@ -8,7 +11,7 @@ from trireme.api.models import ImagePullPolicy
 from trireme.api.scalars import quantity_value
 from trireme.api.types import AgentDeployment, AgentSpec
 from trireme.resources.drain import gateway_drain
-from trireme.resources.envoy import ADMIN_PORT, CLIENT_PREFIX, READY_PATH, configuration_text
+from trireme.resources.envoy import ADMIN_PORT, CLIENT_PREFIX, READY_PATH
 from trireme.resources.metadata import Manifest, child, gateway_labels, gateway_selector
 from trireme.resources.monitoring import GATEWAY_METRICS_PATH, scrape_annotations
 from trireme.resources.options import ResourceOptions
@@ -23,9 +26,8 @@ _VOLUME = "configuration"
 _FEWEST_WORKERS = 2  # so that one busy worker is not the whole gateway
 
 
-def config_map(agent: AgentDeployment, options: ResourceOptions) -> Manifest:
+def config_map(agent: AgentDeployment, text: str) -> Manifest:
     """The configuration, immutable and named by its digest: a new one is a rollout."""
-    text = configuration_text(agent, options)
     return child(
         agent,
         kinds.CONFIG_MAP,
@@ -35,7 +37,7 @@ def config_map(agent: AgentDeployment, options: ResourceOptions) -> Manifest:
     )
 
 
-def deployment(agent: AgentDeployment, options: ResourceOptions) -> Manifest:
+def deployment(agent: AgentDeployment, options: ResourceOptions, text: str) -> Manifest:
     """The gateway's Deployment: a pod goes only once its successor is ready."""
     return child(
         agent,
@@ -50,13 +52,14 @@ def deployment(agent: AgentDeployment, options: ResourceOptions) -> Manifest:
                 "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
             },
             "selector": {"matchLabels": gateway_selector(agent)},
-            "template": _template(agent, options),
+            "template": pod_template(agent, options, text),
         },
     )
 
 
-def _template(agent: AgentDeployment, options: ResourceOptions) -> Manifest:
-    digest = _digest(configuration_text(agent, options))
+def pod_template(agent: AgentDeployment, options: ResourceOptions, text: str) -> Manifest:
+    """The gateway's pods: each runs by the configuration of this text."""
+    digest = _digest(text)
     server = agent.spec.server
     optional = {
         "imagePullSecrets": [{"name": secret.name} for secret in server.image_pull_secrets],
