@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from trireme.api.models import Model
 from trireme.api.types import AgentDeployment
+from trireme.modelrepo.plan import model_config
 from trireme.modelrepo.repository import ModelDirectory, Repository
 
 
@@ -38,7 +40,7 @@ def directory_of(name: str = "double", **fields: Any) -> ModelDirectory:
     return ModelDirectory(
         **{
             "name": name,
-            "config": f'name: "{name}"\n',
+            "config": model_config(Model.model_validate(model_of(name))),
             "files": {"1/model.py": b"# answers y = 2x\n"},
             "mounts": {},
             **fields,

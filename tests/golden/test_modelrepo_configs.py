@@ -12,7 +12,7 @@ from manifests import EXAMPLES, read_manifests
 from trireme.admission.examine import examine
 from trireme.admission.parse import parse_agent
 from trireme.modelrepo.proto import ModelConfig, text_format
-from trireme.modelrepo.render import render
+from trireme.modelrepo.render import config_text, render
 
 EVERYTHING = Path(__file__).parent / "modelrepo" / "everything.yaml"
 FILES = [*sorted(EXAMPLES.glob("*.yaml")), EVERYTHING]
@@ -29,8 +29,9 @@ def test_configurations_are_as_the_golden_files_have_them(
         repository = render(agent.spec, manifests.sources)
         assert render(agent.spec, manifests.sources) == repository
         for model in repository.models:
-            text_format.Parse(model.config, ModelConfig())
-            golden(f"modelrepo/{agent.metadata.name}/{model.name}/config.pbtxt", model.config)
+            text = config_text(model.config)
+            assert text_format.Parse(text, ModelConfig()) == model.config
+            golden(f"modelrepo/{agent.metadata.name}/{model.name}/config.pbtxt", text)
 
 
 def test_no_golden_file_is_left_over() -> None:

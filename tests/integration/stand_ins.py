@@ -14,7 +14,7 @@ from trireme.modelrepo.backends import PLATFORMS
 from trireme.modelrepo.plan import ENSEMBLE
 from trireme.modelrepo.proto import ModelConfig
 from trireme.modelrepo.proto import model_config_pb2 as pb
-from trireme.modelrepo.render import config_text, parsed_config
+from trireme.modelrepo.render import config_text
 from trireme.modelrepo.repository import ModelDirectory, Repository
 
 ZEROS = '''
@@ -64,7 +64,7 @@ def backends(folder: Path, *names: str) -> str:
 def write(repository: Repository, folder: Path) -> None:
     """Write a rendered repository, with a stand-in for each file that it does not hold."""
     for model in repository.models:
-        config = _without_gpus(parsed_config(model))
+        config = _without_gpus(model.config)
         config.ClearField("model_metrics")  # of 24.11 and later
         text = config_text(config).encode()
         programs = dict.fromkeys(_programs(model, config), ZEROS.encode())

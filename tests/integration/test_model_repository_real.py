@@ -28,7 +28,7 @@ from trireme.edge.folder import Folder
 from trireme.edge.triton import ModelState, repository_index
 from trireme.modelrepo.imported import Choices, import_repository
 from trireme.modelrepo.proto import ModelConfig, text_format
-from trireme.modelrepo.render import parsed_config, render
+from trireme.modelrepo.render import render
 from trireme.modelrepo.repository import Repository
 from trireme.modelrepo.sources import source_files
 from trireme.resources.flags import server_arguments
@@ -108,7 +108,7 @@ class Found:
     @property
     def is_complete(self) -> bool:
         """Whether Trireme has Triton complete nothing."""
-        return "--disable-auto-complete-config" in server_arguments(self.spec)
+        return "--disable-auto-complete-config" in server_arguments(self.spec, self.rendered)
 
 
 def repositories() -> Iterator[dict[str, str]]:
@@ -185,8 +185,8 @@ def serving(chosen: Sequence[Found], folder: Path, *, completes: bool) -> Iterat
     places = [folder / f"models-{at}" for at in range(len(chosen))]
     for place, each in zip(places, chosen, strict=True):
         write(each.rendered, place)
-    needed = {backend_of(parsed_config(m)) for each in chosen for m in each.rendered.models}
-    asked = {flag for each in chosen for flag in server_arguments(each.spec)}
+    needed = {backend_of(m.config) for each in chosen for m in each.rendered.models}
+    asked = {flag for each in chosen for flag in server_arguments(each.spec, each.rendered)}
     flags = (
         *(flag for flag in asked if flag.startswith(("--cache-config=", "--rate-limit="))),
         "--model-namespacing=true",

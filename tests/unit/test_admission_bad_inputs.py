@@ -16,7 +16,6 @@ from trireme.admission.check import check, warnings
 from trireme.admission.examine import examine
 from trireme.admission.parse import parse_agent
 from trireme.errors import InvalidSpec
-from trireme.modelrepo.proto import ModelConfig, text_format
 from trireme.modelrepo.render import render
 
 PYTHON = {"model.py": b"class TritonPythonModel:\n    def execute(self, requests): ...\n"}
@@ -476,9 +475,8 @@ def test_the_files_are_refused_with_a_clear_word(
 def test_an_ensemble_cannot_lack_its_version_directory_or_ask_for_version_0() -> None:
     """server#3623 and server#5474: neither can be written here."""
     ensemble = render(parse_agent(valid_body()).spec, SOURCES).models[-1]
-    config = text_format.Parse(ensemble.config, ModelConfig())
     assert list(ensemble.files) == ["1/.keep"]
-    assert {step.model_version for step in config.ensemble_scheduling.step} == {-1}
+    assert {step.model_version for step in ensemble.config.ensemble_scheduling.step} == {-1}
 
 
 def test_every_class_is_shown_by_rows_and_tests_that_exist() -> None:

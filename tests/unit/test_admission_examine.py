@@ -10,7 +10,7 @@ from trireme.admission.examine import Examined, examine
 from trireme.admission.inspection.model_file import Format, Inspection, ModelFile
 from trireme.admission.parse import parse_agent
 from trireme.api.models import DataType
-from trireme.modelrepo.render import parsed_config, render
+from trireme.modelrepo.render import render
 
 PYTHON = {"model.py": b"class TritonPythonModel:\n    def execute(self, requests): ...\n"}
 ONNX: dict[str, Any] = {
@@ -33,7 +33,7 @@ def test_what_the_spec_leaves_out_is_in_what_is_rendered() -> None:
     found = examined(LEFT_OUT, files)
     assert (found.faults, found.warnings) == ((), ())
     sources = {"encoder-files": files, "scorer-files": PYTHON}
-    config = parsed_config(render(found.spec, sources).models[0])
+    config = render(found.spec, sources).models[0].config
     assert [(each.name, list(each.dims)) for each in config.input] == [
         ("input_ids", [-1]),
         ("attention_mask", [-1]),

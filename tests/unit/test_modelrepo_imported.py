@@ -62,11 +62,11 @@ def applied(found: Imported) -> tuple[AgentSpec, dict[str, Mapping[str, bytes]]]
 def written_back(files: Mapping[str, str | bytes]) -> dict[str, bytes]:
     """Every file of the repository that the imported agent is rendered to."""
     spec, sources = applied(imported(files))
-    return {
-        f"{model.name}/{path}": content
-        for model in render(spec, sources).models
-        for path, content in {"config.pbtxt": model.config.encode(), **model.files}.items()
-    }
+    back = {}
+    for model in render(spec, sources).models:
+        back[f"{model.name}/config.pbtxt"] = config_text(model.config).encode()
+        back |= {f"{model.name}/{path}": content for path, content in model.files.items()}
+    return back
 
 
 def model_spec(config: str) -> dict[str, Any]:

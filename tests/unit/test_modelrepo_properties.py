@@ -11,7 +11,7 @@ from strategies import sources, spec_bodies, specs
 from trireme.admission.check import check
 from trireme.api.types import AgentSpec
 from trireme.modelrepo.proto import ModelConfig, text_format
-from trireme.modelrepo.render import render
+from trireme.modelrepo.render import config_text, render
 
 
 @given(specs)
@@ -29,11 +29,10 @@ def test_every_configuration_parses_and_has_its_directory(
         *(pipeline.name for pipeline in spec.pipelines),
     ]
     for directory in repository.models:
-        config = text_format.Parse(directory.config, ModelConfig())
-        assert config.name == directory.name
-        assert directory.config.count("\nmax_batch_size: ") == 1 or directory.config.startswith(
-            "max_batch_size: 0\n"
-        )
+        text = config_text(directory.config)
+        assert text_format.Parse(text, ModelConfig()) == directory.config
+        assert directory.config.name == directory.name
+        assert text.count("\nmax_batch_size: ") == 1 or text.startswith("max_batch_size: 0\n")
         folders = {path.partition("/")[0] for path in directory.files}
         assert not folders & {str(version) for version in directory.mounts}
 
@@ -53,4 +52,8 @@ def test_rendering_does_not_depend_on_the_order_of_mappings(
 ) -> None:
     spec = AgentSpec.model_validate(body)
     other = AgentSpec.model_validate(shuffled(copy.deepcopy(body), random))
-    assert render(spec, content) == render(other, shuffled(content, random))
+    one, two = render(spec, content), render(other, shuffled(content, random))
+    assert one == two
+    assert [config_text(m.config) for m in one.models] == [
+        config_text(m.config) for m in two.models
+    ]

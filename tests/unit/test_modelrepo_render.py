@@ -6,8 +6,7 @@ import pytest
 
 from specs import valid_body
 from trireme.admission.parse import parse_agent
-from trireme.modelrepo.proto import ModelConfig, text_format
-from trireme.modelrepo.render import render
+from trireme.modelrepo.render import config_text, render
 from trireme.modelrepo.repository import ClaimFolder, Repository
 
 FILES = {"encoder-files": {"model.py": b"a"}, "scorer-files": {"model.py": b"b"}}
@@ -17,10 +16,6 @@ def rendered(
     edits: dict[str, Any] | None = None, sources: dict[str, dict[str, bytes]] | None = None
 ) -> Repository:
     return render(parse_agent(valid_body(edits)).spec, sources or FILES)
-
-
-def config_of(repository: Repository, index: int) -> Any:
-    return text_format.Parse(repository.models[index].config, ModelConfig())
 
 
 def test_files_of_a_config_map_are_in_the_version_directory() -> None:
@@ -38,7 +33,7 @@ def test_a_claim_takes_the_place_of_files() -> None:
 def test_a_pipeline_has_an_empty_version_directory_and_asks_for_the_latest_steps() -> None:
     repository = rendered()
     assert repository.models[2].files == {"1/.keep": b""}
-    config = config_of(repository, 2)
+    config = repository.models[2].config
     assert config.platform == "ensemble"
     assert [step.model_version for step in config.ensemble_scheduling.step] == [-1, -1]
     assert not config.instance_group
@@ -47,18 +42,18 @@ def test_a_pipeline_has_an_empty_version_directory_and_asks_for_the_latest_steps
 def test_a_model_without_batches_says_so_explicitly() -> None:
     edits = {"spec.models.0.maxBatchSize": 0, "spec.models.0.outputs.0.dims": [-1, 16]}
     encoder = rendered({**edits, "spec.pipelines": []}).models[0]
-    assert encoder.config.startswith("max_batch_size: 0\n")
+    assert config_text(encoder.config).startswith("max_batch_size: 0\n")
 
 
 def test_what_the_spec_leaves_to_triton_is_left_out() -> None:
-    config = config_of(rendered(), 0)
+    config = rendered().models[0].config
     assert not config.instance_group
     assert not config.HasField("version_policy")
 
 
 def test_instance_groups_may_be_given_in_config() -> None:
     free = {"instance_group": [{"count": 3, "kind": "KIND_CPU"}]}
-    [group] = config_of(rendered({"spec.models.0.config": free}), 0).instance_group
+    [group] = rendered({"spec.models.0.config": free}).models[0].config.instance_group
     assert group.count == 3
 
 
@@ -67,7 +62,8 @@ def test_warm_up_holds_every_required_input_at_a_definite_shape() -> None:
         {"batchSize": 2, "data": "Random", "inputs": {"ids": {"dims": [128]}}},
         {"batchSize": 1, "count": 3},
     ]
-    first, second = config_of(rendered({"spec.models.0.warmup": entries}), 0).model_warmup
+    encoder = rendered({"spec.models.0.warmup": entries}).models[0]
+    first, second = encoder.config.model_warmup
     assert (first.name, first.batch_size, first.count) == ("warmup-0", 2, 0)
     assert (second.name, second.batch_size, second.count) == ("warmup-1", 1, 3)
     assert set(first.inputs) == set(second.inputs) == {"ids"}  # mask is optional
@@ -81,7 +77,7 @@ def test_text_is_warmed_up_empty_even_where_random_data_is_asked_for() -> None:
         "spec.models.0.warmup": [{"data": "Random"}],
         "spec.pipelines": [],
     }
-    [entry] = config_of(rendered(edits), 0).model_warmup
+    [entry] = rendered(edits).models[0].config.model_warmup
     assert entry.inputs["ids"].zero_data
     assert not entry.inputs["ids"].random_data
 

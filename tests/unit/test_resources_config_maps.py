@@ -9,17 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents import agent_of, directory_of, repository_of
+from trireme.modelrepo.proto import ModelConfig
 from trireme.modelrepo.repository import ClaimFolder
 from trireme.resources.config_maps import config_maps, config_volumes, file_key, file_path
 
 
 def test_a_model_has_an_immutable_map_and_all_share_a_mutable_one() -> None:
-    files, live = config_maps(agent_of(), repository_of())
+    model = directory_of(config=ModelConfig(name="double"))
+    files, live = config_maps(agent_of(), repository_of(model))
 
     assert files["immutable"] is True
     assert files["data"] == {"1_-model.py": "# answers y = 2x\n"}
     assert "immutable" not in live
-    assert live["data"] == {"double.pbtxt": 'name: "double"\n'}
+    assert live["data"] == {"double.pbtxt": 'max_batch_size: 0\nname: "double"\n'}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_a_name_changes_with_a_file_and_only_then() -> None:
         found: str = config_maps(agent_of(), repository_of(model))[0]["metadata"]["name"]
         return found
 
-    assert name() == name(config="other: true\n")
+    assert name() == name(config=ModelConfig(name="other"))
     assert name() != name(files={"1/model.py": b"# another\n"})
 
 

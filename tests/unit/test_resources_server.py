@@ -7,9 +7,9 @@ import pytest
 from agents import agent_of, directory_of, model_of, repository_of
 from trireme.api.flags import RESERVED, flag_name
 from trireme.api.types import AgentDeployment
+from trireme.modelrepo.plan import plan
 from trireme.modelrepo.repository import ClaimFolder, Repository
 from trireme.resources.control import OperatorKey, control_secret
-from trireme.resources.flags import server_arguments
 from trireme.resources.options import Discovery, ResourceOptions
 from trireme.resources.server import deployment, pod_template
 
@@ -56,14 +56,13 @@ def test_a_new_repository_is_a_new_template() -> None:
 
 @pytest.mark.parametrize("counts", [(1, 8), (9, 16)], ids=str)
 def test_what_changes_in_place_is_no_new_template(counts: tuple[int, int]) -> None:
-    templates = [
-        pod_template(
-            agent_of(models=[model_of("double", instances=[{"kind": "CPU", "count": count}])]),
-            Repository((directory_of(config=f"count: {count}"),), "a" * 64, str(count)),
-            OPTIONS,
-        )
-        for count in counts
-    ]
+    def made(count: int) -> dict[str, Any]:
+        agent = agent_of(models=[model_of("double", instances=[{"kind": "CPU", "count": count}])])
+        (config,) = plan(agent.spec)
+        repository = Repository((directory_of(config=config),), "a" * 64, str(count))
+        return pod_template(agent, repository, OPTIONS)
+
+    templates = [made(count) for count in counts]
 
     assert templates[0] == templates[1]
 
@@ -173,7 +172,7 @@ def test_a_claim_of_two_models_is_one_volume() -> None:
     ],
 )
 def test_the_release_decides_how_latency_is_told(release: str, flag: str | None) -> None:
-    arguments = server_arguments(agent_of(server=server(release=release)).spec)
+    arguments = container(agent_of(server=server(release=release)))["args"]
 
     assert [a for a in arguments if a.startswith("--metrics-config")] == ([flag] if flag else [])
 
@@ -189,7 +188,7 @@ def test_the_release_decides_how_latency_is_told(release: str, flag: str | None)
 def test_the_control_interface_is_closed_as_far_as_the_release_can(
     release: str, flags: list[str]
 ) -> None:
-    arguments = server_arguments(agent_of(server=server(release=release)).spec)
+    arguments = container(agent_of(server=server(release=release)))["args"]
 
     rule = "model-repository,shared-memory,logging,trace:trireme-control-key=$(TRIREME_CONTROL_KEY)"
     assert [a for a in arguments if "restricted" in a] == [f"{flag}={rule}" for flag in flags]
@@ -207,14 +206,14 @@ def test_the_key_is_in_the_pod_by_reference_only() -> None:
 
 
 def test_the_users_flags_come_last() -> None:
-    arguments = server_arguments(agent_of(server=server(args=["--http-thread-count=16"])).spec)
+    arguments = container(agent_of(server=server(args=["--http-thread-count=16"])))["args"]
 
     assert arguments[0] == "tritonserver"
     assert arguments[-1] == "--http-thread-count=16"
 
 
 def test_a_user_may_set_none_of_the_flags_that_trireme_sets() -> None:
-    _program, *flags = server_arguments(agent_of().spec)
+    _program, *flags = container(agent_of())["args"]
 
     assert {flag_name(flag) for flag in flags} <= set(RESERVED)
 

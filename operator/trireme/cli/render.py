@@ -10,6 +10,7 @@ from trireme.api.types import AgentDeployment
 from trireme.cli.manifests import to_yaml
 from trireme.cli.specs import ManifestFile, examine_file, report
 from trireme.modelrepo.proto import json_format
+from trireme.modelrepo.render import config_text
 from trireme.modelrepo.render import render as rendered
 from trireme.modelrepo.repository import (
     ClaimFolder,
@@ -109,7 +110,7 @@ def _write_trees(
 
 def _write_model(model: ModelDirectory, directory: Path) -> None:
     directory.mkdir(parents=True)
-    (directory / "config.pbtxt").write_text(model.config, encoding="utf-8")
+    (directory / "config.pbtxt").write_text(config_text(model.config), encoding="utf-8")
     for path, content in model.files.items():
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
         (directory / path).write_bytes(content)

@@ -23,7 +23,6 @@ from trireme.errors import ServerError, ServerRefused
 from trireme.modelrepo.instances import runs
 from trireme.modelrepo.plan import ENSEMBLE
 from trireme.modelrepo.proto import ModelConfig
-from trireme.modelrepo.render import parsed_config
 from trireme.modelrepo.repository import Repository
 from trireme.modelrepo.versions import versions_loaded_by, versions_of
 from trireme.resources.change import Effect
@@ -34,14 +33,13 @@ logger = logging.getLogger(__name__)
 
 def wanted_configs(repository: Repository) -> tuple[ModelConfig, ...]:
     """Every model's configuration; pipelines have nothing that changes in place."""
-    configs = (parsed_config(model) for model in repository.models)
-    return tuple(config for config in configs if config.platform != ENSEMBLE)
+    return tuple(model.config for model in repository.models if model.config.platform != ENSEMBLE)
 
 
 def wanted_versions(repository: Repository) -> dict[str, frozenset[int]]:
     """Which versions are to be served of each model that has several: of others it is the one."""
     return {
-        model.name: frozenset(versions_loaded_by(parsed_config(model), versions))
+        model.name: frozenset(versions_loaded_by(model.config, versions))
         for model in repository.models
         if len(versions := versions_of(model)) > 1
     }

@@ -6,7 +6,6 @@ from typing import Any
 
 from trireme.modelrepo.plan import ENSEMBLE, LIVE_FIELDS
 from trireme.modelrepo.proto import ModelConfig
-from trireme.modelrepo.render import parsed_config
 from trireme.modelrepo.repository import ModelDirectory, Repository
 
 
@@ -31,7 +30,7 @@ def differences(before: Repository, after: Repository) -> tuple[Difference, ...]
     gone = [model for model in before.models if model.name not in new]
     come = [model for model in after.models if model.name not in old]
     return (
-        *(Difference(_path(model, parsed_config(model)), live=False) for model in (*gone, *come)),
+        *(Difference(_path(model), live=False) for model in (*gone, *come)),
         *(
             difference
             for model in after.models
@@ -42,9 +41,8 @@ def differences(before: Repository, after: Repository) -> tuple[Difference, ...]
 
 
 def _within(before: ModelDirectory, after: ModelDirectory) -> Iterator[Difference]:
-    config = parsed_config(after)
-    path = _path(after, config)
-    old, new = _fields(parsed_config(before)), _fields(config)
+    path = _path(after)
+    old, new = _fields(before.config), _fields(after.config)
     for field in ModelConfig.DESCRIPTOR.fields:
         if old.get(field.name) != new.get(field.name):
             yield Difference(f"{path}.{field.name}", field.name in LIVE_FIELDS)
@@ -58,5 +56,5 @@ def _fields(config: ModelConfig) -> dict[str, Any]:
     return {field.name: value for field, value in config.ListFields()}
 
 
-def _path(model: ModelDirectory, config: ModelConfig) -> str:
-    return f"{'pipelines' if config.platform == ENSEMBLE else 'models'}[{model.name}]"
+def _path(model: ModelDirectory) -> str:
+    return f"{'pipelines' if model.config.platform == ENSEMBLE else 'models'}[{model.name}]"

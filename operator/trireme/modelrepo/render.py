@@ -1,4 +1,4 @@
-"""Planned configurations and the user's files as a repository: text, files and digests.
+"""Planned configurations and the user's files as a repository, with its digests.
 
 Pure and deterministic: the same spec and files give the same bytes, in whatever order mappings
 were filled.
@@ -34,10 +34,9 @@ def render(spec: AgentSpec, sources: Mapping[str, Mapping[str, bytes]]) -> Repos
             for pipeline, config in zip(spec.pipelines, configs[len(spec.models) :], strict=True)
         ),
     )
-    pairs = list(zip(directories, configs, strict=True))
     return Repository(
         models=directories,
-        digest=_digest(sorted(_template_digest(*pair).encode() for pair in pairs)),
+        digest=_digest(sorted(_template_digest(each).encode() for each in directories)),
         live_digest=_digest(sorted(_wire(config) for config in configs)),
     )
 
@@ -52,11 +51,6 @@ def config_text(config: ModelConfig) -> str:
     return text if config.max_batch_size else f"max_batch_size: 0\n{text}"
 
 
-def parsed_config(directory: ModelDirectory) -> ModelConfig:
-    """The configuration of a rendered directory: the inverse of `config_text`."""
-    return text_format.Parse(directory.config, ModelConfig())
-
-
 def _model_directory(
     model: Model, config: ModelConfig, sources: Mapping[str, Mapping[str, bytes]]
 ) -> ModelDirectory:
@@ -69,14 +63,14 @@ def _model_directory(
         elif (place := mounted(served.source)) is not None:
             mounts[served.version] = place
     ordered = {path: files[path] for path in sorted(files)}
-    return ModelDirectory(model.name, config_text(config), ordered, mounts)
+    return ModelDirectory(model.name, config, ordered, mounts)
 
 
 def _pipeline_directory(
     pipeline: Pipeline, config: ModelConfig, sources: Mapping[str, Mapping[str, bytes]]
 ) -> ModelDirectory:
     files = {_KEEP: b"", **_beside_versions(pipeline.files, sources)}
-    return ModelDirectory(pipeline.name, config_text(config), files, {})
+    return ModelDirectory(pipeline.name, config, files, {})
 
 
 def _beside_versions(
@@ -85,10 +79,10 @@ def _beside_versions(
     return {file.path: sources[file.config_map][file.key] for file in files}
 
 
-def _template_digest(directory: ModelDirectory, config: ModelConfig) -> str:
+def _template_digest(directory: ModelDirectory) -> str:
     """Of all in one directory that cannot change in place."""
     fixed = ModelConfig()
-    fixed.CopyFrom(config)
+    fixed.CopyFrom(directory.config)
     for field in LIVE_FIELDS:
         fixed.ClearField(field)
     files = (part for path, data in directory.files.items() for part in (path.encode(), data))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trireme.api.models import ImagePullPolicy, Source
+from trireme.modelrepo.proto import ModelConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,13 @@ Mounted = ClaimFolder | ImageFolder | Fetched
 class ModelDirectory:
     """One model's directory.
 
-    `config` is the complete config.pbtxt. `files` maps a path below the directory (`1/model.py`,
-    `1/.keep`, `labels.txt`) to its content, without config.pbtxt. `mounts` maps a version to what
-    is its directory instead of files.
+    `config` is complete, and nobody changes it: `render.config_text` makes config.pbtxt of it.
+    `files` maps a path below the directory (`1/model.py`, `1/.keep`, `labels.txt`) to its content,
+    without config.pbtxt. `mounts` maps a version to what is its directory instead of files.
     """
 
     name: str
-    config: str
+    config: ModelConfig
     files: Mapping[str, bytes]
     mounts: Mapping[int, Mounted]
 

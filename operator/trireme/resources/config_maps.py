@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from trireme.api import kinds, names
 from trireme.api.types import AgentDeployment
+from trireme.modelrepo.render import config_text
 from trireme.modelrepo.repository import ModelDirectory, Repository
 from trireme.resources.metadata import Manifest, child
 
@@ -73,7 +74,7 @@ def _configurations(agent: AgentDeployment, repository: Repository) -> Manifest:
             names.REPOSITORY_DIGEST: repository.digest,
             names.LIVE_DIGEST: repository.live_digest,
         },
-        data={names.live_key(model.name): model.config for model in repository.models},
+        data={names.live_key(model.name): config_text(model.config) for model in repository.models},
     )
 
 

@@ -5,7 +5,8 @@ from trireme.api.flags import flag_name
 from trireme.api.releases import Feature, Release, release_of, supports
 from trireme.api.scalars import quantity_value
 from trireme.api.types import AgentSpec
-from trireme.modelrepo.plan import is_complete, plan
+from trireme.modelrepo.plan import is_complete
+from trireme.modelrepo.repository import Repository
 from trireme.resources.drain import server_drain
 
 REPOSITORY = "/models"
@@ -17,7 +18,7 @@ and inference stay open: probes and clients need them.
 """
 
 
-def server_arguments(spec: AgentSpec) -> list[str]:
+def server_arguments(spec: AgentSpec, repository: Repository) -> list[str]:
     """The program and its flags, the user's own last.
 
     The program is an argument and not the command, so that an image's own entry point stays in
@@ -35,7 +36,7 @@ def server_arguments(spec: AgentSpec) -> list[str]:
         # crash loop that hides it.
         "--exit-on-error=false",
         "--strict-readiness=true",
-        *_model_flags(spec),
+        *_model_flags(spec, repository),
         f"--exit-timeout-secs={drain.exit_timeout_seconds}",
         f"--http-port={names.HTTP_PORT}",
         f"--grpc-port={names.GRPC_PORT}",
@@ -48,9 +49,9 @@ def server_arguments(spec: AgentSpec) -> list[str]:
     ]
 
 
-def _model_flags(spec: AgentSpec) -> list[str]:
+def _model_flags(spec: AgentSpec, repository: Repository) -> list[str]:
     """What the models' configurations ask of the server. A flag that the user gives stands."""
-    configs = plan(spec)
+    configs = [model.config for model in repository.models]
     cache_bytes = int(quantity_value(spec.server.resources.response_cache))
     asked = {
         # Completing a configuration costs a Python model 1.3 s, and stalls its siblings.

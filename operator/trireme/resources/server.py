@@ -135,7 +135,7 @@ def _container(agent: AgentDeployment, repository: Repository) -> Manifest:
         "name": names.SERVER_CONTAINER,
         "image": server.image,
         "imagePullPolicy": server.image_pull_policy.value,
-        "args": server_arguments(spec),
+        "args": server_arguments(spec, repository),
         "env": _environment(agent),
         "ports": [
             {"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"},

@@ -61,13 +61,13 @@ def _computed(spec: AgentSpec) -> dict[str, Any]:
             "pipelines": [_plannable(each, pipeline_config) for each in spec.pipelines],
         }
     )
-    models = tuple(
-        ModelDirectory(model.name, config="", files={}, mounts=_mounts(model))
-        for model in spec.models
+    directories = (
+        *(ModelDirectory(m.name, model_config(m), {}, _mounts(m)) for m in spec.models),
+        *(ModelDirectory(p.name, pipeline_config(p), {}, {}) for p in spec.pipelines),
     )
     return pod_template(
         AgentDeployment.model_construct(metadata=Metadata(name="agent"), spec=spec),
-        Repository(models, digest="0" * 64, live_digest="0" * 64),
+        Repository(directories, digest="0" * 64, live_digest="0" * 64),
         ResourceOptions(gateway_image="", discovery=Discovery.NONE),
     )
 
