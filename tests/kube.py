@@ -72,7 +72,8 @@ class Kube:
     def is_ready(self, agent: str) -> bool:
         """Whether this generation is accepted, rolled out and available."""
         body = self.get("agd", agent)
-        current = body["status"]["observedGeneration"] == body["metadata"]["generation"]
+        seen = body.get("status", {}).get("observedGeneration")
+        current = seen == body["metadata"]["generation"]
         return current and self.conditions(agent).get("Ready", ("",))[0] == "True"
 
     def replicas(self, agent: str) -> int | None:

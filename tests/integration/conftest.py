@@ -1,5 +1,6 @@
 """What the integration tests share: one real API server with the CRD in it."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 from integration.api_server import define_agents, running
 from kube import Kube
+
+_NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +21,8 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
 
 
 @pytest.fixture
-def team(api_server: Kube, request: pytest.FixtureRequest) -> Kube:
+def team(api_server: Kube) -> Kube:
     """A namespace of the test's own."""
-    name = f"t{abs(hash(request.node.name)) % 10**8}"
+    name = f"team-{next(_NUMBERS)}"
     api_server.run("create", "namespace", name)
     return Kube(api_server.kubeconfig, name, api_server.program)

@@ -6,7 +6,7 @@ Only addresses and ports are replaced: all else is what a cluster gets.
 
 import asyncio
 import re
-import socket
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,36 +19,34 @@ import grpc
 import yaml
 from aiohttp import web
 
+from ports import LOOPBACK, free_port
 from trireme.api import names
 
-LOOPBACK = "127.0.0.1"
 BINARY = Path(envoy.__file__).parent / "_bin" / "envoy"
 _SAMPLE = re.compile(r"^(envoy_cluster_\w+){(.*)} (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 FLAGS = ("--concurrency", "1", "--log-level", "warning")
 SERVICE = "/inference.GRPCInferenceService"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((LOOPBACK, 0))
-        port: int = listener.getsockname()[1]
-        return port
+SECONDS = 60
+"""What Envoy may take for anything; the machine may be busy."""
 
 
 # -------------------------------------------------------------------------------------- the pods
+
+_ANSWERS_AFTER_SECONDS = {"a-second": 1.0, "stream": 1.5, "too-late": 20.0}
 
 
 @dataclass
 class Pod:
     """A stand-in for one Triton pod. What a request names decides its fate: a model over HTTP, the
-    body over gRPC.
+    body over gRPC. What is `held` is answered once the test releases it.
     """
 
     http_port: int
     grpc_port: int
     host: str = LOOPBACK
     paths: list[str] = field(default_factory=list)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def http(self, request: web.Request) -> web.Response:
         self.paths.append(f"{request.method} {request.path}")
@@ -61,14 +59,16 @@ class Pod:
         if model == "resets":
             assert request.transport is not None
             request.transport.abort()
-        if model == "slow":
-            await asyncio.sleep(1)
+        if model == "held":
+            await self.released.wait()
+        if model in _ANSWERS_AFTER_SECONDS:
+            await asyncio.sleep(_ANSWERS_AFTER_SECONDS[model])
         return web.Response(text="answer")
 
     async def call(self, body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         self.paths.append("gRPC")
-        if body == b"slow":
-            await asyncio.sleep(1)
+        if (model := body.decode()) in _ANSWERS_AFTER_SECONDS:
+            await asyncio.sleep(_ANSWERS_AFTER_SECONDS[model])
         if body == b"fails":
             await context.abort(grpc.StatusCode.INTERNAL, "the model failed")
         return b"answer"
@@ -77,7 +77,7 @@ class Pod:
         self, bodies: AsyncIterator[bytes], _context: grpc.aio.ServicerContext[bytes, bytes]
     ) -> AsyncIterator[bytes]:
         async for _ in bodies:
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(_ANSWERS_AFTER_SECONDS["stream"])
             yield b"answer"
 
 
@@ -158,12 +158,11 @@ class Gateway:
         """The metrics as soon as they show something: Envoy brings histograms up to date once a
         second.
         """
-        for _ in range(100):
-            metrics = await self.metrics()
-            if shown(metrics):
-                return metrics
+        deadline = time.monotonic() + SECONDS
+        while not shown(metrics := await self.metrics()):
+            assert time.monotonic() < deadline, f"never shown; last seen: {metrics}"
             await asyncio.sleep(0.05)
-        raise AssertionError(f"never shown; last seen: {metrics}")
+        return metrics
 
 
 @dataclass(frozen=True)
@@ -261,7 +260,8 @@ async def running_envoy(
 
 async def _until_ready(gateway: Gateway, process: asyncio.subprocess.Process) -> None:
     url = f"http://{LOOPBACK}:{gateway.metrics_port}/ready"
-    for _ in range(400):
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
         assert process.returncode is None, "Envoy ended: see its log"
         try:
             async with gateway.client.get(url) as response:
@@ -270,4 +270,4 @@ async def _until_ready(gateway: Gateway, process: asyncio.subprocess.Process) ->
         except aiohttp.ClientConnectionError:
             pass  # it is still starting
         await asyncio.sleep(0.05)
-    raise AssertionError("Envoy did not become ready in 20 s")
+    raise AssertionError(f"Envoy did not become ready in {SECONDS} s")

@@ -36,8 +36,8 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-SECONDS = 30
-"""What a process under test may take for anything."""
+SECONDS = 60
+"""What a process or a server under test may take for anything; the machine may be busy."""
 
 
 def until(moment: str, came: Callable[[], bool]) -> None:
@@ -55,7 +55,7 @@ class Pod:
     secret: dict[str, str] = field(default_factory=dict)
     cache: Path | None = None
     cache_limit: int = 10**9
-    stall_seconds: float = 5
+    stall_seconds: float = SECONDS
     connections: int = 4
     limit_bytes: int | None = None
 

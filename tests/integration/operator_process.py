@@ -38,6 +38,7 @@ def started(
     environment = {
         "PATH": os.environ["PATH"],
         "KUBECONFIG": str(kube.kubeconfig),
+        "TRIREME_NAMESPACES": json.dumps([kube.namespace]),  # not those of the tests before
         "TRIREME_OPERATOR_NAMESPACE": "default",
         "TRIREME_IDENTITY": identity,
         "TRIREME_LISTEN_PORT": str(port),

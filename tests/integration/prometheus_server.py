@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ports import free_port
 
-READY_WITHIN_SECONDS = 30
+READY_WITHIN_SECONDS = 60
 
 
 def program(name: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integration.fetching import Pod, noise, sha256, until
+from integration.fetching import SECONDS, Pod, noise, sha256, until
 from integration.file_server import FileServer, file_server
 from trireme.api.fetch import FetchFailed, FetchSource
 from trireme.fetcher.cache import Blob, victims
@@ -204,14 +204,14 @@ def test_a_cache_that_cannot_be_used_costs_the_cache_not_the_fetch(
     pod.folder.mkdir()
     assert pod.cache
     pod.cache.write_bytes(b"no folder")
-    assert pod.process(f"{server.url}/m.onnx").wait(30) == 0
+    assert pod.process(f"{server.url}/m.onnx").wait(SECONDS) == 0
     (model,) = pod.result.models
     assert pod.files() == {"m.onnx": MODEL}
     assert model.note == "the cache cannot be used: Not a directory"
 
 
 def test_two_pods_that_start_at_once_fetch_it_once(server: FileServer, tmp_path: Path) -> None:
-    pods = [Pod(tmp_path / f"p{n}", cache=tmp_path / "cache", stall_seconds=30) for n in range(2)]
+    pods = [Pod(tmp_path / f"p{n}", cache=tmp_path / "cache") for n in range(2)]
     for pod in pods:
         pod.folder.mkdir()
     large = noise(20_000_000)
@@ -220,28 +220,28 @@ def test_two_pods_that_start_at_once_fetch_it_once(server: FileServer, tmp_path:
         r, "hold_after", None if r.headers["Range"] == "bytes=0-0" else 1000
     )
     processes = [pod.process(f"{server.url}/m.onnx") for pod in pods]
-    assert server.held.wait(30)
+    assert server.held.wait(SECONDS)
     until("both asked what is there", lambda: len(server.requests) - 2 == 2)
     server.released.set()
-    assert [process.wait(30) for process in processes] == [0, 0]
+    assert [process.wait(SECONDS) for process in processes] == [0, 0]
     assert [pod.files() for pod in pods] == [{"m.onnx": large}] * 2
     assert sorted(str(p.result.models[0].source) for p in pods) == ["cache", "network"]
     assert len(server.bytes_requests) == 2
 
 
 def test_one_of_two_pods_dies_and_the_other_fetches_it(server: FileServer, tmp_path: Path) -> None:
-    pods = [Pod(tmp_path / f"p{n}", cache=tmp_path / "cache", stall_seconds=30) for n in range(2)]
+    pods = [Pod(tmp_path / f"p{n}", cache=tmp_path / "cache") for n in range(2)]
     for pod in pods:
         pod.folder.mkdir()
     server.behave = lambda r: setattr(r, "hold_after", None if len(server.bytes_requests) > 1
                                       else 1000)  # fmt: skip
     first = pods[0].process(f"{server.url}/m.onnx")
-    assert server.held.wait(30)
+    assert server.held.wait(SECONDS)
     second = pods[1].process(f"{server.url}/m.onnx")
     until("the second asked what is there", lambda: len(server.requests) == 3)
     first.kill()
-    first.wait(30)
-    assert second.wait(30) == 0
+    first.wait(SECONDS)
+    assert second.wait(SECONDS) == 0
     assert pods[1].files() == {"m.onnx": MODEL}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from integration.fetching import Pod, noise, sha256
+from integration.fetching import SECONDS, Pod, noise, sha256
 from integration.file_server import file_server
 from ports import free_port
 from trireme.api.fetch import FetchPlan, FetchReason, FetchResult
@@ -113,8 +113,8 @@ def test_a_volume_that_is_not_mounted_is_wrong_usage(tmp_path: Path) -> None:
 def test_a_fault_is_exit_status_1_and_success_is_0(tmp_path: Path) -> None:
     pod = Pod(tmp_path)
     with file_server({"/m": MODEL}) as server:
-        assert pod.process(f"{server.url}/none").wait(30) == 1
-        assert pod.process(f"{server.url}/m").wait(30) == 0
+        assert pod.process(f"{server.url}/none").wait(SECONDS) == 1
+        assert pod.process(f"{server.url}/m").wait(SECONDS) == 0
 
 
 def test_the_progress_port_answers_get_and_nothing_else() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.fetching import Pod, noise, sha256
+from integration.fetching import SECONDS, Pod, noise, sha256
 from integration.file_server import Request, authority, file_server
 from integration.s3_server import BUCKET, KEYS, S3Server, s3_server
 from ports import free_port
@@ -213,7 +213,7 @@ def only(method: str, change: dict[str, object]) -> object:
 def test_a_storage_that_breaks_off_stalls_or_changes(
     tmp_path: Path, change: dict[str, object], reason: FetchReason
 ) -> None:
-    pod = Pod(tmp_path, KEYS, stall_seconds=0.3)
+    pod = Pod(tmp_path, KEYS, stall_seconds=0.3 if reason is FetchReason.STALLED else SECONDS)
     with file_server(s3_like(MODEL)) as server:
         server.behave = only("GET", change)  # type: ignore[assignment]
         with pytest.raises(FetchFailed) as failed:

@@ -159,11 +159,12 @@ def longer(request: Request) -> None:
 def test_a_failure_that_stays_is_told_by_its_own_reason(
     pod: Pod, behave: Behaviour, reason: FetchReason, words: str
 ) -> None:
-    quick = Pod(pod.folder, stall_seconds=0.2)
+    if reason is FetchReason.STALLED:
+        pod = Pod(pod.folder, stall_seconds=0.2)
     with file_server({"/encoder.onnx": SMALL}) as server:
         server.behave = behave
         with pytest.raises(FetchFailed) as failed:
-            fetched(quick, server)
+            fetched(pod, server)
     assert failed.value.reason is reason
     assert words in failed.value.message
     assert not pod.files()

@@ -17,14 +17,14 @@ from yarl import URL
 from agents import agent_of
 from integration.envoy_gateway import (
     BINARY,
-    LOOPBACK,
+    SECONDS,
     SERVICE,
     Gateway,
     Pod,
-    free_port,
     running_gateway,
     running_pod,
 )
+from ports import LOOPBACK, free_port
 from trireme.modelrepo.histogram import latency_edges_milliseconds
 from trireme.resources.drain import gateway_drain
 from trireme.resources.envoy import ADMIN_PORT, configuration
@@ -32,11 +32,9 @@ from trireme.resources.gateway import drain_script, gateway_arguments
 from trireme.resources.options import ResourceOptions
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "resources"
-TARGET = "125ms"
-AGENT = agent_of(
-    objectives=[{"model": "double", "latency": {"target": TARGET}}],
-    gateway={"requestTimeout": "300ms", "maxPendingRequests": 1},
-)
+OBJECTIVES = [{"model": "double", "latency": {"target": "125ms"}}]
+AGENT = agent_of(objectives=OBJECTIVES, gateway={"maxPendingRequests": 1})
+IMPATIENT = agent_of(objectives=OBJECTIVES, gateway={"requestTimeout": "1s"})
 REFUSED_PATHS = [
     pytest.param("POST", "/v2/repository/models/double/load", 403, id="load"),
     pytest.param("POST", "/v2/repository/models/double/unload", 403, id="unload"),
@@ -64,6 +62,14 @@ async def pod() -> AsyncIterator[Pod]:
 @pytest.fixture
 async def gateway(pod: Pod, tmp_path: Path) -> AsyncIterator[Gateway]:
     async with running_gateway(generated(), [(pod.http_port, pod.grpc_port)], tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def impatient(pod: Pod, tmp_path: Path) -> AsyncIterator[Gateway]:
+    """A gateway that waits a second for an answer."""
+    pods = [(pod.http_port, pod.grpc_port)]
+    async with running_gateway(generated(IMPATIENT), pods, tmp_path) as running:
         yield running
 
 
@@ -146,11 +152,11 @@ async def test_the_metrics_port_tells_nothing_else(gateway: Gateway) -> None:
             assert response.status == 404
 
 
-async def test_a_client_cannot_lengthen_its_timeout(gateway: Gateway) -> None:
-    headers = {"x-envoy-upstream-rq-timeout-ms": "5000"}
-    url = gateway.url("/v2/models/slow/infer")
+async def test_a_client_cannot_lengthen_its_timeout(impatient: Gateway) -> None:
+    headers = {"x-envoy-upstream-rq-timeout-ms": "60000"}
+    url = impatient.url("/v2/models/too-late/infer")
 
-    async with gateway.client.post(url, headers=headers) as response:
+    async with impatient.client.post(url, headers=headers) as response:
         assert response.status == 504
 
 
@@ -177,7 +183,7 @@ async def test_an_answer_is_counted_in_the_bucket_of_its_latency(pod: Pod, tmp_p
     pods = [(pod.http_port, pod.grpc_port)]
     async with running_gateway(generated(patient), pods, tmp_path) as gateway:
         await gateway.infer("double")
-        await gateway.infer("slow")  # 1 s
+        await gateway.infer("a-second")
 
         metrics = await gateway.metrics_once(
             lambda found: found.of("inference_http", "upstream_rq_time_count") == 2
@@ -188,15 +194,16 @@ async def test_an_answer_is_counted_in_the_bucket_of_its_latency(pod: Pod, tmp_p
     assert metrics.of("inference_http", "upstream_rq_time_bucket", "4700") == 2
 
 
-async def test_requests_at_the_pods_are_in_a_gauge(gateway: Gateway) -> None:
-    waiting = asyncio.create_task(gateway.infer("slow"))
+async def test_requests_at_the_pods_are_in_a_gauge(gateway: Gateway, pod: Pod) -> None:
+    waiting = asyncio.create_task(gateway.infer("held"))
 
     metrics = await gateway.metrics_once(
         lambda found: found.of("inference_http", "upstream_rq_active") == 1
     )
 
     assert metrics.of("inference_http", "upstream_rq_pending_active") == 0
-    assert await waiting == 504
+    pod.released.set()
+    assert await waiting == 200
 
 
 @pytest.mark.parametrize(
@@ -205,15 +212,15 @@ async def test_requests_at_the_pods_are_in_a_gauge(gateway: Gateway) -> None:
         pytest.param("fails", 500, id="a failure of the model"),
         pytest.param("full", 503, id="a full queue in Triton"),
         pytest.param("resets", 503, id="a pod that goes in the middle"),
-        pytest.param("slow", 504, id="a timeout"),
+        pytest.param("too-late", 504, id="a timeout"),
     ],
 )
 async def test_a_failed_http_request_is_an_answer_of_class_5(
-    gateway: Gateway, model: str, status: int
+    impatient: Gateway, model: str, status: int
 ) -> None:
-    assert await gateway.infer(model) == status
+    assert await impatient.infer(model) == status
 
-    metrics = await gateway.metrics()
+    metrics = await impatient.metrics()
     assert metrics.of("inference_http", "upstream_rq_xx", "5") == 1
     assert metrics.of("inference_http", "upstream_rq_completed") == 1
     assert metrics.of("inference_http", "upstream_rq_total") == 1
@@ -240,7 +247,7 @@ async def test_a_full_queue_at_the_gateway_is_answered_503_and_counted(
         for threshold in cluster.get("circuit_breakers", {}).get("thresholds", []):
             threshold["max_connections"] = 1
     async with running_gateway(narrow, [(pod.http_port, pod.grpc_port)], tmp_path) as gateway:
-        at_the_pod = asyncio.create_task(gateway.infer("slow"))
+        at_the_pod = asyncio.create_task(gateway.infer("held"))
         await gateway.metrics_once(
             lambda found: found.of("inference_http", "upstream_rq_active") == 1
         )
@@ -249,6 +256,7 @@ async def test_a_full_queue_at_the_gateway_is_answered_503_and_counted(
             lambda found: found.of("inference_http", "upstream_rq_pending_active") == 1
         )
         assert await gateway.infer("double") == 503
+        pod.released.set()
         assert [await at_the_pod, await waiting] == [200, 200]
 
         metrics = await gateway.metrics()
@@ -257,12 +265,13 @@ async def test_a_full_queue_at_the_gateway_is_answered_503_and_counted(
     assert metrics.of("inference_http", "upstream_rq_xx", "5") == 1
 
 
-async def test_a_failed_grpc_request_is_counted_by_its_status(gateway: Gateway) -> None:
-    assert await gateway.call(f"{SERVICE}/ModelInfer", b"x") is grpc.StatusCode.OK
-    assert await gateway.call(f"{SERVICE}/ModelInfer", b"fails") is grpc.StatusCode.INTERNAL
-    assert await gateway.call(f"{SERVICE}/ModelInfer", b"slow") is grpc.StatusCode.UNAVAILABLE
+async def test_a_failed_grpc_request_is_counted_by_its_status(impatient: Gateway) -> None:
+    method = f"{SERVICE}/ModelInfer"
+    assert await impatient.call(method, b"x") is grpc.StatusCode.OK
+    assert await impatient.call(method, b"fails") is grpc.StatusCode.INTERNAL
+    assert await impatient.call(method, b"too-late") is grpc.StatusCode.UNAVAILABLE
 
-    metrics = await gateway.metrics()
+    metrics = await impatient.metrics()
     assert metrics.of("inference_grpc", "grpc_0") == 1
     assert metrics.of("inference_grpc", "grpc_13") == 1
     assert metrics.of("inference_grpc", "grpc_14") == 1
@@ -301,16 +310,16 @@ async def test_a_request_whose_pod_refuses_the_connection_is_answered_by_another
 
 
 async def test_a_stream_outlives_the_request_timeout_and_stays_out_of_the_latency(
-    gateway: Gateway,
+    impatient: Gateway,
 ) -> None:
-    async with grpc.aio.insecure_channel(f"{LOOPBACK}:{gateway.grpc_port}") as channel:
+    async with grpc.aio.insecure_channel(f"{LOOPBACK}:{impatient.grpc_port}") as channel:
         stream = channel.stream_stream(f"{SERVICE}/ModelStreamInfer")()
         await stream.write(b"x")
-        assert await stream.read() == b"answer"  # after 0.5 s, with a request timeout of 0.3 s
+        assert await stream.read() == b"answer"  # after 1.5 s, with a request timeout of 1 s
         await stream.done_writing()
         assert await stream.code() is grpc.StatusCode.OK
 
-    metrics = await gateway.metrics()
+    metrics = await impatient.metrics()
     assert metrics.of("stream_grpc", "upstream_rq_total") == 1
     assert metrics.of("inference_grpc", "upstream_rq_total") == 0
 
@@ -323,25 +332,29 @@ async def test_draining_answers_what_is_in_flight_and_tells_clients_to_go(
     drain_seconds = gateway_drain(agent.spec).drain_seconds
     pods = [(pod.http_port, pod.grpc_port)]
     async with running_gateway(generated(agent), pods, tmp_path, flags) as gateway:
-        in_flight = asyncio.create_task(gateway.infer("slow"))
+        in_flight = asyncio.create_task(gateway.infer("held"))
         await gateway.metrics_once(
             lambda found: found.of("inference_http", "upstream_rq_active") == 1
         )
-        script = re.sub(
-            rf"sleep {drain_seconds}\b",
-            "sleep 0.1",
-            drain_script(agent.spec).replace(str(ADMIN_PORT), str(gateway.admin_port)),
+        script = drain_script(agent.spec).replace(str(ADMIN_PORT), str(gateway.admin_port))
+        script = re.sub(rf"sleep {drain_seconds}\b", "sleep 0.1", script)
+        script = re.sub(r"sleep 1\b", "echo waits; sleep 0.1", script)
+        draining = await asyncio.create_subprocess_exec(
+            *("bash", "-c", script), stdout=asyncio.subprocess.PIPE
         )
-        draining = await asyncio.create_subprocess_exec("bash", "-c", script)
 
         closing = None
-        while closing != "close":  # told as soon as the script has reached Envoy
-            async with gateway.client.post(gateway.url("/v2/models/double/infer")) as response:
-                assert response.status == 200
-                closing = response.headers.get("connection")
+        async with asyncio.timeout(SECONDS):
+            while closing != "close":  # told as soon as the script has reached Envoy
+                async with gateway.client.post(gateway.url("/v2/models/double/infer")) as response:
+                    assert response.status == 200
+                    closing = response.headers.get("connection")
+            assert draining.stdout
+            assert await draining.stdout.readline() == b"waits\n"  # for what is in flight
 
         assert not in_flight.done()
-        assert await draining.wait() == 0
-        assert in_flight.done()
+        assert draining.returncode is None
+        pod.released.set()
         assert await in_flight == 200
+        assert await draining.wait() == 0
         assert (await gateway.metrics()).of("inference_http", "upstream_rq_xx", "2")

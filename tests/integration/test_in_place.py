@@ -5,7 +5,6 @@ these addresses. What becomes of a container that begins anew is in tests/e2e.
 """
 
 import json
-import os
 import subprocess
 import sys
 import urllib.request
@@ -26,14 +25,14 @@ from integration.operator_process import (
 )
 from integration.triton_server import TritonServer, triton
 from kube import Kube, Object, merged, objects
+from ports import own_address
 from trireme.api import names
 from trireme.cli import app
 from trireme.cli.manifests import to_yaml
 from trireme.resources.control import OperatorKey
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-_OURS = f"127.71.{os.getpid() // 256 % 256}.{os.getpid() % 256}"  # a run beside has its own
-HOSTS = {"one": _OURS, "two": _OURS.replace("127.71.", "127.72.")}
+HOSTS = {"one": own_address(1), "two": own_address(2)}
 FIELD = "models[double].instance_group"
 
 
@@ -122,8 +121,8 @@ class Fleet:
 
     def runs(self, *counts: int) -> None:
         """Wait until the servers run so many, and all is said to be well."""
-        self.kube.until(f"{counts} are run", lambda: self.counts() == [*counts], 30, "echo")
-        self.kube.until("Ready", lambda: self.kube.is_ready("echo"), 30, "echo")
+        self.kube.until(f"{counts} are run", lambda: self.counts() == [*counts], 60, "echo")
+        self.kube.until("Ready", lambda: self.kube.is_ready("echo"), 60, "echo")
 
     def told(self, reason: str) -> list[str]:
         return [note for told, note in self.kube.events("echo") if told == reason]
@@ -140,7 +139,7 @@ def fleet(team: Kube, tmp_path: Path) -> Iterator[Fleet]:
 
 def start(fleet: Fleet, second_key: str | None = None) -> tuple[TritonServer, TritonServer]:
     """Make the fleet whole: the Deployment's controller and the kubelet are not here."""
-    fleet.kube.until("its Deployment", lambda: fleet.kube.replicas("echo") == 2, 30, "echo")
+    fleet.kube.until("its Deployment", lambda: fleet.kube.replicas("echo") == 2, 60, "echo")
     finish_rollout(fleet.kube, "echo")
     servers = fleet.serve("one", 1), fleet.serve("two", 1, second_key)
     fleet.runs(1, 1)
@@ -180,7 +179,7 @@ def test_an_edit_of_the_instances_changes_every_pod_and_replaces_none(
         kube.apply(echo(3)[0])
         fleet.runs(3, 3)
         note = f"{FIELD} changed: applied in place to 2 pods, no restart"
-        kube.until("told", lambda: fleet.told("InPlaceUpdate") == [note], 15, "echo")
+        kube.until("told", lambda: fleet.told("InPlaceUpdate") == [note], 60, "echo")
         assert (
             kube.get("deployment", "echo")["metadata"]["generation"]
             == (before["metadata"]["generation"])
@@ -202,7 +201,7 @@ def test_a_server_that_refuses_is_told_in_its_words_and_the_rest_stays_until_it_
         start(fleet, second_key="another key")
         kube.apply(echo(3)[0])
         stalled = lambda: kube.conditions("echo")["Stalled"][0] == "True"  # noqa: E731
-        kube.until("Stalled", stalled, 30, "echo")
+        kube.until("Stalled", stalled, 60, "echo")
         _, reason, message = kube.conditions("echo")["Stalled"]
         assert reason == "InPlaceUpdateFailed"
         for part in (
@@ -214,7 +213,7 @@ def test_a_server_that_refuses_is_told_in_its_words_and_the_rest_stays_until_it_
             assert part in message
         assert fleet.counts() == [3, 1]
         assert kube.conditions("echo")["Available"][0] == "True"
-        kube.until("told", lambda: fleet.told("InPlaceUpdateFailed") == [message], 15, "echo")
+        kube.until("told", lambda: fleet.told("InPlaceUpdateFailed") == [message], 60, "echo")
         kube.apply(echo(1)[0])
         fleet.runs(1, 1)
         assert kube.conditions("echo")["Stalled"][0] == "False"
@@ -225,7 +224,7 @@ def test_a_pod_that_began_with_the_file_of_before_is_brought_to_the_rest(
 ) -> None:
     kube = fleet.kube
     with operator(kube, tmp_path / "log"):
-        kube.until("its Deployment", lambda: kube.replicas("echo") == 2, 30, "echo")
+        kube.until("its Deployment", lambda: kube.replicas("echo") == 2, 60, "echo")
         finish_rollout(kube, "echo")
         fleet.serve("one", 1)
         fleet.runs(1)
@@ -245,7 +244,7 @@ def test_an_operator_that_was_gone_finishes_what_was_begun_and_asks_without_chan
     with operator(kube, tmp_path / "two"):
         fleet.runs(3, 3)
         note = f"{FIELD} changed: applied in place to 2 pods, no restart"
-        kube.until("told", lambda: fleet.told("InPlaceUpdate") == [note], 15, "echo")
+        kube.until("told", lambda: fleet.told("InPlaceUpdate") == [note], 60, "echo")
     assert [loads(server) for server in servers] == [2, 2]  # the first as they started
     with operator(kube, tmp_path / "three"):
         kube.apply(echo(2)[0])
@@ -262,8 +261,8 @@ def test_while_a_rollout_is_on_the_pods_that_go_are_left_as_they_are(
         image = {"server": {"image": "example.com/triton:24.11-py3", "release": "24.11"}}
         kube.apply(merged(echo(3)[0], {"spec": image}))
         rolling = lambda: kube.conditions("echo")["Reconciling"][1] == "RollingOut"  # noqa: E731
-        kube.until("rolling out", rolling, 30, "echo")
-        kube.until("told", lambda: fleet.told("RolloutStarted"), 15, "echo")
+        kube.until("rolling out", rolling, 60, "echo")
+        kube.until("told", lambda: fleet.told("RolloutStarted"), 60, "echo")
         (note,) = fleet.told("RolloutStarted")
         assert note.endswith("; changed: server.image")
         assert fleet.counts() == [1, 1]
@@ -296,17 +295,17 @@ def test_another_version_policy_is_applied_in_place_and_found_again_by_a_new_ope
 
     kube.apply(*versions(None))
     with operator(kube, tmp_path / "one"):
-        kube.until("its Deployment", lambda: kube.replicas("echo") == 2, 30, "echo")
+        kube.until("its Deployment", lambda: kube.replicas("echo") == 2, 60, "echo")
         finish_rollout(kube, "echo")
         for pod in HOSTS:
             fleet.serve_agent(pod, versions(None))
-        kube.until("the highest", lambda: served() == {"2"}, 30, "echo")
-        kube.until("Ready", lambda: kube.is_ready("echo"), 30, "echo")
+        kube.until("the highest", lambda: served() == {"2"}, 60, "echo")
+        kube.until("Ready", lambda: kube.is_ready("echo"), 60, "echo")
         kube.apply(*versions({"all": True}))
-        kube.until("both", lambda: served() == {"1,2"}, 30, "echo")
+        kube.until("both", lambda: served() == {"1,2"}, 60, "echo")
         note = "models[double].version_policy changed: applied in place to 2 pods, no restart"
-        kube.until("told", lambda: fleet.told("InPlaceUpdate") == [note], 15, "echo")
+        kube.until("told", lambda: fleet.told("InPlaceUpdate") == [note], 60, "echo")
     kube.apply(*versions({"specific": [1]}))
     with operator(kube, tmp_path / "two"):
-        kube.until("the first", lambda: served() == {"1"}, 30, "echo")
-        kube.until("Ready", lambda: kube.is_ready("echo"), 30, "echo")
+        kube.until("the first", lambda: served() == {"1"}, 60, "echo")
+        kube.until("Ready", lambda: kube.is_ready("echo"), 60, "echo")

@@ -9,6 +9,7 @@ import pytest
 
 from load.fake_server import fake_server
 from load.results import Protocol, Summary, parse_line
+from ports import free_port
 
 
 async def run_load(http_port: int, grpc_port: int, *arguments: str) -> tuple[int, Summary]:
@@ -48,9 +49,9 @@ async def test_wrong_answers_are_lost_requests_and_end_with_exit_code_1() -> Non
 
 @pytest.mark.parametrize("grpc_share", ["0", "1"])
 async def test_an_absent_server_is_told_in_the_client_s_words(grpc_share: str) -> None:
-    async with fake_server() as ports:
-        pass  # closed again: nothing listens there now
-    code, summary = await run_load(*ports, "--profile", "1s@20", "--grpc-share", grpc_share)
+    code, summary = await run_load(
+        free_port(), free_port(), "--profile", "1s@20", "--grpc-share", grpc_share
+    )
     assert code == 1
     assert summary.failed == summary.asked > 0
     assert sum(error.count for error in summary.errors) == summary.failed

@@ -69,7 +69,7 @@ class Cluster:
     def jobs(self) -> list[Object]:
         return self.kube.all("jobs")
 
-    def until(self, what: str, holds: Any, seconds: float = 30) -> None:
+    def until(self, what: str, holds: Any, seconds: float = 60) -> None:
         self.kube.until(what, holds, seconds, NAME)
 
     def accepted(self) -> tuple[str, str]:
@@ -135,8 +135,8 @@ def test_pods_wait_for_what_the_files_say_and_are_made_by_it(cluster: Cluster) -
     plan = job["spec"]["template"]["metadata"]["annotations"][names.INSPECTION_PLAN]
     assert InspectPlan.model_validate_json(plan).fetch.uri == "s3://models/encoder/1/model.onnx"
 
-    cluster.until("its Deployment", lambda: kube.find("deployment", NAME))
-    assert cluster.accepted() == ("True", "Valid")
+    cluster.until("accepted", lambda: cluster.accepted() == ("True", "Valid"))
+    assert kube.find("deployment", NAME)
     (live,) = [
         each
         for each in kube.all("configmap", f"{names.OWNER}={NAME}")
@@ -172,7 +172,7 @@ def test_an_edit_that_its_file_contradicts_is_refused_and_what_runs_goes_on(
     kube = cluster.kube
     kube.apply(agent())
     cluster.finish_job(0, REPORT)
-    cluster.until("its Deployment", lambda: kube.find("deployment", NAME))
+    cluster.until("accepted", lambda: cluster.accepted() == ("True", "Valid"))
     cluster.until("the Job is gone", lambda: not cluster.jobs())
     before = kube.get("deployment", NAME)["metadata"]["generation"]
 
@@ -209,7 +209,7 @@ def test_a_source_that_cannot_be_read_is_told_and_tried_again(cluster: Cluster) 
             [first["metadata"]["uid"]],
         )
 
-    cluster.until("another Job", another, 40)
+    cluster.until("another Job", another, 60)
     cluster.finish_job(0, REPORT)
     cluster.until("accepted", lambda: cluster.accepted() == ("True", "Valid"))
 
@@ -228,7 +228,7 @@ def test_a_job_that_is_no_longer_waited_for_is_deleted(cluster: Cluster) -> None
     cluster.until("a Job of the edit", lambda: len(names_of_jobs()) == 1)
     kube.apply(agent(download={"inspect": False}))
     cluster.until("its Deployment", lambda: kube.find("deployment", NAME))
-    assert names_of_jobs() == []
+    cluster.until("no Job", lambda: names_of_jobs() == [])
 
 
 def test_a_job_that_is_not_ours_is_told_and_never_taken_over(cluster: Cluster) -> None:
@@ -248,7 +248,7 @@ def test_a_job_that_is_not_ours_is_told_and_never_taken_over(cluster: Cluster) -
 def test_diff_knows_what_was_inspected(cluster: Cluster) -> None:
     cluster.kube.apply(agent())
     cluster.finish_job(0, REPORT)
-    cluster.until("its Deployment", lambda: cluster.kube.find("deployment", NAME))
+    cluster.until("accepted", lambda: cluster.accepted() == ("True", "Valid"))
     trireme = Path(sys.executable).with_name("trireme")
     same = subprocess.run(
         [trireme, "diff", "-f", "-", "-n", cluster.kube.namespace],

@@ -166,13 +166,13 @@ async def problem(access: Access, queries: dict[Query, str] = ONE) -> str:
         ),
         pytest.param(
             Answer(None),
-            "did not answer the query sample_time within 0.2 s",
+            "did not answer the query sample_time within 1 s",
             id="no answer at all",
         ),
     ],
 )
 async def test_a_useless_answer_is_told_in_one_sentence(answer: Answer, said: str) -> None:
-    patience = 0.2 if answer.body is None else 10
+    patience = 1 if answer.body is None else 60
     with serving(answer) as server:
         assert await problem(Access(server.url, timeout_seconds=patience)) == said
         assert len(server.asked) == 1, "a failed request is not tried again"

@@ -21,8 +21,8 @@ from pathlib import Path
 from cluster import cache, images
 from ports import free_port
 
-_START_SECONDS = 60  # the machine may be busy; alone it takes less than one
-_STOP_SECONDS = 30  # Python models are unloaded one after the other, a second each
+_START_SECONDS = 120  # the machine may be busy; alone it takes less than one
+_STOP_SECONDS = 60  # Python models are unloaded one after the other, a second each
 _NUMPY = Path(__file__).with_name("triton_requirements.txt")
 _PYTHON = sysconfig.get_python_version()
 
