@@ -34,9 +34,16 @@ class Module:
 
     def build(self) -> Path:
         """Return the directory with the built programs."""
+        return cache.entry("bin", self._entry(), self._compile)
+
+    def shared(self) -> Path:
+        """Return the same to who does not hold the cache."""
+        return cache.shared("bin", self._entry(), self._compile)
+
+    def _entry(self) -> str:
         source = _MODULES / self.name
-        name = cache.key(self.name, source, *self.programs, *self.variables, *self.tags)
-        return cache.entry("bin", f"{self.name}-{name}", self._compile)
+        key = cache.key(self.name, source, *self.programs, *self.variables, *self.tags)
+        return f"{self.name}-{key}"
 
     def _compile(self, into: Path) -> None:
         require_go()

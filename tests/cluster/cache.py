@@ -69,6 +69,17 @@ def entry(kind: str, name: str, make: Callable[[Path], None]) -> Path:
     return place
 
 
+def shared(kind: str, name: str, make: Callable[[Path], None]) -> Path:
+    """Return the directory of `entry` to who does not hold the cache: what is there is had while
+    another launcher is at work, and what is not is made alone.
+    """
+    place = root() / kind / name
+    if place.exists():
+        return place
+    with only_one():
+        return entry(kind, name, make)
+
+
 @contextmanager
 def scratch() -> Iterator[Path]:
     """Lend a directory on the cache's disk, for what is too large for memory."""

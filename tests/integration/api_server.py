@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from cluster import binaries, cache
+from cluster import binaries
 from kube import Kube
 from ports import free_port
 from trireme.api.crd import crd
@@ -27,8 +27,7 @@ _START_SECONDS = 120  # the machine may be busy; alone it takes some five
 @contextmanager
 def running(folder: Path) -> Iterator[Kube]:
     """An API server with its files in `folder`; it ends with the context."""
-    with cache.only_one():
-        kubernetes, etcd = binaries.KUBERNETES.build(), binaries.ETCD.build()
+    kubernetes, etcd = binaries.KUBERNETES.shared(), binaries.ETCD.shared()
     etcd_port, peer_port, port = free_port(), free_port(), free_port()
     token = secrets.token_hex(16)
     (folder / "tokens.csv").write_text(f"{token},admin,admin,system:masters\n")

@@ -114,8 +114,7 @@ def _home() -> Path:
         for program in (tree / "bin/tritonserver", stub.rename(backend / stub.name)):
             program.chmod(0o755)
 
-    with cache.only_one():
-        return cache.entry("triton", cache.key(server, _NUMPY, _PYTHON), make)
+    return cache.shared("triton", cache.key(server, _NUMPY, _PYTHON), make)
 
 
 def _unpack(wheels: Path, into: Path) -> None:

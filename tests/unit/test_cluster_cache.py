@@ -1,5 +1,6 @@
 """What the launcher keeps is found by what went in, and never half made."""
 
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,20 @@ def test_an_entry_is_made_once() -> None:
     assert first == second
     assert (first / "program").read_text() == "content"
     assert len(made) == 1
+
+
+def test_what_is_there_is_had_while_another_launcher_is_at_work() -> None:
+    with cache.only_one():
+        made = cache.entry("bin", "key", lambda into: None)
+        assert cache.shared("bin", "key", lambda into: pytest.fail("made again")) == made
+
+
+def test_what_is_not_there_is_made_alone() -> None:
+    def make(into: Path) -> None:
+        with (cache.root() / "lock").open("w") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    assert cache.shared("bin", "key", make).exists()
 
 
 def test_an_entry_that_fails_leaves_nothing() -> None:
