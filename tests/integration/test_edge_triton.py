@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,14 +59,15 @@ def config(count: int, **fields: object) -> ModelConfig:
     return planned
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[TritonServer]:
-    """A server whose control interface is closed."""
-    directory = tmp_path / "models" / "double"
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """A server whose control interface is closed. Each test leaves one instance in it."""
+    folder: Path = tmp_path_factory.mktemp("server")
+    directory = folder / "models" / "double"
     (directory / "1").mkdir(parents=True)
     (directory / "1" / "model.py").write_text(MODEL)
     (directory / "config.pbtxt").write_text(config_text(config(1)))
-    with triton(tmp_path / "models", tmp_path, CLOSED) as running:
+    with triton(folder / "models", folder, CLOSED) as running:
         yield running
 
 
