@@ -191,7 +191,6 @@ def serving(chosen: Sequence[Found], folder: Path, *, completes: bool) -> Iterat
         *(flag for flag in asked if flag.startswith(("--cache-config=", "--rate-limit="))),
         "--model-namespacing=true",
         backends(folder / "backends", *(needed - {"", "python"})),
-        "--exit-timeout-secs=0",  # a hundred Python models are unloaded in a minute or two
         *(f"--model-repository={place}" for place in places[1:]),
     )
     with triton(places[0], folder, *flags, completes=completes) as server:

@@ -36,7 +36,7 @@ def infer(server: TritonServer) -> list[float]:
 def test_a_model_of_an_example_answers_and_its_server_ends_with_the_test(
     repository: Path, tmp_path: Path
 ) -> None:
-    with triton(repository, tmp_path) as server:
+    with triton(repository, tmp_path, "--exit-timeout-secs=60") as server:
         assert infer(server) == [2, 4]
         with urllib.request.urlopen(f"http://{server.metrics_address}/metrics", timeout=10) as page:
             assert b'nv_inference_request_success{model="double"' in page.read()
