@@ -23,6 +23,7 @@ from ports import free_port
 
 _START_SECONDS = 120  # the machine may be busy; alone it takes less than one
 _STOP_SECONDS = 60
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where Python models get their tensors
 _NUMPY = Path(__file__).with_name("triton_requirements.txt")
 _PYTHON = sysconfig.get_python_version()
 
@@ -59,6 +60,7 @@ def triton(
     ports = [http_port or free_port(), free_port(), free_port()]
     http, grpc, metrics = (f"{host}:{port}" for port in ports)
     log = folder / "triton.log"
+    region = f"trireme_tests_{ports[1]}_"
     environment = {
         "PATH": f"{sys.base_prefix}/bin:{os.environ['PATH']}",
         # Where an interpreter that is no part of the system has its own library.
@@ -74,6 +76,7 @@ def triton(
         "--exit-on-error=false",
         *([] if completes else ["--disable-auto-complete-config"]),
         "--exit-timeout-secs=0",  # nothing of a test is in flight, and unloading takes seconds
+        f"--backend-config=python,shm-region-prefix-name={region}",
         *(f"--http-address={host}", f"--http-port={ports[0]}"),
         *(f"--grpc-address={host}", f"--grpc-port={ports[1]}"),
         *(f"--metrics-address={host}", f"--metrics-port={ports[2]}"),
@@ -91,6 +94,8 @@ def triton(
         finally:
             process.kill()
             process.wait()
+            for left in _SHARED_MEMORY.glob(f"{region}*"):  # ended at once, it leaves some
+                left.unlink(missing_ok=True)
 
 
 def python_backend() -> Path:
