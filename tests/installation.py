@@ -19,9 +19,11 @@ def install(kubeconfig: Path) -> Kube:
     """Install both, or bring them up to date; the operator's namespace."""
     monitoring = Kube(kubeconfig, "monitoring")
     monitoring.run("apply", "-f", str(PROMETHEUS))
-    helm.install(helm.CHART, "trireme", OPERATOR_NAMESPACE, _VALUES, kubeconfig)
     operator = Kube(kubeconfig, OPERATOR_NAMESPACE)
-    operator.run("rollout", "restart", "deployment", "trireme")  # the image's tag never changes
+    was_there = operator.find("deployment", "trireme") is not None
+    helm.install(helm.CHART, "trireme", OPERATOR_NAMESPACE, _VALUES, kubeconfig)
+    if was_there:  # by an image of the same tag, which never changes
+        operator.run("rollout", "restart", "deployment", "trireme")
     operator.run("rollout", "status", "deployment", "trireme", "--timeout=180s")
     monitoring.run("rollout", "status", "deployment", "prometheus", "--timeout=180s")
     return operator

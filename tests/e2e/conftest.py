@@ -14,6 +14,8 @@ import pytest
 from installation import fresh_namespace, install
 from kube import Kube
 
+METRICS_SERVER = Path(__file__).with_name("metrics-server.yaml")
+
 
 @pytest.fixture(scope="session")
 def kubeconfig() -> Path:
@@ -22,7 +24,11 @@ def kubeconfig() -> Path:
 
 @pytest.fixture(scope="session")
 def system(kubeconfig: Path) -> Kube:
-    """Prometheus and Trireme, installed as a user installs them; the operator's namespace."""
+    """Prometheus and Trireme, installed as a user installs them; the operator's namespace.
+
+    Meanwhile the metrics server starts, which one of the tests waits for: it takes half a minute.
+    """
+    Kube(kubeconfig, "kube-system").run("apply", "-f", str(METRICS_SERVER))
     return install(kubeconfig)
 
 

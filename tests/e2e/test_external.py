@@ -1,19 +1,14 @@
 """(i) Mode External: a real HorizontalPodAutoscaler decides, through the resource's /scale."""
 
-from pathlib import Path
-
 from e2e.agents import slow_agent, start
 from e2e.load import Load
 from kube import Kube, merged
-
-METRICS_SERVER = Path(__file__).with_name("metrics-server.yaml")
 
 
 def test_a_horizontal_pod_autoscaler_scales_the_agent_through_its_scale(
     kube: Kube, system: Kube
 ) -> None:
     nodes = Kube(system.kubeconfig, "kube-system")
-    nodes.run("apply", "-f", str(METRICS_SERVER))
     nodes.run("rollout", "status", "deployment", "metrics-server", "--timeout=120s")
     agent, files = slow_agent("agent", mode="External")
     name = start(kube, merged(agent, {"spec": {"replicas": 1}}), files)
