@@ -3,6 +3,9 @@
 
 CLUSTER ?= kind
 PYTHON ?= python3
+JOBS ?= 2
+# A file at a time, since its tests share servers, in the order of `testpaths`: the slow ones first.
+PARALLEL := --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin
 RENDERED := echo pipeline demo-agent
@@ -41,7 +44,10 @@ demo-down: setup ## Remove the demo's cluster and every trace of it.
 # ----------------------------------------------------------------------------------- tests
 
 .PHONY: test
-test: check unit e2e ## Run every test: lint, types, layers, generated files, unit, golden, integration, end to end.
+test: ## Run every test: lint, types, layers, generated files, unit, golden, integration, end to end.
+	$(MAKE) --jobs=2 check cluster  # the cluster starts while mypy computes
+	$(MAKE) unit
+	$(MAKE) e2e
 
 .PHONY: check
 check: setup ## Lint, types, layers, generated files.
@@ -52,13 +58,16 @@ check: setup ## Lint, types, layers, generated files.
 
 .PHONY: unit
 unit: setup ## Unit, golden and integration tests: no cluster needed.
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
-.PHONY: e2e
-e2e: setup ## End-to-end tests on the local cluster.
+.PHONY: cluster
+cluster: setup ## Bring up the local cluster, or mend and reuse the one there is.
 	$(BIN)/python -m cluster up
 	$(BIN)/python -m cluster load metrics-server store
-	$(BIN)/python -m cluster exec -- $(BIN)/pytest tests/e2e
+
+.PHONY: e2e
+e2e: cluster ## End-to-end tests on the local cluster.
+	$(BIN)/python -m cluster exec -- $(BIN)/pytest --durations=10 tests/e2e
 
 .PHONY: bench
 bench: setup ## Benchmarks on the local cluster; their results are kept in docs/benchmarks.md.
