@@ -1,6 +1,7 @@
 """`trireme inspect`: what a model file in a store says, of which only a little is read."""
 
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
+from archives import add, stored, tarred, zipped
 from integration.fetching import AT_ONCE
 from integration.file_server import Request, file_server
 from integration.s3_server import BUCKET, KEYS, S3Server, s3_server
@@ -40,6 +42,21 @@ def large_onnx() -> bytes:
     )
 
 
+def encoder_in_a_folder(archive: zipfile.ZipFile) -> None:
+    archive.writestr("encoder/encoder.onnx", onnx_encoder())
+    archive.writestr("encoder/labels.txt", b"cat\ndog\n")
+
+
+def large_tree(archive: zipfile.ZipFile) -> None:
+    archive.writestr("m/config.pbtxt", b"")
+    archive.writestr("m/1/model.onnx", large_onnx())
+
+
+def two_models(archive: zipfile.ZipFile) -> None:
+    archive.writestr("a.onnx", onnx_encoder())
+    archive.writestr("b.onnx", onnx_encoder())
+
+
 @pytest.fixture(scope="module")
 def s3() -> Iterator[S3Server]:
     with s3_server() as server:
@@ -48,7 +65,12 @@ def s3() -> Iterator[S3Server]:
         server.put("encoder/3/labels.txt", b"cat\ndog\n")
         server.put("two/a.onnx", onnx_encoder())
         server.put("two/b.onnx", onnx_encoder())
-        server.put("encoder.zip", b"PK\x03\x04" + bytes(100))
+        server.put("encoder.zip", zipped(encoder_in_a_folder))
+        server.put("large.zip", stored(large_tree))
+        server.put("encoder.tar", tarred(lambda tar: add(tar, "model.onnx", onnx_encoder())))
+        server.put("encoder.tar.gz", b"\x1f\x8b" + bytes(100))
+        server.put("two.zip", zipped(two_models))
+        server.put("damaged.zip", b"PK\x03\x04" + bytes(100))
         server.put("page.onnx", b"<!doctype html><html></html>")
         yield server
 
@@ -121,10 +143,40 @@ def test_the_file_is_found_in_a_folder_by_the_name_it_will_get(s3: S3Server) -> 
     assert found.total_bytes == len(onnx_encoder()) + len(b"cat\ndog\n")
 
 
-def test_an_archive_is_not_looked_into_and_its_size_is_told(s3: S3Server) -> None:
-    found = inspected(plan(f"s3://{BUCKET}/encoder.zip", s3.url))
-    assert (found.file, found.total_bytes) == (None, 104)
-    assert found.not_inspected == "encoder.zip is an archive, which only the pods unpack"
+def test_of_a_large_archive_a_few_kilobytes_are_read(s3: S3Server) -> None:
+    asked = plan(f"s3://{BUCKET}/large.zip", s3.url)
+    asked = asked.model_copy(update={"fetch": asked.fetch.model_copy(update={"tree": True})})
+    store = opened(asked)
+    found = inspect_source(asked, store, ONCE)
+    assert summary(found) == "ONNX, IR 8, opset 17, 60.0 MB: x INT64[-1,-1] → y FP32[-1,384]"
+    assert (store.bytes_read <= 32 * 1024, len(store.reads) <= 8) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "size"),
+    [
+        pytest.param(
+            "encoder.zip", len(onnx_encoder()) + len(b"cat\ndog\n"), id="a folder, zipped"
+        ),
+        pytest.param("encoder.tar", len(onnx_encoder()), id="one file in a tar"),
+    ],
+)
+def test_an_archives_model_file_is_read_by_the_name_it_will_get(
+    s3: S3Server, path: str, size: int
+) -> None:
+    found = inspected(plan(f"s3://{BUCKET}/{path}", s3.url))
+    alone = inspected(plan(f"s3://{BUCKET}/encoder/3/encoder.onnx", s3.url))
+    assert found == alone.model_copy(update={"total_bytes": size})
+
+
+def test_what_is_compressed_as_a_whole_is_not_looked_into_and_its_size_is_told(
+    s3: S3Server,
+) -> None:
+    found = inspected(plan(f"s3://{BUCKET}/encoder.tar.gz", s3.url))
+    assert (found.file, found.total_bytes) == (None, 102)
+    assert found.not_inspected == (
+        "encoder.tar.gz is compressed as a whole, and only the pods unpack it"
+    )
 
 
 def test_what_is_no_model_is_a_finding(s3: S3Server) -> None:
@@ -137,6 +189,8 @@ def test_what_is_no_model_is_a_finding(s3: S3Server) -> None:
     [
         pytest.param("nothing.onnx", FetchReason.NOT_FOUND, id="no such object"),
         pytest.param("two/", FetchReason.LAYOUT, id="which of two files is meant?"),
+        pytest.param("two.zip", FetchReason.LAYOUT, id="which of two files of an archive?"),
+        pytest.param("damaged.zip", FetchReason.ARCHIVE_DAMAGED, id="no archive"),
     ],
 )
 def test_what_a_fetch_would_fail_of_fails_here(

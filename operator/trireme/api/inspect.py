@@ -12,7 +12,7 @@ from pydantic import Field
 from trireme.api.fetch import Fetch
 from trireme.api.schema import ApiModel
 
-_INSPECTION = 1
+_INSPECTION = 2
 """Raised when inspection learns to tell more, so that what was told before is asked again."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from trireme.admission.inspection.directory import inspect
 from trireme.admission.inspection.model_file import Inspection
+from trireme.admission.inspection.reader import Reader as RandomAccess
 from trireme.admission.inspection.report import to_report
 from trireme.admission.inspection.summary import summary
 from trireme.api.fetch import (
@@ -23,8 +24,10 @@ from trireme.edge.stores.credentials import Credentials
 from trireme.edge.stores.open import open_store
 from trireme.edge.stores.reader import Reader
 from trireme.edge.stores.types import Access, Listing, Object, Store
+from trireme.errors import InspectionLimit
+from trireme.fetcher.contents import contents
 from trireme.fetcher.retries import Backoff, retrying
-from trireme.fetcher.selection import arranged_names, is_archive, selected
+from trireme.fetcher.selection import archived_names, arranged_names, is_archive, selected
 
 logger = logging.getLogger(__name__)
 
@@ -66,24 +69,30 @@ def run(plan: InspectPlan, credentials: Path, claims: Path, result: Path) -> boo
 def inspect_source(plan: InspectPlan, store: Store, patience: Patience | None = None) -> Inspection:
     """What the model file at a URI says, of which only parts are read. Raises FetchFailed.
 
-    Archives are not looked into, nor are files of servers without ranges.
+    Archives that are compressed as a whole are not looked into, nor are files of servers without
+    ranges.
     """
     patience = patience or Patience()
     listing = retrying(store.list, patience.backoff, patience.wait)
     listing = selected(listing, plan.fetch, store.name)
     _refuse_another_digest(listing, plan, store.name)
-    if is_archive(listing):
-        why = f"{listing.objects[0].path} is an archive, which only the pods unpack"
-        return Inspection(total_bytes=listing.size, not_inspected=why)
     if not all(item.ranged for item in listing.objects):
         why = "the server sends files whole only"
         return Inspection(total_bytes=listing.size, not_inspected=why)
-    paths = [item.path for item in listing.objects]
-    names = arranged_names(paths, listing.single, plan.fetch, store.name)
-    readers: Mapping[str, _Patient] = {
-        names[item.path]: _Patient(Reader(store, item), patience) for item in listing.objects
+    found: Mapping[str, RandomAccess] = {
+        item.path: _Patient(Reader(store, item), patience) for item in listing.objects
     }
-    return inspect(readers, plan.backend, plan.fetch.file_name or None)
+    if is_archive(listing):
+        ((kind, packed),) = found.items()
+        try:
+            found = contents(packed, kind)
+        except InspectionLimit as limit:
+            return Inspection(total_bytes=listing.size, not_inspected=str(limit))
+        names = archived_names(list(found), plan.fetch, store.name)
+    else:
+        names = arranged_names(list(found), listing.single, plan.fetch, store.name)
+    files = {name: found[path] for path, name in names.items()}
+    return inspect(files, plan.backend, plan.fetch.file_name or None)
 
 
 def _refuse_another_digest(listing: Listing, plan: InspectPlan, source: str) -> None:

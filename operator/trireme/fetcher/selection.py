@@ -38,3 +38,17 @@ def arranged_names(paths: Sequence[str], single: bool, fetch: Fetch, source: str
     arranged = layout.arranged(paths, fetch.file_name, single, source)
     refuse_clashes(list(arranged.values()), FetchReason.LAYOUT)
     return arranged
+
+
+def archived_names(paths: Sequence[str], fetch: Fetch, source: str) -> dict[str, str]:
+    """Each path of an archive that is wanted, to the path that it gets in the version directory.
+
+    Raises FetchFailed.
+    """
+    names = layout.unwrapped(paths, fetch.file_name)
+    wanted = {short: path for path, short in names.items()}
+    if fetch.tree:
+        versions = layout.version_files(wanted, fetch.version, source)
+        wanted = {short: wanted[path] for path, short in versions.items()}
+    arranged = arranged_names(list(wanted), False, fetch, source)
+    return {wanted[short]: name for short, name in arranged.items()}

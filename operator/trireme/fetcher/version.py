@@ -34,7 +34,7 @@ from trireme.fetcher.manifest import Entry
 from trireme.fetcher.progress import Tracker
 from trireme.fetcher.publish import Place
 from trireme.fetcher.retries import Backoff, retrying
-from trireme.fetcher.selection import arranged_names, selected
+from trireme.fetcher.selection import archived_names, arranged_names, selected
 
 logger = logging.getLogger(__name__)
 
@@ -305,15 +305,14 @@ class _Work:
         files = {entry.path: (entry, file) for entry, file in content.files}
         single = content.single
         if single and layout.is_archive(content.files[0][0].path):
-            files, single = self._unpacked(*content.files[0]), False
-            if self._fetch.tree:
-                names = layout.version_files(files, self._fetch.version, self._store.name)
-                files = {new: files[old] for old, new in names.items()}
+            files = self._unpacked(*content.files[0])
+            names = archived_names(list(files), self._fetch, self._store.name)
         elif self._fetch.tree and single:
             raise FetchFailed(
                 FetchReason.LAYOUT, f"{self._store.name} is one file, and no tree of versions"
             )
-        names = arranged_names(list(files), single, self._fetch, self._store.name)
+        else:
+            names = arranged_names(list(files), single, self._fetch, self._store.name)
         return {new: files[old] for old, new in names.items()}
 
     def _unpacked(self, entry: Entry, file: Path) -> dict[str, tuple[Entry, Path]]:
@@ -328,10 +327,9 @@ class _Work:
         limits = archive.Limits(bytes=2**63 if left is None else left)
         paths = archive.unpack(file, entry.path, folder, limits, self._tracker.add)
         digests = _digests([folder / path for path in paths])
-        found = dict(zip(paths, digests, strict=True))
         return {
-            short: (Entry(short, found[path]), folder / path)
-            for path, short in layout.unwrapped(paths, self._fetch.file_name).items()
+            path: (Entry(path, digest), folder / path)
+            for path, digest in zip(paths, digests, strict=True)
         }
 
 

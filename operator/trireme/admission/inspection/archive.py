@@ -32,7 +32,7 @@ class Archive:
     def __init__(self, reader: BoundedReader) -> None:
         self._limit = reader.budget.limits.text_bytes
         try:
-            self._zip = zipfile.ZipFile(_File(reader))
+            self._zip = zipfile.ZipFile(ReaderFile(reader))
         except _BROKEN as error:
             raise UnreadableModel(
                 f"it is a broken archive: {cut(str(error))}", CUT_SHORT
@@ -62,20 +62,23 @@ class Archive:
             ) from error
 
 
-class _File:
-    """A reader as the file that zipfile reads: seek, tell, read."""
+class ReaderFile:
+    """A reader as the file that zipfile and tarfile read: seek, tell, read."""
 
     def __init__(self, reader: BoundedReader) -> None:
         self._reader = reader
         self._at = 0
 
     def seekable(self) -> bool:
+        """Always."""
         return True
 
     def tell(self) -> int:
+        """Where the next read begins."""
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move there; OSError before the beginning."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._reader.size}[whence]
         if start + offset < 0:
             raise OSError("a place before the beginning of the file")
@@ -83,10 +86,11 @@ class _File:
         return self._at
 
     def read(self, length: int = -1) -> bytes:
+        """At most `length` bytes, all that is left below 0; InspectionLimit where that is a lot."""
         rest = max(0, self._reader.size - self._at)
         length = rest if length < 0 else min(length, rest)
         if length > _LONGEST_DIRECTORY_BYTES:
             raise InspectionLimit(f"its directory is over {_LONGEST_DIRECTORY_BYTES} bytes")
-        content = self._reader.read(self._at, length)
+        content = self._reader.read(self._at, length) if length else b""
         self._at += length
         return content
