@@ -1,7 +1,6 @@
 """An operator changes real Triton servers in place, one after the other, and tells how it goes.
 
-There are no nodes here: the servers listen on addresses of loopback, and pods that nobody runs have
-these addresses. What becomes of a container that begins anew is in tests/e2e.
+What becomes of a container that begins anew is in tests/e2e.
 """
 
 import json
@@ -10,122 +9,19 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from integration.operator_process import (
-    OPERATOR_KEY,
-    finish_rollout,
-    live_configurations,
-    operator,
-)
-from integration.triton_server import TritonServer, triton
-from kube import Kube, Object, merged, objects
-from ports import own_address
+from integration.fleet import HOSTS, Fleet, echo
+from integration.operator_process import finish_rollout, live_configurations, operator
+from integration.triton_server import TritonServer
+from kube import Kube, Object, merged
 from trireme.api import names
-from trireme.cli import app
 from trireme.cli.manifests import to_yaml
-from trireme.resources.control import OperatorKey
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-HOSTS = {"one": own_address(1), "two": own_address(2)}
 FIELD = "models[double].instance_group"
-
-
-def echo(count: int, **more: Any) -> tuple[Object, Object]:
-    """The example with so many instances, on two pods and without a gateway."""
-    agent, files = objects(EXAMPLES / "echo.yaml")
-    (model,) = agent["spec"]["models"]
-    models = [merged(model, {"instances": [{"kind": "CPU", "count": count}], **more})]
-    spec = {"models": models, "gateway": {"enabled": False}, "scaling": {"min": 2}}
-    return merged(agent, {"spec": spec}), files
-
-
-@dataclass(frozen=True)
-class Fleet:
-    """The agent `echo`, and servers in the place of its pods."""
-
-    kube: Kube
-    folder: Path
-    servers: ExitStack
-
-    def serve(self, pod: str, count: int, key: str | None = None) -> TritonServer:
-        """Start a server with the repository of so many instances, and a pod that has it."""
-        return self.serve_agent(pod, echo(count), key)
-
-    def serve_agent(
-        self, pod: str, manifests: tuple[Object, ...], key: str | None = None
-    ) -> TritonServer:
-        """Start a server with the repository of an agent, and a pod that has it."""
-        folder = self.folder / f"server-{pod}"
-        folder.mkdir()
-        manifest = folder / "agent.yaml"
-        manifest.write_text(to_yaml(*manifests))
-        command = ["render", "-f", str(manifest), "--repository", str(folder / "models")]
-        result = CliRunner().invoke(app, command)
-        assert result.exit_code == 0, result.output
-        uid = self.kube.get("agd", "echo")["metadata"]["uid"]
-        own = OperatorKey(OPERATOR_KEY).of_agent(uid)
-        closed = f"--http-restricted-api=model-repository:{names.CONTROL_HEADER}={key or own}"
-        server = self.servers.enter_context(
-            triton(folder / "models", folder, closed, host=HOSTS[pod], http_port=names.HTTP_PORT)
-        )
-        self._make_pod(pod)
-        return server
-
-    def _make_pod(self, name: str) -> None:
-        metadata = self.kube.get("deployment", "echo")["spec"]["template"]["metadata"]
-        container = {"name": names.SERVER_CONTAINER, "image": "example.com/triton"}
-        self.kube.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": {**metadata, "name": name},
-                "spec": {"containers": [container]},
-            }
-        )
-        status = {
-            "phase": "Running",
-            "podIP": HOSTS[name],
-            "podIPs": [{"ip": HOSTS[name]}],
-            "conditions": [
-                {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-01T00:00:00Z"}
-            ],
-            "containerStatuses": [
-                {
-                    **container,
-                    "imageID": "",
-                    "ready": True,
-                    "started": True,
-                    "restartCount": 0,
-                    "containerID": f"test://{name}",
-                    "state": {"running": {"startedAt": "2026-11-01T00:00:00Z"}},
-                }
-            ],
-        }
-        patch = json.dumps({"status": status})
-        self.kube.run("patch", "pod", name, "--subresource=status", "--type=merge", "-p", patch)
-
-    def counts(self) -> list[int]:
-        """How many instances each server runs."""
-        return [self._count(host) for pod, host in HOSTS.items() if self.kube.find("pod", pod)]
-
-    def _count(self, host: str) -> int:
-        url = f"http://{host}:{names.HTTP_PORT}/v2/models/double/config"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return sum(group["count"] for group in json.load(answer)["instance_group"])
-
-    def runs(self, *counts: int) -> None:
-        """Wait until the servers run so many, and all is said to be well."""
-        self.kube.until(f"{counts} are run", lambda: self.counts() == [*counts], 60, "echo")
-        self.kube.until("Ready", lambda: self.kube.is_ready("echo"), 60, "echo")
-
-    def told(self, reason: str) -> list[str]:
-        return [note for told, note in self.kube.events("echo") if told == reason]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from trireme.control.status import (
     dated,
     findings,
     model_statuses,
+    with_unlisted,
 )
 from trireme.edge.triton import ModelState
 from trireme.resources.change import Change, Effect, Part
@@ -288,6 +289,22 @@ def test_model_statuses_count_ready_pods_and_keep_tritons_words() -> None:
         ("enc", 1, "out of memory"),
         ("dec", 2, ""),
     ]
+
+
+def test_a_model_that_the_index_leaves_out_stalls_the_agent_and_is_told_what_is_wrong() -> None:
+    index = with_unlisted((ModelState("enc", True, "", 1),), ["enc", "dec"])
+    observed = replace(STARTING, models={"a": index})
+    found = findings(1, AgentStatus(), VALID, observed)
+    assert found[ConditionType.MODELS_READY].reason == "ModelLoadFailed"
+    assert found[ConditionType.STALLED].message.startswith("dec: Triton finds no version of it")
+    enc, dec = model_statuses(["enc", "dec"], observed.pods, observed.models)
+    assert (enc.ready_pods, enc.message, dec.ready_pods) == (1, "", 0)
+    assert dec.message.startswith("Triton finds no version of it to serve")
+
+
+def test_an_index_that_lists_every_model_stays_as_it_is() -> None:
+    index = (ModelState("enc", True, "", 1), ModelState("dec", False, "out of memory"))
+    assert with_unlisted(index, ["enc", "dec"]) == index
 
 
 def raw_pod(**status: Any) -> dict[str, Any]:

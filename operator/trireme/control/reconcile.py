@@ -346,7 +346,7 @@ class Reconciler:
             await self._queue.add_after(_ASK_AGAIN_SECONDS, key, Work.OBSERVE)
             return  # just started: what an earlier process wrote is better than half a view
         before = readable_status(view.written or body.get("status"))
-        observed = await self._observe(key, view, body["metadata"]["uid"], spec, pods, before)
+        observed = await self._observe(key, view, body["metadata"]["uid"], pods, before)
         warned = "\n".join(map(str, running.warnings)) if running and not view.refused else ""
         verdict = _verdict(view.refused, warned)
         found = status.findings(generation, before, verdict, observed)
@@ -397,19 +397,22 @@ class Reconciler:
         key: Key,
         view: AgentView,
         uid: str,
-        spec: AgentSpec | None,
         pods: tuple[PodView, ...],
         before: AgentStatus,
     ) -> status.Observed:
-        failure = view.apply_failure
+        failure, running = view.apply_failure, view.accepted
         gateway = view.deployment(names.gateway(key.name))
         return status.Observed(
             server=_server(key, view),
             gateway=deployment_view(gateway) if gateway else None,
-            gateway_wanted=spec.gateway.enabled if spec else bool(gateway_pods(view.pods.values())),
+            gateway_wanted=running.agent.spec.gateway.enabled
+            if running
+            else bool(gateway_pods(view.pods.values())),
             pods=pods,
             gateway_pods=gateway_pods(view.pods.values()),
-            models=await self._ask_starting(pods, self._operator_key.of_agent(uid)),
+            models=await self._ask_starting(
+                pods, self._operator_key.of_agent(uid), running.repository if running else None
+            ),
             apply_failure=failure.message if failure else None,
             apply_final=failure is not None and _is_final(failure),
             in_place=in_place.progress(view, before),
@@ -427,20 +430,24 @@ class Reconciler:
             await self._in_place.add(key, Work.APPLY)
 
     async def _ask_starting(
-        self, pods: tuple[PodView, ...], control_key: str
+        self, pods: tuple[PodView, ...], control_key: str, repository: Repository | None
     ) -> dict[str, tuple[triton.ModelState, ...]]:
-        """What Triton says in the pods that run but are not ready."""
+        """What Triton says in the pods that run but are not ready, also by leaving a model out."""
         starting = [p for p in pods if p.running and p.address and p.ready_since is None]
         answers = await asyncio.gather(*(self._ask(pod, control_key) for pod in starting))
-        return {pod.name: models for pod, models in zip(starting, answers, strict=True) if models}
+        return {
+            pod.name: status.with_unlisted(listed, _held(pod, repository))
+            for pod, listed in zip(starting, answers, strict=True)
+            if listed is not None
+        }
 
-    async def _ask(self, pod: PodView, control_key: str) -> tuple[triton.ModelState, ...]:
+    async def _ask(self, pod: PodView, control_key: str) -> tuple[triton.ModelState, ...] | None:
         if pod.terminating:
-            return ()
+            return None
         try:
             return await triton.repository_index(f"{pod.address}:{names.HTTP_PORT}", control_key)
         except ServerError:
-            return ()  # it opens its port only after the first loads: nothing is known yet
+            return None  # it opens its port only after the first loads: nothing is known yet
 
     async def _emit(self, key: Key, found: Iterable[Event]) -> None:
         body = self._store.view(key).body
@@ -448,6 +455,13 @@ class Reconciler:
             regarding = Regarding(key.namespace, key.name, body["metadata"]["uid"])
             for event in found:
                 await self._recorder.emit(regarding, event, self._clock())
+
+
+def _held(pod: PodView, repository: Repository | None) -> tuple[str, ...]:
+    """The models of a pod's repository; none of one that is not known here, of before an edit."""
+    if repository is None or pod.repository_digest != repository.digest:
+        return ()
+    return tuple(model.name for model in repository.models)
 
 
 async def _ask_fetchers(pods: Iterable[PodView]) -> tuple[FetchProgress, ...]:

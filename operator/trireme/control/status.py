@@ -282,6 +282,24 @@ def written(status: AgentStatus) -> dict[str, Any]:
     )
 
 
+_UNLISTED = (
+    "Triton finds no version of it to serve: no folder in its directory is named by a number that "
+    "its version policy takes. Correct versionPolicy, or the source's folders"
+)
+
+
+def with_unlisted(
+    listed: tuple[ModelState, ...], model_names: Iterable[str]
+) -> tuple[ModelState, ...]:
+    """A server's index, and each model that it leaves out with the reason.
+
+    Triton lists a model that it cannot load, but not one without a version (seen with 24.10).
+    """
+    known = {state.name for state in listed}
+    absent = (name for name in model_names if name not in known)
+    return (*listed, *(ModelState(name, False, _UNLISTED) for name in absent))
+
+
 def model_statuses(
     model_names: Iterable[str],
     pods: Iterable[PodView],
