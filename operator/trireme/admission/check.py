@@ -1,7 +1,8 @@
 """Every rule that only a whole spec can break, as one list to read aloud.
 
 Pure. Shapes and bounds of single fields are the schema's (`api.types`); what a model's files say
-is in `sources`. Each rule is a generator named for the violation it finds.
+is in `sources`. Each rule is a generator named for the violation it finds, and judges the typed
+fields of models, into which `spellings` reads their `config`.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,10 +29,28 @@ from trireme.admission.rules import (
     versions,
     warmup,
 )
+from trireme.admission.spellings import Reading
 from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 
 Rule = Callable[[AgentSpec], Iterator[Fault]]
+
+_OF_CONFIG: tuple[Rule, ...] = (
+    config.config_holds_what_is_always_typed,
+    config.config_repeats_a_typed_field,
+    config.config_makes_an_ensemble,
+    config.config_gives_an_ensemble_what_it_cannot_have,
+    config.config_is_no_model_config,
+    config.runtime_leaves_its_directory,
+)
+_AS_WRITTEN = frozenset(
+    (
+        *_OF_CONFIG,
+        releases.field_is_newer_than_the_image,
+        templates.template_is_unfilled,
+    )
+)
+"""Rules that tell the spellings apart, or read both themselves."""
 
 _FAULTS: tuple[Rule, ...] = (
     server.image_holds_whitespace,
@@ -113,13 +132,7 @@ _FAULTS: tuple[Rule, ...] = (
     acceleration.graph_names_unknown_input,
     acceleration.graph_batch_exceeds_largest,
     acceleration.buckets_do_not_ascend,
-    config.config_holds_what_is_always_typed,
-    config.config_repeats_a_typed_field,
-    config.config_makes_an_ensemble,
-    config.config_gives_an_ensemble_what_it_cannot_have,
-    config.config_is_no_model_config,
-    config.config_asks_for_missing_gpu,
-    config.runtime_leaves_its_directory,
+    *_OF_CONFIG,
     releases.field_is_newer_than_the_image,
     releases.flag_is_newer_than_the_image,
     pipelines.pipeline_does_not_say_its_tensors,
@@ -173,9 +186,18 @@ _WARNINGS: tuple[Rule, ...] = (
 
 def check(spec: AgentSpec) -> tuple[Fault, ...]:
     """Every fault of a spec; with any of them it is not rolled out."""
-    return tuple(fault for rule in _FAULTS for fault in rule(spec))
+    return _found(_FAULTS, spec)
 
 
 def warnings(spec: AgentSpec) -> tuple[Fault, ...]:
     """What Triton accepts, but the user hardly meant; it is reported and rolled out."""
-    return tuple(fault for rule in _WARNINGS for fault in rule(spec))
+    return _found(_WARNINGS, spec)
+
+
+def _found(rules: tuple[Rule, ...], spec: AgentSpec) -> tuple[Fault, ...]:
+    reading = Reading.of(spec, [fault for rule in _OF_CONFIG for fault in rule(spec)])
+    return tuple(
+        fault
+        for rule in rules
+        for fault in (rule(spec) if rule in _AS_WRITTEN else map(reading.back, rule(reading.typed)))
+    )

@@ -9,7 +9,7 @@ from typing import Any
 
 from trireme.admission.places import Owner, models, owners, pipelines
 from trireme.admission.words import below, did_you_mean
-from trireme.api.models import InstanceKind, Pipeline
+from trireme.api.models import Pipeline
 from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 from trireme.modelrepo.plan import typed_model_config, typed_pipeline_config
@@ -239,32 +239,4 @@ def runtime_leaves_its_directory(spec: AgentSpec) -> Iterator[Fault]:
                     value,
                     f"{field} {value!r} leaves its directory",
                     "Write a file name without separators",
-                )
-
-
-def config_asks_for_missing_gpu(spec: AgentSpec) -> Iterator[Fault]:
-    """The rules of typed instances, for the instance groups that config may hold instead."""
-    count = spec.server.gpus.count
-    for path, model in models(spec):
-        groups = model.config.get("instance_group")
-        for index, group in enumerate(groups if isinstance(groups, list) else []):
-            place = f"{path}.config.instance_group[{index}]"
-            if not isinstance(group, Mapping):
-                continue
-            if group.get("kind") == f"KIND_{InstanceKind.GPU}" and count == 0:
-                yield Fault(
-                    below(place, "kind"),
-                    group["kind"],
-                    "instances on GPUs in pods without one: spec.server.gpus.count is 0",
-                    "Use KIND_CPU, or give the server GPUs",
-                )
-            gpus = group.get("gpus")
-            listed = gpus if isinstance(gpus, list) else []
-            if any(isinstance(gpu, int) and gpu >= count for gpu in listed):
-                yield Fault(
-                    below(place, "gpus"),
-                    gpus,
-                    "GPU indices are the container's own, below spec.server.gpus.count, "
-                    f"which is {count}",
-                    "Leave gpus out to use them all, or correct the indices",
                 )

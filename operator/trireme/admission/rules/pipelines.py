@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trireme.admission.places import models, pipelines, tensors
-from trireme.admission.rules.config import parsed_config
 from trireme.admission.rules.tensors import fits, is_whole
 from trireme.admission.words import below, did_you_mean, listed
 from trireme.api.models import DataType, Model, Pipeline, Step, Tensor
@@ -382,11 +381,7 @@ def step_joins_different_decoupled_models(spec: AgentSpec) -> Iterator[Fault]:
 
 def _decoupled(spec: AgentSpec) -> set[str]:
     """The models with several answers, and the pipelines that call such."""
-    found = {
-        model.name
-        for _, model in models(spec)
-        if model.decoupled or parsed_config(model).model_transaction_policy.decoupled
-    }
+    found = {model.name for _, model in models(spec) if model.decoupled}
     steps = {each.name: {step.model for step in each.steps} for each in spec.pipelines}
     while further := {name for name, called in steps.items() if called & found} - found:
         found |= further

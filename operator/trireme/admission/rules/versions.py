@@ -49,26 +49,19 @@ def version_is_not_there(spec: AgentSpec) -> Iterator[Fault]:
     """A policy that names a version without files: Triton serves the others, or nothing."""
     for path, model in models(spec):
         there = [served.version for served in served_versions(model)]
-        typed = model.version_policy.specific if model.version_policy else None
-        policy = parsed_config(model).version_policy
-        is_free = policy.WhichOneof("policy_choice") == "specific"
-        free = list(policy.specific.versions) if is_free else None
-        for place, wanted in (
-            (f"{path}.versionPolicy.specific", typed),
-            (f"{path}.config.version_policy.specific.versions", free),
-        ):
-            if wanted is None or not there:
-                continue
-            missing = [version for version in wanted if version not in there]
-            if missing or not wanted:
-                are = "is" if len(there) == 1 else "are"
-                requested = f"versions {listed(map(str, wanted))}" if wanted else "no version"
-                yield Fault(
-                    place,
-                    None,
-                    f"{requested} requested; {listed(map(str, sorted(there)))} {are} there",
-                    "Add their sources to versions, or correct the policy",
-                )
+        wanted = model.version_policy.specific if model.version_policy else None
+        if wanted is None or not there:
+            continue
+        missing = [version for version in wanted if version not in there]
+        if missing or not wanted:
+            are = "is" if len(there) == 1 else "are"
+            requested = f"versions {listed(map(str, wanted))}" if wanted else "no version"
+            yield Fault(
+                f"{path}.versionPolicy.specific",
+                None,
+                f"{requested} requested; {listed(map(str, sorted(there)))} {are} there",
+                "Add their sources to versions, or correct the policy",
+            )
 
 
 def version_policy_serves_none(spec: AgentSpec) -> Iterator[Fault]:
