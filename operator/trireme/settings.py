@@ -26,6 +26,12 @@ class Settings(BaseSettings):
 
     workers: int = Field(4, ge=1, description="Reconciliations at a time.")
     resync_seconds: float = Field(60, gt=0, description="Every agent is looked at this often.")
+    watch_silence_seconds: float = Field(
+        70,
+        gt=0,
+        description="A watch without a word for this long is opened anew; API servers say "
+        "something, a bookmark, about once a minute.",
+    )
     autoscale_interval_seconds: float = Field(
         5, gt=0, le=30, description="Between scaling rounds; /healthz wants one a minute."
     )

@@ -1,12 +1,14 @@
-"""What the status says of models that a real Triton does not serve."""
+"""What the status says of models that are not served, and why."""
 
+import json
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
 from integration.fleet import Fleet, echo
 from integration.operator_process import operator
-from kube import Kube
+from kube import Kube, merged
+from trireme.api import names
 
 
 def test_a_model_that_tritons_index_leaves_out_is_told_with_what_is_wrong(
@@ -27,3 +29,40 @@ def test_a_model_that_tritons_index_leaves_out_is_told_with_what_is_wrong(
         assert message.startswith("double: Triton finds no version of it to serve")
         (model,) = team.get("agd", "echo")["status"]["models"]
         assert (model["readyPods"], f"double: {model['message']}") == (0, message)
+
+
+def test_a_downloader_that_was_killed_for_its_memory_is_told_with_what_to_raise(
+    team: Kube, tmp_path: Path
+) -> None:
+    """There is no kubelet here: the test makes the pod, and says what became of its container."""
+    agent, _ = echo(1)
+    (model,) = agent["spec"]["models"]
+    fetched = merged(model, {"source": {"configMap": None, "uri": "s3://models/double/1/"}})
+    spec = {"models": [fetched], "download": {"inspect": False, "memory": "64Mi"}}
+    team.apply(merged(agent, {"spec": spec}))
+    with operator(team, tmp_path / "log"):
+        team.until("its Deployment", lambda: team.find("deployment", "echo"), 30, "echo")
+        metadata = team.get("deployment", "echo")["spec"]["template"]["metadata"]
+        container = {"name": names.FETCH_CONTAINER, "image": "example.com/operator"}
+        server = {"name": names.SERVER_CONTAINER, "image": "example.com/triton"}
+        pod = {"spec": {"initContainers": [container], "containers": [server]}}
+        team.apply(
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {**metadata, "name": "one"}, **pod}
+        )
+        killed = {"exitCode": 137, "reason": "OOMKilled"}
+        status = {
+            **container,
+            "imageID": "",
+            "ready": False,
+            "restartCount": 1,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": killed},
+        }
+        patch = json.dumps({"status": {"phase": "Pending", "initContainerStatuses": [status]}})
+        team.run("patch", "pod", "one", "--subresource=status", "--type=merge", "-p", patch)
+        told = lambda: team.conditions("echo")["ModelsReady"][1] == "FetcherOutOfMemory"  # noqa: E731
+        team.until("told", told, 30, "echo")
+        assert team.conditions("echo")["ModelsReady"][2] == (
+            "pod one: fetch: it was killed at its memory limit. Raise spec.download.memory"
+        )
+        assert team.conditions("echo")["Stalled"][0] == "True"

@@ -48,6 +48,7 @@ def test_reasons_are_words_that_alerts_may_match() -> None:
         "ARCHIVE_DAMAGED": "ArchiveDamaged",
         "UNSAFE_PATH": "UnsafePath",
         "LAYOUT": "LayoutUnusable",
+        "OUT_OF_MEMORY": "FetcherOutOfMemory",
         "INTERNAL": "FetcherFailed",
     }
 

@@ -33,6 +33,10 @@ def ended(result: FetchResult | str, code: int = 1) -> dict[str, Any]:
     return {"terminated": {"exitCode": code, "message": text}}
 
 
+def killed() -> dict[str, Any]:
+    return {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+
+
 def result(*failures: FetchFailure | None) -> FetchResult:
     models = [
         ModelResult(model=f"m{index}", version=1, failure=each)
@@ -56,6 +60,22 @@ WRONG_END = ended(result(WRONG_SUM))
         pytest.param({"state": {"running": {}}}, None, id="the first run"),
         pytest.param({"state": ended(result(None), 0)}, None, id="a good end"),
         pytest.param({"state": ended("Killed", 137)}, None, id="an end without words"),
+        pytest.param(
+            {"name": "fetch", "lastState": killed()},
+            (
+                FetchReason.OUT_OF_MEMORY,
+                "fetch: it was killed at its memory limit. Raise spec.download.memory",
+            ),
+            id="out of memory",
+        ),
+        pytest.param(
+            {"name": "fetch", "state": killed(), "resources": {"limits": {"memory": "512Mi"}}},
+            (
+                FetchReason.OUT_OF_MEMORY,
+                "fetch: it was killed at its memory limit of 512Mi. Raise spec.download.memory",
+            ),
+            id="out of memory, where the kubelet tells the limit",
+        ),
         pytest.param(
             {"state": ended(result(None, WRONG_SUM))},
             (

@@ -96,8 +96,8 @@ def test_a_report_is_taken_from_the_container() -> None:
         pytest.param(
             JOB,
             [terminated(137, "", "OOMKilled")],
-            FetchReason.INTERNAL,
-            "exit code 137: OOMKilled",
+            FetchReason.OUT_OF_MEMORY,
+            "inspect: it was killed at its memory limit. Raise spec.download.memory",
             id="out of memory",
         ),
         pytest.param(

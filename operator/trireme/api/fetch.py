@@ -45,6 +45,7 @@ class FetchReason(StrEnum):
     ARCHIVE_DAMAGED = "ArchiveDamaged"  # not readable as what its name says it is
     UNSAFE_PATH = "UnsafePath"  # a file's name leads out of its folder, or no volume can hold it
     LAYOUT = "LayoutUnusable"  # no file where the backend looks for it
+    OUT_OF_MEMORY = "FetcherOutOfMemory"  # the kubelet's word for it: OOMKilled
     INTERNAL = "FetcherFailed"  # anything else: a fault of the fetcher or of the volume
 
     @property
@@ -95,6 +96,7 @@ _REMEDIES = {
     FetchReason.ARCHIVE_DAMAGED: "Upload the archive anew, and name it for what it is",
     FetchReason.UNSAFE_PATH: "Rename the file",
     FetchReason.LAYOUT: "Name the file as the backend expects it, or set default_model_filename",
+    FetchReason.OUT_OF_MEMORY: "Raise spec.download.memory",
     FetchReason.INTERNAL: "See the init container's log",
 }
 

@@ -18,12 +18,13 @@ _WORKING = {
     FetchPhase.EXTRACTING: "being unpacked",
     FetchPhase.PUBLISHING: "being put in place",
 }
+_OUT_OF_MEMORY = "OOMKilled"  # the kubelet's reason; the program itself could say nothing
 _UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
 def failure(container: Mapping[str, Any]) -> tuple[FetchReason, str] | None:
     """Why the fetcher's last run failed, in words with the remedy; None where it did not, or ended
-    without a word.
+    without a word, and nobody else has one for it.
 
     `container` is its entry in a pod's initContainerStatuses.
     """
@@ -32,6 +33,11 @@ def failure(container: Mapping[str, Any]) -> tuple[FetchReason, str] | None:
     )
     if not ended or ended.get("exitCode") == 0:
         return None
+    if ended.get("reason") == _OUT_OF_MEMORY:
+        limit = container.get("resources", {}).get("limits", {}).get("memory")
+        killed = f"it was killed at its memory limit{f' of {limit}' if limit else ''}"
+        reason = FetchReason.OUT_OF_MEMORY
+        return reason, f"{container['name']}: {killed}. {reason.remedy}"
     try:
         result = FetchResult.model_validate_json(ended.get("message", ""))
     except ValidationError:

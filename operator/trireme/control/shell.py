@@ -55,6 +55,8 @@ def configure(settings: Settings) -> kopf.OperatorSettings:
     for kind in (*kinds.CHILD_KINDS, kinds.POD):
         configured.watching.label_selectors[kind.plural] = ours
     configured.watching.chunk_size = 500
+    # A connection can die without a sign, such as at a firewall that forgets it.
+    configured.watching.inactivity_timeout = settings.watch_silence_seconds
     configured.scanning.disabled = True
     configured.posting.enabled = False
     configured.peering.standalone = True
