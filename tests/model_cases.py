@@ -182,6 +182,17 @@ FILES: Cases = {
 }
 
 BACKENDS: Cases = {
+    "a TensorFlow file of a name of its own, and no platform": (
+        {f"{_MODEL}.backend": "tensorflow", _SOURCE: {"uri": "s3://models/frozen.pb"}},
+        ["spec.models[0].platform"],
+    ),
+    "a TensorFlow model that config names, and no platform": (
+        {
+            f"{_MODEL}.backend": "tensorflow",
+            f"{_MODEL}.config": {"default_model_filename": "resnet.savedmodel"},
+        },
+        ["spec.models[0].platform"],
+    ),
     "a file that no backend is known by": (
         {f"{_MODEL}.backend": REMOVED, _SOURCE: {"uri": "s3://models/diabetes.onnx"}},
         ["spec.models[0].backend"],

@@ -45,6 +45,13 @@ def test_files_get_the_names_that_the_backend_looks_for(
 
 def test_one_file_is_published_under_the_backends_name_whatever_its_own() -> None:
     assert arranged(["download"], "model.pt", True, SOURCE) == {"download": "model.pt"}
+    assert arranged(["net.pb"], "model.graphdef", True, SOURCE) == {"net.pb": "model.graphdef"}
+
+
+def test_the_one_file_of_a_saved_model_is_put_into_its_folder() -> None:
+    assert arranged(["saved_model.pb"], "model.savedmodel", True, SOURCE) == {
+        "saved_model.pb": "model.savedmodel/saved_model.pb"
+    }
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,8 @@ def test_a_uri_names_a_file_or_not(uri: str, file: str) -> None:
         ({"platform": "pytorch_libtorch"}, ("model.pt",)),
         ({"platform": "torch_aoti"}, ("model.pt2",)),
         ({"backend": "tensorflow"}, ("model.savedmodel", "model.graphdef")),
+        ({"platform": "tensorflow_graphdef"}, ("model.graphdef",)),
+        ({"backend": "tensorflow", "platform": "tensorflow_savedmodel"}, ("model.savedmodel",)),
         ({"backend": "python", "config": {"default_model_filename": "a.py"}}, ("a.py",)),
         ({"backend": "vllm"}, ()),
     ],

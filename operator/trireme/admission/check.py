@@ -93,6 +93,7 @@ _FAULTS: tuple[Rule, ...] = (
     models.platform_is_unknown,
     models.platform_contradicts_backend,
     models.backend_is_missing,
+    models.tensorflow_format_is_not_said,
     instances.backend_needs_a_gpu,
     tensors.tensor_repeats,
     tensors.dimension_is_zero,

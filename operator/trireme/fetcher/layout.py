@@ -64,10 +64,10 @@ def arranged(paths: Sequence[str], file_name: str, single: bool, source: str) ->
     same = {path: path for path in paths}
     if not file_name or any(_top(path) == file_name for path in paths):
         return same
-    if single:
-        return {paths[0]: file_name}
     if file_name.endswith(".savedmodel") and _SAVED_MODEL in paths:
         return {path: f"{file_name}/{path}" for path in paths}
+    if single:
+        return {paths[0]: file_name}
     suffix = PurePosixPath(file_name).suffix
     candidates = [p for p in paths if "/" not in p and PurePosixPath(p).suffix == suffix]
     if suffix and len(candidates) == 1:

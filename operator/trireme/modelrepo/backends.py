@@ -24,14 +24,18 @@ The fil backend chooses among its own by the parameter model_type; Triton itself
 their names.
 """
 
-_AHEAD_OF_TIME = "torch_aoti"  # PyTorch's own compiled programs
-_AHEAD_OF_TIME_FILE = "model.pt2"
+_BY_PLATFORM = {
+    "torch_aoti": "model.pt2",  # PyTorch's own compiled programs
+    "tensorflow_graphdef": "model.graphdef",
+    "tensorflow_savedmodel": "model.savedmodel",
+}
+"""What is loaded, where the platform says more of it than the backend."""
 
 PLATFORMS = {
     "libtorch": "pytorch",
     "onnxruntime_onnx": "onnxruntime",
     "pytorch_libtorch": "pytorch",
-    _AHEAD_OF_TIME: "pytorch",
+    "torch_aoti": "pytorch",
     "tensorflow_graphdef": "tensorflow",
     "tensorflow_savedmodel": "tensorflow",
     "tensorrt_plan": "tensorrt",
@@ -46,7 +50,7 @@ _BY_FILE = {
         if backend != "fil"
         for file in files
     },
-    _AHEAD_OF_TIME_FILE: "pytorch",
+    **{file: PLATFORMS[platform] for platform, file in _BY_PLATFORM.items()},
 }
 _BY_SUFFIX = {file.rpartition(".")[2]: backend for file, backend in _BY_FILE.items()}
 
@@ -74,8 +78,8 @@ def loaded_files(model: Model, files: Iterable[str] = ()) -> tuple[str, ...]:
     chosen = chosen_file(model)
     if chosen:
         return (chosen,)
-    if model.platform == _AHEAD_OF_TIME:
-        return (_AHEAD_OF_TIME_FILE,)
+    if model.platform in _BY_PLATFORM:
+        return (_BY_PLATFORM[model.platform],)
     return CANONICAL_FILES.get(backend_of(model, files), ())
 
 

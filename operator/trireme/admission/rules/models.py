@@ -8,6 +8,7 @@ from trireme.admission.words import below, listed
 from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 from trireme.modelrepo.backends import (
+    CANONICAL_FILES,
     PLATFORMS,
     backend_of,
     chosen_file,
@@ -95,6 +96,29 @@ def backend_is_missing(spec: AgentSpec) -> Iterator[Fault]:
         all_known = chosen or len(files) == len(served_versions(model))
         if files and all_known and not backend_of(model) and not model.platform:
             yield backend_fault(path, model.name, files)
+
+
+def tensorflow_format_is_not_said(spec: AgentSpec) -> Iterator[Fault]:
+    """Without a platform, Triton tells a SavedModel from a GraphDef by the name, and takes no other
+    name.
+
+    Names without an ending may be those of folders, which are seen when they are inspected.
+    """
+    canonical = CANONICAL_FILES["tensorflow"]
+    for path, model in models(spec):
+        if model.backend != "tensorflow" or model.platform:
+            continue
+        chosen = chosen_file(model)
+        named = [chosen] if chosen else [file for file in named_files(model) if "." in file]
+        others = sorted(set(named) - set(canonical))
+        if others:
+            yield Fault(
+                f"{path}.platform",
+                None,
+                "it is required: backend tensorflow knows what it loads by the name "
+                f"{' or '.join(canonical)}, and not by {listed(others)}",
+                "Set platform: tensorflow_savedmodel, or tensorflow_graphdef",
+            )
 
 
 def backend_fault(path: str, model: str, files: list[str]) -> Fault:
