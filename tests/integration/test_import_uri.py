@@ -55,11 +55,21 @@ def test_one_model_is_imported_by_its_own_uri(s3: S3Server) -> None:
     assert agent["spec"]["models"][0]["source"]["uri"] == f"{REPOSITORY}/encoder/3/"
 
 
-def test_another_place_may_be_named_for_the_pods(s3: S3Server) -> None:
-    at = "pvc://models/team/"
+@pytest.mark.parametrize(
+    ("at", "uri"),
+    [
+        ("pvc://models/team/", "pvc://models/team/encoder/3/"),
+        ("gs://models", "gs://models/encoder/3/"),
+        ("az://models/team", "az://models/team/encoder/3/"),
+        ("hf://team/agent@v2", "hf://team/agent@v2/encoder/3/"),
+        ("https://models.example/", "https://models.example/encoder/3/model.onnx"),
+        ("oci://registry.example/team", "oci://registry.example/team/encoder:3"),
+    ],
+)
+def test_another_place_may_be_named_for_the_pods(s3: S3Server, at: str, uri: str) -> None:
     result = run("import", REPOSITORY, "--endpoint", s3.url, "--at", at, **KEYS)
     *_, agent = yaml.safe_load_all(result.stdout)
-    assert agent["spec"]["models"][0]["source"] == {"uri": f"{at}encoder/3/"}
+    assert agent["spec"]["models"][0]["source"] == {"uri": uri}
 
 
 def test_credentials_come_from_a_folder(s3: S3Server, tmp_path: Path) -> None:

@@ -37,8 +37,9 @@ def import_(
             "--at",
             metavar="URI",
             help="Where the pods will find the same files, such as s3://BUCKET/FOLDER/ or "
-            "pvc://CLAIM/FOLDER/; by default the URI that is imported, and of a PATH, files that "
-            "fit into ConfigMaps are put there.",
+            "pvc://CLAIM/FOLDER/; https:// holds one file a version, and oci://REGISTRY/FOLDER/ "
+            "the artefact MODEL:VERSION. By default the URI that is imported, and of a PATH, files "
+            "that fit into ConfigMaps are put there.",
         ),
     ] = None,
     credentials: Annotated[

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from trireme.api import kinds, names
 from trireme.errors import Fault
+from trireme.modelrepo.locations import NoPlace, version_uri
 from trireme.modelrepo.proto import ModelConfig
 from trireme.modelrepo.proto import model_config_pb2 as pb
 from trireme.modelrepo.read import (
@@ -135,6 +136,8 @@ class _Reading:
         except UnreadableConfig as error:
             fault = Fault(f"{prefix}{CONFIG_FILE}", None, str(error), "Correct the file")
             self.faults.append(fault)
+        except NoPlace as error:
+            self.faults.append(Fault(directory, None, str(error), error.remedy))
 
     def _config(self, prefix: str, sizes: Mapping[str, int]) -> ModelConfig:
         if CONFIG_FILE not in sizes:
@@ -185,8 +188,10 @@ class _Reading:
         found = {key: size for key, size in sizes.items() if key.startswith(folder)}
         if self._choices.location is not None:
             reached = {"endpoint": self._choices.endpoint, "region": self._choices.region}
+            files = [key.removeprefix(folder) for key in found]
+            directory = prefix.removesuffix("/")
             return {
-                "uri": f"{self._choices.location}{prefix}{folder}",
+                "uri": version_uri(self._choices.location, directory, version, files),
                 **{field: value for field, value in reached.items() if value is not None},
             }
         keys = [key.removeprefix(folder) for key in found]
