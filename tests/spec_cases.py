@@ -82,6 +82,25 @@ CEL_CASES = (
         )
         for path in ("../x", "a/../b", "a/..", "..", "./a")
     ),
+    *(
+        Refused(
+            f"a cache of {what}",
+            {"spec.download.cache": cache},
+            "spec.download.cache",
+            "exactly one of claimName, storageClassName and node must be set",
+        )
+        for what, cache in (
+            ("nothing", {}),
+            ("a claim and the node", {"claimName": "models", "node": True}),
+            ("a claim and a storage class", {"claimName": "models", "storageClassName": "nfs"}),
+        )
+    ),
+    Refused(
+        "a cache of no node",
+        {"spec.download.cache": {"node": False}},
+        "spec.download.cache.node",
+        "node must be true or left out",
+    ),
     Refused(
         "a model with a source and versions",
         {

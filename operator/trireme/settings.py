@@ -41,6 +41,13 @@ class Settings(BaseSettings):
         None, description="File with the key that agents' control keys come from; `run` needs it."
     )
 
+    node_cache_url: str = Field(
+        "", description="Where pods reach the cache of their own node; empty where there is none."
+    )
+    node_cache_key_file: Path | None = Field(
+        None, description="File with the key that it shares with the operator; the URL needs it."
+    )
+
     prometheus_url: str = Field("http://prometheus.monitoring:9090", description="Base URL.")
     prometheus_timeout_seconds: float = Field(4, gt=0)
     prometheus_token_file: Path | None = Field(None, description="Bearer token, re-read.")

@@ -12,11 +12,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from trireme.api.fetch import Fetch, FetchCache, FetchPlan, FetchResult, ModelResult
+from trireme.api.fetch import (
+    Fetch,
+    FetchCache,
+    FetchNodeCache,
+    FetchPlan,
+    FetchResult,
+    ModelResult,
+)
+from trireme.edge.node_shelf import NodeShelf
 from trireme.edge.stores.credentials import Credentials
 from trireme.edge.stores.open import open_store
 from trireme.edge.stores.types import Access
-from trireme.fetcher.cache import Cache
+from trireme.fetcher.cache import Cache, Shelf
+from trireme.fetcher.folder_shelf import FolderShelf
 from trireme.fetcher.progress import Tracker
 from trireme.fetcher.retries import Backoff
 from trireme.fetcher.version import Means, bring
@@ -48,6 +57,14 @@ def until(moment: str, came: Callable[[], bool]) -> None:
 
 
 @dataclass(frozen=True)
+class NodeAccess:
+    """How a pod of one namespace reaches the cache of its node."""
+
+    url: str
+    token_file: Path
+
+
+@dataclass(frozen=True)
 class Pod:
     """A pod's volume, its Secret and its cache; each run in it is one start of the fetcher."""
 
@@ -55,6 +72,7 @@ class Pod:
     secret: dict[str, str] = field(default_factory=dict)
     cache: Path | None = None
     cache_limit: int = 10**9
+    node: NodeAccess | None = None
     stall_seconds: float = SECONDS
     connections: int = 4
     limit_bytes: int | None = None
@@ -79,10 +97,14 @@ class Pod:
         return bring(wanted, store, self._means(), Tracker("m", 1))
 
     def _means(self) -> Means:
-        cache = None
-        if self.cache:
-            cache = Cache(self.cache, self.cache_limit)
-            cache.prepare()
+        shelf: Shelf | None = None
+        if self.node:
+            shelf = NodeShelf(self.node.url, self.node.token_file)
+        elif self.cache:
+            shelf = FolderShelf(self.cache, self.cache_limit)
+        if shelf:
+            shelf.prepare()
+        cache = Cache(shelf) if shelf else None
         return Means(self.root, cache, self.limit_bytes, self.connections, AT_ONCE)
 
     def files(self, version: int = 1) -> dict[str, bytes]:
@@ -103,10 +125,14 @@ class Pod:
     def process(self, uri: str, port: int = 0, **fields: Any) -> subprocess.Popen[bytes]:
         """`trireme fetch` of one model, in a process of its own that may be killed."""
         fetch = Fetch(model="m", version=1, uri=uri, credentials="secret", **fields)
-        cache = FetchCache(path=str(self.cache), limit_bytes=self.cache_limit)
+        cache: FetchCache | FetchNodeCache | None = None
+        if self.node:
+            cache = FetchNodeCache(url=self.node.url)
+        elif self.cache:
+            cache = FetchCache(path=str(self.cache), limit_bytes=self.cache_limit)
         plan = FetchPlan(
             fetches=[fetch],
-            cache=cache if self.cache else None,
+            cache=cache,
             stall_seconds=self.stall_seconds,
             connections=self.connections,
         )
@@ -125,6 +151,8 @@ class Pod:
             f"--result={self.folder / 'result.json'}",
             f"--progress-port={port}",
         ]
+        if self.node:
+            command.append(f"--cache-token={self.node.token_file}")
         return subprocess.Popen(command, env={**os.environ, "NO_PROXY": "127.0.0.1"})
 
     @property

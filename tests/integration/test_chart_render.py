@@ -12,10 +12,12 @@ import kubernetes_validate
 import pytest
 import yaml
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
 import helm
 from trireme.api import kinds
 from trireme.api.crd import crd
+from trireme.cli import app
 from trireme.edge.leader import LEASE_NAME
 from trireme.settings import Settings
 
@@ -27,6 +29,17 @@ FULL_VALUES: dict[str, Any] = {
     "watchNamespaces": ["agents-a", "agents-b"],
     "serviceAccount": {"annotations": {"iam.example/role": "trireme"}},
     "controlKeySecret": {"name": "vault-key", "key": "control"},
+    "nodeCache": {
+        "enabled": True,
+        "size": "2Ti",
+        "hostPath": "/mnt/nvme/models",
+        "runAsUser": 65532,
+        "port": 9004,
+        "keySecret": {"name": "vault-key", "key": "node-cache"},
+        "nodeSelector": {"nvidia.com/gpu.present": "true"},
+        "tolerations": [{"operator": "Exists"}],
+        "priorityClassName": "system-node-critical",
+    },
     "prometheus": {
         "url": "https://thanos.example/api",
         "timeoutSeconds": 8,
@@ -294,6 +307,123 @@ def test_a_budget_needs_a_second_replica() -> None:
     assert "PodDisruptionBudget" not in {body["kind"] for body in manifests({"replicas": 1})}
 
 
+# ------------------------------------------------------------------------- the cache of the nodes
+
+NODE_CACHE: dict[str, Any] = {"nodeCache": {"enabled": True}}
+
+
+def test_nodes_have_no_cache_unless_they_are_to_have_one() -> None:
+    assert "DaemonSet" not in {body["kind"] for body in manifests({})}
+    assert not [name for name in environment({}) if "NODE_CACHE" in name]
+    assert [body["metadata"]["name"] for body in manifests({}) if body["kind"] == "Secret"] == [
+        "trireme-control-key"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "user"),
+    [
+        pytest.param(NODE_CACHE, 0, id="the owner of what the kubelet makes"),
+        pytest.param(FULL_VALUES, 65532, id="the owner of what is there"),
+    ],
+)
+def test_the_cache_mounts_a_folder_of_the_node_and_may_do_nothing_else(
+    values: Mapping[str, Any], user: int
+) -> None:
+    pod = the("DaemonSet", values)["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"] == {
+        "runAsUser": user,
+        "runAsGroup": user,
+        "runAsNonRoot": user != 0,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert "hostPort" not in container["ports"][0]
+    assert "hostNetwork" not in pod
+    kinds = [key for volume in pod["volumes"] for key in volume if key != "name"]
+    assert kinds == ["hostPath", "secret"]
+    for body in manifests(values):
+        if body["kind"] != "DaemonSet":
+            assert "hostPath" not in json.dumps(body), body["kind"]
+
+
+def test_nothing_of_the_operators_selects_the_caches_pods() -> None:
+    labels = the("DaemonSet", FULL_VALUES)["spec"]["template"]["metadata"]["labels"]
+    selecting = []
+    for body in manifests(FULL_VALUES):
+        spec = body.get("spec", {})
+        selector = spec.get("selector") or spec.get("podSelector")
+        if body["kind"] != "CustomResourceDefinition" and selector:
+            wanted = selector.get("matchLabels", selector)
+            if wanted.items() <= labels.items():
+                selecting.append(f"{body['kind']} {body['metadata']['name']}")
+    name = "trireme-node-cache"
+    assert sorted(selecting) == [f"DaemonSet {name}", f"NetworkPolicy {name}", f"Service {name}"]
+
+
+@pytest.mark.parametrize(
+    ("values", "url", "secret", "entry"),
+    [
+        pytest.param(
+            NODE_CACHE,
+            "http://trireme-node-cache.trireme.svc.cluster.local:8004",
+            "trireme-node-cache-key",
+            "key",
+            id="the chart's key",
+        ),
+        pytest.param(
+            FULL_VALUES,
+            "http://trireme-node-cache.trireme.svc.cluster.local:9004",
+            "vault-key",
+            "node-cache",
+            id="the user's key",
+        ),
+    ],
+)
+def test_the_operator_and_the_cache_share_a_key_of_their_own(
+    values: Mapping[str, Any], url: str, secret: str, entry: str
+) -> None:
+    assert environment(values)["TRIREME_NODE_CACHE_URL"] == url
+    operator, cache = operator_pod(values), the("DaemonSet", values)["spec"]["template"]["spec"]
+    told = environment(values)["TRIREME_NODE_CACHE_KEY_FILE"]
+    (argument,) = [a for a in cache["containers"][0]["args"] if a.startswith("--key-file=")]
+    for pod, name, file in (
+        (operator, "node-cache-key", told),
+        (cache, "key", argument.partition("=")[2]),
+    ):
+        (volume,) = [volume for volume in pod["volumes"] if volume["name"] == name]
+        (mount,) = [m for m in pod["containers"][0]["volumeMounts"] if m["name"] == name]
+        assert volume["secret"] == {"secretName": secret}
+        assert file == f"{mount['mountPath']}/{entry}"
+    made = {b["metadata"]["name"]: b for b in manifests(values) if b["kind"] == "Secret"}
+    assert (secret in made) == (values is NODE_CACHE)
+    if secret in made:
+        assert made[secret]["data"] != made["trireme-control-key"]["data"]
+        assert made[secret]["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+def test_a_pod_reaches_the_cache_of_its_own_node_only() -> None:
+    (service,) = [
+        body
+        for body in manifests(NODE_CACHE)
+        if body["kind"] == "Service" and body["metadata"]["name"] == "trireme-node-cache"
+    ]
+    assert service["spec"]["internalTrafficPolicy"] == "Local"
+
+
+def test_the_cache_is_started_as_its_command_is_written() -> None:
+    """`--help` after the arguments: they are read, and nothing is served."""
+    for values in (NODE_CACHE, FULL_VALUES):
+        (container,) = the("DaemonSet", values)["spec"]["template"]["spec"]["containers"]
+        assert CliRunner().invoke(app, [*container["args"], "--help"]).exit_code == 0
+
+
 # --------------------------------------------------------------------------------- settings
 
 
@@ -332,6 +462,7 @@ def test_every_value_reaches_the_operator(monkeypatch: pytest.MonkeyPatch) -> No
     assert environment(FULL_VALUES)["HTTPS_PROXY"] == "http://proxy.example:3128"
     for file in (
         settings.control_key_file,
+        settings.node_cache_key_file,
         settings.prometheus_token_file,
         settings.prometheus_ca_file,
         settings.prometheus_client_cert_file,
@@ -370,6 +501,8 @@ def test_the_operator_knows_every_variable_it_is_given(values: Mapping[str, Any]
         pytest.param(
             {"autoscaleIntervalSeconds": 60}, "autoscaleIntervalSeconds", id="rounds too far apart"
         ),
+        pytest.param({"nodeCache": {"hostPath": "cache"}}, "hostPath", id="a path from nowhere"),
+        pytest.param({"nodeCache": {"size": "100 GB"}}, "size", id="a size with a blank"),
         pytest.param({"extraEnv": [{"value": "a"}]}, "extraEnv", id="a variable without a name"),
     ],
 )

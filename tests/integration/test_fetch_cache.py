@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from integration.fetching import SECONDS, Pod, noise, sha256, until
 from integration.file_server import FileServer, file_server
 from trireme.api.fetch import FetchFailed, FetchSource
-from trireme.fetcher.cache import Blob, victims
+from trireme.fetcher.folder_shelf import Blob, victims
 from trireme.fetcher.manifest import Entry, digest
 
 MODEL = noise(200_000)

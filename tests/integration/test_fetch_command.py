@@ -21,7 +21,14 @@ MODEL = noise(100_000)
 
 def mounts(folder: Path) -> Mounts:
     (folder / "models").mkdir(exist_ok=True)
-    return Mounts(folder / "models", folder / "secrets", folder / "claims", None, folder / "result")
+    return Mounts(
+        root=folder / "models",
+        credentials=folder / "secrets",
+        claims=folder / "claims",
+        cache=None,
+        cache_token=folder / "token",
+        result=folder / "result",
+    )
 
 
 def plan(*fetches: dict[str, object], **fields: object) -> FetchPlan:

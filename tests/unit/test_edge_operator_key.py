@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from trireme.edge.operator_key import read_operator_key
+from trireme.api.node_cache import NodeCacheKey
+from trireme.edge.operator_key import read_node_cache_key, read_operator_key
 from trireme.errors import InvalidSettings
 from trireme.resources.control import OperatorKey
 
@@ -14,11 +15,14 @@ def test_every_byte_of_the_file_counts(tmp_path: Path) -> None:
     file.write_bytes(b"\x00" * 31 + b"\n")
 
     assert read_operator_key(file) == OperatorKey(b"\x00" * 31 + b"\n")
+    assert read_node_cache_key(file) == NodeCacheKey(b"\x00" * 31 + b"\n")
 
 
 def test_without_a_file_it_is_said_how_to_make_one() -> None:
     with pytest.raises(InvalidSettings, match="head -c 32 /dev/urandom"):
         read_operator_key(None)
+    with pytest.raises(InvalidSettings, match="TRIREME_NODE_CACHE_KEY_FILE is not set"):
+        read_node_cache_key(None)
 
 
 @pytest.mark.parametrize(

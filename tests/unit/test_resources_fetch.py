@@ -1,20 +1,30 @@
 """How a server pod gets its models' files: the plan, the init container, its volumes."""
 
+import hmac
+import inspect
 import json
+from dataclasses import replace
 from typing import Any
 
 import kubernetes_validate
 import pytest
 
 from agents import agent_of, model_of
-from trireme.api.fetch import FetchPlan
+from trireme.admission.rules.download import size_is_the_nodes
+from trireme.api import names
+from trireme.api.fetch import FetchCache, FetchNodeCache, FetchPlan
+from trireme.api.node_cache import NodeCacheKey
 from trireme.api.types import AgentDeployment
+from trireme.cli.fetch import fetch
 from trireme.modelrepo.render import render
+from trireme.resources.control import OperatorKey
 from trireme.resources.fetch import fetch_objects, fetch_plan
+from trireme.resources.node_cache import missing_node_cache, node_cache_secret
 from trireme.resources.options import Discovery, ResourceOptions
 from trireme.resources.server import deployment, pod_template
 
 OPTIONS = ResourceOptions(gateway_image="envoy", discovery=Discovery.NONE, operator_image="own:1")
+KEY = NodeCacheKey(b"thirty-two bytes that are random")
 S3 = {
     "uri": "s3://models/encoder/model.onnx",
     "sha256": "a" * 64,
@@ -31,7 +41,7 @@ def agent(source: dict[str, Any], **spec: Any) -> AgentDeployment:
 
 def plan_of(source: dict[str, Any], **spec: Any) -> FetchPlan | None:
     made = agent(source, **spec)
-    return fetch_plan(made, render(made.spec, {}))
+    return fetch_plan(made, render(made.spec, {}), OPTIONS)
 
 
 def pod_of(source: dict[str, Any], **spec: Any) -> dict[str, Any]:
@@ -116,28 +126,87 @@ def test_a_cache_is_mounted_where_the_plan_says(
 ) -> None:
     made = agent(S3, download={"cache": {**cache, "size": "1Gi"}})
     repository = render(made.spec, {})
-    plan = fetch_plan(made, repository)
+    plan = fetch_plan(made, repository, OPTIONS)
     assert plan is not None
-    assert plan.cache is not None
+    assert isinstance(plan.cache, FetchCache)
     assert plan.cache.limit_bytes == 1024**3
     pod = pod_template(made, repository, OPTIONS)["spec"]
     name = mount_paths(pod["initContainers"][0])[plan.cache.path]
     (volume,) = [each for each in pod["volumes"] if each["name"] == name]
     assert volume["persistentVolumeClaim"] == {"claimName": claim}
-    assert [each["kind"] for each in fetch_objects(made, repository)] == kinds
+    assert [each["kind"] for each in fetch_objects(made, repository, OPTIONS)] == kinds
+
+
+NODE = {"cache": {"node": True}}
+
+
+def test_a_node_cache_is_an_address_and_a_token_that_only_the_fetcher_has() -> None:
+    made = agent(S3, download=NODE)
+    repository = render(made.spec, {})
+    options = replace(OPTIONS, node_cache_url="http://cache.trireme:8004")
+    plan = fetch_plan(made, repository, options)
+    assert plan is not None
+    assert plan.cache == FetchNodeCache(url="http://cache.trireme:8004/v1/default")
+    pod = pod_template(made, repository, options)["spec"]
+    (fetcher,), (server,) = pod["initContainers"], pod["containers"]
+    name = mount_paths(fetcher)["/etc/trireme/node-cache"]
+    assert name not in mount_paths(server).values()
+    (volume,) = [each for each in pod["volumes"] if each["name"] == name]
+    secret = node_cache_secret(made, KEY)
+    assert volume["secret"]["secretName"] == secret["metadata"]["name"]
+    assert volume["secret"]["optional"] is True
+    (entry,) = secret["stringData"]
+    default = inspect.signature(fetch).parameters["cache_token"].default
+    assert str(default) == f"/etc/trireme/node-cache/{entry}"
+    told = json.dumps([pod, *fetch_objects(made, repository, options)])
+    assert KEY.token("default") not in told
+    assert "hostPath" not in told
+
+
+def test_where_the_nodes_have_no_cache_a_spec_that_asks_for_one_is_served_and_warned_of() -> None:
+    made, without = agent(S3, download=NODE), agent(S3)
+    repository = render(made.spec, {})
+    assert pod_template(made, repository, OPTIONS) == pod_template(without, repository, OPTIONS)
+    (warning,) = missing_node_cache(made, OPTIONS)
+    assert str(warning).startswith("spec.download.cache.node: the nodes have no cache")
+    assert "nodeCache.enabled: true" in str(warning)
+    assert missing_node_cache(without, OPTIONS) == ()
+    options = replace(OPTIONS, node_cache_url="http://cache.trireme:8004")
+    assert missing_node_cache(made, options) == ()
+
+
+def test_a_token_is_a_namespaces_own_and_goes_with_its_agent() -> None:
+    made = agent(S3, download=NODE)
+    secret = node_cache_secret(made, KEY)
+    kubernetes_validate.validate(secret, "1.34", strict=True)
+    assert secret["immutable"] is True
+    assert [owner["uid"] for owner in secret["metadata"]["ownerReferences"]] == ["0f5e"]
+    (token,) = secret["stringData"].values()
+    assert token == hmac.digest(KEY.secret, b"node-cache/default", "sha256").hex()
+    assert token not in (KEY.token("others"), OperatorKey(KEY.secret).of_agent("default"))
+    assert repr(KEY) == "NodeCacheKey()"
+    assert len(names.node_cache_secret("a" * names.AGENT_NAME_MAX_LENGTH, "0f5e")) <= 63
+    assert secret["metadata"]["name"] != names.control_secret("echo", "0f5e")
+
+
+def test_the_size_of_a_nodes_cache_is_not_the_agents_to_say() -> None:
+    sized = agent(S3, download={"cache": {"node": True, "size": "1Ti"}})
+    assert [each.path for each in size_is_the_nodes(sized.spec)] == ["spec.download.cache.size"]
+    for cache in ({"node": True}, {"claimName": "models", "size": "1Ti"}):
+        assert list(size_is_the_nodes(agent(S3, download={"cache": cache}).spec)) == []
 
 
 def test_the_objects_are_what_kubernetes_knows() -> None:
     made = agent(S3, download={"cache": {"storageClassName": "nfs"}, "storage": "9Gi"})
     repository = render(made.spec, {})
     objects = (
-        *fetch_objects(made, repository),
+        *fetch_objects(made, repository, OPTIONS),
         deployment(made, repository, OPTIONS, initial_replicas=1),
     )
     for each in objects:
         kubernetes_validate.validate(each, "1.34", strict=True)
     (text,) = objects[1]["data"].values()
-    assert FetchPlan.model_validate_json(text) == fetch_plan(made, repository)
+    assert FetchPlan.model_validate_json(text) == fetch_plan(made, repository, OPTIONS)
     assert json.loads(text)["limitBytes"] == 9 * 1024**3
 
 

@@ -40,6 +40,50 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (printf "%s-control-key" (include "trireme.fullname" .)) .Values.controlKeySecret.name }}
 {{- end }}
 
+{{- define "trireme.nodeCacheName" -}}
+{{- printf "%s-node-cache" (include "trireme.fullname" . | trunc 52 | trimSuffix "-") }}
+{{- end }}
+
+{{/* The Secret with the key that the operator and the caches of the nodes share. */}}
+{{- define "trireme.nodeCacheKeySecretName" -}}
+{{- default (printf "%s-key" (include "trireme.nodeCacheName" .)) .Values.nodeCache.keySecret.name }}
+{{- end }}
+
+{{/* Of other pods than the operator's, so that nothing of the operator selects them. */}}
+{{- define "trireme.nodeCacheSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "trireme.name" . | trunc 52 | trimSuffix "-" }}-node-cache
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "trireme.nodeCacheLabels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "trireme.nodeCacheSelectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{/* A Secret (root, name) with 32 random bytes at a key, made once: upgrades leave it as it is. */}}
+{{- define "trireme.madeKey" -}}
+{{- $existing := lookup "v1" "Secret" .root.Release.Namespace .name -}}
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ .name }}
+  namespace: {{ .root.Release.Namespace }}
+  labels:
+    {{- include "trireme.labels" .root | nindent 4 }}
+  annotations:
+    helm.sh/resource-policy: keep
+type: Opaque
+immutable: true
+data:
+  {{- if $existing }}
+  {{- toYaml $existing.data | nindent 2 }}
+  {{- else }}
+  {{ .key }}: {{ randBytes 32 }}
+  {{- end }}
+{{- end }}
+
 {{/* Refuses timings with which two pods might act at once, or none ever. */}}
 {{- define "trireme.checkLease" -}}
 {{- $duration := int .Values.lease.durationSeconds }}

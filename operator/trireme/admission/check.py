@@ -11,6 +11,7 @@ from trireme.admission.rules import (
     acceleration,
     batching,
     config,
+    download,
     durations,
     files,
     instances,
@@ -158,6 +159,7 @@ _FAULTS: tuple[Rule, ...] = (
     scaling.fewest_exceeds_most,
     scaling.rollout_cannot_move,
     durations.duration_is_out_of_bounds,
+    download.cache_is_not_one,
     quantities.quantity_is_out_of_bounds,
     templates.template_is_unfilled,
 )
@@ -167,6 +169,7 @@ _WARNINGS: tuple[Rule, ...] = (
     server.percentile_is_not_measured,
     sources.revision_is_not_pinned,
     sources.folder_is_taken_for_a_file,
+    download.size_is_the_nodes,
     files.files_without_a_use,
     models.backend_is_left_to_triton,
     models.pytorch_name_breaks_convention,

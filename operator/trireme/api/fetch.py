@@ -152,11 +152,21 @@ class FetchCache(ApiModel):
     limit_bytes: int = Field(ge=1)
 
 
+class FetchNodeCache(ApiModel):
+    """What keeps fetched files on the pod's own node: `api.node_cache`."""
+
+    url: str = Field(
+        max_length=2048,
+        pattern=r"^http://[^\s/]+/v1/[a-z0-9-]+$",
+        description="Ends with the pod's namespace, whose token is a file beside the plan.",
+    )
+
+
 class FetchPlan(ApiModel):
     """Everything one pod needs."""
 
     fetches: list[Fetch] = Field(max_length=256)
-    cache: FetchCache | None = None
+    cache: FetchCache | FetchNodeCache | None = None
     limit_bytes: int | None = Field(
         None, ge=1, description="All files together, as published; the volume's own limit."
     )

@@ -62,6 +62,8 @@ CONTROL_ENTRY = "key"  # of the Secret
 CONTROL_VARIABLE = "TRIREME_CONTROL_KEY"  # of the server's container
 CONTROL_HEADER = "trireme-control-key"
 
+NODE_CACHE_ENTRY = "token"  # of the Secret with a namespace's token for the caches of the nodes
+
 
 def _digest8(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -181,6 +183,14 @@ def inspected_record(agent: str) -> str:
 def cache_claim(agent: str) -> str:
     """The PersistentVolumeClaim made for an agent's cache."""
     return f"{agent}-cache"
+
+
+def node_cache_secret(agent: str, uid: str) -> str:
+    """The immutable Secret with the token for the caches of the nodes, named as `control_secret`.
+
+    Agent at most 45, 7 and 8: 60 characters.
+    """
+    return f"{agent}-cache-{_digest8(uid)}"
 
 
 def secret_volume(secret: str) -> str:

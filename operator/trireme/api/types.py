@@ -153,9 +153,14 @@ class Server(ApiModel):
 
 
 class ModelCache(ApiModel):
-    """A volume that keeps fetched files, shared by the pods that mount it."""
+    """What keeps fetched files for the next pod: a volume that pods share, or their node."""
 
-    model_config = ConfigDict(json_schema_extra=cel(one_of("claimName", "storageClassName")))
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            one_of("claimName", "storageClassName", "node"),
+            ("!has(self.node) || self.node", "node must be true or left out"),
+        )
+    )
 
     claim_name: str | None = Field(
         None, min_length=1, max_length=253, description="A PersistentVolumeClaim that exists."
@@ -167,10 +172,15 @@ class ModelCache(ApiModel):
         description="The storage class of a claim that is made for this agent, with access mode "
         "ReadWriteMany, and deleted with it.",
     )
+    node: bool | None = Field(
+        None,
+        description="The cache of the pod's own node, where the operator has one (the chart's "
+        "nodeCache.enabled); the pod mounts nothing of the node.",
+    )
     size: Quantity = Field(
         "100Gi",
         description="What the files in the cache may sum up to, and the size of a claim that is "
-        "made; what was used longest ago goes first.",
+        "made; what was used longest ago goes first. Of a node's cache the chart says it.",
     )
 
 
@@ -197,7 +207,7 @@ class Download(ApiModel):
         json_schema_extra=list_map("name"),
     )
     cache: ModelCache | None = Field(
-        None, description="A volume that keeps what was fetched for the next pod."
+        None, description="What keeps the fetched files for the next pod."
     )
     inspect: bool = Field(
         True,

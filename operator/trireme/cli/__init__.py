@@ -11,6 +11,7 @@ from trireme.cli.diff import diff
 from trireme.cli.fetch import fetch
 from trireme.cli.import_ import import_
 from trireme.cli.inspect import inspect
+from trireme.cli.node_cache import node_cache
 from trireme.cli.render import render
 from trireme.cli.resume import resume
 from trireme.cli.run import run
@@ -33,6 +34,7 @@ app.command()(diff)
 app.command()(resume)
 app.command()(fetch)
 app.command()(inspect)
+app.command("node-cache")(node_cache)
 app.command()(crd)
 app.command()(version)
 

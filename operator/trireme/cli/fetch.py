@@ -23,6 +23,9 @@ def fetch(
     cache: Annotated[
         Path | None, typer.Option(help="Where the plan's cache is mounted, if not at its path.")
     ] = None,
+    cache_token: Annotated[
+        Path, typer.Option(help="The file with this namespace's token for the cache of the node.")
+    ] = Path("/etc/trireme/node-cache/token"),
     result: Annotated[Path, typer.Option(help="The file that the result is left in.")] = Path(
         "/dev/termination-log"
     ),
@@ -38,6 +41,6 @@ def fetch(
         raise typer.Exit(2)
     from trireme.fetcher.program import Mounts, run  # the stores: for those who fetch alone
 
-    mounts = Mounts(root, credentials, claims, cache, result)
+    mounts = Mounts(root, credentials, claims, cache, cache_token, result)
     if not run(wanted, mounts, progress_port).good:
         raise typer.Exit(1)

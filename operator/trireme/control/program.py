@@ -14,16 +14,15 @@ from trireme.control.autoscale import Autoscaler
 from trireme.control.clock import utc_now
 from trireme.control.in_place import InPlaceUpdates
 from trireme.control.queue import Work, WorkQueue
-from trireme.control.reconcile import Reconciler
+from trireme.control.reconcile import Keys, Reconciler
 from trireme.control.store import Store
 from trireme.edge import leader
 from trireme.edge.cluster import Cluster, connect
 from trireme.edge.metrics import Metrics
-from trireme.edge.operator_key import read_operator_key
+from trireme.edge.operator_key import read_node_cache_key, read_operator_key
 from trireme.edge.prometheus import Access, Prometheus
 from trireme.edge.recorder import Recorder
 from trireme.errors import ClusterError, TriremeError
-from trireme.resources.control import OperatorKey
 from trireme.resources.options import ResourceOptions
 from trireme.settings import Settings
 
@@ -40,7 +39,7 @@ def run(settings: Settings) -> None:
     """
     _log(settings)
     try:
-        asyncio.run(_main(settings, read_operator_key(settings.control_key_file)))
+        asyncio.run(_main(settings, _keys(settings)))
     except TriremeError as error:
         logger.error("%s", error)
         raise SystemExit(1) from error
@@ -59,7 +58,14 @@ def _log(settings: Settings) -> None:
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
 
 
-async def _main(settings: Settings, operator_key: OperatorKey) -> None:
+def _keys(settings: Settings) -> Keys:
+    operator_key = read_operator_key(settings.control_key_file)
+    if not settings.node_cache_url:
+        return Keys(operator_key)
+    return Keys(operator_key, read_node_cache_key(settings.node_cache_key_file))
+
+
+async def _main(settings: Settings, keys: Keys) -> None:
     metrics = Metrics()
     state = health.Health()
     stop = asyncio.Event()
@@ -74,7 +80,7 @@ async def _main(settings: Settings, operator_key: OperatorKey) -> None:
         async def work() -> None:
             state.lead()
             metrics.leader.set(1)
-            await _act(Cluster(api), settings, operator_key, metrics, state)
+            await _act(Cluster(api), settings, keys, metrics, state)
 
         acting = leader.lead(api, settings, work) if settings.leader_election else work()
         await _until(stop, asyncio.create_task(acting))
@@ -97,7 +103,7 @@ async def _until(stop: asyncio.Event, task: asyncio.Task[None]) -> None:
 async def _act(
     cluster: Cluster,
     settings: Settings,
-    operator_key: OperatorKey,
+    keys: Keys,
     metrics: Metrics,
     state: health.Health,
 ) -> None:
@@ -119,11 +125,11 @@ async def _act(
         recorder=recorder,
         metrics=metrics,
         options=ResourceOptions.of(settings),
-        operator_key=operator_key,
+        keys=keys,
         clock=utc_now,
     )
     updates = InPlaceUpdates(
-        store=store, queue=in_place, reconciliations=queue, operator_key=operator_key
+        store=store, queue=in_place, reconciliations=queue, operator_key=keys.control
     )
     registry = kopf.OperatorRegistry()
     shell.register(registry, store, queue)

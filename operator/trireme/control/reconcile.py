@@ -7,6 +7,7 @@ begun again by another process; what it needs to know is in the cluster.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from trireme.admission.examine import examine
@@ -15,6 +16,7 @@ from trireme.admission.sources import SourceNotFound
 from trireme.api import kinds, names
 from trireme.api.conditions import ConditionType, EventReason, Reason
 from trireme.api.fetch import FetchProgress, FetchReason
+from trireme.api.node_cache import NodeCacheKey
 from trireme.api.types import AgentDeployment, AgentSpec, AgentStatus
 from trireme.control import events, in_place, status
 from trireme.control.observed import (
@@ -42,6 +44,11 @@ from trireme.resources.change import Running, change
 from trireme.resources.control import OperatorKey, control_secret
 from trireme.resources.desired import desired_objects
 from trireme.resources.initial_size import initial_replicas
+from trireme.resources.node_cache import (
+    missing_node_cache,
+    node_cache_secret,
+    wants_node_cache,
+)
 from trireme.resources.options import ResourceOptions
 
 logger = logging.getLogger(__name__)
@@ -53,6 +60,14 @@ _CONFLICT = 409
 _FINAL_STATUSES = frozenset({400, 403, 404, 422})  # the API's refusals that a retry cannot heal
 _NAMESPACE_ENDS = "because it is being terminated"
 _UNKNOWN_FIELD = "field not declared in schema"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What agents' keys are derived from, and their tokens, where nodes have a cache."""
+
+    control: OperatorKey
+    node_cache: NodeCacheKey | None = None
 
 
 class Reconciler:
@@ -68,7 +83,7 @@ class Reconciler:
         recorder: Recorder,
         metrics: Metrics,
         options: ResourceOptions,
-        operator_key: OperatorKey,
+        keys: Keys,
         clock: Callable[[], datetime],
     ) -> None:
         self._cluster = cluster
@@ -78,7 +93,7 @@ class Reconciler:
         self._recorder = recorder
         self._metrics = metrics
         self._options = options
-        self._operator_key = operator_key
+        self._keys = keys
         self._clock = clock
         self._preflight = Preflight(cluster, options, clock)
 
@@ -199,7 +214,8 @@ class Reconciler:
         present = {name: files for name, files in sources.items() if files is not None}
         completed = agent.model_copy(update={"spec": examined.spec})
         repository = render(examined.spec, present)
-        return Accepted(completed, repository, examined.warnings, examined.inspections)
+        warnings = (*examined.warnings, *missing_node_cache(completed, self._options))
+        return Accepted(completed, repository, warnings, examined.inspections)
 
     async def _compare(self, key: Key, view: AgentView, body: Object, accepted: Accepted) -> None:
         """Know what differs from what the pods run, so that it can be told what becomes of them."""
@@ -231,10 +247,7 @@ class Reconciler:
             through_gateway=not _leads_past_gateway(key, view) or _gateway_is_ready(key, view),
         )
         await self._refuse_foreign(key, view, agent, objects)
-        if not view.has_control_secret or _some_container_fails(view):
-            # It is not watched, for the operator may read no Secret: that it is gone shows in pods.
-            await self._cluster.ensure(control_secret(agent, self._operator_key))
-            view.has_control_secret = True
+        await self._ensure_secrets(view, agent)
         if live is not None and deployment_view(live).replicas_manager in (
             None,
             names.TEMPLATE_MANAGER,
@@ -257,6 +270,20 @@ class Reconciler:
         if size is not None:
             await self._queue.add(key, Work.APPLY)  # once more, to leave the size to its owner
             await self._tell_repair(key, view, size)
+
+    async def _ensure_secrets(self, view: AgentView, agent: AgentDeployment) -> None:
+        """Create the Secrets that the pods mount or name.
+
+        They are not watched, for the operator may read no Secret: that one is gone shows in pods.
+        """
+        secrets = [control_secret(agent, self._keys.control)]
+        if self._keys.node_cache is not None and wants_node_cache(agent):
+            secrets.append(node_cache_secret(agent, self._keys.node_cache))
+        for secret in secrets:
+            name = secret["metadata"]["name"]
+            if name not in view.secrets or _some_container_fails(view):
+                await self._cluster.ensure(secret)
+                view.secrets.add(name)
 
     async def _refuse_foreign(
         self, key: Key, view: AgentView, agent: AgentDeployment, objects: Iterable[Object]
@@ -411,7 +438,7 @@ class Reconciler:
             pods=pods,
             gateway_pods=gateway_pods(view.pods.values()),
             models=await self._ask_starting(
-                pods, self._operator_key.of_agent(uid), running.repository if running else None
+                pods, self._keys.control.of_agent(uid), running.repository if running else None
             ),
             apply_failure=failure.message if failure else None,
             apply_final=failure is not None and _is_final(failure),

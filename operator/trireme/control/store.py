@@ -97,7 +97,7 @@ class AgentView:
     generation it could use; `refused`, why the present one cannot be; `apply_failure`, why not all
     objects could be applied, and `wanted`, which those are; `applied`, what was last applied whole;
     `replaced`, what the pods ran before, until all of it is done, and `change`, the difference;
-    `has_control_secret`, whether it has made sure of that Secret, which no watch tells of; and
+    `secrets`, which Secrets it has made sure of, since no watch tells of them; and
     `written`, the part of the status it last wrote. The autoscaler leaves `desired_replicas`.
     """
 
@@ -113,7 +113,7 @@ class AgentView:
     change: Change | None = None
     in_place: InPlace = field(default_factory=InPlace)
     preflight: PreflightState = field(default_factory=PreflightState)
-    has_control_secret: bool = False
+    secrets: set[str] = field(default_factory=set)
     written: Object | None = None
     desired_replicas: int | None = None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trireme.api.fetch import FetchFailed, FetchReason
 from trireme.api.sizes import shown
+from trireme.edge.stores.types import CHUNK_BYTES
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -76,6 +77,13 @@ def sha256(file: Path) -> str:
     """The digest of a file's content, read in pieces."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def pieces(file: Path) -> Iterator[bytes]:
+    """A file's content, in pieces."""
+    with file.open("rb") as opened:
+        while piece := opened.read(CHUNK_BYTES):
+            yield piece
 
 
 def remove(folder: Path) -> None:

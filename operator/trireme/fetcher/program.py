@@ -13,6 +13,7 @@ from trireme.api.fetch import (
     Fetch,
     FetchFailed,
     FetchFailure,
+    FetchNodeCache,
     FetchPhase,
     FetchPlan,
     FetchReason,
@@ -20,10 +21,12 @@ from trireme.api.fetch import (
     ModelResult,
     termination_message,
 )
+from trireme.edge.node_shelf import NodeShelf
 from trireme.edge.stores.credentials import Credentials
 from trireme.edge.stores.open import open_store
 from trireme.edge.stores.types import Access
-from trireme.fetcher.cache import Cache
+from trireme.fetcher.cache import Cache, Shelf
+from trireme.fetcher.folder_shelf import FolderShelf
 from trireme.fetcher.progress import Progress, Tracker, served
 from trireme.fetcher.version import Means, bring
 
@@ -38,6 +41,7 @@ class Mounts:
     credentials: Path
     claims: Path
     cache: Path | None
+    cache_token: Path
     result: Path
 
 
@@ -93,14 +97,18 @@ def _cache(plan: FetchPlan, mounts: Mounts) -> tuple[Cache | None, str | None]:
     """The cache, or why there is none although the plan has one."""
     if plan.cache is None:
         return None, None
-    cache = Cache(mounts.cache or Path(plan.cache.path), plan.cache.limit_bytes)
+    shelf: Shelf
     try:
-        cache.prepare()
+        if isinstance(plan.cache, FetchNodeCache):
+            shelf = NodeShelf(plan.cache.url, mounts.cache_token)
+        else:
+            shelf = FolderShelf(mounts.cache or Path(plan.cache.path), plan.cache.limit_bytes)
+        shelf.prepare()
     except OSError as error:
         note = f"the cache cannot be used: {error.strerror}"
         logger.warning("%s", note)
         return None, note
-    return cache, None
+    return Cache(shelf), None
 
 
 def _fetched(

@@ -42,7 +42,7 @@ def desired_objects(
     envoy = configuration_text(agent, options) if enabled else None
     return (
         *config_maps.config_maps(agent, repository),
-        *fetch.fetch_objects(agent, repository),
+        *fetch.fetch_objects(agent, repository, options),
         *([gateway.config_map(agent, envoy)] if envoy else []),
         *service_accounts.service_accounts(agent),
         *services.services(agent, through_gateway=enabled and through_gateway),

@@ -8,8 +8,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from trireme.api import kinds, names
-from trireme.api.fetch import Fetch, FetchCache, FetchPlan
+from trireme.api.fetch import Fetch, FetchCache, FetchNodeCache, FetchPlan
 from trireme.api.models import Model, Source
+from trireme.api.node_cache import ROOT
 from trireme.api.scalars import quantity_value
 from trireme.api.types import AgentDeployment
 from trireme.modelrepo.backends import loaded_files
@@ -23,6 +24,7 @@ from trireme.resources.security import container_security
 FETCHED_VOLUME = "fetched"
 _PLAN_VOLUME = "fetch-plan"
 _CACHE_VOLUME = "cache"
+_NODE_CACHE_VOLUME = "node-cache"
 _TEMPORARY_VOLUME = "fetch-temporary"
 
 _ROOT = "/fetched"
@@ -31,9 +33,12 @@ _PLAN_FILE = "plan.json"
 _CREDENTIALS = "/credentials"
 _CLAIMS = "/claims"
 _CACHE = "/cache"
+_NODE_CACHE = "/etc/trireme/node-cache"
 
 
-def fetch_plan(agent: AgentDeployment, repository: Repository) -> FetchPlan | None:
+def fetch_plan(
+    agent: AgentDeployment, repository: Repository, options: ResourceOptions
+) -> FetchPlan | None:
     """Everything a pod of this repository fetches; None where that is nothing."""
     models = {model.name: model for model in agent.spec.models}
     fetches = [
@@ -44,17 +49,30 @@ def fetch_plan(agent: AgentDeployment, repository: Repository) -> FetchPlan | No
     ]
     if not fetches:
         return None
-    download = agent.spec.download
-    cache = download.cache and FetchCache(
-        path=_CACHE, limit_bytes=int(quantity_value(download.cache.size))
-    )
-    limit = None if download.storage is None else int(quantity_value(download.storage))
-    return FetchPlan(fetches=fetches, cache=cache, limit_bytes=limit)
+    storage = agent.spec.download.storage
+    limit = None if storage is None else int(quantity_value(storage))
+    return FetchPlan(fetches=fetches, cache=_planned_cache(agent, options), limit_bytes=limit)
 
 
-def fetch_objects(agent: AgentDeployment, repository: Repository) -> tuple[Manifest, ...]:
+def _planned_cache(
+    agent: AgentDeployment, options: ResourceOptions
+) -> FetchCache | FetchNodeCache | None:
+    cache = agent.spec.download.cache
+    if cache is None:
+        return None
+    if not cache.node:
+        return FetchCache(path=_CACHE, limit_bytes=int(quantity_value(cache.size)))
+    if not options.node_cache_url:
+        return None  # node_cache.missing_node_cache tells
+    namespace = agent.metadata.namespace
+    return FetchNodeCache(url=f"{options.node_cache_url}{ROOT}/{namespace}")
+
+
+def fetch_objects(
+    agent: AgentDeployment, repository: Repository, options: ResourceOptions
+) -> tuple[Manifest, ...]:
     """What the init container needs to be there: its plan, and the cache's claim if one is made."""
-    plan = fetch_plan(agent, repository)
+    plan = fetch_plan(agent, repository, options)
     if plan is None:
         return ()
     name = _plan_name(agent, plan)
@@ -81,7 +99,7 @@ def fetch_pod_parts(
     agent: AgentDeployment, repository: Repository, options: ResourceOptions
 ) -> tuple[list[Manifest], list[Manifest]]:
     """The init containers and the volumes of a server pod; both empty where nothing is fetched."""
-    plan = fetch_plan(agent, repository)
+    plan = fetch_plan(agent, repository, options)
     if plan is None:
         return [], []
     return [_container(agent, plan, options)], list(_volumes(agent, plan))
@@ -150,8 +168,10 @@ def compute(agent: AgentDeployment) -> Manifest:
 def _mounts(plan: FetchPlan) -> Iterator[Manifest]:
     yield {"name": FETCHED_VOLUME, "mountPath": _ROOT}
     yield {"name": _PLAN_VOLUME, "mountPath": _PLAN_FOLDER, "readOnly": True}
-    if plan.cache is not None:
+    if isinstance(plan.cache, FetchCache):
         yield {"name": _CACHE_VOLUME, "mountPath": _CACHE}
+    elif plan.cache is not None:
+        yield {"name": _NODE_CACHE_VOLUME, "mountPath": _NODE_CACHE, "readOnly": True}
     yield from source_mounts(plan.fetches)
 
 
@@ -173,9 +193,12 @@ def _volumes(agent: AgentDeployment, plan: FetchPlan) -> Iterator[Manifest]:
     yield {"name": FETCHED_VOLUME, "emptyDir": {"sizeLimit": storage} if storage else {}}
     yield {"name": _PLAN_VOLUME, "configMap": {"name": _plan_name(agent, plan)}}
     cache = agent.spec.download.cache
-    if cache is not None:
+    if cache is not None and isinstance(plan.cache, FetchCache):
         claim = cache.claim_name or names.cache_claim(agent.metadata.name)
         yield {"name": _CACHE_VOLUME, "persistentVolumeClaim": {"claimName": claim}}
+    elif plan.cache is not None:
+        secret = names.node_cache_secret(agent.metadata.name, agent.metadata.uid)
+        yield {"name": _NODE_CACHE_VOLUME, "secret": _secret_source(secret)}
     yield from source_volumes(plan.fetches)
 
 
@@ -185,14 +208,18 @@ def source_volumes(fetches: Sequence[Fetch]) -> Iterator[Manifest]:
     for secret in _secrets(fetches):
         yield {
             "name": names.secret_volume(secret),
-            # Where there is none, the fetcher says so; the kubelet would only wait.
-            "secret": {"secretName": secret, "defaultMode": 0o440, "optional": True},
+            "secret": _secret_source(secret),
         }
     for claim in _claims(fetches):
         yield {
             "name": names.claim_volume(claim),
             "persistentVolumeClaim": {"claimName": claim, "readOnly": True},
         }
+
+
+def _secret_source(secret: str) -> Manifest:
+    """Where there is none, the fetcher says so; the kubelet would only wait."""
+    return {"secretName": secret, "defaultMode": 0o440, "optional": True}
 
 
 def _secrets(fetches: Sequence[Fetch]) -> list[str]:

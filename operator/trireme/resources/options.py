@@ -20,7 +20,7 @@ class ResourceOptions:
     """`operator_image` is this program's own, which fetches models in their pods; `gateway_image`
     is used where a spec names none; `scrape_interval_seconds` is asked for in
     PodMonitors, and `pod_monitor_labels` are theirs; `cluster_domain` ends the name by which the
-    gateway resolves the server pods.
+    gateway resolves the server pods; `node_cache_url` is empty where nodes have no cache.
     """
 
     gateway_image: str
@@ -30,6 +30,7 @@ class ResourceOptions:
     pod_monitor_labels: Mapping[str, str] = field(default_factory=dict)
     operator_image: str = "trireme/operator"
     operator_image_pull_policy: str = "IfNotPresent"
+    node_cache_url: str = ""
 
     @classmethod
     def of(cls, settings: Settings) -> "ResourceOptions":
@@ -42,4 +43,5 @@ class ResourceOptions:
             scrape_interval_seconds=settings.scrape_interval_seconds,
             cluster_domain=settings.cluster_domain,
             pod_monitor_labels=settings.pod_monitor_labels,
+            node_cache_url=settings.node_cache_url,
         )

@@ -50,7 +50,8 @@ def deployment(
     None, since the number then belongs to another field manager.
     """
     rollout = agent.spec.rollout
-    fetching = agent.spec.download.timeout if fetch_plan(agent, repository) else timedelta(0)
+    fetches = fetch_plan(agent, repository, options) is not None
+    fetching = agent.spec.download.timeout if fetches else timedelta(0)
     deadline = agent.spec.server.startup_timeout + _PULL_ALLOWANCE + fetching
     size = {} if initial_replicas is None else {"replicas": initial_replicas}
     return child(

@@ -68,7 +68,9 @@ def _computed(spec: AgentSpec) -> dict[str, Any]:
     return pod_template(
         AgentDeployment.model_construct(metadata=Metadata(name="agent"), spec=spec),
         Repository(directories, digest="0" * 64, live_digest="0" * 64),
-        ResourceOptions(gateway_image="", discovery=Discovery.NONE),
+        ResourceOptions(
+            gateway_image="", discovery=Discovery.NONE, node_cache_url="http://node-cache"
+        ),
     )
 
 
