@@ -1,6 +1,8 @@
 """Prometheus and Trireme on the local cluster, installed as a user installs them."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from demo.manifests import PROMETHEUS
 
@@ -15,16 +17,19 @@ _VALUES = {
 }
 
 
-def install(kubeconfig: Path) -> Kube:
+def install(kubeconfig: Path, values: Mapping[str, Any] | None = None) -> Kube:
     """Install both, or bring them up to date; the operator's namespace."""
     monitoring = Kube(kubeconfig, "monitoring")
     monitoring.run("apply", "-f", str(PROMETHEUS))
     operator = Kube(kubeconfig, OPERATOR_NAMESPACE)
-    was_there = operator.find("deployment", "trireme") is not None
-    helm.install(helm.CHART, "trireme", OPERATOR_NAMESPACE, _VALUES, kubeconfig)
-    if was_there:  # by an image of the same tag, which never changes
-        operator.run("rollout", "restart", "deployment", "trireme")
-    operator.run("rollout", "status", "deployment", "trireme", "--timeout=180s")
+    values = {**_VALUES, **(values or {})}
+    programs = ["deployment/trireme", *(["daemonset/trireme-node-cache"] * ("nodeCache" in values))]
+    before = [program for program in programs if operator.find(*program.split("/")) is not None]
+    helm.install(helm.CHART, "trireme", OPERATOR_NAMESPACE, values, kubeconfig)
+    if before:  # by an image of the same tag, which never changes
+        operator.run("rollout", "restart", *before)
+    for program in programs:
+        operator.run("rollout", "status", program, "--timeout=180s")
     monitoring.run("rollout", "status", "deployment", "prometheus", "--timeout=180s")
     return operator
 

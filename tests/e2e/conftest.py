@@ -15,6 +15,14 @@ from installation import fresh_namespace, install
 from kube import Kube
 
 METRICS_SERVER = Path(__file__).with_name("metrics-server.yaml")
+_VALUES = {
+    "nodeCache": {
+        "enabled": True,
+        "size": "1Gi",
+        "hostPath": "/var/local/trireme-node-cache",
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
+    }
+}
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +37,7 @@ def system(kubeconfig: Path) -> Kube:
     Meanwhile the metrics server starts, which one of the tests waits for: it takes half a minute.
     """
     Kube(kubeconfig, "kube-system").run("apply", "-f", str(METRICS_SERVER))
-    return install(kubeconfig)
+    return install(kubeconfig, _VALUES)
 
 
 @pytest.fixture

@@ -53,8 +53,8 @@ class ModelStore:
         self._run("rm", f"{_STATE}/hold")
 
     def stop(self) -> None:
-        """End it for good."""
-        self._kube.run("delete", "pod", _NAME, "--now", "--wait")
+        """End it for good, if it is not ended yet."""
+        self._kube.run("delete", "pod", _NAME, "--now", "--wait", "--ignore-not-found")
 
     def _run(self, *command: str) -> str:
         return self._kube.run("exec", _NAME, "--", *command)

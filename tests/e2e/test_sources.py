@@ -21,7 +21,8 @@ from trireme.api import names
 from trireme.api.fetch import FetchReason, FetchResult, FetchSource, ModelResult
 
 NAME = "agent"
-CACHE = "cache"
+CLAIM: Object = {"claimName": "cache"}
+NODE: Object = {"node": True}
 ENCODER = b"""
 import json, pathlib
 import triton_python_backend_utils as pb_utils
@@ -94,7 +95,9 @@ class Served:
     kube: Kube
     store: ModelStore
 
-    def manifest(self, head: HeadVersion, sha256: str = "", pods: int = 1) -> Object:
+    def manifest(
+        self, head: HeadVersion, sha256: str = "", pods: int = 1, cache: Object = CLAIM
+    ) -> Object:
         """The agent with a version of its head, by its own digest unless another is given."""
         agent, _ = slow_agent(NAME, min=pods, max=pods)
         encoder = {
@@ -114,21 +117,27 @@ class Served:
         ]
         tensors = {"inputs": [_tensor("x")], "outputs": [_tensor("y")]}
         spec = {
-            "download": {"cpu": "50m", "memory": "256Mi", "cache": {"claimName": CACHE}},
+            "download": {"cpu": "50m", "memory": "256Mi", "cache": cache},
             "models": [_model("encoder", encoder, "x", "h"), _model("head", archive, "h", "y")],
             "pipelines": [{"name": "pipeline", "maxBatchSize": 4, "steps": steps, **tensors}],
             "objectives": [{"model": "pipeline", "latency": {"percentile": 95, "target": "1s"}}],
         }
         return merged(agent, {"spec": spec})
 
+    def current_head(self) -> HeadVersion:
+        """The version of the head that the agent was given last."""
+        source = self.kube.get("agd", NAME)["spec"]["models"][1]["source"]
+        return next(h for h in (FIRST, SECOND, THIRD) if h.sha256 == source["sha256"])
+
     def apply(self, manifest: Object) -> None:
         """Apply it, without waiting."""
         self.kube.apply(manifest)
 
-    def until_ready(self) -> None:
-        """Wait until the spec as it is now is rolled out, and its pod is the only one."""
+    def until_ready(self, pods: int = 1) -> None:
+        """Wait until the spec as it is now is rolled out, and there are so many pods in all."""
         self.kube.until("Ready", lambda: self.kube.is_ready(NAME), 90, NAME)
-        self.kube.until("one pod", lambda: len(server_pods(self.kube, NAME)) == 1, 60, NAME)
+        self.kube.until("its pods", lambda: len(server_pods(self.kube, NAME)) == pods, 60, NAME)
+        self.kube.until("ready ones", lambda: self.kube.ready_pods(NAME) == pods, 90, NAME)
 
     def load(self, name: str) -> Load:
         """Requests for the pipeline, which are on."""
@@ -150,7 +159,7 @@ class Served:
 @pytest.fixture(scope="module")
 def served(system: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     kube = fresh_namespace(system.kubeconfig, "e2e-sources")
-    with bound_claim(kube, system, CACHE):
+    with bound_claim(kube, system, CLAIM["claimName"]):
         store = ModelStore(kube, STORED, tmp_path_factory.mktemp("tls"))
         served = Served(kube, store)
         served.apply(served.manifest(FIRST))
@@ -237,16 +246,36 @@ def test_other_bytes_than_the_spec_says_are_told_with_a_remedy_and_what_serves_s
     assert fetched["head"].digest == _digest(THIRD.files)
 
 
-def test_another_pod_starts_from_the_cache_when_the_store_is_gone(served: Served) -> None:
+def test_another_pod_starts_from_its_nodes_cache_when_the_store_is_gone(served: Served) -> None:
+    head = served.current_head()
+    served.apply(served.manifest(head, cache=NODE))
+    served.until_ready()
+    (fetched,) = served.fetched()
+    assert not fetched["encoder"].note
+    assert not fetched["head"].note
+    volumes = [
+        volume for pod in server_pods(served.kube, NAME) for volume in pod["spec"]["volumes"]
+    ]
+    assert not any({"hostPath", "persistentVolumeClaim"} & volume.keys() for volume in volumes)
+
     served.store.stop()
-    current = served.kube.get("agd", NAME)["spec"]["models"][1]["source"]
-    head = next(h for h in (FIRST, SECOND, THIRD) if h.sha256 == current["sha256"])
+    served.apply(served.manifest(head, pods=2, cache=NODE))
+    served.until_ready(pods=2)
+    _all_came_from_the_cache(served.fetched()[-1], head)
+
+
+def test_another_pod_starts_from_a_claims_cache_when_the_store_is_gone(served: Served) -> None:
+    head = served.current_head()
+    served.store.stop()
     served.apply(served.manifest(head, pods=2))
-    served.kube.until("two pods", lambda: served.kube.ready_pods(NAME) == 2, 90, NAME)
-    _, fetched = served.fetched()
+    served.until_ready(pods=2)
+    _all_came_from_the_cache(served.fetched()[-1], head)
+
+
+def _all_came_from_the_cache(fetched: Mapping[str, ModelResult], head: HeadVersion) -> None:
     assert fetched["encoder"].source is fetched["head"].source is FetchSource.CACHE
     assert fetched["encoder"].digest == _digest(ENCODER_FILES)
-    assert fetched["encoder"].note
+    assert str(fetched["encoder"].note).startswith("the cached copy is used, unchecked for age")
     assert fetched["head"].digest == _digest(head.files)
     assert not fetched["head"].note
 

@@ -14,11 +14,13 @@ import yaml
 
 from agents import directory_of, repository_of
 from conftest import Golden
+from trireme.api.models import Source
 from trireme.api.types import AgentDeployment
 from trireme.cli.manifests import to_yaml
-from trireme.modelrepo.repository import ClaimFolder, ModelDirectory
+from trireme.modelrepo.repository import ClaimFolder, Fetched, ModelDirectory
 from trireme.resources.desired import desired_objects
 from trireme.resources.envoy import configuration
+from trireme.resources.fetch import fetch_objects, fetch_pod_parts
 from trireme.resources.options import Discovery, ResourceOptions
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -102,3 +104,20 @@ def test_the_objects_of_an_agent_are_the_golden_ones(
             found["data"]["envoy.json"] = f"see {name}.envoy.yaml"
             golden(f"resources/{name}.envoy.yaml", to_yaml(configuration(agent, options)))
     golden(f"resources/{name}.yaml", to_yaml(*objects))
+
+
+def test_what_fetches_a_model_by_way_of_the_nodes_cache_is_the_golden_one(golden: Golden) -> None:
+    agent = example("gpu-onnx", {"download": {"cache": {"node": True}}})
+    fetched = directory_of(
+        "encoder",
+        files={},
+        mounts={3: Fetched(Source(uri="s3://models/encoder/3/", sha256="d" * 64))},
+    )
+    repository = repository_of(fetched)
+    options = ResourceOptions("envoy", node_cache_url="http://cache.trireme:8004")
+
+    plan, *_ = fetch_objects(agent, repository, options)
+    init_containers, volumes = fetch_pod_parts(agent, repository, options)
+
+    pod = {"initContainers": init_containers, "volumes": volumes}
+    golden("resources/node-cache.yaml", to_yaml(plan, pod))

@@ -141,11 +141,16 @@ def test_no_two_objects_have_the_same_name(values: Mapping[str, Any]) -> None:
 
 def test_the_default_render_is_the_golden_one(golden: Callable[[str, str], None]) -> None:
     rendered = {f: text for f, text in helm.render().items() if f not in ("crd.yaml", "NOTES.txt")}
-    bodies = [body for text in rendered.values() for body in yaml.safe_load_all(text) if body]
+    golden("chart/default.yaml", without_keys(*rendered.values()))
+
+
+def without_keys(*texts: str) -> str:
+    """Rendered manifests without what is another at each rendering."""
+    bodies = [body for text in texts for body in yaml.safe_load_all(text) if body]
     for body in bodies:
         if body["kind"] == "Secret":
             body["data"] = {"key": "32 random bytes"}
-    golden("chart/default.yaml", yaml.safe_dump_all(bodies, sort_keys=False, width=100))
+    return yaml.safe_dump_all(bodies, sort_keys=False, width=100)
 
 
 def test_the_notes_say_what_prometheus_must_do() -> None:
@@ -310,6 +315,10 @@ def test_a_budget_needs_a_second_replica() -> None:
 # ------------------------------------------------------------------------- the cache of the nodes
 
 NODE_CACHE: dict[str, Any] = {"nodeCache": {"enabled": True}}
+
+
+def test_the_cache_of_the_nodes_is_the_golden_one(golden: Callable[[str, str], None]) -> None:
+    golden("chart/node-cache.yaml", without_keys(helm.render(NODE_CACHE)["nodecache.yaml"]))
 
 
 def test_nodes_have_no_cache_unless_they_are_to_have_one() -> None:

@@ -271,6 +271,23 @@ def test_a_writer_that_dies_leaves_nothing_behind(tmp_path: Path) -> None:
         assert list(node.kept.values()) == [MODEL]
 
 
+def test_a_writer_that_stops_is_given_up_and_what_it_was_to_need_is_free_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_cache, "_HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(node_cache, "_SLOWEST_BYTES_PER_SECOND", 10**9)
+    with (
+        serving(tmp_path / "node", limit_bytes=10**15) as node,
+        socket.create_connection(("127.0.0.1", node.port)) as writer,
+    ):
+        head = f"PUT {blob(DIGEST)} HTTP/1.1\r\nAuthorization: Bearer {TOKEN['team']}\r\n"
+        writer.sendall(f"{head}Content-Length: {10**15}\r\n\r\n".encode() + MODEL)
+        until("it is being written", lambda: len(node.unfinished) == 1)
+        until("it is given up", lambda: not node.unfinished)
+        monkeypatch.undo()
+        until("its room is free", lambda: node.ask("PUT", blob(DIGEST), MODEL)[0] == 204)
+
+
 def test_what_a_server_that_died_left_behind_is_cleared_away(tmp_path: Path) -> None:
     FolderShelf(tmp_path / "node", 1).prepare()
     (tmp_path / "node/temporary/left").write_bytes(b"half a file")

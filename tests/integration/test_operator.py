@@ -23,6 +23,7 @@ from integration.operator_process import (
 )
 from kube import Kube, merged, objects
 from ports import free_port
+from trireme.api.node_cache import NodeCacheKey
 from trireme.resources.control import OperatorKey
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -103,6 +104,33 @@ def test_the_servers_take_their_control_key_from_a_secret_that_outlives_the_oper
     assert team.all("secret", "trireme.dev/owner=echo") == [secret]
     for log in ("one", "two"):
         assert derived not in (tmp_path / log).read_text()
+
+
+def test_the_pods_take_a_token_of_their_namespace_for_the_caches_of_the_nodes(
+    team: Kube, tmp_path: Path
+) -> None:
+    agent, files = echo(download={"cache": {"node": True}})
+    with operator(team, tmp_path / "without"):
+        team.apply(files, agent)
+        team.until("warned", lambda: "SpecWarning" in dict(team.events("echo")), 30, "echo")
+        assert "nodeCache.enabled: true" in dict(team.events("echo"))["SpecWarning"]
+    assert len(team.all("secret", "trireme.dev/owner=echo")) == 1
+
+    key = tmp_path / "node-cache-key"
+    key.write_bytes(bytes(range(32, 64)))
+    access = {
+        "TRIREME_NODE_CACHE_URL": "http://cache.trireme:8004",
+        "TRIREME_NODE_CACHE_KEY_FILE": str(key),
+    }
+    token = NodeCacheKey(key.read_bytes()).token(team.namespace)
+    with operator(team, tmp_path / "with", **access):
+        team.until(
+            "two", lambda: len(team.all("secret", "trireme.dev/owner=echo")) == 2, 30, "echo"
+        )
+    secrets = [secret["data"] for secret in team.all("secret", "trireme.dev/owner=echo")]
+    (data,) = [data for data in secrets if "token" in data]
+    assert base64.b64decode(data["token"]).decode() == token
+    assert token not in (tmp_path / "with").read_text()
 
 
 def test_without_its_key_the_operator_does_not_start_and_says_what_is_missing(

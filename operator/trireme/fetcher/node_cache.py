@@ -46,8 +46,9 @@ _MOST_CONNECTIONS = 128
 _MOST_OF_A_NAMESPACE = 48
 _LEAST_BYTES = 1024 * 1024  # what a file counts for at least: 100 GiB are 100,000 files at most
 _PIECE_BYTES = 256 * 1024
-_HEAD_SECONDS = 10  # for a request's head, and beside what its body takes
-_SLOWEST_BYTES_PER_SECOND = 1024 * 1024
+_HEAD_SECONDS = 10  # for a request's head, and for an answer's
+_SLOWEST_BYTES_PER_SECOND = 1024 * 1024  # of a body
+_LONGEST_STALL_SECONDS = 30  # of a body, however fast it came before
 _LONGEST_LEASE_SECONDS = 1800
 
 
@@ -255,9 +256,9 @@ class _Handler(BaseHTTPRequestHandler):
             size = shelf.size(Sort.BLOB, asked.name)
             if pieces is None or size is None:
                 raise _Refused(HTTPStatus.NOT_FOUND)
-            self._allow_for(size)
             self._head(HTTPStatus.OK, size)
             for piece in pieces if self.command == "GET" else ():
+                self._allow_for(piece)
                 self._send(piece)
 
     def _keep(self, asked: _Asked, sort: Sort) -> None:
@@ -267,7 +268,6 @@ class _Handler(BaseHTTPRequestHandler):
         size = int(length)
         if size > (sort.largest_bytes or size):
             raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        self._allow_for(size)
         body = self._body(size, None if sort is Sort.MEMO else asked.digest)
         with self.server.room(size) as there, _disk_full_is_refused():
             if not there:
@@ -280,6 +280,7 @@ class _Handler(BaseHTTPRequestHandler):
         found = hashlib.sha256()
         left = size
         while left and (piece := self.rfile.read(min(left, _PIECE_BYTES))):
+            self._allow_for(piece)
             found.update(piece)
             left -= len(piece)
             yield piece
@@ -291,8 +292,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _allow(self, seconds: float) -> None:
         self._timely.deadline = time.monotonic() + seconds
 
-    def _allow_for(self, size: int) -> None:
-        self._allow(_HEAD_SECONDS + size / _SLOWEST_BYTES_PER_SECOND)
+    def _allow_for(self, piece: bytes) -> None:
+        """A piece earns the time that it may take, and being ahead is worth only so much."""
+        earned = self._timely.deadline + len(piece) / _SLOWEST_BYTES_PER_SECOND
+        self._timely.deadline = min(earned, time.monotonic() + _LONGEST_STALL_SECONDS)
 
     def _send(self, content: bytes) -> None:
         self._timely.hurry()
@@ -306,6 +309,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _end(self, status: HTTPStatus, content: bytes = b"") -> None:
+        self._allow(_HEAD_SECONDS)
         self._head(status, len(content))
         self._send(content)
 
