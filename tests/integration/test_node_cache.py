@@ -511,17 +511,20 @@ def test_a_cache_that_goes_half_way_costs_what_came_from_it_and_nothing_else(
 # ---------------------------------------------------------------------------------- the program
 
 
-def test_the_program_keeps_files_over_a_restart_and_ends_when_told(tmp_path: Path) -> None:
+def test_the_program_keeps_what_its_size_allows_and_ends_when_told(
+    tmp_path: Path,
+) -> None:
     key_file = tmp_path / "key"
     key_file.write_bytes(KEY.secret)
     node = Node(tmp_path / "node", free_port())
-    command = [PROGRAM, "node-cache", f"--folder={node.folder}", "--size=1Gi"]
-    for status in (404, 200):
-        process = subprocess.Popen([*command, f"--key-file={key_file}", f"--port={node.port}"])
+    command = [PROGRAM, "node-cache", f"--folder={node.folder}", f"--key-file={key_file}"]
+    for size, before in (("1Gi", 404), ("1Gi", 200), ("2Mi", 404)):
+        process = subprocess.Popen([*command, f"--size={size}", f"--port={node.port}"])
         try:
             until("it answers", lambda: _answers(node))
-            assert node.ask("GET", blob(DIGEST))[0] == status
-            assert node.ask("PUT", blob(DIGEST), MODEL)[0] == 204
+            assert node.ask("GET", blob(DIGEST))[0] == before
+            if size == "1Gi":
+                assert node.ask("PUT", blob(DIGEST), MODEL)[0] == 204
         finally:
             process.terminate()
         assert process.wait(30) == 0

@@ -13,6 +13,10 @@ from trireme.admission.parse import parse_agent
 from trireme.errors import Fault
 
 FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "a cache of a claim and of the node": (
+        {"spec.download.cache": {"claimName": "models", "node": True}},
+        ["spec.download.cache"],
+    ),
     "an image with a line break in it": (
         {"spec.server.image": "example.com/triton:24.10-py3\n"},
         ["spec.server.image"],
@@ -427,6 +431,10 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
 """By what is wrong: the edits that make a valid spec so, and the paths of its faults."""
 
 WARNINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "a size of what the chart says the size of": (
+        {"spec.download.cache": {"node": True, "size": "1Ti"}},
+        ["spec.download.cache.size"],
+    ),
     "batching without a batch dimension": (
         {"spec.models.0.maxBatchSize": 0, "spec.models.0.batching": {"dynamic": {}}},
         ["spec.models[0].batching"],

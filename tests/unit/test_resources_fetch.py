@@ -10,7 +10,6 @@ import kubernetes_validate
 import pytest
 
 from agents import agent_of, model_of
-from trireme.admission.rules.download import size_is_the_nodes
 from trireme.api import names
 from trireme.api.fetch import FetchCache, FetchNodeCache, FetchPlan
 from trireme.api.node_cache import NodeCacheKey
@@ -187,13 +186,6 @@ def test_a_token_is_a_namespaces_own_and_goes_with_its_agent() -> None:
     assert repr(KEY) == "NodeCacheKey()"
     assert len(names.node_cache_secret("a" * names.AGENT_NAME_MAX_LENGTH, "0f5e")) <= 63
     assert secret["metadata"]["name"] != names.control_secret("echo", "0f5e")
-
-
-def test_the_size_of_a_nodes_cache_is_not_the_agents_to_say() -> None:
-    sized = agent(S3, download={"cache": {"node": True, "size": "1Ti"}})
-    assert [each.path for each in size_is_the_nodes(sized.spec)] == ["spec.download.cache.size"]
-    for cache in ({"node": True}, {"claimName": "models", "size": "1Ti"}):
-        assert list(size_is_the_nodes(agent(S3, download={"cache": cache}).spec)) == []
 
 
 def test_the_objects_are_what_kubernetes_knows() -> None:
