@@ -124,7 +124,9 @@ class Reconciler:
             await self._catch_up(key, view)
         if view.body is None:
             return
-        if Work.APPLY in work or view.accepted is None or view.preflight.waiting:
+        # An edit is in the view before its work is on the queue.
+        is_judged = view.judged == view.body["metadata"]["generation"]
+        if Work.APPLY in work or not is_judged or view.accepted is None or view.preflight.waiting:
             await self._apply_generation(key, view, view.body)
         await self._report(key, view)
         if view.apply_failure is not None and Work.APPLY in work:
@@ -180,6 +182,7 @@ class Reconciler:
             case Accepted() as accepted:
                 await self._compare(key, view, body, accepted)
                 view.accepted, view.refused = accepted, None
+        view.judged = body["metadata"]["generation"]
         if view.accepted is None:
             return
         view.apply_failure = None
@@ -362,10 +365,9 @@ class Reconciler:
 
     async def _report(self, key: Key, view: AgentView) -> None:
         """Observe, write the status once where it changed, then post the Events it is worth."""
-        body = view.body
-        assert body is not None  # noqa: S101  # _pass has looked
+        body, generation = view.body, view.judged  # which need not be the body's any more
+        assert body is not None and generation is not None  # noqa: S101, PT018  # _pass has looked
         now = self._clock()
-        generation = body["metadata"]["generation"]
         running = view.accepted
         spec = running.agent.spec if running else None
         pods = server_pods(view.pods.values())

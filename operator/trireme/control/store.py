@@ -93,17 +93,19 @@ class InPlace:
 class AgentView:
     """Everything known of one agent.
 
-    `body` is None until the agent itself was seen. The reconciler leaves `accepted`, the last
-    generation it could use; `refused`, why the present one cannot be; `apply_failure`, why not all
-    objects could be applied, and `wanted`, which those are; `applied`, what was last applied whole;
-    `replaced`, what the pods ran before, until all of it is done, and `change`, the difference;
-    `secrets`, which Secrets it has made sure of, since no watch tells of them; and
-    `written`, the part of the status it last wrote. The autoscaler leaves `desired_replicas`.
+    `body` is None until the agent itself was seen. The reconciler leaves `judged`, the generation
+    that it last looked into; `accepted`, the last one it could use; `refused`, why the judged one
+    cannot be; `apply_failure`, why not all objects could be applied, and `wanted`, which those are;
+    `applied`, what was last applied whole; `replaced`, what the pods ran before, until all of it is
+    done, and `change`, the difference; `secrets`, which Secrets it has made sure of, since no watch
+    tells of them; and `written`, the part of the status it last wrote. The autoscaler leaves
+    `desired_replicas`.
     """
 
     body: Object | None = None
     children: dict[ChildId, Object] = field(default_factory=dict)
     pods: dict[str, Object] = field(default_factory=dict)
+    judged: int | None = None
     accepted: Accepted | None = None
     refused: Refused | None = None
     apply_failure: ClusterError | None = None
