@@ -5,7 +5,7 @@ import re
 from e2e.agents import server_pods, slow_agent, start
 from e2e.load import Load
 from e2e.operators import Operators
-from kube import Kube
+from kube import Kube, Object
 
 QUICK_DOWN = {
     "down": {
@@ -37,6 +37,7 @@ def test_load_up_and_down_is_followed_within_the_objective_and_no_request_fails(
     kube.until("and it is kept again", lambda: _kept(peak) == "again", 120, name)
     peak.stop()
     kube.until("one pod is left", lambda: len(server_pods(kube, name)) == 1, 150, name)
+    kube.until("a pod's curve is learnt", lambda: _curves(kube, name), 90, name)
     calm.stop()
     calm.all_answered()
     peak.all_answered()
@@ -50,6 +51,12 @@ def test_load_up_and_down_is_followed_within_the_objective_and_no_request_fails(
     changes = {(d["reason"], d["message"]) for d in decisions if d["reason"].startswith("Scaled")}
     assert changes
     assert changes <= set(told), decisions
+    (curve,) = _curves(kube, name)
+    alone = curve["fixedMilliseconds"] + curve["perRequestMilliseconds"]
+    full = curve["fixedMilliseconds"] + 4 * curve["perRequestMilliseconds"]
+    assert 50 <= alone < 65, f"a model that sleeps 40 ms + 10 ms a request: {curve}"
+    assert 80 <= full < 100, curve
+    assert 25 < curve["sustainedPerSecond"] < 38, curve
 
 
 def test_prometheus_lost_at_peak_holds_the_fleet_until_it_is_back(kube: Kube, system: Kube) -> None:
@@ -87,6 +94,12 @@ def _kept(load: Load) -> str:
     seconds = "".join("-+"[kept] for kept in load.within(OBJECTIVE_MILLISECONDS))
     _, broken, after = seconds.partition("---")
     return ("again" if "+" * 10 in after else "broken") if broken else "always"
+
+
+def _curves(kube: Kube, agent: str) -> list[Object]:
+    """What was learnt of the agent's pods."""
+    curves: list[Object] = kube.get("agd", agent)["status"]["scaling"].get("curves", [])
+    return curves
 
 
 def _signals(kube: Kube, agent: str) -> str:

@@ -12,6 +12,7 @@ from trireme.api.types import (
     SelectPolicy,
 )
 from trireme.autoscaler.types import (
+    Capacity,
     Latency,
     LatencyKind,
     Memory,
@@ -19,6 +20,7 @@ from trireme.autoscaler.types import (
     NoSignals,
     ObjectivePolicy,
     Observation,
+    OutOfReach,
     Policy,
     Signals,
 )
@@ -70,8 +72,11 @@ def observed(
     stuck: int = 0,
     unschedulable: int = 0,
     now: datetime = NOW,
+    capacity: Capacity | OutOfReach | None = None,
 ) -> Observation:
-    """`replicas` pods, all ready unless said; `stuck` counts those beyond the unschedulable."""
+    """`replicas` pods, all ready unless said; `stuck` counts those beyond the unschedulable. The
+    `capacity` is known of the model `m`.
+    """
     if isinstance(signals, ModelSignals):
         signals = (signals,)
     return Observation(
@@ -81,6 +86,7 @@ def observed(
         stuck=stuck + unschedulable,
         unschedulable=unschedulable,
         signals=Signals(now, WINDOW, signals) if isinstance(signals, tuple) else signals,
+        capacities={} if capacity is None else {"m": capacity},
     )
 
 

@@ -10,16 +10,22 @@ from trireme.api.conditions import Reason
 from trireme.api.types import Behavior, Paused, PolicyType, ScalingMode, SelectPolicy
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.memory import memory_from_status, record
+from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
+    Capacity,
+    Doubt,
+    FactorMemory,
     Latency,
     LatencyKind,
     Memory,
     ModelSignals,
     NoSignals,
     Observation,
+    OutOfReach,
     Policy,
     Recommendation,
     ScaleChange,
+    Signals,
     TargetMemory,
 )
 from unit.autoscaling import (
@@ -39,6 +45,10 @@ PODS, PERCENT = PolicyType.PODS, PolicyType.PERCENT
 LOST = NoSignals(Reason.STALE, "the newest sample is 95s old")
 FULL_WINDOW = replace(SETTLED, targets=(TargetMemory("m", 8.0, NOW - WINDOW, None),))
 """A full window with every pod ready has been seen."""
+CURVE = ServiceCurve(0.040, 0.010, 8)
+SUSTAINS_57 = Capacity(57.0, CURVE)
+TOO_SLOW = OutOfReach(0.142, CURVE)
+LOWERED = replace(SETTLED, factors=(FactorMemory("m", 0.8),))
 
 
 @pytest.mark.parametrize(
@@ -520,6 +530,128 @@ FULL_WINDOW = replace(SETTLED, targets=(TargetMemory("m", 8.0, NOW - WINDOW, Non
             "it lasts 30s)",
             id="of equal proposals the one that is broken is named",
         ),
+        # By what a pod sustains, where that is known.
+        pytest.param(
+            observed(3, seen(16.0, rate=143.0), capacity=SUSTAINS_57),
+            policy(),
+            SETTLED,
+            3,
+            Reason.WITHIN_TARGET,
+            "47.7 req/s per pod of 57 that one sustains (learnt: 40 ms + 10 ms a request, up to "
+            "8), p95 50 ms within 100 ms at 143 req/s on 3 pods: 3 kept",
+            id="the pods sustain the load",
+        ),
+        pytest.param(
+            observed(2, seen(16.0, rate=143.0), capacity=SUSTAINS_57),
+            policy(),
+            SETTLED,
+            3,
+            Reason.SCALED_UP,
+            "71.6 req/s per pod of 57 that one sustains (learnt: 40 ms + 10 ms a request, up to "
+            "8), p95 50 ms within 100 ms at 143 req/s on 2 pods: 2 → 3",
+            id="they do not, though the objective is still kept",
+        ),
+        pytest.param(
+            observed(4, seen(16.0, rate=143.0), capacity=SUSTAINS_57),
+            policy(),
+            SETTLED,
+            3,
+            Reason.SCALED_DOWN,
+            "35.8 req/s per pod of 57 that one sustains (learnt: 40 ms + 10 ms a request, up to "
+            "8), p95 50 ms within 100 ms at 143 req/s on 4 pods: 4 → 3",
+            id="fewer pods sustain it with a margin",
+        ),
+        pytest.param(
+            observed(4, seen(16.0, rate=160.0), capacity=SUSTAINS_57),
+            policy(),
+            SETTLED,
+            4,
+            Reason.WITHIN_TARGET,
+            "40 req/s per pod of 57 that one sustains (learnt: 40 ms + 10 ms a request, up to "
+            "8), p95 50 ms within 100 ms at 160 req/s on 4 pods: 4 kept",
+            id="fewer would sustain it without a margin only",
+        ),
+        pytest.param(
+            observed(1, seen(605.7, 4.0, rate=50.0), capacity=SUSTAINS_57),
+            policy(),
+            SETTLED,
+            2,
+            Reason.SCALED_UP,
+            "70 req/s per pod, a backlog of 600 included, of 57 that one sustains (learnt: 40 ms "
+            "+ 10 ms a request, up to 8), p95 4000 ms over 100 ms at 50 req/s on 1 pod: 1 → 2",
+            id="the answers of an overloaded pod are fewer than what is asked: its queue tells",
+        ),
+        pytest.param(
+            observed(2, seen(10.0, 0.182, rate=60.0), capacity=SUSTAINS_57),
+            policy(),
+            FULL_WINDOW,
+            3,
+            Reason.SCALED_UP,
+            "30 req/s per pod of 57 that one sustains (learnt: 40 ms + 10 ms a request, up to 8), "
+            "p95 182 ms over 100 ms at 60 req/s on 2 pods: 2 → 3",
+            id="a broken objective asks for one more, whatever is said of the pods",
+        ),
+        pytest.param(
+            observed(2, seen(10.0, 0.182, rate=50.0), capacity=SUSTAINS_57),
+            policy(),
+            SETTLED,
+            2,
+            Reason.WITHIN_TARGET,
+            "25 req/s per pod of 57 that one sustains (learnt: 40 ms + 10 ms a request, up to 8), "
+            "p95 182 ms over 100 ms at 50 req/s on 2 pods: 2 kept (one more follows if it lasts "
+            "30s)",
+            id="nor does it ask for fewer",
+        ),
+        pytest.param(
+            observed(3, seen(16.0, rate=143.0), capacity=SUSTAINS_57),
+            policy(),
+            LOWERED,
+            4,
+            Reason.SCALED_UP,
+            "47.7 req/s per pod of 45.6 that one sustains (learnt: 40 ms + 10 ms a request, up to "
+            "8, corrected by 0.8), p95 50 ms within 100 ms at 143 req/s on 3 pods: 3 → 4",
+            id="what a pod sustains was corrected",
+        ),
+        pytest.param(
+            observed(2, seen(3.0, 0.095, rate=143.0), capacity=Capacity(5.0, CURVE)),
+            policy(),
+            SETTLED,
+            3,
+            Reason.SCALED_UP,
+            "71.5 req/s per pod of 5 that one sustains (learnt: 40 ms + 10 ms a request, up to "
+            "8), p95 95 ms within 100 ms at 143 req/s on 2 pods: 2 → 3",
+            id="never for more than one pod per request in flight either",
+        ),
+        pytest.param(
+            observed(2, seen(16.0, rate=143.0), capacity=SUSTAINS_57),
+            policy(objective(fixed=True)),
+            LOWERED,
+            2,
+            Reason.WITHIN_TARGET,
+            "8 in flight per pod of 8 aimed at, p95 50 ms within 100 ms at 143 req/s on 2 pods: "
+            "2 kept",
+            id="a target that the user set wins over what was learnt",
+        ),
+        pytest.param(
+            observed(2, seen(10.0, 0.182), capacity=TOO_SLOW),
+            policy(),
+            FULL_WINDOW,
+            2,
+            Reason.WITHIN_TARGET,
+            "p95 182 ms over 100 ms, which no size keeps (an idle pod takes 142 ms, learnt: 40 ms "
+            "+ 10 ms a request, up to 8), at 240 req/s on 2 pods: 2 kept",
+            id="what no size keeps is said, and not chased",
+        ),
+        pytest.param(
+            observed(2, seen(40.0, 0.182), capacity=TOO_SLOW),
+            policy(),
+            replace(SETTLED, targets=(TargetMemory("m", 1.0, None, None),)),
+            5,
+            Reason.SCALED_UP,
+            "p95 182 ms over 100 ms, which no size keeps (an idle pod takes 142 ms, learnt: 40 ms "
+            "+ 10 ms a request, up to 8), at 240 req/s on 2 pods: 2 → 5",
+            id="then the fleet follows the requests in flight, by the target it started from",
+        ),
     ],
 )
 def test_a_decision_says_what_was_seen_what_was_wanted_and_what_bound_it(
@@ -551,6 +683,15 @@ def test_without_signals_the_windows_stand_still() -> None:
     later = NOW + WINDOW - seconds(1)
     decision, _ = decide(observed(3, seen(1.0), now=later), policy(), after)
     assert decision.reason is Reason.HELD, "a gap is followed by a full window, as a restart is"
+
+
+def test_a_factor_waits_for_a_full_window_and_goes_with_its_capacity() -> None:
+    rule, doubted = policy(), FactorMemory("m", 0.8, Doubt(NOW - seconds(5), 100.0))
+    memory = replace(SETTLED, factors=(doubted,))
+    _, blind = decide(observed(3, LOST), rule, memory)
+    assert blind.factors == (FactorMemory("m", 0.8),)
+    _, forgotten = decide(observed(3, seen(16.0)), rule, memory)
+    assert forgotten.factors == ()
 
 
 def test_only_a_change_that_was_carried_out_counts_against_the_rate() -> None:
@@ -590,10 +731,14 @@ def test_a_persistent_break_leads_to_more_pods_window_by_window() -> None:
 
 latencies = st.none() | st.floats(0.001, 1.0).map(p95)
 loads = st.builds(seen, st.floats(0, 500), latencies, failure_ratio=st.floats(0, 1))
+capacities = (
+    st.none() | st.just(TOO_SLOW) | st.floats(0.1, 500).map(lambda rate: Capacity(rate, CURVE))
+)
 observations = st.builds(
-    lambda replicas, load, unready, unschedulable, stuck: observed(
+    lambda replicas, load, unready, unschedulable, stuck, capacity: observed(
         replicas,
         load,
+        capacity=capacity,
         ready=max(replicas - unready, 0),
         unschedulable=min(unschedulable, unready, replicas),
         stuck=min(stuck, max(min(unready, replicas) - unschedulable, 0)),
@@ -603,6 +748,7 @@ observations = st.builds(
     st.integers(0, 3),
     st.integers(0, 2),
     st.integers(0, 2),
+    capacities,
 )
 rulesets = st.builds(
     lambda value, kind, period, window, select: rules(
@@ -698,8 +844,8 @@ def test_more_load_never_means_fewer_pods(
     observation: Observation, load: ModelSignals, factor: float, rule: Policy, memory: Memory
 ) -> None:
     heavier = replace(load, in_flight=load.in_flight * factor)
-    less = observed(observation.replicas, load, ready=observation.ready)
-    more = observed(observation.replicas, heavier, ready=observation.ready)
+    less = replace(observation, signals=Signals(NOW, WINDOW, (load,)))
+    more = replace(observation, signals=Signals(NOW, WINDOW, (heavier,)))
     assert decide(less, rule, memory)[0].replicas <= decide(more, rule, memory)[0].replicas
 
 

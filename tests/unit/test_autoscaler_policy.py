@@ -6,7 +6,7 @@ import pytest
 
 from trireme.api.types import AgentSpec, Behavior, Paused, ScalingMode
 from trireme.autoscaler.policy import policy_of
-from trireme.autoscaler.types import ObjectivePolicy, Policy
+from trireme.autoscaler.types import ObjectivePolicy, Policy, Serving
 
 
 def model(name: str, **fields: Any) -> dict[str, Any]:
@@ -116,5 +116,34 @@ def test_everything_else_is_read_from_the_spec() -> None:
         tolerance=0.05,
         behavior=Behavior(),
         paused=Paused.SCALE_IN,
-        objectives=(ObjectivePolicy("m", 99, 0.25, 0.02, 1.0, fixed_target=False),),
+        objectives=(
+            ObjectivePolicy("m", 99, 0.25, 0.02, 1.0, fixed_target=False, serving=Serving(1, 1)),
+        ),
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "serving"),
+    [
+        pytest.param({"maxBatchSize": 8}, Serving(2, 1), id="without a batcher, one by one"),
+        pytest.param(
+            {"maxBatchSize": 8, "batching": {"dynamic": {}}}, Serving(2, 8), id="in batches"
+        ),
+        pytest.param(
+            {"maxBatchSize": 8, "config": {"dynamic_batching": {}}},
+            Serving(2, 8),
+            id="in batches, as Triton's own field says",
+        ),
+        pytest.param(
+            {"batching": {"dynamic": {}}}, Serving(2, 1), id="there is no batch of what has none"
+        ),
+        pytest.param({"batching": {"sequence": {}}}, None, id="sequences keep to an instance"),
+        pytest.param({"config": {"sequence_batching": {}}}, None, id="in Triton's own field too"),
+        pytest.param({"decoupled": True}, None, id="several answers to a request"),
+    ],
+)
+def test_how_a_pod_serves_a_model(fields: dict[str, Any], serving: Serving | None) -> None:
+    (objective,) = policy_of(spec(model("m", **fields))).objectives
+    assert objective.serving == serving
+    told = spec(model("m", **fields), scaling={"target": {"inFlight": 2.5}})
+    assert policy_of(told).objectives[0].serving is None, "nobody asks where the user said it"

@@ -2,13 +2,23 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import pytest
 
 from trireme.api.conditions import Reason
 from trireme.api.types import Behavior
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.memory import memory_from_status, record
-from trireme.autoscaler.types import Decision, ModelSignals, NoSignals
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.types import (
+    Capacity,
+    Decision,
+    FactorMemory,
+    ModelSignals,
+    NoSignals,
+    OutOfReach,
+)
 from unit.autoscaling import NOW, observed, policy, seconds, seen
 
 ROUND = 5  # seconds
@@ -16,6 +26,8 @@ START_UP = 40  # seconds until a new pod is ready
 FIXED, PER_ITEM, BATCH = 0.020, 0.002, 8  # a batch of b is executed in 20 ms + 2 ms x b
 CAPACITY = BATCH / (FIXED + PER_ITEM * BATCH)  # 222 requests/s per pod
 OBJECTIVE = 0.1
+CURVE = ServiceCurve(FIXED, PER_ITEM, BATCH)
+TRUE = Capacity(195.0, CURVE)  # queueing.sustained_rate of this curve within p95 100 ms
 
 
 @dataclass
@@ -26,6 +38,7 @@ class Fleet:
 
     size: int = 1
     ready: int = 1
+    arrivals_are_seen: bool = True
     backlog: float = 0.0
     starting: deque[int] = field(default_factory=deque)
     window: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=6))
@@ -49,7 +62,8 @@ class Fleet:
         batch = min(per_pod * FIXED / (1 - per_pod * PER_ITEM), BATCH)
         service = FIXED + PER_ITEM * max(batch, 1)
         waiting = self.backlog / (CAPACITY * self.ready)
-        self.window.append((rate, rate * 1.5 * service + self.backlog, 2 * service + waiting))
+        seen_rate = rate if self.arrivals_are_seen else answered / ROUND
+        self.window.append((seen_rate, rate * 1.5 * service + self.backlog, 2 * service + waiting))
         arrivals, in_flight, latency = (
             sum(column) / len(self.window) for column in zip(*self.window, strict=True)
         )
@@ -64,28 +78,40 @@ class Afternoon:
     latencies: list[float] = field(default_factory=list)
     changes: list[tuple[int, Decision]] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+    factors: list[float | None] = field(default_factory=list)
 
     def between(self, start: int, end: int) -> list[float]:
         return self.latencies[start // ROUND : end // ROUND]
 
 
 def live(
-    load: Callable[[int], float], length: int, blind: range = range(0), restart: int | None = None
+    load: Callable[[int], float],
+    length: int,
+    blind: range = range(0),
+    restart: int | None = None,
+    capacity: Callable[[int], Capacity | OutOfReach | None] = lambda at: None,
+    arrivals_are_seen: bool = True,
 ) -> Afternoon:
-    """Run the fleet and the decision together for `length` seconds, with the default behaviour."""
-    fleet, story = Fleet(), Afternoon()
+    """Run the fleet and the decision together for `length` seconds, with the default behaviour.
+
+    `capacity` is what is known of a pod by then; arrivals are not seen without a gateway.
+    """
+    fleet, story = Fleet(arrivals_are_seen=arrivals_are_seen), Afternoon()
     rule = policy(bounds=(1, 8), behavior=Behavior())
     memory = memory_from_status(None, NOW, fleet.size)
     for at in range(0, length, ROUND):
         now = NOW + seconds(at)
         signals = fleet.advance(load(at), at)
         if at == restart:
-            memory = memory_from_status(None, now, fleet.size)
+            # What the status keeps of it: the round trip is tested with the memory.
+            factors = tuple(FactorMemory(f.model, f.factor) for f in memory.factors)
+            memory = replace(memory_from_status(None, now, fleet.size), factors=factors)
         observation = observed(
             fleet.size,
             NoSignals(Reason.PROMETHEUS_UNREACHABLE, "no answer") if at in blind else signals,
             ready=fleet.ready,
             now=now,
+            capacity=capacity(at),
         )
         decision, memory = decide(observation, rule, memory)
         memory = record(memory, decision, carried_out=True)
@@ -96,6 +122,7 @@ def live(
         story.latencies.append(signals.latency.seconds)
         story.sizes.append(fleet.size)
         story.decisions.append(decision)
+        story.factors.append(memory.factors[0].factor if memory.factors else None)
     return story
 
 
@@ -135,3 +162,78 @@ def test_a_restart_at_peak_changes_nothing() -> None:
 def test_a_constant_load_is_left_alone() -> None:
     story = live(lambda at: 100.0, length=3600)
     assert story.changes == []
+
+
+# --------------------------------------------------------------- where a pod's capacity is known
+
+
+def ramp(at: int) -> float:
+    """From 100 to 1000 requests/s within half an hour, and back."""
+    return 100 + 900 * max(0.0, 1 - abs(at - 1800) / 1800)
+
+
+@pytest.mark.parametrize("arrivals_are_seen", [True, False], ids=["gateway", "answers alone"])
+def test_a_step_is_answered_by_what_pods_sustain_and_no_more(arrivals_are_seen: bool) -> None:
+    story = live(
+        busy_from_five_minutes_to_half_an_hour,
+        3600,
+        capacity=lambda at: TRUE,
+        arrivals_are_seen=arrivals_are_seen,
+    )
+    ups = [at for at, d in story.changes if d.replicas > d.current]
+    assert 300 <= ups[0] < 330
+    assert max(story.between(720, 3600)) <= OBJECTIVE
+    assert story.sizes[1799 // ROUND] == 4, "600 requests/s and a margin at 195 a pod"
+    assert story.sizes[-1] == 1
+    assert story.factors[-1] == 1.0, "a load that rose is no fault of the curve"
+
+
+def test_a_ramp_is_followed_before_the_objective_breaks() -> None:
+    story = live(ramp, 3600, capacity=lambda at: TRUE)
+    assert max(story.latencies) <= OBJECTIVE
+    assert story.sizes[1800 // ROUND] == 6, "1000 requests/s and a margin at 195 a pod"
+    ups = [d for _, d in story.changes if d.replicas > d.current]
+    assert all("within 100 ms" in d.message and "that one sustains" in d.message for d in ups)
+    assert len(story.changes) <= 12
+
+
+def test_what_no_size_keeps_is_not_chased() -> None:
+    hopeless = OutOfReach(0.142, CURVE)
+    story = live(lambda at: 600.0, 3600, capacity=lambda at: hopeless)
+    assert {*story.sizes[1800 // ROUND :]} == {4}, "the fleet follows its requests in flight alone"
+    broken = [d.message for d in story.decisions if " over " in d.message]
+    assert all("which no size keeps (an idle pod takes 142 ms" in told for told in broken)
+
+
+def test_a_curve_that_promises_too_much_is_corrected_once_and_for_all() -> None:
+    wrong = Capacity(1.3 * CAPACITY, CURVE)
+    story = live(lambda at: 700.0, 7200, capacity=lambda at: wrong)
+    assert max(story.between(900, 7200)) <= OBJECTIVE, "and the fleet does not shrink back into it"
+    assert story.factors[-1] is not None
+    assert story.factors[-1] < 1
+    assert len({*story.sizes[900 // ROUND :]}) <= 2
+
+
+def test_a_restart_changes_neither_the_size_nor_what_was_corrected() -> None:
+    wrong = Capacity(1.3 * CAPACITY, CURVE)
+    quiet, restarted = (
+        live(lambda at: 700.0, 3600, restart=restart, capacity=lambda at: wrong)
+        for restart in (None, 1800)
+    )
+    assert restarted.sizes[1800 // ROUND :] == quiet.sizes[1800 // ROUND :]
+    assert restarted.factors[1800 // ROUND] == quiet.factors[1800 // ROUND] != 1.0
+
+
+def test_a_new_repository_begins_with_the_requests_in_flight_and_no_correction() -> None:
+    """Half an hour after a rollout its own curve is learnt."""
+    wrong = Capacity(1.3 * CAPACITY, CURVE)
+    story = live(
+        lambda at: 700.0,
+        5400,
+        capacity=lambda at: wrong if at < 1800 else TRUE if at >= 3600 else None,
+    )
+    between = slice(1800 // ROUND, 3600 // ROUND)
+    assert all("aimed at" in d.message for d in story.decisions[between] if " 0 " not in d.message)
+    assert {*story.factors[between]} == {None}
+    assert story.factors[3600 // ROUND] == 1.0
+    assert max(story.between(1800, 5400)) <= OBJECTIVE

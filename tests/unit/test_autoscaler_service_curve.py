@@ -139,6 +139,17 @@ def test_noise_is_that_of_single_executions() -> None:
     assert found.curve.per_request_seconds == pytest.approx(LIGHT.per_request_seconds, rel=0.02)
 
 
+def test_a_machine_that_was_slower_for_a_while_is_no_noise() -> None:
+    counts = {1: 5000, 8: 20000, 32: 2000}
+    intervals = [
+        {b: BatchTotal(n, round(n * LIGHT.seconds(b) * slow * 1e9)) for b, n in counts.items()}
+        for slow in (1.0, 1.05, 0.97)
+    ]
+    found = fit(intervals, 32)
+    assert isinstance(found, Fitted)
+    assert found.noise == pytest.approx(0, abs=1e-3)
+
+
 def test_what_is_no_line_is_told_by_its_misfit_and_not_as_noise() -> None:
     stairs = {1: BatchTotal(100, 10**9), 8: BatchTotal(100, 10**9), 9: BatchTotal(100, 2 * 10**9)}
     found = fit([stairs, stairs], 16)

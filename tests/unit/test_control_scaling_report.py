@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from trireme.api.conditions import ConditionType, EventReason, Reason
-from trireme.api.types import DecisionStatus
+from trireme.api.types import CurveStatus, DecisionStatus
 from trireme.autoscaler.types import (
     Decision,
     Latency,
@@ -195,3 +195,52 @@ def test_what_a_steady_agents_status_is_written_for(change: dict[str, Any], wort
     assert before.observed is not None
     after = before.model_copy(update={"observed": before.observed.model_copy(update=change)})
     assert is_worth_showing(before, after) is worth
+
+
+CURVE = CurveStatus(
+    model="policy",
+    repository_digest="a",
+    fixed_milliseconds=40.0,
+    per_request_milliseconds=10.0,
+    max_batch=4,
+    noise=0.02,
+    executions=600,
+    sustained_per_second=36.5,
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "worth"),
+    [
+        pytest.param([], [CURVE], True, id="a curve is learnt"),
+        pytest.param([CURVE], [], True, id="or forgotten"),
+        pytest.param(
+            [CURVE],
+            [CURVE.model_copy(update={"fixed_milliseconds": 41.0, "executions": 900})],
+            False,
+            id="figures within a tenth",
+        ),
+        pytest.param(
+            [CURVE], [CURVE.model_copy(update={"fixed_milliseconds": 50.0})], True, id="that moved"
+        ),
+        pytest.param(
+            [CURVE],
+            [CURVE.model_copy(update={"sustained_per_second": None})],
+            True,
+            id="the objective is out of reach",
+        ),
+        pytest.param(
+            [CURVE], [CURVE.model_copy(update={"max_batch": 8})], True, id="larger batches"
+        ),
+        pytest.param([CURVE], [CURVE.model_copy(update={"factor": 0.8})], True, id="corrected"),
+        pytest.param(
+            [CURVE], [CURVE.model_copy(update={"repository_digest": "b"})], True, id="of another"
+        ),
+    ],
+)
+def test_what_is_learnt_is_shown_where_it_is_news(
+    before: list[CurveStatus], after: list[CurveStatus], worth: bool
+) -> None:
+    first = scaling_status(None, STEADY, SEEN, Memory(NOW), curves=before)
+    second = scaling_status(first, STEADY, SEEN, Memory(NOW), curves=after)
+    assert is_worth_showing(first, second) is worth

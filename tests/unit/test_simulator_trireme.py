@@ -1,6 +1,7 @@
 """The simulator's Trireme is the operator's: one decision, fed from two sides."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,8 @@ from trireme.api.conditions import Reason
 from trireme.api.types import Behavior
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.memory import memory_from_status, record
-from trireme.autoscaler.types import NoSignals, Observation
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.types import Capacity, NoSignals, Observation
 from trireme.simulator.policy import moment
 from trireme.simulator.trireme_policy import TriremePolicy
 from unit.autoscaling import EAGER, objective, policy, seen
@@ -53,6 +55,15 @@ def test_a_round(values: tuple[float | None, ...], expected: int) -> None:
     memory = TRIREME.begin(-600.0, 3)
     replicas, _ = TRIREME.decide(observed(*values, replicas=3), memory)
     assert replicas == expected
+
+
+def test_a_capacity_that_is_given_is_what_it_decides_by() -> None:
+    sustains_57 = Capacity(57.0, ServiceCurve(0.040, 0.010, 8))
+    knowing = replace(TRIREME, capacity=sustains_57)
+    seen_by_simulator = observed(143.0, 143.0, 16.0, 0.05, 0.0, replicas=2)
+    memory = knowing.begin(-600.0, 2)
+    assert knowing.decide(seen_by_simulator, memory)[0] == 3
+    assert TRIREME.decide(seen_by_simulator, memory)[0] == 2
 
 
 def test_without_a_ready_pod_the_fleet_is_held() -> None:

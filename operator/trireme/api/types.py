@@ -299,8 +299,9 @@ class ScalingTarget(ApiModel):
         None,
         gt=0,
         allow_inf_nan=False,
-        description="Requests in flight per pod to aim at; absent, Trireme starts from instances "
-        "times max batch size and corrects it by what it sees.",
+        description="Requests in flight per pod to aim at, whatever is learnt; absent, Trireme "
+        "learns the rate that a pod sustains, and until then starts from instances times max batch "
+        "size and corrects it by what it sees.",
     )
 
 
@@ -534,6 +535,28 @@ class TargetStatus(ApiModel):
     in_flight_per_pod: float = Field(description="Requests in flight per pod aimed at.")
 
 
+class CurveStatus(ApiModel):
+    """What a batch of requests costs in one pod, learnt from Triton's statistics."""
+
+    model: str = Field(description="The objective's model.")
+    repository_digest: str = Field(
+        description="Digest of the model repository that it was learnt of."
+    )
+    fixed_milliseconds: float = Field(description="Time that every batch takes.", ge=0)
+    per_request_milliseconds: float = Field(description="Time that each request adds.", ge=0)
+    max_batch: int = Field(description="Largest batch that this is believed of.", ge=1)
+    noise: float = Field(description="Coefficient of variation of a batch's time.", ge=0)
+    executions: int = Field(description="Batches that it stands on.")
+    sustained_per_second: float | None = Field(
+        None,
+        gt=0,
+        description="Requests a second at which one pod keeps the objective; absent where none is.",
+    )
+    factor: float = Field(
+        1.0, gt=0, description="What that is multiplied by, corrected by what is seen."
+    )
+
+
 class ScalingStatus(ApiModel):
     """What the autoscaler knows; read again after a restart of the operator."""
 
@@ -544,6 +567,9 @@ class ScalingStatus(ApiModel):
     observed: ObservedLoad | None = Field(None, description="The load last reported.")
     targets: list[TargetStatus] = Field(
         [], description="Learnt targets.", json_schema_extra=list_map("model")
+    )
+    curves: list[CurveStatus] = Field(
+        [], description="Learnt curves, used once learnt.", json_schema_extra=list_map("model")
     )
     decisions: list[DecisionStatus] = Field(
         [], max_length=10, description="The last ten decisions, newest first."

@@ -16,19 +16,25 @@ from datetime import datetime, timedelta
 from trireme.api.conditions import Reason
 from trireme.api.scalars import format_duration
 from trireme.api.types import Paused, PolicyType, ScalingMode
+from trireme.autoscaler import factor, stabiliser, targets
 from trireme.autoscaler import memory as memories
-from trireme.autoscaler import stabiliser, targets
 from trireme.autoscaler.types import (
+    Capacity,
     Decision,
+    FactorMemory,
     Memory,
     ModelSignals,
     NoSignals,
     ObjectivePolicy,
     Observation,
+    OutOfReach,
     Policy,
     Signals,
-    number,
 )
+from trireme.autoscaler.wording import number
+
+WORTH_TELLING = 10  # requests of a backlog: fewer come and go by chance
+MARGIN = 0.1  # of the demand, at least: what comes while a pod starts, and the chance in a window
 
 
 def decide(observation: Observation, policy: Policy, memory: Memory) -> tuple[Decision, Memory]:
@@ -86,14 +92,32 @@ class _Course:
 
 
 @dataclass(frozen=True, slots=True)
+class _Demand:
+    """What is asked of the pods a second, and what one of them sustains, with its factor.
+
+    `backlog` is what is in flight beyond what the pods would hold at that rate.
+    """
+
+    capacity: Capacity
+    backlog: float
+    per_second: float
+    sustained_per_second: float
+    factor: FactorMemory
+
+
+@dataclass(frozen=True, slots=True)
 class _Proposal:
-    """What one objective asks for."""
+    """What one objective asks for; `demand` where it follows from a capacity, and `out_of_reach`
+    where no size keeps the objective.
+    """
 
     objective: ObjectivePolicy
     seen: ModelSignals
     correction: targets.Correction
     breach: targets.Breach
     replicas: int
+    demand: _Demand | None
+    out_of_reach: OutOfReach | None
 
 
 def _automatic(observation: Observation, policy: Policy, memory: Memory) -> tuple[Decision, Memory]:
@@ -127,6 +151,7 @@ def _by_signals(
             memory.recommendations, winner.replicas, policy.behavior, now
         ),
         targets=tuple(p.correction.target for p in proposals if not p.objective.fixed_target),
+        factors=tuple(p.demand.factor for p in proposals if p.demand),
     )
     course = _proposed(winner, current, signals.window)
     course = _stabilised(course, policy, memory, now)
@@ -149,6 +174,9 @@ def _proposals(
 ) -> list[_Proposal]:
     """What each objective asks for, with its target corrected by what is seen now.
 
+    By what a pod sustains where that is known, else by the requests in flight. An objective that no
+    size keeps is not chased: its target stays at its start.
+
     A broken objective asks for no fewer pods than there are, and, in the round in which its target
     is lowered, for one more at least: the target alone may need several windows to bind. Never for
     more than one pod per request in flight: then nothing waits, and more pods cannot help.
@@ -158,6 +186,9 @@ def _proposals(
     for asked in policy.objectives:
         seen = seen_of[asked.model]
         objective = asked.fitted_to(seen.slowest_step)
+        known = None if asked.fixed_target else observation.capacities.get(asked.model)
+        if isinstance(known, OutOfReach):
+            objective = replace(objective, fixed_target=True)
         correction = targets.correct(
             targets.initial(objective, memory),
             objective,
@@ -168,23 +199,89 @@ def _proposals(
             now=observation.now,
         )
         broken = targets.breach(objective, seen)
-        replicas = desired_replicas(
-            seen.in_flight,
-            correction.target.in_flight_per_pod,
-            observation.replicas,
-            policy.tolerance,
-        )
+        demand = None
+        if isinstance(known, Capacity):
+            demand = _demand(objective, known, seen, observation, memory, signals.window)
+            replicas = _by_capacity(demand, seen, observation.replicas, policy.tolerance)
+        else:
+            replicas = desired_replicas(
+                seen.in_flight,
+                correction.target.in_flight_per_pod,
+                observation.replicas,
+                policy.tolerance,
+            )
         if broken and not objective.fixed_target:
             least = observation.replicas + (1 if correction.lowered else 0)
             replicas = max(replicas, min(least, math.ceil(seen.in_flight / targets.LOWEST)))
-        proposals.append(_Proposal(objective, seen, correction, broken, max(replicas, 1)))
+        proposals.append(
+            _Proposal(
+                objective,
+                seen,
+                correction,
+                broken,
+                max(replicas, 1),
+                demand,
+                known if isinstance(known, OutOfReach) else None,
+            )
+        )
     return proposals
+
+
+def _demand(
+    objective: ObjectivePolicy,
+    capacity: Capacity,
+    seen: ModelSignals,
+    observation: Observation,
+    memory: Memory,
+    window: timedelta,
+) -> _Demand:
+    """The rate that is asked of the pods: what arrives, and the backlog within one window.
+
+    At the rate that they sustain, no more is in flight than that rate x the objective's latency
+    (Little's law); the rest is a backlog. It stands for what arrives and is not seen, too: without
+    a gateway the rate is that of the answers, and while a queue grows, in flight grows by what is
+    missing. 70 a second on a pod that answers 50: a window of 30 s later 600 are in flight, and
+    50 + (600 - 7) / 30 = 70.
+    """
+    learnt = factor.initial(objective.model, memory)
+    rate = seen.request_rate_per_second
+
+    def asked(learnt: FactorMemory) -> _Demand:
+        sustained = learnt.factor * capacity.per_second
+        held = observation.ready * sustained * objective.latency_target_seconds
+        backlog = max(0.0, seen.in_flight - held)
+        per_second = rate + backlog / window.total_seconds()
+        return _Demand(capacity, backlog, per_second, sustained, learnt)
+
+    before = asked(learnt)
+    latency = seen.latency
+    load = factor.Load(
+        rate_per_second=rate,
+        sustained_per_second=before.sustained_per_second * observation.replicas,
+        late=latency.seconds / objective.latency_target_seconds if latency else None,
+        broken=bool(targets.breach(objective, seen)),
+        settled=observation.ready >= observation.replicas,
+    )
+    return asked(factor.correct(learnt, load, window, observation.now))
+
+
+def _by_capacity(demand: _Demand, seen: ModelSignals, current: int, tolerance: float) -> int:
+    """The size at which each pod has what it sustains, with a margin; `current` within the
+    tolerance, which the margin covers: what is tolerated is sustained.
+
+    It asks for no more than a pod for each request in flight: then nothing waits.
+    """
+    margin = 1 + max(MARGIN, tolerance)
+    wanted = desired_replicas(
+        demand.per_second * margin, demand.sustained_per_second, current, tolerance
+    )
+    return min(wanted, max(current, math.ceil(seen.in_flight / targets.LOWEST)))
 
 
 def _proposed(winner: _Proposal, current: int, window: timedelta) -> _Course:
     """Where the course begins; a break that asks for no more pods says why."""
     course = _Course(current, winner.replicas, winner.replicas)
-    if not winner.breach or winner.replicas > current:
+    if not winner.breach or winner.replicas > current or winner.out_of_reach:
         return course
     if winner.objective.fixed_target:
         words = f"scaling.target.inFlight is {number(winner.objective.start_in_flight_per_pod)}"
@@ -333,23 +430,48 @@ def _seen(proposal: _Proposal, observation: Observation, policy: Policy) -> str:
     """What was seen: the break where there is one, else the load against its target."""
     seen, objective = proposal.seen, proposal.objective
     named = f"{seen.model}: " if len(policy.objectives) > 1 else ""
+    sustained = _sustained(proposal.demand, observation.replicas)
     target = f"{number(objective.latency_target_seconds * 1e3)} ms"
     where = f"on {_pods(observation.replicas)}"
     at = f"at {number(seen.request_rate_per_second)} req/s {where}"
     broken = []
     if proposal.breach.latency:
-        broken.append(f"{seen.latency} over {target}")
+        broken.append(f"{seen.latency} over {target}{_unreachable(proposal.out_of_reach)}")
     if proposal.breach.failures:
         allowed = f"{number(objective.max_failure_ratio * 100)}%"
         broken.append(f"failures {number(seen.failure_ratio * 100)}% over {allowed}")
     if broken:
-        return f"{named}{' and '.join(broken)} {at}"
+        return f"{named}{sustained}{' and '.join(broken)} {at}"
     if not seen.request_rate_per_second and not seen.in_flight:
         return f"{named}no requests {where}"
     per_pod = number(seen.in_flight / max(observation.replicas, 1))
     aimed = number(proposal.correction.target.in_flight_per_pod)
+    load = sustained or f"{per_pod} in flight per pod of {aimed} aimed at, "
     latency = f"{seen.latency} within {target}" if seen.latency else "no request answered"
-    return f"{named}{per_pod} in flight per pod of {aimed} aimed at, {latency} {at}"
+    return f"{named}{load}{latency} {at}"
+
+
+def _sustained(demand: _Demand | None, pods: int) -> str:
+    """What is asked of each pod against what one sustains, and how that is known."""
+    if demand is None:
+        return ""
+    backlog = ""
+    if demand.backlog >= WORTH_TELLING:
+        backlog = f", a backlog of {number(demand.backlog)} included,"
+    corrected = demand.factor.factor
+    by = f", corrected by {number(corrected)}" if corrected != 1 else ""
+    return (
+        f"{number(demand.per_second / pods)} req/s per pod{backlog} of "
+        f"{number(demand.sustained_per_second)} that one sustains "
+        f"(learnt: {demand.capacity.curve}{by}), "
+    )
+
+
+def _unreachable(known: OutOfReach | None) -> str:
+    if known is None:
+        return ""
+    idle = number(known.least_seconds * 1e3)
+    return f", which no size keeps (an idle pod takes {idle} ms, learnt: {known.curve}),"
 
 
 def _pods(count: int) -> str:

@@ -1,11 +1,23 @@
 """What is kept between decisions, and its round trip through the status. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from trireme.api.types import ScalingStatus, TargetStatus
-from trireme.autoscaler.types import Decision, Memory, Recommendation, ScaleChange, TargetMemory
+from trireme.api.types import CurveStatus, ScalingStatus, TargetStatus
+from trireme.autoscaler.capacity import LearntCurve
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.types import (
+    Capacity,
+    Decision,
+    FactorMemory,
+    Memory,
+    OutOfReach,
+    Recommendation,
+    ScaleChange,
+    TargetMemory,
+)
+from trireme.autoscaler.wording import rounded
 
 
 def memory_from_status(status: ScalingStatus | None, started: datetime, current: int) -> Memory:
@@ -13,13 +25,15 @@ def memory_from_status(status: ScalingStatus | None, started: datetime, current:
 
     The present size counts as the first recommendation, so nothing shrinks before a full
     stabilisation window was seen. Learnt targets are restored; `targets.initial` fits them to the
-    bounds of today's spec.
+    bounds of today's spec. So are the factors of capacities.
     """
     learnt = status.targets if status else []
+    curves = status.curves if status else []
     return Memory(
         started=started,
         recommendations=(Recommendation(started, current),),
         targets=tuple(TargetMemory(t.model, t.in_flight_per_pod, None, None) for t in learnt),
+        factors=tuple(FactorMemory(c.model, c.factor) for c in curves),
     )
 
 
@@ -28,6 +42,53 @@ def targets_status(memory: Memory) -> list[TargetStatus]:
     return [
         TargetStatus(model=t.model, in_flight_per_pod=round(t.in_flight_per_pod, 3))
         for t in memory.targets
+    ]
+
+
+def curves_from_status(
+    status: ScalingStatus | None, repository_digest: str
+) -> dict[str, tuple[LearntCurve, Capacity | None]]:
+    """The learnt curves by model, and the capacities that followed from them; nothing of another
+    repository.
+    """
+    restored = {}
+    for told in status.curves if status else []:
+        if told.repository_digest != repository_digest:
+            continue
+        curve = ServiceCurve(
+            told.fixed_milliseconds / 1e3, told.per_request_milliseconds / 1e3, told.max_batch
+        )
+        per_second = told.sustained_per_second
+        restored[told.model] = (
+            LearntCurve(curve, told.noise, told.executions),
+            None if per_second is None else Capacity(per_second, curve),
+        )
+    return restored
+
+
+def curves_status(
+    repository_digest: str,
+    curves: Mapping[str, LearntCurve],
+    capacities: Mapping[str, Capacity | OutOfReach],
+    memory: Memory,
+) -> list[CurveStatus]:
+    """The learnt curves as the status keeps them, to four significant digits."""
+    factors = {f.model: f.factor for f in memory.factors}
+    return [
+        CurveStatus(
+            model=model,
+            repository_digest=repository_digest,
+            fixed_milliseconds=rounded(learnt.curve.fixed_seconds * 1e3),
+            per_request_milliseconds=rounded(learnt.curve.per_request_seconds * 1e3),
+            max_batch=learnt.curve.max_batch,
+            noise=rounded(learnt.noise),
+            executions=learnt.executions,
+            sustained_per_second=rounded(capacity.per_second)
+            if isinstance(capacity := capacities.get(model), Capacity)
+            else None,
+            factor=rounded(factors.get(model, 1.0)),
+        )
+        for model, learnt in sorted(curves.items())
     ]
 
 
@@ -44,12 +105,18 @@ def interrupted(memory: Memory, now: datetime) -> Memory:
 
     The stabilisation windows stand still: recommendations age only while there are new ones, so
     that a fleet does not shrink on the first sight after an outage. As after a restart, a full
-    window of signals must be seen again before anything shrinks, and no window of a target counts
-    across the gap.
+    window of signals must be seen again before anything shrinks, and no window of a target or
+    factor counts across the gap.
     """
     newest = max((r.at for r in memory.recommendations), default=now)
     kept = tuple(replace(r, at=r.at + (now - newest)) for r in memory.recommendations)
-    return replace(memory, started=now, recommendations=kept, targets=unwatched(memory.targets))
+    return replace(
+        memory,
+        started=now,
+        recommendations=kept,
+        targets=unwatched(memory.targets),
+        factors=tuple(FactorMemory(f.model, f.factor) for f in memory.factors),
+    )
 
 
 def unwatched(targets: Sequence[TargetMemory]) -> tuple[TargetMemory, ...]:

@@ -1,7 +1,7 @@
 """What a spec asks of the scaling decision. Pure."""
 
 from trireme.api.types import AgentSpec, Objective
-from trireme.autoscaler.types import ObjectivePolicy, Policy
+from trireme.autoscaler.types import ObjectivePolicy, Policy, Serving
 from trireme.modelrepo.instances import instances_per_pod
 
 
@@ -32,6 +32,23 @@ def _objective_policy(spec: AgentSpec, objective: Objective) -> ObjectivePolicy:
         start_in_flight_per_pod=told or max(starts.values()),
         fixed_target=told is not None,
         start_of_step=starts if objective.model not in starts else {},
+        serving=None if told is not None else _serving(spec, objective.model),
+    )
+
+
+def _serving(spec: AgentSpec, name: str) -> Serving | None:
+    """How one pod serves a model. None of what the queueing model does not hold for: pipelines,
+    sequences, and requests with several answers.
+    """
+    model = next((m for m in spec.models if m.name == name), None)
+    if model is None or model.decoupled or "model_transaction_policy" in model.config:
+        return None
+    if "sequence_batching" in model.config or (model.batching and model.batching.sequence):
+        return None
+    dynamic = "dynamic_batching" in model.config or (model.batching and model.batching.dynamic)
+    return Serving(
+        instances=instances_per_pod(model, spec.server),
+        max_batch=max(1, model.max_batch_size) if dynamic else 1,
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trireme.autoscaler.types import number
+from trireme.autoscaler.wording import number
 
 Floats = npt.NDArray[np.float64]
 
@@ -252,15 +252,22 @@ def _noise(intervals: Sequence[BatchTotals], totals: BatchTotals) -> float | Non
     differ between intervals.
 
     A mean of n executions strays by noise / sqrt(n), so n times its squared relative deviation is
-    noise^2, for each interval but one of each batch size.
+    noise^2. What all batch sizes of an interval have in common is no noise but a machine that was
+    slower then: of thousands of executions, 3 % of it would pass for a noise of 1 and more. Each
+    batch size, and each interval but one, takes one degree of freedom.
     """
-    squares, degrees = 0.0, 0
-    for batch, total in totals.items():
-        seen = [each[batch] for each in intervals if batch in each and each[batch].executions]
+    squares, degrees = 0.0, 1 - len(totals)
+    for interval in intervals:
+        seen = [(one, totals[batch]) for batch, one in interval.items() if one.executions]
+        if not seen:
+            continue
+        usual = sum(one.executions * total.mean_seconds for one, total in seen)
+        slower = sum(one.executions * one.mean_seconds for one, _ in seen) / usual
         degrees += len(seen) - 1
-        for one in seen:
-            squares += one.executions * (one.mean_seconds / total.mean_seconds - 1) ** 2
-    return math.sqrt(squares / degrees) if degrees else None
+        for one, total in seen:
+            relative = one.mean_seconds / (slower * total.mean_seconds)
+            squares += one.executions * (relative - 1) ** 2
+    return math.sqrt(squares / degrees) if degrees > 0 else None
 
 
 def _misfit(line: Floats, means: Floats, counts: Floats) -> float:

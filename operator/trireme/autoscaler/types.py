@@ -14,11 +14,8 @@ from enum import StrEnum
 
 from trireme.api.conditions import Reason
 from trireme.api.types import Behavior, Paused, ScalingMode
-
-
-def number(value: float) -> str:
-    """A figure for reading, to three digits or to the unit: 0.0417, 40.3, 182, 12345."""
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.wording import number
 
 
 class LatencyKind(StrEnum):
@@ -96,12 +93,29 @@ class NoSignals:
 
 
 @dataclass(frozen=True, slots=True)
+class Capacity:
+    """The highest rate at which one pod keeps an objective, by the curve that was learnt of it."""
+
+    per_second: float
+    curve: ServiceCurve
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfReach:
+    """No number of pods keeps an objective: an idle one takes `least_seconds` at its percentile."""
+
+    least_seconds: float
+    curve: ServiceCurve
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What the cluster and the signals say at `now`.
 
     `replicas` is the Deployment's spec.replicas, `ready` its ready pods. `stuck` pods are neither
     ready nor on their way: no node takes them, their image or container fails, or they were ready
-    once and are so no more; of these no node takes `unschedulable`.
+    once and are so no more; of these no node takes `unschedulable`. `capacities` holds, by an
+    objective's model, what a pod is known to sustain; of others nothing is known.
     """
 
     now: datetime
@@ -110,6 +124,15 @@ class Observation:
     stuck: int
     unschedulable: int
     signals: Signals | NoSignals
+    capacities: Mapping[str, Capacity | OutOfReach] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How one pod serves a model: its instances, and the largest batch that is made of requests."""
+
+    instances: int
+    max_batch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +140,8 @@ class ObjectivePolicy:
     """One objective, with the in-flight target per pod that decisions start from.
 
     `fixed_target` is true where the user set it, so that it is not learnt. `start_of_step` holds
-    the start that each step of a pipeline would have as a model of its own.
+    the start that each step of a pipeline would have as a model of its own. `serving` is None where
+    what a pod sustains is not asked: the user set the target, or no model of it is had.
     """
 
     model: str
@@ -127,6 +151,7 @@ class ObjectivePolicy:
     start_in_flight_per_pod: float
     fixed_target: bool
     start_of_step: Mapping[str, float] = field(default_factory=dict)
+    serving: Serving | None = None
 
     def fitted_to(self, slowest_step: str | None) -> "ObjectivePolicy":
         """The objective with the start of the slowest step, where it is a pipeline's that is known
@@ -183,6 +208,29 @@ class TargetMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """Since when, and at which rate that all pods were to sustain, an objective was broken."""
+
+    since: datetime
+    sustained_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class FactorMemory:
+    """What the capacity of an objective's pods is multiplied by.
+
+    `explained`: the objective is broken, and not by them. `calm_since`: since when they have been
+    near their capacity with room to spare.
+    """
+
+    model: str
+    factor: float = 1.0
+    doubt: Doubt | None = None
+    explained: bool = False
+    calm_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What a decision hands to the next one.
 
@@ -194,6 +242,7 @@ class Memory:
     recommendations: tuple[Recommendation, ...] = ()
     changes: tuple[ScaleChange, ...] = ()
     targets: tuple[TargetMemory, ...] = ()
+    factors: tuple[FactorMemory, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,13 @@ from trireme.api import kinds, names
 from trireme.api.conditions import SCALING_CONDITIONS, ConditionType, EventReason, Reason
 from trireme.api.types import AgentSpec, AgentStatus, Condition, ScalingMode, ScalingStatus
 from trireme.autoscaler.decision import decide
-from trireme.autoscaler.memory import memory_from_status, record
+from trireme.autoscaler.memory import curves_status, memory_from_status, record
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.queries import Labels, queries, window
 from trireme.autoscaler.samples import Index, index, scrape_interval
 from trireme.autoscaler.signals import Limits, Subject, assemble
 from trireme.autoscaler.types import Decision, Memory, NoSignals, Observation, Policy, Signals
-from trireme.control import scaling_report
+from trireme.control import learning, scaling_report
 from trireme.control.observed import (
     DeploymentView,
     PodView,
@@ -196,6 +196,7 @@ class Autoscaler:
         active = scaled.condition(ConditionType.AUTOSCALING_ACTIVE)
         scaled.reason = active.reason if active else None
         self._agents[key] = scaled
+        view.learning = learning.restored(view, status.scaling)
         return scaled
 
     # ---------------------------------------------------------------------------- actuating
@@ -244,8 +245,16 @@ class Autoscaler:
         if is_loss or scaling_report.is_notable(scaled.reason, told, decision, now):
             self._tell(key, scaled, decision)
         scaled.reason = decision.reason
+        learnt = learning.known(view)
         after = scaling_report.scaling_status(
-            scaled.scaling, decision, observed, scaled.memory, scaled.untold
+            scaled.scaling,
+            decision,
+            observed,
+            scaled.memory,
+            scaled.untold,
+            curves_status(
+                learnt.repository_digest, learnt.curves, learnt.capacities, scaled.memory
+            ),
         )
         found = scaling_report.findings(decision, observed)
         conditions = dated(found, scaled.conditions, view.body["metadata"]["generation"], now)
@@ -346,6 +355,7 @@ def _observe(
             pod.trouble is not None and pod.trouble.reason is Reason.UNSCHEDULABLE for pod in stuck
         ),
         signals=observed,
+        capacities=learning.known(view).capacities,
     )
 
 

@@ -13,6 +13,7 @@ from trireme.control import health, shell
 from trireme.control.autoscale import Autoscaler
 from trireme.control.clock import utc_now
 from trireme.control.in_place import InPlaceUpdates
+from trireme.control.learning import Learner
 from trireme.control.queue import Work, WorkQueue
 from trireme.control.reconcile import Keys, Reconciler
 from trireme.control.store import Store
@@ -156,6 +157,7 @@ async def _act(
             *(in_place.work(updates.handle) for _ in range(settings.workers)),
             _resync(store, queue, settings.resync_seconds),
             _rounds(autoscaler, state, settings.autoscale_interval_seconds),
+            Learner(store=store, clock=utc_now).learn(),
         ]
         tasks = [group.create_task(part) for part in parts]
 

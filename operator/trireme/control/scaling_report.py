@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from trireme.api.conditions import ConditionType, EventReason, Reason
-from trireme.api.types import DecisionStatus, ObservedLoad, ScalingStatus
+from trireme.api.types import CurveStatus, DecisionStatus, ObservedLoad, ScalingStatus
 from trireme.autoscaler.memory import targets_status
 from trireme.autoscaler.types import Decision, Memory, NoSignals, Signals
+from trireme.autoscaler.wording import rounded
 from trireme.control.status import Finding, format_time
 from trireme.edge.recorder import Event
 
@@ -111,6 +112,7 @@ def scaling_status(
     signals: Signals | NoSignals,
     memory: Memory,
     untold: Sequence[Decision] = (),
+    curves: Sequence[CurveStatus] = (),
 ) -> ScalingStatus:
     """The status after a decision. Of the notable ones, the `untold` among them, the last ten are
     kept, newest first; a hold that only began anew takes the place of itself.
@@ -129,6 +131,7 @@ def scaling_status(
         last_scale_time=last_scale_time,
         observed=_observed(decision, signals) or (before.observed if before else None),
         targets=targets_status(memory),
+        curves=list(curves),
         decisions=decisions,
     )
 
@@ -139,7 +142,9 @@ def is_worth_showing(before: ScalingStatus | None, after: ScalingStatus) -> bool
     """
     if before is None or before.observed is None or after.observed is None:
         return before != after
-    if before.model_copy(update={"observed": None}) != after.model_copy(update={"observed": None}):
+    if _without_figures(before) != _without_figures(after):
+        return True
+    if _curves_differ(before.curves, after.curves):
         return True
     old, new = before.observed, after.observed
     if (old.model, old.latency_kind) != (new.model, new.latency_kind):
@@ -154,6 +159,23 @@ _OBSERVED_FIGURES = (
     "failure_ratio",
     "pending",
 )
+
+
+_CURVE_FIGURES = ("fixed_milliseconds", "per_request_milliseconds", "sustained_per_second")
+
+
+def _without_figures(status: ScalingStatus) -> ScalingStatus:
+    return status.model_copy(update={"observed": None, "curves": []})
+
+
+def _curves_differ(old: Sequence[CurveStatus], new: Sequence[CurveStatus]) -> bool:
+    """Whether other curves are told of, or one with other figures."""
+    return len(old) != len(new) or any(
+        (one.model, one.repository_digest, one.max_batch, one.factor)
+        != (other.model, other.repository_digest, other.max_batch, other.factor)
+        or any(_differ(getattr(one, f), getattr(other, f)) for f in _CURVE_FIGURES)
+        for one, other in zip(old, new, strict=True)
+    )
 
 
 def _differ(old: float | None, new: float | None) -> bool:
@@ -185,18 +207,13 @@ def _observed(decision: Decision, signals: Signals | NoSignals) -> ObservedLoad 
     return ObservedLoad(
         time=format_time(signals.at),
         model=seen.model,
-        request_rate_per_second=_rounded(seen.request_rate_per_second),
-        in_flight=_rounded(seen.in_flight),
-        latency_milliseconds=_rounded(latency.seconds * 1e3) if latency else None,
+        request_rate_per_second=rounded(seen.request_rate_per_second),
+        in_flight=rounded(seen.in_flight),
+        latency_milliseconds=rounded(latency.seconds * 1e3) if latency else None,
         latency_kind=latency.name if latency else "",
-        failure_ratio=_rounded(seen.failure_ratio),
-        pending=None if seen.pending is None else _rounded(seen.pending),
+        failure_ratio=rounded(seen.failure_ratio),
+        pending=None if seen.pending is None else rounded(seen.pending),
     )
-
-
-def _rounded(value: float) -> float:
-    """Four significant digits are enough for people: 182.3456 is 182.3."""
-    return float(f"{value:.4g}")
 
 
 def _replicas(count: int) -> str:

@@ -5,6 +5,7 @@ decided (`reconcile` asks the API whether a Deployment exists before it makes on
 is needed after a restart.
 """
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,9 @@ from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
 from trireme.api.types import AgentDeployment
+from trireme.autoscaler.capacity import LearntCurve, ModelStatistics, Statistics
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.types import Capacity, ObjectivePolicy, OutOfReach
 from trireme.control.observed import Trouble, kept
 from trireme.control.queue import Key, Work
 from trireme.errors import ClusterError, Fault, ServerError
@@ -90,6 +94,24 @@ class InPlace:
 
 
 @dataclass(slots=True)
+class Learning:
+    """What was learnt of the pods of one repository, by model, and what it is learnt from: the
+    last look at a server, when the next one is due, and what was executed in the recent intervals.
+    `searched` is what each capacity was searched for, `learnt_for` the spec last looked at.
+    """
+
+    repository_digest: str
+    curves: dict[str, LearntCurve] = field(default_factory=dict)
+    capacities: dict[str, Capacity | OutOfReach] = field(default_factory=dict)
+    searched: dict[str, tuple[ServiceCurve, float, ObjectivePolicy]] = field(default_factory=dict)
+    learnt_for: Accepted | None = None
+    server_id: str = ""
+    statistics: Statistics = field(default_factory=dict)
+    due: datetime | None = None
+    intervals: dict[str, deque[ModelStatistics]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class AgentView:
     """Everything known of one agent.
 
@@ -99,7 +121,7 @@ class AgentView:
     `applied`, what was last applied whole; `replaced`, what the pods ran before, until all of it is
     done, and `change`, the difference; `secrets`, which Secrets it has made sure of, since no watch
     tells of them; and `written`, the part of the status it last wrote. The autoscaler leaves
-    `desired_replicas`.
+    `desired_replicas`, and `learning` as the status has it, which is learnt on from there.
     """
 
     body: Object | None = None
@@ -118,6 +140,7 @@ class AgentView:
     secrets: set[str] = field(default_factory=set)
     written: Object | None = None
     desired_replicas: int | None = None
+    learning: Learning | None = None
 
     def deployment(self, name: str) -> Object | None:
         """A child Deployment by name."""

@@ -6,15 +6,18 @@ answer, and ServerRefused, with its own words, where it will not.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from tritonclient.http.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from trireme.api import names
+from trireme.autoscaler.capacity import ModelStatistics, Statistics
+from trireme.autoscaler.service_curve import BatchTotal
 from trireme.errors import ServerError, ServerRefused
 from trireme.modelrepo.proto import ModelConfig, json_format
 
@@ -67,6 +70,19 @@ async def serves(address: str, model: str) -> bool:
         return bool(await client.is_model_ready(model))
 
 
+async def statistics(address: str) -> Statistics:
+    """What a server counts of each model since its start; it is open to everybody."""
+    async with _client(address, _TIMEOUT_SECONDS) as client:
+        answer = await client.get_inference_statistics()
+    by_model: dict[str, list[Mapping[str, Any]]] = {}
+    try:
+        for entry in answer["model_stats"]:
+            by_model.setdefault(entry["name"], []).append(entry)
+        return {model: _model_statistics(versions) for model, versions in by_model.items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ServerError(f"{address}: statistics that cannot be read: {error!r}") from error
+
+
 async def load_model(
     address: str, control_key: str, config: ModelConfig, timeout_seconds: float
 ) -> None:
@@ -96,6 +112,24 @@ async def _client(address: str, timeout_seconds: float) -> AsyncIterator[Inferen
         raise ServerRefused(f"{address}: {error}") from error
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         raise ServerError(f"{address}: {error!r}") from error
+
+
+def _model_statistics(versions: Iterable[Mapping[str, Any]]) -> ModelStatistics:
+    """One model's, all of its versions together. Before the first execution `batch_stats` is
+    absent.
+    """
+    requests, batches = 0, dict[int, BatchTotal]()
+    for version in versions:
+        requests += int(version["inference_stats"]["success"]["count"])
+        for each in version.get("batch_stats", []):
+            size = int(each["batch_size"])
+            before = batches.get(size, BatchTotal(0, 0))
+            parts = (each["compute_input"], each["compute_infer"], each["compute_output"])
+            batches[size] = BatchTotal(
+                before.executions + int(each["compute_infer"]["count"]),
+                before.nanoseconds + sum(int(part["ns"]) for part in parts),
+            )
+    return ModelStatistics(requests, batches)
 
 
 def _model_state(entry: Mapping[str, str]) -> ModelState:

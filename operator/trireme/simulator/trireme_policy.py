@@ -13,12 +13,14 @@ from trireme.autoscaler.decision import decide
 from trireme.autoscaler.memory import memory_from_status, record
 from trireme.autoscaler.queries import window
 from trireme.autoscaler.types import (
+    Capacity,
     Latency,
     LatencyKind,
     Memory,
     ModelSignals,
     NoSignals,
     Observation,
+    OutOfReach,
     Policy,
     Signals,
 )
@@ -32,10 +34,14 @@ SCRAPE_SECONDS = 5  # of the PodMonitors that the chart makes, by default
 class TriremePolicy:
     """The operator's decision for an agent with one objective.
 
+    `capacity` is what a pod is known to sustain, as if it had been learnt long ago; None leaves the
+    rule of requests in flight.
+
     Pre: `policy` has mode Automatic and one objective.
     """
 
     policy: Policy
+    capacity: Capacity | None = None
     name: str = "trireme"
     interval_seconds: float = ROUND_SECONDS
 
@@ -65,9 +71,15 @@ class TriremePolicy:
             stuck=0,
             unschedulable=0,
             signals=self._signals(observed),
+            capacities=self._capacities,
         )
         decision, memory = decide(observation, self.policy, memory)
         return decision.replicas, record(memory, decision, carried_out=True)
+
+    @property
+    def _capacities(self) -> dict[str, Capacity | OutOfReach]:
+        (objective,) = self.policy.objectives
+        return {} if self.capacity is None else {objective.model: self.capacity}
 
     def _signals(self, observed: Observed) -> Signals | NoSignals:
         if not observed.ready:

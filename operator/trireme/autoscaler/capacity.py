@@ -1,0 +1,130 @@
+"""What one pod sustains within an objective, by what was learnt of it while it serves.
+
+Pure. Triton's statistics are looked at now and then; what was executed in between, over a few
+recent intervals, is fitted by a line (`service_curve`), and the chain of the queue behind it
+(`queueing`) says at which rate a pod still keeps the objective.
+
+A curve is learnt once 100 executions were seen, of batch sizes that are apart by a factor of 2, and
+a line passes within a tenth of them. It is a line's word beyond the batches that were seen, so that
+a pod counts as one that makes batches of up to twice the largest. Until a new one differs by more
+than its own error, or what is seen contradicts it, the one before stands.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from trireme.autoscaler.queueing import PodShape, Sustained, sustained_rate
+from trireme.autoscaler.service_curve import (
+    BatchTotals,
+    Fitted,
+    ServiceCurve,
+    difference,
+    fit,
+)
+from trireme.autoscaler.types import Capacity, ObjectivePolicy, OutOfReach, Serving
+
+LEAST_EXECUTIONS = 100  # their mean strays by a tenth of what one does
+APART = 2.0  # the largest batch seen over the smallest: of 7 and 8 no line follows
+BEYOND = 2  # times the largest batch seen, as far as the line is believed
+MOST_MISFIT = 0.1
+SINGLE = 0.05  # of the requests, that may be more or fewer than what was executed
+NEWS = 0.03  # of a batch's time: a curve that differs by less is the same, and need not be searched
+NOISE_STEP = 0.05  # it moves p95 by 2 % at most (variation 0.1: 5 %), and makes searches rare
+MOST_NOISE = 0.3  # beyond it intervals differ by more than chance; the factor sees to that
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatistics:
+    """What a server counts of one model: requests answered, and executions by batch size."""
+
+    requests: int
+    batches: BatchTotals
+
+    def since(self, before: "ModelStatistics") -> "ModelStatistics | None":
+        """What came after an earlier look; None where the counters began anew in between."""
+        batches = difference(before.batches, self.batches)
+        if batches is None or self.requests < before.requests:
+            return None
+        return ModelStatistics(self.requests - before.requests, batches)
+
+
+Statistics = Mapping[str, ModelStatistics]
+"""By model, of one server."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearntCurve:
+    """A curve that may be used, and how many executions it stands on.
+
+    `noise` is the coefficient of variation of an execution's time, 0 where it is not known.
+    """
+
+    curve: ServiceCurve
+    noise: float
+    executions: int
+
+
+def learn(
+    intervals: Sequence[ModelStatistics], max_batch: int, before: LearntCurve | None
+) -> LearntCurve | None:
+    """The curve after the recent intervals, of which the one `before` was learnt earlier.
+
+    None where nothing may be used: nothing is known yet, times are on no line, or requests are not
+    what is executed (they hold several rows each, or are answered from a cache), so that a rate of
+    requests is no rate of the curve's.
+    """
+    if not _requests_are_executed(intervals, max_batch):
+        return None
+    found = fit([interval.batches for interval in intervals], max_batch)
+    if not isinstance(found, Fitted) or found.executions < LEAST_EXECUTIONS:
+        return before
+    if max_batch > 1 and found.largest < APART * found.smallest:
+        return before
+    if found.misfit > MOST_MISFIT:
+        return None
+    curve = replace(found.curve, max_batch=min(max_batch, BEYOND * int(found.largest)))
+    learnt = LearntCurve(curve, min(found.noise or 0.0, MOST_NOISE), found.executions)
+    if before is not None and _is_the_same(before, learnt):
+        return replace(before, executions=found.executions)
+    return learnt
+
+
+def capacity(
+    learnt: LearntCurve, serving: Serving, objective: ObjectivePolicy
+) -> Capacity | OutOfReach | None:
+    """What one pod sustains within an objective. A search: seconds of a processor.
+
+    None where the objective is so near to an idle pod's latency that the curve, which may be off by
+    as much, does not tell whether it can be kept.
+    """
+    noise = round(learnt.noise / NOISE_STEP) * NOISE_STEP
+    pod = PodShape(learnt.curve, serving.instances, noise)
+    rate = sustained_rate(pod, objective.percentile, objective.latency_target_seconds)
+    if isinstance(rate, Sustained):
+        return Capacity(rate.per_second, learnt.curve)
+    if rate.least_seconds > (1 + MOST_MISFIT) * objective.latency_target_seconds:
+        return OutOfReach(rate.least_seconds, learnt.curve)
+    return None
+
+
+def _requests_are_executed(intervals: Sequence[ModelStatistics], max_batch: int) -> bool:
+    """Whether each request is one inference; at both ends some are executed and not answered."""
+    requests = sum(interval.requests for interval in intervals)
+    inferences = sum(
+        batch * total.executions
+        for interval in intervals
+        for batch, total in interval.batches.items()
+    )
+    return abs(requests - inferences) <= SINGLE * requests + max_batch
+
+
+def _is_the_same(before: LearntCurve, after: LearntCurve) -> bool:
+    one, other = before.curve, after.curve
+    return (
+        one.max_batch == other.max_batch
+        and abs(before.noise - after.noise) <= NOISE_STEP
+        and all(
+            abs(other.seconds(batch) / one.seconds(batch) - 1) <= NEWS
+            for batch in (1, one.max_batch)
+        )
+    )

@@ -1,0 +1,168 @@
+"""Learning what a pod can do while it serves, beside the scaling rounds.
+
+Of each agent that is scaled by its objectives, one ready pod is asked for Triton's statistics once
+a minute, and every 15 s while a curve is still to be learnt from what is executed. A server that
+does not answer is no news. What follows from a new curve is searched in a thread, one search at a
+time: the rounds go on meanwhile by what was known.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from trireme.api import names
+from trireme.api.types import ScalingMode, ScalingStatus
+from trireme.autoscaler.capacity import Statistics, capacity, learn
+from trireme.autoscaler.memory import curves_from_status
+from trireme.autoscaler.policy import policy_of
+from trireme.autoscaler.types import ObjectivePolicy
+from trireme.control.in_place import serving_pods
+from trireme.control.observed import PodView
+from trireme.control.queue import Key
+from trireme.control.store import AgentView, Learning, Store
+from trireme.edge import triton
+from trireme.errors import ServerError
+
+logger = logging.getLogger(__name__)
+
+_SURE = timedelta(seconds=60)
+_UNSURE = timedelta(seconds=15)
+_TICK_SECONDS = 5.0
+_KEPT_INTERVALS = 10  # ten minutes of a curve that is sure
+_ASKED_AT_ONCE = 16
+_MODES = frozenset({ScalingMode.AUTOMATIC, ScalingMode.SHADOW})
+
+
+def known(view: AgentView) -> Learning:
+    """What is known of the pods of the present repository; nothing of those of another."""
+    assert view.accepted is not None  # noqa: S101  # who scales has looked
+    digest = view.accepted.repository.digest
+    if view.learning is None or view.learning.repository_digest != digest:
+        return Learning(digest)
+    return view.learning
+
+
+def restored(view: AgentView, status: ScalingStatus | None) -> Learning:
+    """What an earlier process had learnt."""
+    learning = known(view)
+    for model, (curve, sustained) in curves_from_status(status, learning.repository_digest).items():
+        learning.curves[model] = curve
+        if sustained is not None:
+            learning.capacities[model] = sustained
+    return learning
+
+
+class Learner:
+    """Looks at servers and leaves what it learnt in the agents' views."""
+
+    def __init__(self, *, store: Store, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._clock = clock
+        self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
+        self._searching = asyncio.Lock()
+
+    async def learn(self) -> None:
+        """Look at the agents that are due, for ever."""
+        while True:
+            await self.round()
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def round(self) -> None:
+        """Look at the agents that are due."""
+        await asyncio.gather(*(self._tried(key) for key in self._store.agents()))
+
+    async def _tried(self, key: Key) -> None:
+        """One agent; never raises, so that what fails for one is tried again in the next round."""
+        try:
+            await self._agent(self._store.view(key))
+        except ServerError as error:
+            logger.debug("%s: %s", key, error)
+        except Exception:
+            logger.exception("%s: learning failed", key)
+
+    async def _agent(self, view: AgentView) -> None:
+        if view.learning is None or view.accepted is None:
+            return  # the autoscaler has yet to read what was learnt before
+        learning, now = known(view), self._clock()
+        is_due = learning.due is None or now >= learning.due
+        if not is_due and learning.learnt_for is view.accepted:
+            return
+        view.learning, learning.learnt_for = learning, view.accepted
+        policy = policy_of(view.accepted.agent.spec)
+        asked = [o for o in policy.objectives if o.serving and policy.mode in _MODES]
+        if is_due:
+            learning.due = now + _SURE
+            await self._look(view, learning, asked, now)
+        _forget(learning, {objective.model for objective in asked})
+        for objective in asked:
+            await self._search(learning, objective)
+
+    async def _look(
+        self, view: AgentView, learning: Learning, asked: list[ObjectivePolicy], now: datetime
+    ) -> None:
+        """Ask one server, and learn from what it executed since the last time."""
+        assert view.accepted is not None  # noqa: S101  # _agent has looked
+        pods = serving_pods(view, view.accepted.repository)
+        if not pods or not asked:
+            return
+        pod = next((pod for pod in pods if pod.server_id == learning.server_id), pods[0])
+        async with self._asking:
+            statistics = await triton.statistics(f"{pod.address}:{names.HTTP_PORT}")
+        executing = _note(learning, pod, statistics)
+        for objective in asked:
+            model, serving = objective.model, objective.serving
+            assert serving is not None  # noqa: S101  # only these are asked
+            intervals = learning.intervals.get(model, ())
+            curve = learn([*intervals], serving.max_batch, learning.curves.get(model))
+            if curve is not None:
+                learning.curves[model] = curve
+            else:
+                learning.curves.pop(model, None)
+                if model in executing:
+                    learning.due = now + _UNSURE
+
+    async def _search(self, learning: Learning, objective: ObjectivePolicy) -> None:
+        """Find what a pod sustains, where that may be something else than before."""
+        model, serving = objective.model, objective.serving
+        curve = learning.curves.get(model)
+        if curve is None or serving is None:
+            learning.capacities.pop(model, None)
+            learning.searched.pop(model, None)
+            return
+        asked = (curve.curve, curve.noise, objective)
+        if learning.searched.get(model) == asked:
+            return
+        async with self._searching:
+            found = await asyncio.to_thread(capacity, curve, serving, objective)
+        learning.searched[model] = asked
+        if found is None:
+            learning.capacities.pop(model, None)
+        else:
+            learning.capacities[model] = found
+
+
+def _note(learning: Learning, pod: PodView, statistics: Statistics) -> set[str]:
+    """Keep what a server says; the models that were executed since it was last asked, and those
+    that it was not asked of before.
+    """
+    same = pod.server_id == learning.server_id
+    executing = set()
+    for model, after in statistics.items():
+        before = learning.statistics.get(model) if same else None
+        interval = after.since(before) if before else None
+        if interval is not None and interval.batches:
+            kept = learning.intervals.setdefault(model, deque(maxlen=_KEPT_INTERVALS))
+            kept.append(interval)
+        if before is None or interval is None or interval.batches:
+            executing.add(model)
+    learning.server_id, learning.statistics = pod.server_id, statistics
+    return executing
+
+
+def _forget(learning: Learning, asked_models: set[str]) -> None:
+    """What nobody asks for is not kept: an objective that goes, a target that the user sets."""
+    for by_model in (learning.curves, learning.capacities, learning.searched, learning.intervals):
+        for model in by_model.keys() - asked_models:
+            by_model.pop(model)

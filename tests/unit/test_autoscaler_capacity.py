@@ -1,0 +1,148 @@
+"""What is learnt of a pod from Triton's statistics, when it may be used, and what follows."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from trireme.autoscaler.capacity import LearntCurve, ModelStatistics, capacity, learn
+from trireme.autoscaler.service_curve import BatchTotal, ServiceCurve
+from trireme.autoscaler.types import Capacity, OutOfReach, Serving
+from unit.autoscaling import objective
+
+DEMO = ServiceCurve(0.040, 0.010, 4)
+EARLIER = LearntCurve(ServiceCurve(0.040, 0.010, 4), 0.0, 500)
+
+
+def executed(
+    counts: dict[int, int],
+    curve: ServiceCurve = DEMO,
+    *,
+    slower: float = 1.0,
+    requests: int | None = None,
+) -> ModelStatistics:
+    """So many executions by batch size, of requests that are one inference each unless said."""
+    batches = {
+        batch: BatchTotal(count, round(count * curve.seconds(batch) * slower * 1e9))
+        for batch, count in counts.items()
+    }
+    inferences = sum(batch * count for batch, count in counts.items())
+    return ModelStatistics(inferences if requests is None else requests, batches)
+
+
+def stairs(*seconds: float) -> ModelStatistics:
+    """A hundred executions of each batch size from 1 on, which take so long."""
+    batches = {n: BatchTotal(100, round(s * 1e11)) for n, s in enumerate(seconds, start=1)}
+    return ModelStatistics(sum(100 * batch for batch in batches), batches)
+
+
+@pytest.mark.parametrize(
+    ("intervals", "max_batch", "before", "learnt"),
+    [
+        pytest.param([], 4, None, None, id="nothing is known before anything was seen"),
+        pytest.param([], 4, EARLIER, EARLIER, id="idle, what was known stays"),
+        pytest.param([executed({1: 80, 4: 20})], 4, None, LearntCurve(DEMO, 0.0, 100), id="learnt"),
+        pytest.param([executed({1: 80, 4: 19})], 4, None, None, id="of too few executions"),
+        pytest.param([executed({4: 1000})], 4, None, None, id="of one batch size no slope"),
+        pytest.param([executed({4: 1000})], 4, EARLIER, EARLIER, id="overloaded, it stays"),
+        pytest.param(
+            [executed({7: 500, 8: 500}, replace(DEMO, max_batch=8))],
+            8,
+            None,
+            None,
+            id="batch sizes too near to each other",
+        ),
+        pytest.param(
+            [executed({1: 500, 3: 500}, replace(DEMO, max_batch=32))],
+            32,
+            None,
+            LearntCurve(replace(DEMO, max_batch=6), 0.0, 1000),
+            id="a line is believed up to twice the largest batch seen",
+        ),
+        pytest.param(
+            [executed({1: 500}, ServiceCurve(0.050, 0.0, 1))],
+            1,
+            None,
+            LearntCurve(ServiceCurve(0.050, 0.0, 1), 0.0, 500),
+            id="without batching there is no slope to learn",
+        ),
+        pytest.param([stairs(0.01, 0.01, 0.02, 0.02)], 4, EARLIER, None, id="times on no line"),
+        pytest.param(
+            [executed({1: 80, 4: 20}, requests=80)],
+            4,
+            EARLIER,
+            None,
+            id="requests of two rows are no rate of the curve's",
+        ),
+        pytest.param(
+            [executed({1: 80, 4: 20}, requests=320)],
+            4,
+            EARLIER,
+            None,
+            id="nor are those that a cache answers",
+        ),
+        pytest.param(
+            [executed({1: 800, 4: 200}, slower=1.02)],
+            4,
+            EARLIER,
+            replace(EARLIER, executions=1000),
+            id="a curve that is hardly another one is the same",
+        ),
+        pytest.param(
+            [executed({1: 800, 4: 200}, slower=1.5)],
+            4,
+            EARLIER,
+            LearntCurve(ServiceCurve(0.060, 0.015, 4), 0.0, 1000),
+            id="one that is another one takes its place",
+        ),
+    ],
+)
+def test_what_is_learnt(
+    intervals: Sequence[ModelStatistics],
+    max_batch: int,
+    before: LearntCurve | None,
+    learnt: LearntCurve | None,
+) -> None:
+    found = learn(intervals, max_batch, before)
+    if learnt is None or found is None:
+        assert found is learnt
+        return
+    assert (found.curve.max_batch, found.executions) == (learnt.curve.max_batch, learnt.executions)
+    assert found.curve.seconds(1) == pytest.approx(learnt.curve.seconds(1), rel=1e-6)
+    assert found.curve.per_request_seconds == pytest.approx(
+        learnt.curve.per_request_seconds, abs=1e-6
+    )
+    assert found.noise == learnt.noise
+
+
+def test_what_a_look_says_is_what_came_since_the_one_before() -> None:
+    first, second = executed({1: 10}), executed({1: 15, 2: 4})
+    assert second.since(first) == ModelStatistics(13, executed({1: 5, 2: 4}).batches)
+    assert first.since(second) is None, "a server that began anew"
+    assert replace(second, requests=1).since(first) is None
+
+
+@pytest.mark.parametrize(
+    ("curve", "target", "found"),
+    [
+        pytest.param(DEMO, 0.2, Capacity(pytest.approx(37.5, rel=0.01), DEMO), id="sustained"),
+        pytest.param(
+            DEMO, 0.04, OutOfReach(pytest.approx(0.05, rel=0.01), DEMO), id="an idle pod is slower"
+        ),
+        pytest.param(DEMO, 0.048, None, id="slower by less than a curve may be off"),
+    ],
+)
+def test_what_a_pod_sustains(
+    curve: ServiceCurve, target: float, found: Capacity | OutOfReach | None
+) -> None:
+    learnt = LearntCurve(curve, 0.0, 1000)
+    of = replace(objective(), latency_target_seconds=target)
+    assert capacity(learnt, Serving(1, 4), of) == found
+
+
+def test_two_instances_sustain_more_than_twice_what_one_does() -> None:
+    of, learnt = replace(objective(), latency_target_seconds=0.2), LearntCurve(DEMO, 0.01, 1000)
+    one, two = (capacity(learnt, Serving(count, 4), of) for count in (1, 2))
+    assert isinstance(one, Capacity)
+    assert isinstance(two, Capacity)
+    assert two.per_second > 2 * one.per_second

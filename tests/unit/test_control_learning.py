@@ -1,0 +1,254 @@
+"""What the operator learns of its agents' pods, and when it asks them."""
+
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from agents import agent_of, model_of, repository_of
+from trireme.api import names
+from trireme.api.types import ScalingStatus
+from trireme.autoscaler.capacity import LearntCurve
+from trireme.autoscaler.memory import curves_status
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.types import Capacity, Memory
+from trireme.control.learning import Learner, known, restored
+from trireme.control.queue import Key
+from trireme.control.store import Accepted, AgentView, Store
+from unit.autoscaling import NOW
+
+KEY = Key("default", "echo")
+HOST = f"127.73.{os.getpid() // 256 % 256}.{os.getpid() % 256}"  # a run beside has its own
+CURVE = ServiceCurve(0.040, 0.010, 4)
+BATCHING = {"maxBatchSize": 4, "batching": {"dynamic": {}}}
+OBJECTIVES = [{"model": "double", "latency": {"target": "200ms"}}]
+
+
+class Server:
+    """Answers /v2/models/stats as Triton does (seen with 24.10)."""
+
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}
+        self.asked = 0
+
+    def execute(self, each: int) -> None:
+        """So many batches more of each size."""
+        self.counts = {batch: self.counts.get(batch, 0) + each for batch in (1, 2, 4)}
+
+    async def answer(self, _: web.Request) -> web.Response:
+        self.asked += 1
+        requests = sum(batch * count for batch, count in self.counts.items())
+        batches = [
+            {
+                "batch_size": batch,
+                "compute_input": {"count": count, "ns": 0},
+                "compute_infer": {
+                    "count": count,
+                    "ns": round(count * CURVE.seconds(batch) * 1e9),
+                },
+                "compute_output": {"count": count, "ns": 0},
+            }
+            for batch, count in self.counts.items()
+        ]
+        stats = {
+            "name": "double",
+            "version": "1",
+            "inference_stats": {"success": {"count": requests, "ns": 0}},
+            "batch_stats": batches,
+        }
+        return web.json_response({"model_stats": [stats]})
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    server, application = Server(), web.Application()
+    application.router.add_get("/v2/models/stats", server.answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, HOST, names.HTTP_PORT).start()
+    yield server
+    await runner.cleanup()
+
+
+def pod(digest: str, container: str = "one") -> dict[str, Any]:
+    """A ready pod of a repository."""
+    return {
+        "metadata": {
+            "name": "echo-1",
+            "namespace": "default",
+            "labels": {names.AGENT: "echo"},
+            "annotations": {names.REPOSITORY_DIGEST: digest},
+        },
+        "status": {
+            "podIP": HOST,
+            "conditions": [
+                {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+            ],
+            "containerStatuses": [
+                {"name": names.SERVER_CONTAINER, "containerID": container, "state": {"running": {}}}
+            ],
+        },
+    }
+
+
+def accepted(digest: str = "a" * 64, **spec: Any) -> Accepted:
+    fields = {"models": [model_of("double", **BATCHING)], "objectives": OBJECTIVES, **spec}
+    return Accepted(agent_of(**fields), replace(repository_of(), digest=digest))
+
+
+@dataclass
+class Operator:
+    """A learner, an agent of one pod, and the time."""
+
+    view: AgentView
+    learner: Learner
+    seconds: int = 0
+
+    async def look(self, later: int) -> None:
+        self.seconds += later
+        await self.learner.round()
+
+    @property
+    def curve(self) -> ServiceCurve | None:
+        learnt = known(self.view).curves.get("double")
+        return learnt and learnt.curve
+
+
+def operator(status: ScalingStatus | None = None, **spec: Any) -> Operator:
+    """As it is once the autoscaler has read the status."""
+    store = Store()
+    agent = {"metadata": {"name": "echo", "namespace": "default", "uid": "0f5e"}, "spec": {}}
+    store.agent_event(agent, deleted=False)
+    view = store.view(KEY)
+    view.accepted = accepted(**spec)
+    view.pods["echo-1"] = pod("a" * 64)
+    view.learning = restored(view, status)
+    made = Operator(view, Learner(store=store, clock=lambda: NOW + timedelta(seconds=made.seconds)))
+    return made
+
+
+async def learnt(server: Server) -> Operator:
+    """An operator that has learnt the curve."""
+    made = operator()
+    await made.look(0)
+    server.execute(100)
+    await made.look(15)
+    assert made.curve is not None
+    return made
+
+
+async def test_a_curve_is_learnt_from_two_looks_and_says_what_a_pod_sustains(
+    server: Server,
+) -> None:
+    made = operator()
+    server.execute(1000)  # before the first look: loading, warming up
+    await made.look(0)
+    assert (made.curve, known(made.view).capacities) == (None, {})
+    server.execute(100)
+    await made.look(15)
+    assert made.curve is not None
+    assert made.curve.seconds(1) == pytest.approx(0.050)
+    assert made.curve.seconds(4) == pytest.approx(0.080)
+    assert known(made.view).curves["double"].executions == 300
+    capacity = known(made.view).capacities["double"]
+    assert isinstance(capacity, Capacity)
+    assert capacity.per_second == pytest.approx(37.5, rel=0.02)
+
+
+async def test_a_server_is_asked_every_15_seconds_while_there_is_something_to_learn(
+    server: Server,
+) -> None:
+    made = operator()
+    for later, asked in ((0, 1), (5, 1), (10, 2), (15, 2), (45, 3)):
+        await made.look(later)
+        assert server.asked == asked, "idle, every minute"
+    server.execute(100)
+    await made.look(60)
+    assert (server.asked, made.curve is None) == (4, False)
+    server.execute(100)
+    await made.look(59)
+    assert server.asked == 4, "and so once it is learnt"
+    await made.look(1)
+    assert server.asked == 5
+
+
+async def test_a_container_that_began_anew_is_looked_at_anew(server: Server) -> None:
+    made = operator()
+    await made.look(0)
+    made.view.pods["echo-1"] = pod("a" * 64, container="two")
+    server.execute(100)
+    await made.look(15)
+    assert made.curve is None
+
+
+async def test_what_was_learnt_is_forgotten_with_the_repository(server: Server) -> None:
+    made = await learnt(server)
+    made.view.accepted = accepted(digest="c" * 64)
+    assert (made.curve, known(made.view).capacities) == (None, {}), "at once"
+    server.execute(100)
+    await made.look(60)
+    assert made.curve is None, "a pod of the old one is not asked"
+    assert server.asked == 2
+
+
+async def test_another_objective_is_another_capacity_of_the_same_curve(server: Server) -> None:
+    made = await learnt(server)
+    looser = [{"model": "double", "latency": {"target": "400ms"}}]
+    made.view.accepted = accepted(objectives=looser)
+    await made.look(5)
+    capacity = known(made.view).capacities["double"]
+    assert isinstance(capacity, Capacity)
+    assert 45 < capacity.per_second < 50, "near what a pod answers at most"
+    assert server.asked == 2
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"scaling": {"target": {"inFlight": 4}}}, id="the user knows better"),
+        pytest.param({"scaling": {"mode": "Fixed"}, "replicas": 1}, id="nobody scales"),
+        pytest.param({"objectives": []}, id="no objective"),
+    ],
+)
+async def test_what_nobody_asks_for_is_not_learnt(server: Server, spec: dict[str, Any]) -> None:
+    made = await learnt(server)
+    made.view.accepted = accepted(**spec)
+    await made.look(60)
+    assert (made.curve, known(made.view).capacities, server.asked) == (None, {}, 2)
+
+
+async def test_a_server_that_does_not_answer_is_no_news() -> None:
+    known_before = {"double": LearntCurve(CURVE, 0.0, 300)}
+    curves = curves_status("a" * 64, known_before, {}, Memory(NOW))
+    made = operator(ScalingStatus(desired_replicas=1, curves=curves))
+    await made.look(0)
+    assert made.curve == CURVE
+
+
+async def test_a_restarted_operator_knows_the_curve_before_it_has_asked(server: Server) -> None:
+    before = await learnt(server)
+    learning = known(before.view)
+    status = ScalingStatus(
+        desired_replicas=1,
+        curves=curves_status("a" * 64, learning.curves, learning.capacities, Memory(NOW)),
+    )
+    made = operator(status)
+    assert made.curve is not None
+    capacity = known(made.view).capacities["double"]
+    await made.look(0)
+    assert made.curve is not None, "and it stands while nothing new was seen"
+    searched = known(made.view).capacities["double"]
+    assert isinstance(capacity, Capacity)
+    assert isinstance(searched, Capacity)
+    assert searched.per_second == pytest.approx(capacity.per_second, rel=0.01)
+
+
+async def test_nothing_is_learnt_before_the_autoscaler_has_read_the_status(server: Server) -> None:
+    made = operator()
+    made.view.learning = None
+    await made.look(0)
+    assert (made.view.learning, server.asked) == (None, 0)
