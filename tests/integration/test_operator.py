@@ -27,6 +27,7 @@ from trireme.api.node_cache import NodeCacheKey
 from trireme.resources.control import OperatorKey
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+EMPTY = {"apiVersion": "trireme.dev/v1alpha1", "kind": "AgentDeployment"}
 
 
 def echo(**spec: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -258,6 +259,37 @@ def test_a_restart_of_the_operator_writes_nothing_where_nothing_changed(
     assert team.events("echo") == told
 
 
+def test_what_was_learnt_of_a_pod_outlives_the_operator_and_not_its_repository(
+    team: Kube, tmp_path: Path
+) -> None:
+    agent, files = echo()
+    with operator(team, tmp_path / "one"):
+        team.apply(files, agent)
+        team.until("its Deployment", lambda: owners(team) == ["trireme-scale"], 30, "echo")
+        team.until("looked at it", lambda: looked_at(PORT, team.namespace), 30, "echo")
+    metadata = team.get("deployment", "echo")["spec"]["template"]["metadata"]
+    digest = metadata["annotations"]["trireme.dev/repository-digest"]
+    curve = {
+        "model": "double",
+        "repositoryDigest": digest,
+        "fixedMilliseconds": 6,
+        "perRequestMilliseconds": 2,
+        "maxBatch": 1,
+        "noise": 0,
+        "executions": 600,
+        "sustainedPerSecond": 90,
+        "factor": 0.8,
+    }
+    write_curves(team, [curve])
+    with operator(team, tmp_path / "two"):
+        team.until("told of again", lambda: active(team) != "", 30, "echo")
+        assert curves(team) == [curve]
+    write_curves(team, [curve | {"repositoryDigest": "another"}])
+    with operator(team, tmp_path / "three"):
+        team.until("told of again", lambda: active(team) != "", 30, "echo")
+        assert curves(team) == []
+
+
 def test_the_old_configuration_stays_until_the_rollout_ends_and_is_then_deleted_at_once(
     team: Kube, tmp_path: Path
 ) -> None:
@@ -462,6 +494,21 @@ def owners(kube: Kube) -> list[str]:
         for entry in json.loads(fields)["metadata"]["managedFields"]
         if "f:replicas" in entry["fieldsV1"].get("f:spec", {})
     ]
+
+
+def curves(kube: Kube) -> list[dict[str, Any]]:
+    """What the status says was learnt."""
+    told: list[dict[str, Any]] = kube.get("agd", "echo")["status"]["scaling"]["curves"]
+    return told
+
+
+def write_curves(kube: Kube, told: list[dict[str, Any]]) -> None:
+    """Leave a status of the autoscaler's that says nothing else."""
+    status = {"scaling": {"desiredReplicas": 1, "curves": told}}
+    body = {**EMPTY, "metadata": {"name": "echo"}, "status": status}
+    manager = ("--field-manager=trireme-scale-status", "--force-conflicts")
+    options = ("--server-side", "--subresource=status", *manager)
+    kube.run("apply", *options, "-f", "-", stdin=json.dumps(body))
 
 
 def active(kube: Kube) -> str:
