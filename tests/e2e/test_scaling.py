@@ -37,7 +37,7 @@ def test_load_up_and_down_is_followed_within_the_objective_and_no_request_fails(
     kube.until("and it is kept again", lambda: _kept(peak) == "again", 120, name)
     peak.stop()
     kube.until("one pod is left", lambda: len(server_pods(kube, name)) == 1, 150, name)
-    kube.until("a pod's curve is learnt", lambda: _curves(kube, name), 90, name)
+    kube.until("what a pod sustains is learnt", lambda: _sustained(kube, name), 90, name)
     calm.stop()
     calm.all_answered()
     peak.all_answered()
@@ -56,7 +56,7 @@ def test_load_up_and_down_is_followed_within_the_objective_and_no_request_fails(
     full = curve["fixedMilliseconds"] + 4 * curve["perRequestMilliseconds"]
     assert 50 <= alone < 65, f"a model that sleeps 40 ms + 10 ms a request: {curve}"
     assert 80 <= full < 100, curve
-    assert 25 < curve["sustainedPerSecond"] < 38, curve
+    assert 20 < curve["sustainedPerSecond"] < 38, f"37.5 with no noise: {curve}"
 
 
 def test_prometheus_lost_at_peak_holds_the_fleet_until_it_is_back(kube: Kube, system: Kube) -> None:
@@ -100,6 +100,10 @@ def _curves(kube: Kube, agent: str) -> list[Object]:
     """What was learnt of the agent's pods."""
     curves: list[Object] = kube.get("agd", agent)["status"]["scaling"].get("curves", [])
     return curves
+
+
+def _sustained(kube: Kube, agent: str) -> bool:
+    return any("sustainedPerSecond" in curve for curve in _curves(kube, agent))
 
 
 def _signals(kube: Kube, agent: str) -> str:
