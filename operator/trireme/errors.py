@@ -13,6 +13,7 @@
   x UnreadableModel: a model file is not what it should be; says what it is, and the remedy.
   x InspectionLimit: a model file is larger than inspection reads; nothing is wrong with it.
   x InvalidTrace: recorded traffic cannot be used; says the file, the line and the value.
+  x UnattainableObjective: no rate is low enough for a latency objective; says what is possible.
 """
 
 import re
@@ -129,3 +130,11 @@ class InvalidTrace(TriremeError):
         super().__init__(f"{name}, line {line}: {message}")
         self.name = name
         self.line = line
+
+
+class UnattainableObjective(TriremeError):
+    """An idle pod breaks a latency objective: its percentile is `least_seconds`."""
+
+    def __init__(self, least_seconds: float) -> None:
+        super().__init__(f"an idle pod takes {least_seconds * 1e3:.3g} ms")
+        self.least_seconds = least_seconds

@@ -15,6 +15,7 @@ from trireme.cli.node_cache import node_cache
 from trireme.cli.render import render
 from trireme.cli.resume import resume
 from trireme.cli.run import run
+from trireme.cli.simulate import simulate
 from trireme.cli.validate import validate
 from trireme.cli.version import version
 
@@ -32,6 +33,7 @@ app.command()(render)
 app.command("import")(import_)
 app.command()(diff)
 app.command()(resume)
+app.command()(simulate)
 app.command()(fetch)
 app.command()(inspect)
 app.command("node-cache")(node_cache)

@@ -1,0 +1,146 @@
+"""Policies on one scenario, beside what it would have cost had the traffic been known.
+
+Pure. The bracket of the optimum: `lower` is the cheapest schedule that has, minute by minute, what
+the objective needs on average; `upper` is a schedule that keeps the objective in the very
+simulation that judges the policies, with at most 5 % of the requests late.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trireme.simulator.clairvoyant import (
+    MEAN_SECONDS,
+    Clairvoyant,
+    Schedule,
+    largest_headroom,
+    need,
+    schedule,
+)
+from trireme.simulator.contenders import CONTENDERS
+from trireme.simulator.fluid import Outcome, simulate
+from trireme.simulator.scenario import Scenario
+
+MOST_LATE = 0.05  # of the requests, for a schedule to be called feasible
+MEANS_SECONDS = (1, 10, 30, MEAN_SECONDS)  # over which a feasible schedule may look ahead
+MULTIPLES = (0.6, 0.75, 0.9, 1.0, 1.1, 1.25, 1.4)  # of each policy's own target, in a sweep
+HOUR = 3600.0
+
+Progress = Callable[[str, float], None]
+"""Told what is being done, and the share of it that is."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Optimum:
+    """The bracket in GPU-hours, and the replicas that `lower` has ready in each second.
+
+    `upper_hours` is None where no schedule keeps the objective.
+    """
+
+    lower_hours: float
+    upper_hours: float | None
+    need: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Score:
+    """One policy: its outcome, and its cost beside the optimum's."""
+
+    policy: str
+    multiple: float
+    outcome: Outcome
+    optimum: Optimum
+
+    @property
+    def gpu_hours(self) -> float:
+        """From the order of each pod to its stop, at one GPU a pod."""
+        return self.outcome.pod_seconds / HOUR
+
+    @property
+    def ratio(self) -> float | None:
+        """The cost over that of the feasible schedule."""
+        upper = self.optimum.upper_hours
+        return None if upper is None else self.gpu_hours / upper
+
+
+def optimum_of(on: Scenario, progress: Progress) -> Optimum:
+    """The bracket. Of the schedules that look ahead differently the cheapest feasible counts."""
+
+    def planned(mean_seconds: int, headroom: float) -> Schedule:
+        return schedule(
+            _need(on, mean_seconds, headroom),
+            slot_seconds=1.0,
+            start_up_seconds=on.lead_time.seconds,
+        )
+
+    lower = planned(MEAN_SECONDS, 1.0)
+    least = {seconds: planned(seconds, 1.0).replica_seconds for seconds in MEANS_SECONDS}
+    upper: float | None = None
+    for done, seconds in enumerate(sorted(least, key=lambda each: least[each])):
+        progress("clairvoyant", done / len(least))
+        if upper is not None and least[seconds] >= upper:
+            break  # the others cost more, whatever their headroom
+        headroom = largest_headroom(
+            lambda tried, seconds=seconds: _is_feasible(planned(seconds, tried), on)  # type: ignore[misc]
+        )
+        if headroom is not None:
+            cost = planned(seconds, headroom).replica_seconds
+            upper = cost if upper is None else min(upper, cost)
+    return Optimum(
+        lower.replica_seconds / HOUR, None if upper is None else upper / HOUR, lower.ready
+    )
+
+
+def compare(on: Scenario, policies: Sequence[str], progress: Progress) -> list[Score]:
+    """Each policy at its own settings."""
+    optimum = optimum_of(on, progress)
+    return [score(on, optimum, policy, 1.0, progress) for policy in policies]
+
+
+def sweep(on: Scenario, optimum: Optimum, policy: str, progress: Progress) -> list[Score]:
+    """One policy with other targets."""
+    return [score(on, optimum, policy, multiple, progress) for multiple in MULTIPLES]
+
+
+def score(
+    on: Scenario, optimum: Optimum, policy: str, multiple: float, progress: Progress
+) -> Score:
+    """One policy with `multiple` of its own target, from the fleet that the first second needs."""
+    seconds = len(on.traffic.rate_per_second)
+    outcome = simulate(
+        CONTENDERS[policy].make(on, multiple),
+        on.traffic,
+        on.table,
+        on.lead_time,
+        replicas=on.bounds.clamp(int(optimum.need[0])),
+        seed=on.seed,
+        balancer=on.balancer,
+        progress=lambda second: progress(policy, second / seconds),
+    )
+    return Score(policy, multiple, outcome, optimum)
+
+
+def _need(on: Scenario, mean_seconds: int, headroom: float) -> npt.NDArray[np.int64]:
+    return need(
+        on.traffic.rate_per_second,
+        on.sustained_per_second,
+        fewest=on.bounds.least,
+        headroom=headroom,
+        mean_seconds=mean_seconds,
+    )
+
+
+def _is_feasible(planned: Schedule, on: Scenario) -> bool:
+    """Pods take exactly their mean lead time here: a schedule that is known to be in time."""
+    outcome = simulate(
+        Clairvoyant(planned),
+        on.traffic,
+        on.table,
+        on.lead_time.mean,
+        replicas=int(planned.ordered[0]),
+        seed=on.seed,
+        balancer=on.balancer,
+    )
+    return outcome.late_share <= MOST_LATE

@@ -1,0 +1,123 @@
+"""The policies that can be compared, by name, each with the settings that its users give it.
+
+Pure. A baseline that scales on a rate or on requests in flight is set to 70 % of what a pod
+sustains: its user is taken to have measured that, which no baseline does by itself. Metrics come
+through Prometheus, scraped every 15 s, so that a query finds what is 7.5 s old on average; the
+window is 60 s with prometheus-adapter, and 30 s with KEDA. Rates are those of arrivals at an
+ingress: better than the rate of answers, which is blind to what waits.
+
+`multiple` is what a policy's own target is multiplied by: a sweep compares policies at the same
+share of late requests.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trireme.api.types import Behavior, Paused, Scaling, ScalingMode
+from trireme.autoscaler import types as autoscaler
+from trireme.simulator.baselines.aibrix import Aibrix
+from trireme.simulator.baselines.hpa import ExternalMetric, HorizontalPodAutoscaler, TargetType
+from trireme.simulator.baselines.keda import ScaledObject, Trigger
+from trireme.simulator.baselines.kpa import KnativePodAutoscaler
+from trireme.simulator.baselines.ray_serve import RayServe
+from trireme.simulator.baselines.triton_sample import TARGET_MICROSECONDS, TritonSample
+from trireme.simulator.baselines.wva import Queue, WorkloadVariantAutoscaler
+from trireme.simulator.policy import Metric, Policy, Reading
+from trireme.simulator.scenario import Scenario
+from trireme.simulator.trireme_policy import TriremePolicy
+
+SCRAPE_LAG_SECONDS = 7.5
+ADAPTER_SECONDS, KEDA_SECONDS = 60, 30
+FAILURES = 0.001  # the default of `objectives[].errors.maxRatio`; nothing fails in the simulator
+
+Make = Callable[[Scenario, float], Policy[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """`target` says in words what the policy is set to."""
+
+    target: str
+    make: Make
+
+
+def _trireme(on: Scenario, multiple: float) -> Policy[Any]:
+    curve = on.pod.curve
+    objective = autoscaler.ObjectivePolicy(
+        model="model",
+        percentile=on.objective.percentile,
+        latency_target_seconds=on.objective.limit_seconds * multiple,
+        max_failure_ratio=FAILURES,
+        start_in_flight_per_pod=float(curve.max_batch * on.pod.instances),
+        fixed_target=False,
+    )
+    return TriremePolicy(
+        autoscaler.Policy(
+            mode=ScalingMode.AUTOMATIC,
+            replicas=None,
+            min_replicas=on.bounds.least,
+            max_replicas=on.bounds.most,
+            tolerance=Scaling().tolerance,
+            behavior=Behavior(),
+            paused=Paused.NONE,
+            objectives=(objective,),
+        )
+    )
+
+
+def _hpa_rps(on: Scenario, multiple: float) -> Policy[Any]:
+    reading = Reading(Metric.ARRIVALS, ADAPTER_SECONDS, SCRAPE_LAG_SECONDS)
+    metric = ExternalMetric(reading, multiple * on.common_rate)
+    return HorizontalPodAutoscaler("hpa-rps", (metric,), on.bounds)
+
+
+def _hpa_latency(on: Scenario, multiple: float) -> Policy[Any]:
+    percentile = on.objective.percentile
+    reading = Reading(Metric.LATENCY, ADAPTER_SECONDS, SCRAPE_LAG_SECONDS, percentile)
+    target = multiple * on.objective.limit_seconds
+    metric = ExternalMetric(reading, target, TargetType.VALUE)
+    return HorizontalPodAutoscaler("hpa-p95", (metric,), on.bounds)
+
+
+def _keda(on: Scenario, multiple: float) -> Policy[Any]:
+    reading = Reading(Metric.ARRIVALS, KEDA_SECONDS, SCRAPE_LAG_SECONDS)
+    return ScaledObject("keda", (Trigger(reading, multiple * on.common_rate),), on.bounds)
+
+
+def _kpa(on: Scenario, multiple: float) -> Policy[Any]:
+    return KnativePodAutoscaler("kpa", on.bounds, target=multiple * on.common_in_flight)
+
+
+def _ray_serve(on: Scenario, multiple: float) -> Policy[Any]:
+    target = multiple * on.common_in_flight
+    return RayServe("ray-serve", on.bounds, target_ongoing_requests=target)
+
+
+def _triton_sample(on: Scenario, multiple: float) -> Policy[Any]:
+    return TritonSample(bounds=on.bounds, target_microseconds=multiple * TARGET_MICROSECONDS)
+
+
+def _aibrix(on: Scenario, multiple: float) -> Policy[Any]:
+    return Aibrix("aibrix", on.bounds, multiple * on.common_in_flight)
+
+
+def _wva(on: Scenario, multiple: float) -> Policy[Any]:
+    curve = on.pod.curve
+    queue = Queue(curve.fixed_seconds, curve.per_request_seconds, curve.max_batch)
+    return WorkloadVariantAutoscaler(
+        "wva", on.bounds, queue, response_seconds=multiple * on.objective.limit_seconds
+    )
+
+
+CONTENDERS: Mapping[str, Contender] = {
+    "trireme": Contender("the objective", _trireme),
+    "hpa-rps": Contender("70 % of the sustained rate, AverageValue", _hpa_rps),
+    "hpa-p95": Contender("the objective's percentile, Value", _hpa_latency),
+    "keda": Contender("70 % of the sustained rate, Prometheus trigger", _keda),
+    "kpa": Contender("the requests in flight at 70 % of the sustained rate", _kpa),
+    "ray-serve": Contender("the requests in flight at 70 % of the sustained rate", _ray_serve),
+    "aibrix": Contender("the requests in flight at 70 % of the sustained rate, APA", _aibrix),
+    "wva": Contender("the objective, as a mean response", _wva),
+    "triton-sample": Contender("50 us in the queue", _triton_sample),
+}

@@ -1,0 +1,508 @@
+"""A fleet under a policy, second by second: a fluid of requests, with the tail of the chain.
+
+Pure. What a pod holds, on average, follows its load: in a second r requests come, and as many leave
+as a pod with that many in flight serves when the load is steady (`load_table`). So below its
+capacity a pod is always nearly as the queueing chain has it, and above it the backlog grows by what
+is too much; one number does for both (the pointwise stationary fluid flow approximation: W. Wang,
+D. Tipper, S. Banerjee, INFOCOM 1996). The step is implicit, so that a second may be long beside a
+batch, and it loses no request.
+
+Each pod has its own queue. A pod that becomes ready takes nothing of what waits elsewhere, but a
+balancer that looks at pods sends it more of what comes, until it has as much to do as the others.
+Requests never give up. A pod that is to stop gets no more requests and stops when it has answered
+what it has.
+
+How many requests come in a second is drawn from the rate (Poisson), by the seed. Policies see what
+was drawn. What becomes of the requests is computed of the rate: the chain already knows how they
+scatter.
+"""
+
+import math
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from trireme.simulator.load_table import Floats, LoadTable
+from trireme.simulator.pods import Balancer
+from trireme.simulator.policy import Metric, Observed, Policy, Reading
+from trireme.simulator.traces import Traffic
+
+MemoryT = TypeVar("MemoryT")
+
+CALM_LOAD = 0.85  # below it a pod forgets within a second what it held before
+LOOK_AHEAD_SECONDS = 240
+ALIKE = 1e-3  # pods whose requests in flight differ by less, relatively, are taken as alike
+LATE_POINTS = 8  # moments of a second at which a growing backlog is looked at
+HISTORY_SECONDS = 600  # of steady traffic before the first second, for the first windows
+
+
+@dataclass(frozen=True, slots=True)
+class LeadTime:
+    """What passes from the order of a pod to its first answer.
+
+    `variation` is the coefficient of variation (lognormal); 0 is always the same.
+    """
+
+    seconds: float
+    variation: float = 0.0
+
+    @property
+    def mean(self) -> "LeadTime":
+        """The same without variation."""
+        return LeadTime(self.seconds)
+
+    def draw(self, generator: np.random.Generator) -> int:
+        """The whole seconds that one pod takes."""
+        if self.variation == 0:
+            return math.ceil(self.seconds)
+        variance = math.log1p(self.variation**2)
+        factor = generator.lognormal(-variance / 2, math.sqrt(variance))
+        return math.ceil(self.seconds * factor)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What became of the traffic, and what it cost.
+
+    Of the `requests` that were expected, `late` take longer than the limit; whether one does is
+    known when it comes. `carried_in` were in flight before the first second. The arrays have a
+    value for each second: the pods that were wanted and that were ready at its end, the requests
+    that came in it, those of them that are late, those answered, and those in flight at its end.
+    """
+
+    policy: str
+    pod_seconds: float
+    requests: float
+    late: float
+    carried_in: float
+    scale_ups: int
+    scale_downs: int
+    max_replicas: int
+    wanted: npt.NDArray[np.int64]
+    ready: npt.NDArray[np.int64]
+    requests_by_second: Floats
+    late_by_second: Floats
+    answered_by_second: Floats
+    in_flight_by_second: Floats
+
+    @property
+    def late_share(self) -> float:
+        """The share of the requests that took longer than the limit."""
+        return self.late / self.requests if self.requests else 0.0
+
+
+def simulate(
+    policy: Policy[MemoryT],
+    traffic: Traffic,
+    table: LoadTable,
+    lead_time: LeadTime,
+    *,
+    replicas: int,
+    seed: int,
+    balancer: Balancer = Balancer.POWER_OF_TWO,
+    progress: Callable[[int], None] = lambda second: None,
+) -> Outcome:
+    """Run a policy over the traffic, from `replicas` ready pods on.
+
+    Pre: the policy never asks for less than one replica. `progress` is told each second at which
+    the policy decides.
+    """
+    fleet = Fleet(traffic, table, lead_time, replicas, seed, balancer)
+    memory = policy.begin(0.0, replicas)
+    readings, interval = policy.readings, policy.interval_seconds
+    ups = downs = round_number = 0
+    most = replicas
+    while (now := round_number * interval) < fleet.seconds:
+        round_number += 1
+        second = int(now)
+        fleet.join(second)
+        values = tuple(fleet.read(reading, now) for reading in readings)
+        observed = Observed(now, fleet.replicas, fleet.ready, len(fleet.starting), 0, values)
+        wanted, memory = policy.decide(observed, memory)
+        if wanted != fleet.replicas:
+            ups += wanted > fleet.replicas
+            downs += wanted < fleet.replicas
+            most = max(most, wanted)
+            fleet.resize(wanted, second)
+        progress(second)
+    fleet.advance(fleet.seconds)
+    return fleet.outcome(policy.name, ups, downs, most)
+
+
+@dataclass(slots=True)
+class _Alike:
+    """Ready pods that hold the same, each `in_flight` requests."""
+
+    pods: int
+    in_flight: float
+
+
+class Fleet:
+    """The pods and their requests. It is evaluated up to `_now`, and only when somebody looks."""
+
+    def __init__(
+        self,
+        traffic: Traffic,
+        table: LoadTable,
+        lead_time: LeadTime,
+        replicas: int,
+        seed: int,
+        balancer: Balancer,
+    ) -> None:
+        self.table = table
+        self.seconds = len(traffic.rate_per_second)
+        self.replicas = replicas
+        self.starting: list[int] = []  # when each will be ready, in the order of its order
+        self._balancer = balancer
+        self._lead_time = lead_time
+        self._draws, self._delays = np.random.default_rng(seed).spawn(2)
+        steady = np.full(HISTORY_SECONDS, traffic.rate_per_second[0])
+        self._rate = np.concatenate((steady, traffic.rate_per_second))
+        drawn = self._draws.poisson(self._rate).astype(np.float64)
+        scatter = np.divide(drawn, self._rate, out=np.ones_like(drawn), where=self._rate > 0)
+        self._scatter = scatter
+        self._arrived = np.concatenate(([0.0], np.cumsum(drawn)))
+        length = len(self._rate)
+        self._late, self._answered, self._in_flight, self._load = np.zeros((4, length))
+        self._wanted, self._ready = np.zeros((2, length), np.int64)
+        self._weight = self._rate.copy()  # the requests of a second that are as `_load` says
+        self._others: dict[int, list[tuple[float, float, float]]] = defaultdict(list)
+        self._alike = [_Alike(replicas, 0.0)]
+        self._draining: list[_Alike] = []
+        self._pod_seconds = 0.0
+        self._now = 0
+        self._steps = _Steps(table)
+        calm = int(np.searchsorted(table.loads, CALM_LOAD))
+        self._calm_rate = CALM_LOAD * table.capacity_per_second
+        self._calm_in_flight = float(table.in_flight[calm])
+        self._run(HISTORY_SECONDS)
+        self._pod_seconds = 0.0
+
+    @property
+    def ready(self) -> int:
+        """The pods that answer."""
+        return sum(each.pods for each in self._alike)
+
+    # --------------------------------------------------------------------------------------- size
+
+    def resize(self, replicas: int, second: int) -> None:
+        """Order pods, or stop some: first those that start, the last ordered first, then those with
+        the least to do.
+        """
+        self.advance(second)
+        for _ in range(replicas - self.replicas):
+            self.starting.append(second + self._lead_time.draw(self._delays))
+        stop = max(self.replicas - replicas, 0)
+        cancelled = min(stop, len(self.starting))
+        del self.starting[len(self.starting) - cancelled :]
+        stop -= cancelled
+        for each in self._alike:
+            stopped = min(stop, each.pods)
+            stop, each.pods = stop - stopped, each.pods - stopped
+            if stopped:
+                self._draining.append(_Alike(stopped, each.in_flight))
+        self._alike = [each for each in self._alike if each.pods]
+        self.replicas = replicas
+
+    def join(self, second: int) -> None:
+        """Let those pods serve that are ready by now."""
+        while (first := min(self.starting, default=second + 1)) <= second:
+            self.advance(first)
+            pods = self.starting.count(first)
+            self.starting = [at for at in self.starting if at != first]
+            self._alike.insert(0, _Alike(pods, 0.0))
+
+    def advance(self, second: int) -> None:
+        """Evaluate what happened until the beginning of this second."""
+        while True:
+            first = min(self.starting, default=second)
+            if first >= second:
+                break
+            self.join(first)
+        self._run(HISTORY_SECONDS + second)
+
+    # ------------------------------------------------------------------------------------ seconds
+
+    def _run(self, until: int) -> None:
+        """Evaluate seconds, counted from the beginning of the history, with these pods."""
+        begin = self._now
+        while self._now < until:
+            calm = self._calm_until(min(until, self._now + LOOK_AHEAD_SECONDS))
+            if calm > self._now:
+                self._calm(calm)
+            else:
+                self._second()
+        if until > begin:
+            pods = self.ready
+            self._wanted[begin:until] = self.replicas
+            self._ready[begin:until] = pods
+            self._pod_seconds += (pods + len(self.starting)) * (until - begin)
+            self._now = until
+
+    def _calm_until(self, until: int) -> int:
+        """Up to where all pods are alike and have little to do."""
+        if (
+            len(self._alike) > 1
+            or self._draining
+            or self._alike[0].in_flight > self._calm_in_flight
+        ):
+            return self._now
+        busy = self._rate[self._now : until] > self._calm_rate * self._alike[0].pods
+        first = int(busy.argmax())
+        return self._now + first if busy[first] else until
+
+    def _calm(self, until: int) -> None:
+        """All seconds at once: each is as its rate says."""
+        span = slice(self._now, until)
+        (each,) = self._alike
+        table, rate = self.table, self._rate[span]
+        load = rate / (each.pods * table.capacity_per_second)
+        held = np.interp(load, table.loads, table.in_flight)
+        self._load[span] = load
+        self._late[span] = rate * np.interp(load, table.loads, table.late)
+        self._in_flight[span] = each.pods * held
+        before = np.concatenate(([each.in_flight], held[:-1]))
+        self._answered[span] = rate - each.pods * (held - before)
+        each.in_flight = float(held[-1])
+        self._now = until
+
+    def _second(self) -> None:
+        """One second of pods that differ, or whose queues grow or shrink."""
+        now, steps, table = self._now, self._steps, self.table
+        shares = _shares(self._alike, float(self._rate[now]), self._balancer)
+        late = answered = held = 0.0
+        for index, (each, came) in enumerate(zip(self._alike, shares, strict=True)):
+            before, each.in_flight = each.in_flight, steps.after(each.in_flight + came)
+            answered += each.pods * (before + came - each.in_flight)
+            held += each.pods * each.in_flight
+            weight = each.pods * came
+            if each.in_flight <= steps.most and before <= steps.most:
+                load, wait = steps.load(each.in_flight), 0.0
+                late += weight * steps.late(load)
+            else:
+                load = float(table.loads[-1])
+                waits = steps.waits(before, each.in_flight)
+                wait = float(waits.mean())
+                late += weight * float(table.late_after(waits).mean())
+            if index == 0 and wait == 0.0:
+                self._load[now], self._weight[now] = load, weight
+            else:
+                if index == 0:
+                    self._weight[now] = 0.0
+                self._others[now + int(wait)].append((weight, load, wait))
+        answered += self._drain()
+        held += sum(each.pods * each.in_flight for each in self._draining)
+        self._late[now], self._answered[now], self._in_flight[now] = late, answered, held
+        self._alike = _joined(self._alike)
+        self._now = now + 1
+
+    def _drain(self) -> float:
+        """A second of the pods that stop; how many requests they answered."""
+        capacity, answered = self.table.capacity_per_second, 0.0
+        for each in self._draining:
+            served = min(each.in_flight, capacity)
+            each.in_flight -= served
+            answered += each.pods * served
+            self._pod_seconds += each.pods * served / capacity
+        self._draining = [each for each in self._draining if each.in_flight > 0]
+        return answered
+
+    # ----------------------------------------------------------------------------------- readings
+
+    def read(self, reading: Reading, now: float) -> float:
+        """What a query finds; NaN where there is nothing to measure."""
+        end = HISTORY_SECONDS + now - reading.lag_seconds
+        begin = max(end - reading.window_seconds, 0.0)
+        if reading.metric is Metric.ARRIVALS:
+            return (_at(self._arrived, end) - _at(self._arrived, begin)) / (end - begin)
+        self.advance(int(now))
+        span = slice(int(begin), max(int(end), int(begin) + 1))
+        match reading.metric:
+            case Metric.ANSWERS:
+                return float((self._answered[span] * self._scatter[span]).mean())
+            case Metric.IN_FLIGHT:
+                return float((self._in_flight[span] * self._scatter[span]).mean())
+            case Metric.FAILURE_SHARE:
+                return 0.0 if self._answered[span] @ self._scatter[span] > 0 else math.nan
+            case Metric.LATENCY:
+                if reading.percentile is None:
+                    raise ValueError("a latency is read with its percentile")
+                return self._percentile(span, reading.percentile)
+            case Metric.QUEUE_TIME:
+                return self._queue_time(span) * 1e6
+
+    def _percentile(self, span: slice, percentile: float) -> float:
+        table = self.table
+        mixed, total = self._mixed(span)
+        within = mixed @ table.within
+        for weight, load, wait in self._others_in(span):
+            total += weight
+            if wait:
+                within += weight * table.shifted(wait)
+            else:
+                below, part = self._steps.place(load)
+                rows = table.within[below], table.within[below + 1]
+                within += weight * ((1 - part) * rows[0] + part * rows[1])
+        if total <= 0:
+            return math.nan
+        return float(np.interp(percentile / 100 * total, within, table.seconds))
+
+    def _queue_time(self, span: slice) -> float:
+        table = self.table
+        mixed, total = self._mixed(span)
+        waited = float(mixed @ table.wait_seconds)
+        for weight, load, wait in self._others_in(span):
+            total += weight
+            waited += weight * (wait + float(np.interp(load, table.loads, table.wait_seconds)))
+        return waited / total if total > 0 else math.nan
+
+    def _mixed(self, span: slice) -> tuple[Floats, float]:
+        """How many of the requests of these seconds are as each row of the table has it."""
+        load = self._load[span]
+        weight = self._weight[span] * self._scatter[span]
+        loads = self.table.loads
+        below = np.minimum(np.searchsorted(loads, load, side="right") - 1, len(loads) - 2)
+        part = (load - loads[below]) / (loads[below + 1] - loads[below])
+        mixed = np.bincount(below, weight * (1 - part), len(loads))
+        mixed += np.bincount(below + 1, weight * part, len(loads))
+        return mixed, float(weight.sum())
+
+    def _others_in(self, span: slice) -> list[tuple[float, float, float]]:
+        if not self._others:
+            return []
+        seconds = range(span.start, span.stop)
+        return [other for at in seconds if at in self._others for other in self._others[at]]
+
+    def outcome(self, name: str, ups: int, downs: int, most: int) -> Outcome:
+        """What became of all."""
+        span = slice(HISTORY_SECONDS, None)
+        rate = self._rate[span]
+        return Outcome(
+            policy=name,
+            pod_seconds=self._pod_seconds,
+            requests=float(rate.sum()),
+            late=float(self._late[span].sum()),
+            carried_in=float(self._in_flight[HISTORY_SECONDS - 1]),
+            scale_ups=ups,
+            scale_downs=downs,
+            max_replicas=most,
+            wanted=self._wanted[span],
+            ready=self._ready[span],
+            requests_by_second=rate,
+            late_by_second=self._late[span],
+            answered_by_second=self._answered[span],
+            in_flight_by_second=self._in_flight[span],
+        )
+
+
+class _Steps:
+    """The table for one pod at a time, in plain lists: a thousand times a second of arrays is slow.
+
+    Beyond the last row, from `most` requests in flight on, the unused share of the capacity falls
+    as 1 / in flight, as it does where queues are long.
+    """
+
+    def __init__(self, table: LoadTable) -> None:
+        self._capacity = table.capacity_per_second
+        self._loads: list[float] = table.loads.tolist()
+        self._held: list[float] = table.in_flight.tolist()
+        self._late: list[float] = table.late.tolist()
+        self._sums: list[float] = (table.in_flight + self._capacity * table.loads).tolist()
+        self.most = self._held[-1]
+        self._unused = (1 - self._loads[-1]) * self.most
+
+    def after(self, total: float) -> float:
+        """Of what a pod held and what came, what is still in flight a second later."""
+        if total <= self._sums[-1]:
+            return _between(self._sums, self._held, total)
+        grown = total - self._capacity
+        return (grown + math.sqrt(grown**2 + 4 * self._capacity * self._unused)) / 2
+
+    def load(self, held: float) -> float:
+        """The load at which a pod holds so many requests."""
+        return _between(self._held, self._loads, held)
+
+    def late(self, load: float) -> float:
+        """The share of the requests that is late at a load."""
+        return _between(self._loads, self._late, load)
+
+    def place(self, load: float) -> tuple[int, float]:
+        """The row below a load, and how far it is to the next."""
+        below = min(bisect_right(self._loads, load), len(self._loads) - 1) - 1
+        low, high = self._loads[below], self._loads[below + 1]
+        return below, (load - low) / (high - low)
+
+    def waits(self, before: float, after: float) -> Floats:
+        """What requests wait for beyond the last row, over a second in which a backlog changes."""
+        moments = (np.arange(LATE_POINTS) + 0.5) / LATE_POINTS
+        held = before + (after - before) * moments
+        return np.asarray(np.maximum(held - self.most, 0) / self._capacity, np.float64)
+
+
+def _between(points: list[float], values: list[float], at: float) -> float:
+    below = min(bisect_right(points, at), len(points) - 1) - 1
+    part = (at - points[below]) / (points[below + 1] - points[below])
+    return values[below] + part * (values[below + 1] - values[below])
+
+
+def _shares(alike: list[_Alike], rate: float, balancer: Balancer) -> list[float]:
+    """What each pod gets of a second's requests. Pre: those with the least to do are first."""
+    pods = sum(each.pods for each in alike)
+    if balancer in (Balancer.RANDOM, Balancer.ROUND_ROBIN) or len(alike) == 1:
+        return [rate / pods] * len(alike)
+    level = _level(alike, rate)
+    spare = [max(level - each.in_flight, 0.0) for each in alike]
+    if balancer is Balancer.LEAST_OUTSTANDING:
+        return spare
+    # Of two pods taken at random both are at least as busy as these with the square of the chance
+    # that one is; and nobody is sent more than what makes it the busiest.
+    shares, carried, others = [], 0.0, pods
+    for each, most in zip(alike[:-1], spare, strict=False):
+        chance = (others**2 - (others - each.pods) ** 2) / pods**2
+        others -= each.pods
+        sent = rate * chance + carried
+        kept = min(sent, each.pods * most)
+        carried = sent - kept
+        shares.append(kept / each.pods)
+    last = rate * (others / pods) ** 2 + carried
+    return [*shares, last / alike[-1].pods]
+
+
+def _level(alike: list[_Alike], rate: float) -> float:
+    """What the emptiest pods hold when all that comes has gone to whoever held the least."""
+    pods, held, level = 0, rate, math.inf
+    for each in alike:
+        if level <= each.in_flight:
+            break
+        pods, held = pods + each.pods, held + each.pods * each.in_flight
+        level = held / pods
+    return level
+
+
+def _joined(alike: list[_Alike]) -> list[_Alike]:
+    """The least busy first; those that hold nearly the same together. No request is lost."""
+    alike = sorted(alike, key=lambda each: each.in_flight)
+    joined = alike[:1]
+    for each in alike[1:]:
+        last = joined[-1]
+        if abs(each.in_flight - last.in_flight) <= ALIKE * last.in_flight:
+            pods = last.pods + each.pods
+            held = last.pods * last.in_flight + each.pods * each.in_flight
+            joined[-1] = _Alike(pods, held / pods)
+        else:
+            joined.append(each)
+    return joined
+
+
+def _at(cumulative: Floats, second: float) -> float:
+    """A running total at a moment between two seconds."""
+    whole = int(second)
+    if whole >= len(cumulative) - 1:
+        return float(cumulative[-1])
+    low, high = cumulative[whole : whole + 2].tolist()
+    return float(low + (second - whole) * (high - low))
