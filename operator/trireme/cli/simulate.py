@@ -46,10 +46,12 @@ class Output(StrEnum):
 
 def simulate(
     trace: Annotated[
-        typer.FileText,
+        Path,
         typer.Option(
             metavar="FILE.csv",
-            encoding="utf-8",
+            exists=True,
+            dir_okay=False,
+            readable=True,
             help="Recorded traffic: a CSV of seconds,requests per bin, or of seconds per arrival.",
         ),
     ],
@@ -139,9 +141,10 @@ def simulate(
     if part is not None and part < 60:
         raise typer.BadParameter(f"{length} is too short: write 1m or more", param_hint="--window")
     try:
-        traffic = traffic_of(parse(trace, Path(trace.name).name))
+        with trace.open(encoding="utf-8") as lines:
+            traffic = traffic_of(parse(lines, trace.name))
     except (InvalidTrace, UnicodeDecodeError) as error:
-        typer.echo(f"--trace {trace.name}: {error}", err=True)
+        typer.echo(f"--trace {trace}: {error}", err=True)
         raise typer.Exit(1) from error
     try:
         traffic = with_peak(traffic, pod, objective, peak_replicas)

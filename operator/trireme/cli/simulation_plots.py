@@ -1,7 +1,7 @@
 """The pictures of `trireme simulate --plots`. Needs matplotlib, the extra `plots`."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -48,21 +48,22 @@ def draw(on: Scenario, scores: Sequence[Score], swept: Sequence[Score], folder: 
 
 
 def _over_time(on: Scenario, scores: Sequence[Score], colours: Mapping[str, str]) -> Figure:
-    """A panel for each policy: its ready pods beside the need, and below when requests were late."""
+    """For each policy its ready pods beside the need, and below when requests were late."""
     figure = Figure(figsize=(10, 1.2 + 1.9 * len(scores)), layout="constrained")
     heights = [3, 1] * len(scores)
     axes = figure.subplots(
         2 * len(scores), 1, sharex=True, gridspec_kw={"height_ratios": heights}, squeeze=False
     )[:, 0]
     need = scores[0].optimum.need.astype(np.float64)
-    hours = _thinned(np.arange(len(need)) / 3600, np.max)
+    unit, unit_seconds = ("hours", 3600) if len(need) > 3 * 3600 else ("minutes", 60)
+    times = _thinned((np.arange(len(need)) + 0.5) / unit_seconds, np.mean)
     most = max(float(score.outcome.ready.max()) for score in scores)
     for number, score in enumerate(scores):
         pods, late = axes[2 * number], axes[2 * number + 1]
         outcome, colour = score.outcome, colours[score.policy]
         ready = _thinned(outcome.ready.astype(np.float64), np.mean)
-        pods.fill_between(hours, _thinned(need, np.mean), color="0.82", lw=0, label="need")
-        pods.plot(hours, ready, color=colour, lw=1.2, label="ready")
+        pods.fill_between(times, _thinned(need, np.mean), color="0.82", lw=0, label="need")
+        pods.plot(times, ready, color=colour, lw=1.2, label="ready")
         pods.set_ylim(0, most * 1.05)
         pods.set_ylabel("pods")
         ratio = "" if score.ratio is None else f", {score.ratio:.2f} x optimum"
@@ -77,23 +78,23 @@ def _over_time(on: Scenario, scores: Sequence[Score], colours: Mapping[str, str]
         share = np.divide(
             _thinned(outcome.late_by_second, np.sum), came, out=np.zeros_like(came), where=came > 0
         )
-        late.fill_between(hours, share, step="mid", color="C3", lw=0)
+        late.fill_between(times, share, step="mid", color="C3", lw=0)
         late.set_ylim(0, 1)
         late.set_yticks([0, 1])
         late.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         late.set_ylabel("late")
     axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)
-    axes[-1].set_xlabel("hours")
-    axes[-1].set_xlim(0, hours[-1])
+    axes[-1].set_xlabel(unit)
+    axes[-1].set_xlim(0, len(need) / unit_seconds)
     figure.suptitle(f"Ready pods beside the need, and requests over the SLO\n{_subject(on)}", x=0.5)
     return figure
 
 
-def _thinned(values: Floats, of: np.ufunc | object) -> Floats:
+def _thinned(values: Floats, of: Callable[[Floats], np.float64]) -> Floats:
     """As many points as can be seen, each `of` those that it stands for."""
     width = max(1, math.ceil(len(values) / _POINTS))
     parts = [values[start : start + width] for start in range(0, len(values), width)]
-    return np.array([of(part) for part in parts])  # type: ignore[operator]
+    return np.array([of(part) for part in parts])
 
 
 # ------------------------------------------------------------------------------- cost, violations
@@ -103,12 +104,12 @@ def _cost(
     on: Scenario, scores: Sequence[Score], swept: Sequence[Score], colours: Mapping[str, str]
 ) -> Figure:
     """Each policy's cost against its late requests, over its own target; the left below is best."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     optimum = scores[0].optimum
     unit = optimum.upper_hours or optimum.lower_hours
     for policy, group in groupby(swept, key=lambda score: score.policy):
-        line = sorted(group, key=lambda score: score.gpu_hours)
+        line = sorted(group, key=lambda score: score.multiple)
         axes.plot(
             [score.gpu_hours / unit for score in line],
             [_shown(score) for score in line],
@@ -142,7 +143,12 @@ def _cost(
         else "GPU-hours, in the clairvoyant's lower bound"
     )
     axes.set_ylabel("requests over the SLO")
-    axes.legend(title="own setting; small: swept", loc="upper right")
+    axes.legend(
+        title="large: as compared\nsmall: its target swept",
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        alignment="left",
+    )
     axes.set_title(f"Cost against violations\n{_subject(on)}", fontsize=10)
     return figure
 
@@ -158,7 +164,7 @@ def _shown(score: Score) -> float:
 
 
 def _percent(share: float, _: object) -> str:
-    return f"≤ {share:.3%}" if share <= _LEAST_SHARE else f"{share * 100:g} %"
+    return f"{'≤ ' if share <= _LEAST_SHARE else ''}{share * 100:g} %"
 
 
 def _subject(on: Scenario) -> str:

@@ -38,7 +38,8 @@ CALM_LOAD = 0.85  # below it a pod forgets within a second what it held before
 LOOK_AHEAD_SECONDS = 240
 ALIKE = 1e-3  # pods whose requests in flight differ by less, relatively, are taken as alike
 LATE_POINTS = 8  # moments of a second at which a growing backlog is looked at
-HISTORY_SECONDS = 600  # of steady traffic before the first second, for the first windows
+HISTORY_SECONDS = 600  # of steady traffic on a steady fleet, for what the first windows look at
+WARM_UP_SECONDS = 1200  # of steady traffic under the policy, so that it starts from its own size
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +106,27 @@ def simulate(
     replicas: int,
     seed: int,
     balancer: Balancer = Balancer.POWER_OF_TWO,
+    warm_up_seconds: int = WARM_UP_SECONDS,
     progress: Callable[[int], None] = lambda second: None,
 ) -> Outcome:
-    """Run a policy over the traffic, from `replicas` ready pods on.
+    """Run a policy over the traffic.
 
-    Pre: the policy never asks for less than one replica. `progress` is told each second at which
-    the policy decides.
+    It begins with `replicas` ready pods `warm_up_seconds` earlier, at the first second's rate; only
+    from the first second on anything counts. `progress` is told each second at which it decides.
+
+    Pre: the policy never asks for less than one replica.
     """
-    fleet = Fleet(traffic, table, lead_time, replicas, seed, balancer)
-    memory = policy.begin(0.0, replicas)
+    fleet = Fleet(traffic, table, lead_time, replicas, seed, balancer, warm_up_seconds)
     readings, interval = policy.readings, policy.interval_seconds
-    ups = downs = round_number = 0
-    most = replicas
+    round_number = -int(warm_up_seconds // interval)
+    memory = policy.begin(round_number * interval, replicas)
+    ups = downs = most = 0
     while (now := round_number * interval) < fleet.seconds:
-        round_number += 1
         second = int(now)
+        if round_number == 0:
+            fleet.count_from_now()
+            ups, downs, most = 0, 0, fleet.replicas
+        round_number += 1
         fleet.join(second)
         values = tuple(fleet.read(reading, now) for reading in readings)
         observed = Observed(now, fleet.replicas, fleet.ready, len(fleet.starting), 0, values)
@@ -153,6 +160,7 @@ class Fleet:
         replicas: int,
         seed: int,
         balancer: Balancer,
+        warm_up_seconds: int,
     ) -> None:
         self.table = table
         self.seconds = len(traffic.rate_per_second)
@@ -161,7 +169,8 @@ class Fleet:
         self._balancer = balancer
         self._lead_time = lead_time
         self._draws, self._delays = np.random.default_rng(seed).spawn(2)
-        steady = np.full(HISTORY_SECONDS, traffic.rate_per_second[0])
+        self._origin = HISTORY_SECONDS + warm_up_seconds
+        steady = np.full(self._origin, traffic.rate_per_second[0])
         self._rate = np.concatenate((steady, traffic.rate_per_second))
         drawn = self._draws.poisson(self._rate).astype(np.float64)
         scatter = np.divide(drawn, self._rate, out=np.ones_like(drawn), where=self._rate > 0)
@@ -181,12 +190,16 @@ class Fleet:
         self._calm_rate = CALM_LOAD * table.capacity_per_second
         self._calm_in_flight = float(table.in_flight[calm])
         self._run(HISTORY_SECONDS)
-        self._pod_seconds = 0.0
 
     @property
     def ready(self) -> int:
         """The pods that answer."""
         return sum(each.pods for each in self._alike)
+
+    def count_from_now(self) -> None:
+        """Forget the cost of what was before second 0."""
+        self.advance(0)
+        self._pod_seconds = 0.0
 
     # --------------------------------------------------------------------------------------- size
 
@@ -224,7 +237,7 @@ class Fleet:
             if first >= second:
                 break
             self.join(first)
-        self._run(HISTORY_SECONDS + second)
+        self._run(self._origin + second)
 
     # ------------------------------------------------------------------------------------ seconds
 
@@ -316,7 +329,7 @@ class Fleet:
 
     def read(self, reading: Reading, now: float) -> float:
         """What a query finds; NaN where there is nothing to measure."""
-        end = HISTORY_SECONDS + now - reading.lag_seconds
+        end = self._origin + now - reading.lag_seconds
         begin = max(end - reading.window_seconds, 0.0)
         if reading.metric is Metric.ARRIVALS:
             return (_at(self._arrived, end) - _at(self._arrived, begin)) / (end - begin)
@@ -380,14 +393,14 @@ class Fleet:
 
     def outcome(self, name: str, ups: int, downs: int, most: int) -> Outcome:
         """What became of all."""
-        span = slice(HISTORY_SECONDS, None)
+        span = slice(self._origin, None)
         rate = self._rate[span]
         return Outcome(
             policy=name,
             pod_seconds=self._pod_seconds,
             requests=float(rate.sum()),
             late=float(self._late[span].sum()),
-            carried_in=float(self._in_flight[HISTORY_SECONDS - 1]),
+            carried_in=float(self._in_flight[self._origin - 1]),
             scale_ups=ups,
             scale_downs=downs,
             max_replicas=most,

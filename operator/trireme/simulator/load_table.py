@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 LOADS = np.concatenate([[0.001, 0.005], np.linspace(0.02, 0.84, 42), np.linspace(0.86, 0.995, 28)])
 """Shares of the capacity; dense where latencies rise. Above the last, queues are fluid."""
-NEAR_POINTS, FAR_POINTS = 160, 80
+NEAR_POINTS, FAR_POINTS = 480, 120
 NEAR, FAR = 4.0, 20_000.0  # full batches: latencies are told apart finely, and coarsely, up to here
 
 
@@ -25,7 +25,7 @@ class LoadTable:
     """A pod at each of `loads`.
 
     `in_flight` requests wait or execute, on average; a request waits `wait_seconds` on average;
-    `within[i, j]` of the requests take `seconds[j]` at most, and `late` of them more than the limit.
+    `within[i, j]` of the requests take `seconds[j]` at most, `late` of them more than the limit.
     """
 
     capacity_per_second: float

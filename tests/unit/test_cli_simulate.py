@@ -1,0 +1,151 @@
+"""`trireme simulate`: figures for scripts and for people, and what is said of bad input."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from conftest import Golden
+from trireme.cli import app
+from trireme.simulator.contenders import CONTENDERS
+
+ROOT = Path(__file__).parents[2]
+TRACE = ROOT / "examples" / "traces" / "azurellm2023_conv_1s.csv"
+
+
+def simulate(*options: str, trace: Path | str = TRACE, **changed: str) -> Result:
+    """The command of the documentation, with some options changed."""
+    given = {"curve": "6ms,2ms,16", "slo": "p95=100ms", "lead-time": "30s"}
+    given |= {name.replace("_", "-"): value for name, value in changed.items()}
+    told = [part for name, value in given.items() for part in (f"--{name}", value)]
+    return CliRunner().invoke(app, ["simulate", "--trace", str(trace), *told, *options])
+
+
+def words(result: Result) -> str:
+    """What was said on standard error, without the box that it may be drawn in."""
+    return " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    path = tmp_path / "short.csv"
+    rows = "".join(f"{60 * minute},{100 + 20 * minute}\n" for minute in range(12))
+    path.write_text(f"seconds,requests\n{rows}")
+    return path
+
+
+def test_the_answer_is_a_list_with_the_figures_of_each_policy(trace: Path) -> None:
+    result = simulate("-o", "json", trace=trace, policies="keda,hpa-rps")
+    assert (result.exit_code, result.stderr) == (0, "")
+    answer = json.loads(result.stdout)
+    assert [each["policy"] for each in answer] == ["keda", "hpa-rps"]
+    assert list(answer[0]) == [
+        "policy",
+        "gpu_hours",
+        "clairvoyant_lower",
+        "clairvoyant_upper",
+        "ratio",
+        "violation_share",
+        "scale_ups",
+        "scale_downs",
+        "max_replicas",
+    ]
+    for each in answer:
+        assert each["ratio"] == pytest.approx(
+            each["gpu_hours"] / each["clairvoyant_upper"], abs=1e-3
+        )
+
+
+def test_the_answer_for_a_seed_is_known(golden: Golden) -> None:
+    result = simulate("-o", "json", "--peak-replicas", "20", "--seed", "1")
+    assert result.exit_code == 0, result.stderr
+    golden("simulate/conversation.json", result.stdout)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(trace: Path) -> None:
+    options = ("-o", "json", "--lead-time-variation", "30%")
+    answers = [
+        simulate(*options, "--seed", seed, trace=trace, policies="keda,kpa").stdout_bytes
+        for seed in ("1", "1", "2")
+    ]
+    assert answers[0] == answers[1] != answers[2]
+
+
+def test_the_table_has_a_line_for_each_policy_and_the_optimum(trace: Path) -> None:
+    result = simulate(trace=trace, policies="keda,hpa-p95")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("short.csv: 12m, from 0s on, seed 1")
+    assert lines[1].startswith("p95 within 100ms, lead time 30s; a pod sustains 39")
+    assert [line.split()[0] for line in lines[3:]] == ["policy", "keda", "hpa-p95", "clairvoyant:"]
+
+
+def test_a_window_of_the_trace_is_chosen_by_the_seed() -> None:
+    result = simulate("--window", "10m", policies="keda")
+    assert result.exit_code == 0
+    assert "azurellm2023_conv_1s.csv: 10m, from " in result.stdout
+    assert "from 0s on" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("policies", "keda,hpa", f"no policy 'hpa': write some of {', '.join(CONTENDERS)}"),
+        ("curve", "6ms,2ms", "'6ms,2ms' is not two durations and a batch size: write 6ms,2ms,16"),
+        ("curve", "6,2ms,16", "'6' is not a duration: write it with a unit"),
+        ("curve", "6ms,2ms,0", "'0' is not a batch size from 1 to 1024"),
+        ("curve", "0ms,0ms,4", "'0ms,0ms,4' takes no time"),
+        ("slo", "100ms", "'100ms' is not a percentile from p1 to p99 and a duration"),
+        ("slo", "p95=100", "'100' is not a duration"),
+        ("slo", "p95=5ms", "p95=5ms cannot be kept: an idle pod takes 8"),
+        ("lead-time", "30", "'30' is not a duration"),
+        ("lead-time", "2h", "'2h' is too long: write 3600s or less"),
+        ("lead-time-variation", "0.3", "'0.3' is not a percentage"),
+        ("noise", "x", "'x' is not a percentage"),
+        ("window", "1s", "1s is too short: write 1m or more"),
+        ("peak-replicas", "0", "greater than or equal to 1"),
+        ("min-replicas", "99", "99 is more than --max-replicas 40"),
+        ("balancer", "best", "'best' is not one of"),
+        ("output", "yaml", "'yaml' is not one of"),
+    ],
+)
+def test_a_bad_value_is_refused_by_its_option(option: str, value: str, said: str) -> None:
+    result = simulate(**{option: value})
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert f"--{option}" in words(result)
+    assert said in words(result)
+
+
+def test_a_trace_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    result = simulate(trace=tmp_path / "none.csv")
+    assert result.exit_code == 2
+    assert "none.csv" in words(result)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(b"a,b\n1,2\n", "line 1: the header is 'a,b'", id="no trace"),
+        pytest.param(b"seconds,requests\n0,1\n1,x\n", "line 3: requests is 'x'", id="no number"),
+        pytest.param(b"\xff\xfe\x00", "can't decode", id="no text"),
+    ],
+)
+def test_a_trace_with_a_fault_ends_with_1(tmp_path: Path, text: bytes, said: str) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_bytes(text)
+    result = simulate(trace=path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "bad.csv" in result.stderr
+    assert said in result.stderr
+
+
+def test_pictures_are_written(tmp_path: Path, trace: Path) -> None:
+    folder = tmp_path / "plots"
+    result = simulate("--plots", str(folder), trace=trace, policies="keda")
+    assert result.exit_code == 0, result.stderr
+    written = sorted(folder.iterdir())
+    assert [path.name for path in written] == ["cost.png", "replicas.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+    assert result.stderr.splitlines() == [f"wrote {path}" for path in reversed(written)]
