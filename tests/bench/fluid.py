@@ -65,9 +65,8 @@ def _windows(trace: Path) -> list[Compared]:
     with trace.open(encoding="utf-8") as lines:
         traffic = window(traffic_of(parse(lines, trace.name)), LONGEST_SECONDS, seed=1)
     traffic = with_peak(traffic, pod, OBJECTIVE, 20)
-    on = Scenario(
-        traffic, pod, OBJECTIVE, LeadTime(LEAD_SECONDS), Bounds(1, 40), seed=1, balancer=Balancer.RANDOM
-    )
+    lead, bounds = LeadTime(LEAD_SECONDS), Bounds(1, 40)
+    on = Scenario(traffic, pod, OBJECTIVE, lead, bounds, seed=1, balancer=Balancer.RANDOM)
     optimum = optimum_of(on, lambda what, share: None)
     generator = np.random.default_rng(1)
     found = []

@@ -58,7 +58,8 @@ def test_the_answer_is_a_list_with_the_figures_of_each_policy(trace: Path) -> No
 
 
 def test_the_answer_for_a_seed_is_known(golden: Golden) -> None:
-    result = simulate("-o", "json", "--peak-replicas", "20", "--seed", "1")
+    options = ("-o", "json", "--peak-replicas", "20", "--seed", "1")
+    result = simulate(*options, policies="hpa-rps,hpa-p95,keda,kpa")
     assert result.exit_code == 0, result.stderr
     golden("simulate/conversation.json", result.stdout)
 

@@ -1,4 +1,4 @@
-"""The fluid fleet: no request is lost, pods come and go in time, and readings mean what they say."""
+"""The fluid fleet: no request is lost, pods come and go in time, readings mean what they say."""
 
 import math
 from dataclasses import dataclass

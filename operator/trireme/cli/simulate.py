@@ -99,9 +99,7 @@ def simulate(
     ] = Balancer.POWER_OF_TWO,
     length: Annotated[
         str | None,
-        typer.Option(
-            "--window", metavar="DURATION", help="Only a part of the trace so long: 48h."
-        ),
+        typer.Option("--window", metavar="DURATION", help="Only a part of the trace so long: 48h."),
     ] = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Of all that is drawn; the same seed, the same answer.")
@@ -201,9 +199,7 @@ def _curve(text: str) -> ServiceCurve:
             param_hint="--curve",
         )
     if fixed + each == 0:
-        raise typer.BadParameter(
-            f"{text!r} takes no time: write 6ms,2ms,16", param_hint="--curve"
-        )
+        raise typer.BadParameter(f"{text!r} takes no time: write 6ms,2ms,16", param_hint="--curve")
     return ServiceCurve(fixed, each, int(parts[2]))
 
 

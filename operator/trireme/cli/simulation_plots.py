@@ -19,22 +19,23 @@ Floats = npt.NDArray[np.float64]
 
 _POINTS = 480  # of a line: more are less than a pixel apart
 _LEAST_SHARE = 1e-5  # of late requests that is told from none
-_STYLE = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "legend.frameon": False,
-    "savefig.dpi": 130,
-}
 
 
 def draw(on: Scenario, scores: Sequence[Score], swept: Sequence[Score], folder: Path) -> list[Path]:
     """Write the pictures into a folder; the answer says which."""
     folder.mkdir(parents=True, exist_ok=True)
     colours = {score.policy: f"C{number}" for number, score in enumerate(scores)}
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(
+        {
+            "font.size": 9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.alpha": 0.25,
+            "legend.frameon": False,
+            "savefig.dpi": 130,
+        }
+    ):
         figures = {
             "replicas.png": _over_time(on, scores, colours),
             "cost.png": _cost(on, scores, swept, colours),

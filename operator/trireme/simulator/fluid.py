@@ -381,8 +381,9 @@ class Fleet:
         loads = self.table.loads
         below = np.minimum(np.searchsorted(loads, load, side="right") - 1, len(loads) - 2)
         part = (load - loads[below]) / (loads[below + 1] - loads[below])
-        mixed = np.bincount(below, weight * (1 - part), len(loads))
-        mixed += np.bincount(below + 1, weight * part, len(loads))
+        rows = np.concatenate((below, below + 1))
+        shares = np.concatenate((weight * (1 - part), weight * part))
+        mixed = np.bincount(rows, shares, len(loads)).astype(np.float64)
         return mixed, float(weight.sum())
 
     def _others_in(self, span: slice) -> list[tuple[float, float, float]]:

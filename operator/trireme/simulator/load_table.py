@@ -44,7 +44,8 @@ class LoadTable:
 
     def shifted(self, wait: float) -> Floats:
         """The distribution at the last load where each request waits for so long, too."""
-        return np.interp(self.seconds - wait, self.seconds, self.within[-1], left=0.0)
+        spare = self.seconds - wait
+        return np.asarray(np.interp(spare, self.seconds, self.within[-1], left=0.0))
 
 
 @lru_cache(maxsize=64)
