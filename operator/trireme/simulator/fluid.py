@@ -337,11 +337,11 @@ class Fleet:
         span = slice(int(begin), max(int(end), int(begin) + 1))
         match reading.metric:
             case Metric.ANSWERS:
-                return float((self._answered[span] * self._scatter[span]).mean())
+                return self._mean(self._answered, span)
             case Metric.IN_FLIGHT:
-                return float((self._in_flight[span] * self._scatter[span]).mean())
+                return self._mean(self._in_flight, span)
             case Metric.FAILURE_SHARE:
-                return 0.0 if self._answered[span] @ self._scatter[span] > 0 else math.nan
+                return 0.0 if self._mean(self._answered, span) > 0 else math.nan
             case Metric.LATENCY:
                 if reading.percentile is None:
                     raise ValueError("a latency is read with its percentile")
@@ -349,10 +349,18 @@ class Fleet:
             case Metric.QUEUE_TIME:
                 return self._queue_time(span) * 1e6
 
+    def _mean(self, values: Floats, span: slice) -> float:
+        """Over these seconds, scattered as what was drawn."""
+        total = float(values[span] @ self._scatter[span])
+        return total / len(values[span])
+
     def _percentile(self, span: slice, percentile: float) -> float:
         table = self.table
         mixed, total = self._mixed(span)
-        within = mixed @ table.within
+        within = np.zeros(len(table.seconds))
+        if total > 0:
+            first, last = mixed.nonzero()[0][[0, -1]].tolist()  # of 73 rows, most are not met
+            within += mixed[first : last + 1] @ table.within[first : last + 1]
         for weight, load, wait in self._others_in(span):
             total += weight
             if wait:
