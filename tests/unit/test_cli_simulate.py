@@ -1,6 +1,8 @@
 """`trireme simulate`: figures for scripts and for people, and what is said of bad input."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -140,6 +142,19 @@ def test_a_trace_with_a_fault_ends_with_1(tmp_path: Path, text: bytes, said: str
     assert (result.exit_code, result.stdout) == (1, "")
     assert "bad.csv" in result.stderr
     assert said in result.stderr
+
+
+def test_pictures_say_what_they_need(trace: Path) -> None:
+    """In a process in which matplotlib is not to be had."""
+    code = (
+        "import sys; sys.modules['matplotlib'] = None; from trireme.cli import main; "
+        f"sys.argv[1:] = ['simulate', '--trace', {str(trace)!r}, '--curve', '6ms,2ms,16', "
+        "'--slo', 'p95=100ms', '--lead-time', '30s', '--plots', 'x']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    told = "needs matplotlib, which is not installed: pip install 'trireme[plots]'"
+    assert f"Invalid value for --plots: {told}" in done.stderr
 
 
 def test_pictures_are_written(tmp_path: Path, trace: Path) -> None:

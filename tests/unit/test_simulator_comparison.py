@@ -69,7 +69,7 @@ def test_every_policy_runs(policy: str, wave: Scenario, optimum: Optimum) -> Non
     assert outcome.max_replicas <= 20
     assert outcome.wanted.min() >= 1
     assert found.gpu_hours >= optimum.lower_hours or outcome.late_share > MOST_LATE
-    assert CONTENDERS[policy].make(wave, 1.0).name == policy
+    assert CONTENDERS[policy](wave, 1.0).name == policy
 
 
 def test_a_rate_at_70_percent_costs_its_share(wave: Scenario, optimum: Optimum) -> None:
@@ -102,7 +102,7 @@ def test_an_objective_below_the_service_time_is_refused() -> None:
 
 def test_readings_are_made_of_what_is_known_of_a_scenario(wave: Scenario) -> None:
     """The settings of the table: 70 % of what a pod sustains, by rate and by Little's law."""
-    (reading,) = CONTENDERS["hpa-rps"].make(wave, 1.0).readings
+    (reading,) = CONTENDERS["hpa-rps"](wave, 1.0).readings
     assert (reading.metric, reading.window_seconds, reading.lag_seconds) == (
         Metric.ARRIVALS,
         60,

@@ -271,11 +271,11 @@ def _print_table(on: Scenario, scores: Sequence[Score]) -> None:
             str(outcome.scale_downs),
             str(outcome.max_replicas),
         )
-    console = Console()
-    console.print(table)
     upper = optimum.upper_hours
-    told = "no schedule keeps the SLO" if upper is None else f"one that keeps it {upper:.1f}"
-    console.print(f"clairvoyant: {optimum.lower_hours:.1f} GPU-hours at least, {told}", style="dim")
+    kept = "no schedule keeps the SLO" if upper is None else f"{upper:.1f} with the SLO kept"
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"clairvoyant: {optimum.lower_hours:.1f} GPU-hours at least, {kept}", style="dim")
 
 
 def _title(on: Scenario) -> str:

@@ -112,7 +112,7 @@ def score(
     """One policy with `multiple` of its own target, from the fleet that the first second needs."""
     seconds = len(on.traffic.rate_per_second)
     outcome = simulate(
-        CONTENDERS[policy].make(on, multiple),
+        CONTENDERS[policy](on, multiple),
         on.traffic,
         on.table,
         on.lead_time,

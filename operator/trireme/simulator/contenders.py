@@ -11,7 +11,6 @@ share of late requests.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from trireme.api.types import Behavior, Paused, Scaling, ScalingMode
@@ -32,14 +31,6 @@ ADAPTER_SECONDS, KEDA_SECONDS = 60, 30
 FAILURES = 0.001  # the default of `objectives[].errors.maxRatio`; nothing fails in the simulator
 
 Make = Callable[[Scenario, float], Policy[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """`target` says in words what the policy is set to."""
-
-    target: str
-    make: Make
 
 
 def _trireme(on: Scenario, multiple: float) -> Policy[Any]:
@@ -89,6 +80,11 @@ def _kpa(on: Scenario, multiple: float) -> Policy[Any]:
     return KnativePodAutoscaler("kpa", on.bounds, target=multiple * on.common_in_flight)
 
 
+def _kpa_rps(on: Scenario, multiple: float) -> Policy[Any]:
+    target = multiple * on.common_rate
+    return KnativePodAutoscaler("kpa-rps", on.bounds, Metric.ARRIVALS, target)
+
+
 def _ray_serve(on: Scenario, multiple: float) -> Policy[Any]:
     target = multiple * on.common_in_flight
     return RayServe("ray-serve", on.bounds, target_ongoing_requests=target)
@@ -110,14 +106,16 @@ def _wva(on: Scenario, multiple: float) -> Policy[Any]:
     )
 
 
-CONTENDERS: Mapping[str, Contender] = {
-    "trireme": Contender("the objective", _trireme),
-    "hpa-rps": Contender("70 % of the sustained rate, AverageValue", _hpa_rps),
-    "hpa-p95": Contender("the objective's percentile, Value", _hpa_latency),
-    "keda": Contender("70 % of the sustained rate, Prometheus trigger", _keda),
-    "kpa": Contender("the requests in flight at 70 % of the sustained rate", _kpa),
-    "ray-serve": Contender("the requests in flight at 70 % of the sustained rate", _ray_serve),
-    "aibrix": Contender("the requests in flight at 70 % of the sustained rate, APA", _aibrix),
-    "wva": Contender("the objective, as a mean response", _wva),
-    "triton-sample": Contender("50 us in the queue", _triton_sample),
+CONTENDERS: Mapping[str, Make] = {
+    "trireme": _trireme,
+    "hpa-rps": _hpa_rps,
+    "hpa-p95": _hpa_latency,
+    "keda": _keda,
+    "kpa": _kpa,
+    "kpa-rps": _kpa_rps,
+    "ray-serve": _ray_serve,
+    "aibrix": _aibrix,
+    "wva": _wva,
+    "triton-sample": _triton_sample,
 }
+"""What makes each policy, by its name."""
