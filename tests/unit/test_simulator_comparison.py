@@ -11,9 +11,10 @@ from trireme.errors import UnattainableObjective
 from trireme.simulator.clairvoyant import Clairvoyant, need, schedule
 from trireme.simulator.comparison import MOST_LATE, MULTIPLES, Optimum, optimum_of, score, sweep
 from trireme.simulator.contenders import CONTENDERS
-from trireme.simulator.fluid import LeadTime, simulate
+from trireme.simulator.fluid import LeadTime
 from trireme.simulator.policy import Bounds, Metric
 from trireme.simulator.scenario import Objective, Scenario, with_peak
+from trireme.simulator.simulation import simulate
 from trireme.simulator.traces import Traffic
 
 POD = PodShape(ServiceCurve(0.006, 0.002, 16))
@@ -84,6 +85,11 @@ def test_a_sweep_is_of_the_policy_s_own_target(wave: Scenario, optimum: Optimum)
     assert [each.multiple for each in swept] == list(MULTIPLES)
     costs = [each.gpu_hours for each in swept]
     assert costs == sorted(costs, reverse=True)
+
+
+def test_without_a_feasible_schedule_there_is_no_ratio(wave: Scenario, optimum: Optimum) -> None:
+    nothing_keeps_it = Optimum(optimum.lower_hours, None, optimum.need)
+    assert score(wave, nothing_keeps_it, "hpa-rps", 1.0, silent).ratio is None
 
 
 def test_progress_tells_the_policy_and_how_far_it_is(wave: Scenario, optimum: Optimum) -> None:

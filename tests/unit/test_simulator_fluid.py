@@ -10,11 +10,12 @@ import pytest
 from fluid_windows import RUN_IN_SECONDS, WINDOW_SECONDS, compared
 from trireme.autoscaler.queueing import PodShape, latencies
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.simulator.fluid import Fleet, LeadTime, Outcome, simulate
+from trireme.simulator.fluid import Fleet, LeadTime, Outcome
 from trireme.simulator.load_table import LoadTable, load_table
 from trireme.simulator.pods import Balancer
 from trireme.simulator.policy import Bounds, Metric, Observed, Reading
 from trireme.simulator.scenario import Objective, Scenario
+from trireme.simulator.simulation import simulate
 from trireme.simulator.traces import Traffic
 
 POD = PodShape(ServiceCurve(0.006, 0.002, 16))

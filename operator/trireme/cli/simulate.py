@@ -255,7 +255,7 @@ def _as_object(score: Score) -> dict[str, Any]:
 
 def _print_table(on: Scenario, scores: Sequence[Score]) -> None:
     optimum = scores[0].optimum
-    table = Table(box=None, pad_edge=False, title=_title(on), title_justify="left", title_style="")
+    table = Table(box=None, pad_edge=False)
     table.add_column("policy")
     for name in ("GPU-hours", "of optimum", "over SLO", "ups", "downs", "most pods"):
         table.add_column(name, justify="right")
@@ -274,6 +274,7 @@ def _print_table(on: Scenario, scores: Sequence[Score]) -> None:
     upper = optimum.upper_hours
     kept = "no schedule keeps the SLO" if upper is None else f"{upper:.1f} with the SLO kept"
     console = Console(highlight=False)
+    console.print(_title(on), style="bold", soft_wrap=True)
     console.print(table)
     console.print(f"clairvoyant: {optimum.lower_hours:.1f} GPU-hours at least, {kept}", style="dim")
 

@@ -21,8 +21,9 @@ from trireme.simulator.clairvoyant import (
     schedule,
 )
 from trireme.simulator.contenders import CONTENDERS
-from trireme.simulator.fluid import Outcome, simulate
+from trireme.simulator.fluid import Outcome
 from trireme.simulator.scenario import Scenario
+from trireme.simulator.simulation import simulate
 
 MOST_LATE = 0.05  # of the requests, for a schedule to be called feasible
 MEANS_SECONDS = (1, 10, 30, MEAN_SECONDS)  # over which a feasible schedule may look ahead
@@ -119,7 +120,7 @@ def score(
         replicas=on.bounds.clamp(int(optimum.need[0])),
         seed=on.seed,
         balancer=on.balancer,
-        progress=lambda second: progress(policy, second / seconds),
+        progress=lambda second: progress(policy, max(second, 0) / seconds),
     )
     return Score(policy, multiple, outcome, optimum)
 

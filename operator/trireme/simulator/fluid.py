@@ -1,4 +1,4 @@
-"""A fleet under a policy, second by second: a fluid of requests, with the tail of the chain.
+"""A fleet, second by second: a fluid of requests, with the tail of the queueing chain.
 
 Pure. What a pod holds, on average, follows its load: in a second r requests come, and as many leave
 as a pod with that many in flight serves when the load is steady (`load_table`). So below its
@@ -18,28 +18,22 @@ scatter.
 """
 
 import math
-from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from trireme.simulator.balance import Alike, joined_alike, shares
 from trireme.simulator.load_table import Floats, LoadTable
+from trireme.simulator.pod_steps import PodSteps
 from trireme.simulator.pods import Balancer
-from trireme.simulator.policy import Metric, Observed, Policy, Reading
+from trireme.simulator.policy import Metric, Reading
 from trireme.simulator.traces import Traffic
-
-MemoryT = TypeVar("MemoryT")
 
 CALM_LOAD = 0.85  # below it a pod forgets within a second what it held before
 LOOK_AHEAD_SECONDS = 240
-ALIKE = 1e-3  # pods whose requests in flight differ by less, relatively, are taken as alike
-LATE_POINTS = 8  # moments of a second at which a growing backlog is looked at
 HISTORY_SECONDS = 600  # of steady traffic on a steady fleet, for what the first windows look at
-WARM_UP_SECONDS = 1200  # of steady traffic under the policy, so that it starts from its own size
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,58 +91,6 @@ class Outcome:
         return self.late / self.requests if self.requests else 0.0
 
 
-def simulate(
-    policy: Policy[MemoryT],
-    traffic: Traffic,
-    table: LoadTable,
-    lead_time: LeadTime,
-    *,
-    replicas: int,
-    seed: int,
-    balancer: Balancer = Balancer.POWER_OF_TWO,
-    warm_up_seconds: int = WARM_UP_SECONDS,
-    progress: Callable[[int], None] = lambda second: None,
-) -> Outcome:
-    """Run a policy over the traffic.
-
-    It begins with `replicas` ready pods `warm_up_seconds` earlier, at the first second's rate; only
-    from the first second on anything counts. `progress` is told each second at which it decides.
-
-    Pre: the policy never asks for less than one replica.
-    """
-    fleet = Fleet(traffic, table, lead_time, replicas, seed, balancer, warm_up_seconds)
-    readings, interval = policy.readings, policy.interval_seconds
-    round_number = -int(warm_up_seconds // interval)
-    memory = policy.begin(round_number * interval, replicas)
-    ups = downs = most = 0
-    while (now := round_number * interval) < fleet.seconds:
-        second = int(now)
-        if round_number == 0:
-            fleet.count_from_now()
-            ups, downs, most = 0, 0, fleet.replicas
-        round_number += 1
-        fleet.join(second)
-        values = tuple(fleet.read(reading, now) for reading in readings)
-        observed = Observed(now, fleet.replicas, fleet.ready, len(fleet.starting), 0, values)
-        wanted, memory = policy.decide(observed, memory)
-        if wanted != fleet.replicas:
-            ups += wanted > fleet.replicas
-            downs += wanted < fleet.replicas
-            most = max(most, wanted)
-            fleet.resize(wanted, second)
-        progress(second)
-    fleet.advance(fleet.seconds)
-    return fleet.outcome(policy.name, ups, downs, most)
-
-
-@dataclass(slots=True)
-class _Alike:
-    """Ready pods that hold the same, each `in_flight` requests."""
-
-    pods: int
-    in_flight: float
-
-
 class Fleet:
     """The pods and their requests. It is evaluated up to `_now`, and only when somebody looks."""
 
@@ -181,11 +123,11 @@ class Fleet:
         self._wanted, self._ready = np.zeros((2, length), np.int64)
         self._weight = self._rate.copy()  # the requests of a second that are as `_load` says
         self._others: dict[int, list[tuple[float, float, float]]] = defaultdict(list)
-        self._alike = [_Alike(replicas, 0.0)]
-        self._draining: list[_Alike] = []
+        self._alike = [Alike(replicas, 0.0)]
+        self._draining: list[Alike] = []
         self._pod_seconds = 0.0
         self._now = 0
-        self._steps = _Steps(table)
+        self._steps = PodSteps(table)
         calm = int(np.searchsorted(table.loads, CALM_LOAD))
         self._calm_rate = CALM_LOAD * table.capacity_per_second
         self._calm_in_flight = float(table.in_flight[calm])
@@ -218,7 +160,7 @@ class Fleet:
             stopped = min(stop, each.pods)
             stop, each.pods = stop - stopped, each.pods - stopped
             if stopped:
-                self._draining.append(_Alike(stopped, each.in_flight))
+                self._draining.append(Alike(stopped, each.in_flight))
         self._alike = [each for each in self._alike if each.pods]
         self.replicas = replicas
 
@@ -228,7 +170,7 @@ class Fleet:
             self.advance(first)
             pods = self.starting.count(first)
             self.starting = [at for at in self.starting if at != first]
-            self._alike.insert(0, _Alike(pods, 0.0))
+            self._alike.insert(0, Alike(pods, 0.0))
 
     def advance(self, second: int) -> None:
         """Evaluate what happened until the beginning of this second."""
@@ -287,9 +229,9 @@ class Fleet:
     def _second(self) -> None:
         """One second of pods that differ, or whose queues grow or shrink."""
         now, steps, table = self._now, self._steps, self.table
-        shares = _shares(self._alike, float(self._rate[now]), self._balancer)
+        sent = shares(self._alike, float(self._rate[now]), self._balancer)
         late = answered = held = 0.0
-        for index, (each, came) in enumerate(zip(self._alike, shares, strict=True)):
+        for index, (each, came) in enumerate(zip(self._alike, sent, strict=True)):
             before, each.in_flight = each.in_flight, steps.after(each.in_flight + came)
             answered += each.pods * (before + came - each.in_flight)
             held += each.pods * each.in_flight
@@ -311,7 +253,7 @@ class Fleet:
         answered += self._drain()
         held += sum(each.pods * each.in_flight for each in self._draining)
         self._late[now], self._answered[now], self._in_flight[now] = late, answered, held
-        self._alike = _joined(self._alike)
+        self._alike = joined_alike(self._alike)
         self._now = now + 1
 
     def _drain(self) -> float:
@@ -420,105 +362,6 @@ class Fleet:
             answered_by_second=self._answered[span],
             in_flight_by_second=self._in_flight[span],
         )
-
-
-class _Steps:
-    """The table for one pod at a time, in plain lists: a thousand times a second of arrays is slow.
-
-    Beyond the last row, from `most` requests in flight on, the unused share of the capacity falls
-    as 1 / in flight, as it does where queues are long.
-    """
-
-    def __init__(self, table: LoadTable) -> None:
-        self._capacity = table.capacity_per_second
-        self._loads: list[float] = table.loads.tolist()
-        self._held: list[float] = table.in_flight.tolist()
-        self._late: list[float] = table.late.tolist()
-        self._sums: list[float] = (table.in_flight + self._capacity * table.loads).tolist()
-        self.most = self._held[-1]
-        self._unused = (1 - self._loads[-1]) * self.most
-
-    def after(self, total: float) -> float:
-        """Of what a pod held and what came, what is still in flight a second later."""
-        if total <= self._sums[-1]:
-            return _between(self._sums, self._held, total)
-        grown = total - self._capacity
-        return (grown + math.sqrt(grown**2 + 4 * self._capacity * self._unused)) / 2
-
-    def load(self, held: float) -> float:
-        """The load at which a pod holds so many requests."""
-        return _between(self._held, self._loads, held)
-
-    def late(self, load: float) -> float:
-        """The share of the requests that is late at a load."""
-        return _between(self._loads, self._late, load)
-
-    def place(self, load: float) -> tuple[int, float]:
-        """The row below a load, and how far it is to the next."""
-        below = min(bisect_right(self._loads, load), len(self._loads) - 1) - 1
-        low, high = self._loads[below], self._loads[below + 1]
-        return below, (load - low) / (high - low)
-
-    def waits(self, before: float, after: float) -> Floats:
-        """What requests wait for beyond the last row, over a second in which a backlog changes."""
-        moments = (np.arange(LATE_POINTS) + 0.5) / LATE_POINTS
-        held = before + (after - before) * moments
-        return np.asarray(np.maximum(held - self.most, 0) / self._capacity, np.float64)
-
-
-def _between(points: list[float], values: list[float], at: float) -> float:
-    below = min(bisect_right(points, at), len(points) - 1) - 1
-    part = (at - points[below]) / (points[below + 1] - points[below])
-    return values[below] + part * (values[below + 1] - values[below])
-
-
-def _shares(alike: list[_Alike], rate: float, balancer: Balancer) -> list[float]:
-    """What each pod gets of a second's requests. Pre: those with the least to do are first."""
-    pods = sum(each.pods for each in alike)
-    if balancer in (Balancer.RANDOM, Balancer.ROUND_ROBIN) or len(alike) == 1:
-        return [rate / pods] * len(alike)
-    level = _level(alike, rate)
-    spare = [max(level - each.in_flight, 0.0) for each in alike]
-    if balancer is Balancer.LEAST_OUTSTANDING:
-        return spare
-    # Of two pods taken at random both are at least as busy as these with the square of the chance
-    # that one is; and nobody is sent more than what makes it the busiest.
-    shares, carried, others = [], 0.0, pods
-    for each, most in zip(alike[:-1], spare, strict=False):
-        chance = (others**2 - (others - each.pods) ** 2) / pods**2
-        others -= each.pods
-        sent = rate * chance + carried
-        kept = min(sent, each.pods * most)
-        carried = sent - kept
-        shares.append(kept / each.pods)
-    last = rate * (others / pods) ** 2 + carried
-    return [*shares, last / alike[-1].pods]
-
-
-def _level(alike: list[_Alike], rate: float) -> float:
-    """What the emptiest pods hold when all that comes has gone to whoever held the least."""
-    pods, held, level = 0, rate, math.inf
-    for each in alike:
-        if level <= each.in_flight:
-            break
-        pods, held = pods + each.pods, held + each.pods * each.in_flight
-        level = held / pods
-    return level
-
-
-def _joined(alike: list[_Alike]) -> list[_Alike]:
-    """The least busy first; those that hold nearly the same together. No request is lost."""
-    alike = sorted(alike, key=lambda each: each.in_flight)
-    joined = alike[:1]
-    for each in alike[1:]:
-        last = joined[-1]
-        if abs(each.in_flight - last.in_flight) <= ALIKE * last.in_flight:
-            pods = last.pods + each.pods
-            held = last.pods * last.in_flight + each.pods * each.in_flight
-            joined[-1] = _Alike(pods, held / pods)
-        else:
-            joined.append(each)
-    return joined
 
 
 def _at(cumulative: Floats, second: float) -> float:

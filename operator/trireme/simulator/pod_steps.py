@@ -1,0 +1,60 @@
+"""One pod's second, by the table of its loads. Pure."""
+
+import math
+from bisect import bisect_right
+
+import numpy as np
+
+from trireme.simulator.load_table import Floats, LoadTable
+
+LATE_POINTS = 8  # moments of a second at which a growing backlog is looked at
+
+
+class PodSteps:
+    """The table for one pod at a time, in plain lists: a thousand times a second of arrays is slow.
+
+    Beyond the last row, from `most` requests in flight on, the unused share of the capacity falls
+    as 1 / in flight, as it does where queues are long.
+    """
+
+    def __init__(self, table: LoadTable) -> None:
+        self._capacity = table.capacity_per_second
+        self._loads: list[float] = table.loads.tolist()
+        self._held: list[float] = table.in_flight.tolist()
+        self._late: list[float] = table.late.tolist()
+        self._sums: list[float] = (table.in_flight + self._capacity * table.loads).tolist()
+        self.most = self._held[-1]
+        self._unused = (1 - self._loads[-1]) * self.most
+
+    def after(self, total: float) -> float:
+        """Of what a pod held and what came, what is still in flight a second later."""
+        if total <= self._sums[-1]:
+            return _between(self._sums, self._held, total)
+        grown = total - self._capacity
+        return (grown + math.sqrt(grown**2 + 4 * self._capacity * self._unused)) / 2
+
+    def load(self, held: float) -> float:
+        """The load at which a pod holds so many requests."""
+        return _between(self._held, self._loads, held)
+
+    def late(self, load: float) -> float:
+        """The share of the requests that is late at a load."""
+        return _between(self._loads, self._late, load)
+
+    def place(self, load: float) -> tuple[int, float]:
+        """The row below a load, and how far it is to the next."""
+        below = min(bisect_right(self._loads, load), len(self._loads) - 1) - 1
+        low, high = self._loads[below], self._loads[below + 1]
+        return below, (load - low) / (high - low)
+
+    def waits(self, before: float, after: float) -> Floats:
+        """What requests wait for beyond the last row, over a second in which a backlog changes."""
+        moments = (np.arange(LATE_POINTS) + 0.5) / LATE_POINTS
+        held = before + (after - before) * moments
+        return np.asarray(np.maximum(held - self.most, 0) / self._capacity, np.float64)
+
+
+def _between(points: list[float], values: list[float], at: float) -> float:
+    below = min(bisect_right(points, at), len(points) - 1) - 1
+    part = (at - points[below]) / (points[below + 1] - points[below])
+    return values[below] + part * (values[below + 1] - values[below])

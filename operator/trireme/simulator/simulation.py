@@ -1,0 +1,61 @@
+"""A policy over traffic: it decides, the fleet follows.
+
+Pure. Every pod that starts is one that runs and is not ready: none is in phase Pending.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from trireme.simulator.fluid import Fleet, LeadTime, Outcome
+from trireme.simulator.load_table import LoadTable
+from trireme.simulator.pods import Balancer
+from trireme.simulator.policy import Observed, Policy
+from trireme.simulator.traces import Traffic
+
+MemoryT = TypeVar("MemoryT")
+
+WARM_UP_SECONDS = 1200  # of steady traffic under the policy, so that it starts from its own size
+
+
+def simulate(
+    policy: Policy[MemoryT],
+    traffic: Traffic,
+    table: LoadTable,
+    lead_time: LeadTime,
+    *,
+    replicas: int,
+    seed: int,
+    balancer: Balancer = Balancer.POWER_OF_TWO,
+    warm_up_seconds: int = WARM_UP_SECONDS,
+    progress: Callable[[int], None] = lambda second: None,
+) -> Outcome:
+    """Run a policy over the traffic.
+
+    It begins with `replicas` ready pods `warm_up_seconds` earlier, at the first second's rate; only
+    from the first second on anything counts. `progress` is told each second at which it decides.
+
+    Pre: the policy never asks for less than one replica.
+    """
+    fleet = Fleet(traffic, table, lead_time, replicas, seed, balancer, warm_up_seconds)
+    readings, interval = policy.readings, policy.interval_seconds
+    round_number = -int(warm_up_seconds // interval)
+    memory = policy.begin(round_number * interval, replicas)
+    ups = downs = most = 0
+    while (now := round_number * interval) < fleet.seconds:
+        second = int(now)
+        if round_number == 0:
+            fleet.count_from_now()
+            ups, downs, most = 0, 0, fleet.replicas
+        round_number += 1
+        fleet.join(second)
+        values = tuple(fleet.read(reading, now) for reading in readings)
+        observed = Observed(now, fleet.replicas, fleet.ready, len(fleet.starting), 0, values)
+        wanted, memory = policy.decide(observed, memory)
+        if wanted != fleet.replicas:
+            ups += wanted > fleet.replicas
+            downs += wanted < fleet.replicas
+            most = max(most, wanted)
+            fleet.resize(wanted, second)
+        progress(second)
+    fleet.advance(fleet.seconds)
+    return fleet.outcome(policy.name, ups, downs, most)
