@@ -12,40 +12,29 @@ from trireme.simulator.policy import Metric, Reading
 from trireme.simulator.scenario import Scenario
 from trireme.simulator.traces import Traffic
 
+Rates = npt.NDArray[np.float64]
+Pods = npt.NDArray[np.int64]
+
 RUN_IN_SECONDS, WINDOW_SECONDS = 60, 300
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class Measured:
     """p95 of what was answered in the window, and the share over the objective of what came."""
 
-    policy: str
-    fluid_p95: float
-    events_p95: float
-    fluid_late: float
-    events_late: float
+    p95_seconds: float
+    late_share: float
 
-    @property
-    def p95_error(self) -> float:
-        return self.fluid_p95 / self.events_p95 - 1
+    def p95_error(self, truth: "Measured") -> float:
+        return abs(self.p95_seconds / truth.p95_seconds - 1)
 
-    @property
-    def late_error(self) -> float:
-        return self.fluid_late - self.events_late
+    def late_error(self, truth: "Measured") -> float:
+        return abs(self.late_share - truth.late_share)
 
 
-def compared(
-    policy: str,
-    rate: npt.NDArray[np.float64],
-    ready: npt.NDArray[np.int64],
-    on: Scenario,
-    seed: int,
-) -> Compared:
-    """Both models on these rates and these ready pods, from empty queues; the first minute is not
-    counted.
-    """
-    rate = np.concatenate(([0.0], rate[1:]))
-    length = len(rate)
+def by_fluid(rate: Rates, ready: Pods, on: Scenario, seed: int) -> Measured:
+    """From empty queues; the first minute is not counted."""
+    rate, length = _from_empty(rate), len(rate)
     fleet = Fleet(
         Traffic("window", rate), on.table, LeadTime(0), int(ready[0]), seed, Balancer.RANDOM, 0
     )
@@ -54,17 +43,20 @@ def compared(
         fleet.join(second + 1)
     fleet.advance(length)
     p95 = fleet.read(Reading(Metric.LATENCY, length - RUN_IN_SECONDS, 0.0, 95), float(length))
-    outcome = fleet.outcome(policy, 0, 0, 0)
-    late = outcome.late_by_second[RUN_IN_SECONDS:].sum() / rate[RUN_IN_SECONDS:].sum()
+    late = fleet.outcome("", 0, 0, 0).late_by_second[RUN_IN_SECONDS:].sum()
+    return Measured(p95, float(late / rate[RUN_IN_SECONDS:].sum()))
+
+
+def by_events(rate: Rates, ready: Pods, on: Scenario, seed: int) -> Measured:
+    """The same by discrete events."""
     pod = PodModel(on.pod.curve, on.pod.instances, noise=on.pod.noise)
-    served = replay(rate, ready, pod, np.random.default_rng(seed))
+    served = replay(_from_empty(rate), ready, pod, np.random.default_rng(seed))
     ends = served.arrival_seconds + served.latency_seconds
-    answered = served.latency_seconds[(ends >= RUN_IN_SECONDS) & (ends < length)]
+    answered = served.latency_seconds[(ends >= RUN_IN_SECONDS) & (ends < len(rate))]
     came = served.latency_seconds[served.arrival_seconds >= RUN_IN_SECONDS]
-    return Compared(
-        policy,
-        p95,
-        float(np.percentile(answered, 95)),
-        float(late),
-        float((came > on.objective.limit_seconds).mean()),
-    )
+    late = (came > on.objective.limit_seconds).mean()
+    return Measured(float(np.percentile(answered, 95)), float(late))
+
+
+def _from_empty(rate: Rates) -> Rates:
+    return np.concatenate(([0.0], rate[1:]))
