@@ -258,9 +258,18 @@ class Reconciler:
             # The operator ended between making the Deployment and handing its size over.
             await self._own_scale(key, live)
         for manifest in objects:
-            applied = await self._cluster.apply(manifest, names.TEMPLATE_MANAGER)
+            is_server = _child_id(manifest) == (kinds.DEPLOYMENT.name, deployment)
+            # Its size is left out, so where it went meanwhile it would be made with one pod.
+            uid = live["metadata"]["uid"] if is_server and live is not None else None
+            try:
+                applied = await self._cluster.apply(manifest, names.TEMPLATE_MANAGER, uid)
+            except ClusterError as error:
+                if uid is None or error.status != _CONFLICT:
+                    raise
+                await self._queue.add(key, Work.APPLY)
+                return
             self._store.learn(key, applied)
-            if size is not None and _child_id(manifest) == (kinds.DEPLOYMENT.name, deployment):
+            if size is not None and is_server:
                 await self._own_scale(key, applied)
         record = (kinds.CONFIG_MAP.name, names.inspected_record(key.name))
         view.wanted = frozenset({record, *(_child_id(manifest) for manifest in objects)})

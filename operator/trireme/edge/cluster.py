@@ -86,11 +86,17 @@ class Cluster:
             raise
         return any(resource["name"] == kind.plural for resource in known["resources"])
 
-    async def apply(self, manifest: Object, manager: str) -> Object:
-        """Server-side apply, taking fields over from whoever has them: drift is repaired."""
+    async def apply(self, manifest: Object, manager: str, uid: str | None = None) -> Object:
+        """Server-side apply, taking fields over from whoever has them: drift is repaired.
+
+        With a `uid`, only to that object: a conflict (409) where it is gone, invalid (422) where
+        another is in its place.
+        """
         kind = kinds.kind_of(manifest["apiVersion"], manifest["kind"])
         metadata = manifest["metadata"]
         path = kind.path(metadata["namespace"], metadata["name"])
+        if uid is not None:
+            manifest = {**manifest, "metadata": {**metadata, "uid": uid}}
         return await self._apply(path, manifest, manager)
 
     async def apply_status(
