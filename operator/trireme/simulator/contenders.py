@@ -6,6 +6,8 @@ through Prometheus, scraped every 15 s, so that a query finds what is 7.5 s old 
 window is 60 s with prometheus-adapter, and 30 s with KEDA. Rates are those of arrivals at an
 ingress: better than the rate of answers, which is blind to what waits.
 
+Trireme has learnt its curve long ago, as it has after some minutes of load, and exactly.
+
 `multiple` is what a policy's own target is multiplied by: a sweep compares policies at the same
 share of late requests.
 """
@@ -15,6 +17,7 @@ from typing import Any
 
 from trireme.api.types import Behavior, Paused, Scaling, ScalingMode
 from trireme.autoscaler import types as autoscaler
+from trireme.autoscaler.types import Capacity
 from trireme.simulator.baselines.aibrix import Aibrix
 from trireme.simulator.baselines.hpa import ExternalMetric, HorizontalPodAutoscaler, TargetType
 from trireme.simulator.baselines.keda import ScaledObject, Trigger
@@ -38,7 +41,7 @@ def _trireme(on: Scenario, multiple: float) -> Policy[Any]:
     objective = autoscaler.ObjectivePolicy(
         model="model",
         percentile=on.objective.percentile,
-        latency_target_seconds=on.objective.limit_seconds * multiple,
+        latency_target_seconds=on.objective.limit_seconds,
         max_failure_ratio=FAILURES,
         start_in_flight_per_pod=float(curve.max_batch * on.pod.instances),
         fixed_target=False,
@@ -53,7 +56,8 @@ def _trireme(on: Scenario, multiple: float) -> Policy[Any]:
             behavior=Behavior(),
             paused=Paused.NONE,
             objectives=(objective,),
-        )
+        ),
+        Capacity(multiple * on.sustained_per_second, curve),
     )
 
 
