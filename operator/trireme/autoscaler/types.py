@@ -109,13 +109,26 @@ class OutOfReach:
 
 
 @dataclass(frozen=True, slots=True)
+class LeadTime:
+    """How long a pod takes from being made to being ready, measured over `samples` pods.
+
+    `p95_seconds` is what is planned with: a capacity that is needed by then must be asked for now.
+    """
+
+    p95_seconds: float
+    median_seconds: float
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What the cluster and the signals say at `now`.
 
     `replicas` is the Deployment's spec.replicas, `ready` its ready pods. `stuck` pods are neither
     ready nor on their way: no node takes them, their image or container fails, or they were ready
     once and are so no more; of these no node takes `unschedulable`. `capacities` holds, by an
-    objective's model, what a pod is known to sustain; of others nothing is known.
+    objective's model, what a pod is known to sustain; of others nothing is known. `lead_time` is
+    None until a pod was seen to start.
     """
 
     now: datetime
@@ -125,6 +138,7 @@ class Observation:
     unschedulable: int
     signals: Signals | NoSignals
     capacities: Mapping[str, Capacity | OutOfReach] = field(default_factory=dict)
+    lead_time: LeadTime | None = None
 
 
 @dataclass(frozen=True, slots=True)
