@@ -6,6 +6,7 @@ There are no nodes here, so no pod ever becomes ready: what needs pods is in tes
 import base64
 import json
 import urllib.request
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +291,32 @@ def test_what_was_learnt_of_a_pod_outlives_the_operator_and_not_its_repository(
         assert curves(team) == []
 
 
+def test_how_long_pods_take_to_start_is_measured_and_outlives_the_operator(
+    team: Kube, tmp_path: Path
+) -> None:
+    agent, files = echo()
+    lead = f'trireme_agent_lead_time_seconds{{agent="echo",namespace="{team.namespace}"}}'
+    with operator(team, tmp_path / "one"):
+        team.apply(files, agent)
+        team.until("looked at it", lambda: looked_at(PORT, team.namespace), 30, "echo")
+        assert lead not in metrics(PORT)
+        start_pod(team, "first", loading_seconds=30)
+        team.until("measured", lambda: metrics(PORT).get(lead) == 42, 30, "echo")
+        stage = lead.replace("lead_time", "start_stage").replace("}", ',stage="load"}')
+        assert metrics(PORT)[stage] == 30
+
+    stages = {"scheduleSeconds": 2, "pullSeconds": 10, "fetchSeconds": 0, "loadSeconds": 30}
+    told = {"template": "6d5f", "p95Seconds": 62, "medianSeconds": 42, "samples": 17}
+    told["stages"] = stages
+    write_scaling(team, {"leadTime": told})
+    with operator(team, tmp_path / "two"):
+        team.until("told of again", lambda: active(team) != "", 30, "echo")
+        assert team.get("agd", "echo")["status"]["scaling"]["leadTime"] == told
+        team.until("known", lambda: metrics(PORT).get(lead) == 62, 30, "echo")
+        start_pod(team, "second", loading_seconds=60)
+        team.until("measured", lambda: metrics(PORT).get(lead) == 72, 30, "echo")
+
+
 def test_the_old_configuration_stays_until_the_rollout_ends_and_is_then_deleted_at_once(
     team: Kube, tmp_path: Path
 ) -> None:
@@ -502,9 +529,46 @@ def curves(kube: Kube) -> list[dict[str, Any]]:
     return told
 
 
+def start_pod(kube: Kube, name: str, *, loading_seconds: int) -> None:
+    """A server pod that took 12 s to its container, and so long from there to being ready."""
+    metadata = kube.get("deployment", "echo")["spec"]["template"]["metadata"]
+    labels = {**metadata["labels"], "pod-template-hash": "6d5f"}
+    spec = {"containers": [{"name": "triton", "image": "example.com/triton"}]}
+    metadata = {**metadata, "labels": labels, "name": name}
+    kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    created = datetime.fromisoformat(kube.get("pod", name)["metadata"]["creationTimestamp"])
+
+    def at(second: int) -> str:
+        return (created + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def condition(kind: str, second: int) -> dict[str, str]:
+        return {"type": kind, "status": "True", "lastTransitionTime": at(second)}
+
+    server = {
+        **spec["containers"][0],
+        "imageID": "",
+        "ready": True,
+        "started": True,
+        "restartCount": 0,
+        "state": {"running": {"startedAt": at(12)}},
+    }
+    status = {
+        "phase": "Running",
+        "conditions": [condition("PodScheduled", 2), condition("Ready", 12 + loading_seconds)],
+        "containerStatuses": [server],
+    }
+    patch = json.dumps({"status": status})
+    kube.run("patch", "pod", name, "--subresource=status", "--type=merge", "-p", patch)
+
+
 def write_curves(kube: Kube, told: list[dict[str, Any]]) -> None:
     """Leave a status of the autoscaler's that says nothing else."""
-    status = {"scaling": {"desiredReplicas": 1, "curves": told}}
+    write_scaling(kube, {"curves": told})
+
+
+def write_scaling(kube: Kube, told: dict[str, Any]) -> None:
+    """Leave a status of the autoscaler's that says this."""
+    status = {"scaling": {"desiredReplicas": 1, **told}}
     body = {**EMPTY, "metadata": {"name": "echo"}, "status": status}
     manager = ("--field-manager=trireme-scale-status", "--force-conflicts")
     options = ("--server-side", "--subresource=status", *manager)

@@ -2,14 +2,24 @@
 
 from trireme.api.types import ScalingStatus, TargetStatus
 from trireme.autoscaler.capacity import LearntCurve
+from trireme.autoscaler.lead_time import Measured, Stages, Starts, lead_time
 from trireme.autoscaler.memory import (
     curves_from_status,
     curves_status,
+    lead_time_status,
     memory_from_status,
+    starts_from_status,
     targets_status,
 )
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity, FactorMemory, Memory, Recommendation, TargetMemory
+from trireme.autoscaler.types import (
+    Capacity,
+    FactorMemory,
+    LeadTime,
+    Memory,
+    Recommendation,
+    TargetMemory,
+)
 from unit.autoscaling import NOW
 
 
@@ -76,4 +86,39 @@ def test_people_read_the_curve_in_milliseconds() -> None:
         "executions": 812,
         "sustainedPerSecond": 36.5,
         "factor": 0.8,
+    }
+
+
+STARTS = Starts("6d5f", 2, (Stages(1, 9, 30, 20), Stages(0, 3, 31, 21.23456)))
+
+
+def test_a_restart_remembers_how_long_pods_take_to_start() -> None:
+    status = ScalingStatus(desired_replicas=1, lead_time=lead_time_status(STARTS))
+    restored = starts_from_status(status)
+    before = Measured(60, 57.62, Stages(0.5, 6, 30.5, 20.62))
+    assert restored == Starts("6d5f", 2, (), before)
+    assert lead_time(restored) == LeadTime(p95_seconds=60, median_seconds=57.62, samples=2)
+    assert lead_time_status(restored) == status.lead_time
+
+
+def test_an_agent_whose_pods_were_never_seen_to_start_has_no_lead_time() -> None:
+    assert lead_time_status(None) is None
+    assert starts_from_status(ScalingStatus(desired_replicas=1)) is None
+    assert starts_from_status(None) is None
+
+
+def test_people_read_the_lead_time_in_seconds_and_where_it_goes() -> None:
+    told = lead_time_status(STARTS)
+    assert told is not None
+    assert told.model_dump(mode="json", by_alias=True) == {
+        "template": "6d5f",
+        "p95Seconds": 60.0,
+        "medianSeconds": 57.62,
+        "samples": 2,
+        "stages": {
+            "scheduleSeconds": 0.5,
+            "pullSeconds": 6.0,
+            "fetchSeconds": 30.5,
+            "loadSeconds": 20.62,
+        },
     }

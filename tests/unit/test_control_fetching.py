@@ -128,7 +128,12 @@ def test_the_pod_that_has_least_is_told_and_what_is_done_is_not() -> None:
 
 def pod(fetcher: dict[str, Any]) -> dict[str, Any]:
     return {
-        "metadata": {"name": "a", "labels": {"trireme.dev/agent": "agent"}},
+        "metadata": {
+            "name": "a",
+            "uid": "a",
+            "creationTimestamp": "2026-11-01T00:00:00Z",
+            "labels": {"trireme.dev/agent": "agent"},
+        },
         "status": {"podIP": "10.0.0.1", "initContainerStatuses": [{"name": "fetch", **fetcher}]},
     }
 

@@ -80,6 +80,8 @@ def pod(digest: str, container: str = "one") -> dict[str, Any]:
         "metadata": {
             "name": "echo-1",
             "namespace": "default",
+            "uid": "echo-1",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
             "labels": {names.AGENT: "echo"},
             "annotations": {names.REPOSITORY_DIGEST: digest},
         },

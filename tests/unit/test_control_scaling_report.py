@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from trireme.api.conditions import ConditionType, EventReason, Reason
-from trireme.api.types import CurveStatus, DecisionStatus
+from trireme.api.types import CurveStatus, DecisionStatus, LeadTimeStatus, StagesStatus
 from trireme.autoscaler.types import (
     Decision,
     Latency,
@@ -243,4 +243,31 @@ def test_what_is_learnt_is_shown_where_it_is_news(
 ) -> None:
     first = scaling_status(None, STEADY, SEEN, Memory(NOW), curves=before)
     second = scaling_status(first, STEADY, SEEN, Memory(NOW), curves=after)
+    assert is_worth_showing(first, second) is worth
+
+
+STAGES = StagesStatus(schedule_seconds=1, pull_seconds=4, fetch_seconds=0, load_seconds=30)
+LEAD = LeadTimeStatus(template="one", p95_seconds=60, median_seconds=35, samples=7, stages=STAGES)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "worth"),
+    [
+        pytest.param(None, LEAD, True, id="the first start was seen"),
+        pytest.param(
+            LEAD,
+            LEAD.model_copy(update={"p95_seconds": 65.0, "median_seconds": 50.0, "samples": 8}),
+            False,
+            id="one more that is planned with alike",
+        ),
+        pytest.param(LEAD, LEAD.model_copy(update={"p95_seconds": 70.0}), True, id="a longer plan"),
+        pytest.param(LEAD, LEAD.model_copy(update={"template": "two"}), True, id="of another"),
+    ],
+)
+def test_what_is_measured_of_starts_is_shown_where_it_is_news(
+    before: LeadTimeStatus | None, after: LeadTimeStatus | None, worth: bool
+) -> None:
+    first = scaling_status(None, STEADY, SEEN, Memory(NOW), lead_time=before)
+    second = scaling_status(first, STEADY, SEEN, Memory(NOW), lead_time=after)
+    assert second.lead_time == after
     assert is_worth_showing(first, second) is worth

@@ -56,7 +56,19 @@ STUCK = deployment_view(
 
 
 def pod(name: str, *, ready: bool, trouble: Trouble | None = None) -> PodView:
-    return PodView(name, "10.0.0.1", NOW if ready else None, False, True, ready, False, trouble)
+    return PodView(
+        name,
+        "10.0.0.1",
+        NOW if ready else None,
+        fetching=False,
+        running=True,
+        started=ready,
+        terminating=False,
+        trouble=trouble,
+        uid=name,
+        created=NOW,
+        template="one",
+    )
 
 
 SERVING = Observed(
@@ -309,7 +321,12 @@ def test_an_index_that_lists_every_model_stays_as_it_is() -> None:
 
 def raw_pod(**status: Any) -> dict[str, Any]:
     return {
-        "metadata": {"name": "p", "labels": {"trireme.dev/agent": "chat"}},
+        "metadata": {
+            "name": "p",
+            "uid": "p",
+            "creationTimestamp": "2026-11-01T00:00:00Z",
+            "labels": {"trireme.dev/agent": "chat"},
+        },
         "status": status,
     }
 

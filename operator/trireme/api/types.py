@@ -557,6 +557,29 @@ class CurveStatus(ApiModel):
     )
 
 
+class StagesStatus(ApiModel):
+    """Medians of the stages of a start, each by itself."""
+
+    schedule_seconds: float = Field(description="Until it had a node, which may be a new one.")
+    pull_seconds: float = Field(
+        description="From there to the server's container, but for the fetching: images, volumes."
+    )
+    fetch_seconds: float = Field(description="The fetcher bringing the models' files.")
+    load_seconds: float = Field(description="The server's start, its models and their warm-up.")
+
+
+class LeadTimeStatus(ApiModel):
+    """How long a pod takes from being made to being ready."""
+
+    template: str = Field(description="The pod-template-hash of the pods that were measured.")
+    p95_seconds: float = Field(
+        description="What is planned with: the 95th percentile; of fewer than 20 the longest."
+    )
+    median_seconds: float = Field(description="Median of the starts.")
+    samples: int = Field(description="Starts of this template that were measured.", ge=1)
+    stages: StagesStatus = Field(description="Where the time goes.")
+
+
 class ScalingStatus(ApiModel):
     """What the autoscaler knows; read again after a restart of the operator."""
 
@@ -570,6 +593,9 @@ class ScalingStatus(ApiModel):
     )
     curves: list[CurveStatus] = Field(
         [], description="Learnt curves, used once learnt.", json_schema_extra=list_map("model")
+    )
+    lead_time: LeadTimeStatus | None = Field(
+        None, description="Measured lead time; absent until a pod was seen to start."
     )
     decisions: list[DecisionStatus] = Field(
         [], max_length=10, description="The last ten decisions, newest first."

@@ -4,8 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from trireme.api.types import CurveStatus, ScalingStatus, TargetStatus
+from trireme.api.types import (
+    CurveStatus,
+    LeadTimeStatus,
+    ScalingStatus,
+    StagesStatus,
+    TargetStatus,
+)
 from trireme.autoscaler.capacity import LearntCurve
+from trireme.autoscaler.lead_time import Measured, Stages, Starts, measured
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
     Capacity,
@@ -90,6 +97,40 @@ def curves_status(
         )
         for model, learnt in sorted(curves.items())
     ]
+
+
+def starts_from_status(status: ScalingStatus | None) -> Starts | None:
+    """What an earlier process measured of the pods' starts: a prior, as another template's is."""
+    told = status.lead_time if status else None
+    if told is None:
+        return None
+    stages = Stages(
+        told.stages.schedule_seconds,
+        told.stages.pull_seconds,
+        told.stages.fetch_seconds,
+        told.stages.load_seconds,
+    )
+    before = Measured(told.p95_seconds, told.median_seconds, stages)
+    return Starts(told.template, told.samples, (), before)
+
+
+def lead_time_status(known: Starts | None) -> LeadTimeStatus | None:
+    """The lead time as the status keeps it, to four significant digits."""
+    if known is None:
+        return None
+    figures = measured(known)
+    return LeadTimeStatus(
+        template=known.template,
+        p95_seconds=rounded(figures.p95_seconds),
+        median_seconds=rounded(figures.median_seconds),
+        samples=known.count,
+        stages=StagesStatus(
+            schedule_seconds=rounded(figures.stages.schedule),
+            pull_seconds=rounded(figures.stages.pull),
+            fetch_seconds=rounded(figures.stages.fetch),
+            load_seconds=rounded(figures.stages.load),
+        ),
+    )
 
 
 def record(memory: Memory, decision: Decision, carried_out: bool) -> Memory:

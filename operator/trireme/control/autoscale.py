@@ -8,7 +8,7 @@ the Event, the metric and the log line are made from the one Decision.
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -17,13 +17,27 @@ from trireme.api import kinds, names
 from trireme.api.conditions import SCALING_CONDITIONS, ConditionType, EventReason, Reason
 from trireme.api.types import AgentSpec, AgentStatus, Condition, ScalingMode, ScalingStatus
 from trireme.autoscaler.decision import decide
-from trireme.autoscaler.memory import curves_status, memory_from_status, record
+from trireme.autoscaler.lead_time import lead_time
+from trireme.autoscaler.memory import (
+    curves_status,
+    lead_time_status,
+    memory_from_status,
+    record,
+    starts_from_status,
+)
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.queries import Labels, queries, window
 from trireme.autoscaler.samples import Index, index, scrape_interval
 from trireme.autoscaler.signals import Limits, Subject, assemble
-from trireme.autoscaler.types import Decision, Memory, NoSignals, Observation, Policy, Signals
-from trireme.control import learning, scaling_report
+from trireme.autoscaler.types import (
+    Decision,
+    Memory,
+    NoSignals,
+    Observation,
+    Policy,
+    Signals,
+)
+from trireme.control import learning, scaling_report, starts
 from trireme.control.observed import (
     DeploymentView,
     PodView,
@@ -68,6 +82,7 @@ class _Scaled:
 
     uid: str
     memory: Memory
+    starts: starts.Watched
     scaling: ScalingStatus | None
     conditions: list[Condition]
     reason: str | None
@@ -161,15 +176,20 @@ class Autoscaler:
             return  # nothing runs yet
         now = self._clock()
         live = deployment_view(deployment)
+        pods = server_pods(view.pods.values())
         uid = view.body["metadata"]["uid"]
         scaled = self._agents.get(key)
         if scaled is None or scaled.uid != uid:
-            if not pods_known(live, server_pods(view.pods.values())):
+            if not pods_known(live, pods):
                 return  # just started: the watch of pods has yet to tell of them
-            scaled = self._restore(key, view, live, now)
+            scaled = self._restore(key, view, live, pods, now)
+        starts.look(scaled.starts, pods)
         spec = view.accepted.agent.spec
         policy = dataclasses.replace(policy_of(spec), replicas=_replicas_told(view))
-        observation = _observe(key, view, live, spec, policy, samples, now)
+        known = scaled.starts.known
+        observation = dataclasses.replace(
+            _observe(key, view, live, pods, spec, policy, samples, now), lead_time=lead_time(known)
+        )
         decision, memory = decide(observation, policy, scaled.memory)
         if spec.scaling.mode is ScalingMode.AUTOMATIC:
             if view.body["metadata"].get("annotations", {}).get(names.COMMAND) == names.RESUME:
@@ -182,13 +202,21 @@ class Autoscaler:
         view.desired_replicas = decision.replicas
         await self._report(key, view, scaled, decision, observation.signals, now)
 
-    def _restore(self, key: Key, view: AgentView, live: DeploymentView, now: datetime) -> _Scaled:
+    def _restore(
+        self,
+        key: Key,
+        view: AgentView,
+        live: DeploymentView,
+        pods: Iterable[PodView],
+        now: datetime,
+    ) -> _Scaled:
         """What an earlier process knew of an agent, from its status."""
         assert view.body is not None  # noqa: S101  # _agent has looked
         status = readable_status(view.body.get("status"))
         scaled = _Scaled(
             uid=view.body["metadata"]["uid"],
             memory=memory_from_status(status.scaling, started=now, current=live.replicas),
+            starts=starts.watched(starts_from_status(status.scaling), pods),
             scaling=status.scaling,
             conditions=_own(status.conditions),
             reason=None,
@@ -233,6 +261,12 @@ class Autoscaler:
         assert view.body is not None  # noqa: S101  # _agent has looked
         self._metrics.desired_replicas.labels(*key).set(decision.replicas)
         self._metrics.signals_available.labels(*key).set(isinstance(observed, Signals))
+        lead = lead_time_status(scaled.starts.known)
+        if lead is not None:
+            self._metrics.lead_time.labels(*key).set(lead.p95_seconds)
+            for stage, seconds in lead.stages:
+                name = stage.removesuffix("_seconds")
+                self._metrics.start_stage.labels(*key, name).set(seconds)
         available = scaled.condition(ConditionType.SIGNALS_AVAILABLE)
         had_signals = available.status == "True" if available else None
         lost = decision.reason is Reason.NO_SIGNALS
@@ -255,6 +289,7 @@ class Autoscaler:
             curves_status(
                 learnt.repository_digest, learnt.curves, learnt.capacities, scaled.memory
             ),
+            lead,
         )
         found = scaling_report.findings(decision, observed)
         conditions = dated(found, scaled.conditions, view.body["metadata"]["generation"], now)
@@ -315,13 +350,13 @@ def _observe(
     key: Key,
     view: AgentView,
     live: DeploymentView,
+    pods: Sequence[PodView],
     spec: AgentSpec,
     policy: Policy,
     samples: _Samples | SignalsUnavailable,
     now: datetime,
 ) -> Observation:
     """What the cluster and Prometheus say of one agent, in one value."""
-    pods = server_pods(view.pods.values())
     stuck = [pod for pod in pods if pod.stuck]
     observed: Signals | NoSignals
     if not policy.objectives:

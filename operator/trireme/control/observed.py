@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
+from trireme.autoscaler.lead_time import Times
 from trireme.control.fetching import failure
 
 Object = Mapping[str, Any]
@@ -17,6 +18,7 @@ _IMAGE_REASONS = frozenset(
     {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"}
 )
 _ENDED_PHASES = frozenset({"Failed", "Succeeded"})
+_TEMPLATE_HASH = "pod-template-hash"  # the Deployment's controller labels each pod with it
 _CRASH_REASONS = frozenset({"CrashLoopBackOff", "CreateContainerConfigError", "RunContainerError"})
 
 
@@ -36,7 +38,9 @@ class PodView:
     runs, so that Triton may be asked; `started` that
     its start-up probe has succeeded, so that what keeps it from being ready is not the start.
     `server_id` names the server's container, another one after each restart, and
-    `repository_digest` the repository that it serves.
+    `repository_digest` the repository that it serves. `template` tells the pod templates of its
+    Deployment apart. `times` says how its start went, once it is ready; None where a container was
+    restarted.
     """
 
     name: str
@@ -47,8 +51,12 @@ class PodView:
     started: bool
     terminating: bool
     trouble: Trouble | None
+    uid: str
+    created: datetime
+    template: str
     server_id: str = ""
     repository_digest: str = ""
+    times: Times | None = None
 
     @property
     def stuck(self) -> bool:
@@ -105,17 +113,48 @@ def _pod_view(pod: Object) -> PodView:
     is_ready = ready.get("status") == "True" and not terminating
     containers = status.get("containerStatuses", [])
     server: Object = next((c for c in containers if c["name"] == names.SERVER_CONTAINER), {})
+    created = parse_time(pod["metadata"]["creationTimestamp"])
+    ready_since = parse_time(ready["lastTransitionTime"]) if is_ready else None
     return PodView(
         name=pod["metadata"]["name"],
         address=status.get("podIP"),
-        ready_since=parse_time(ready["lastTransitionTime"]) if is_ready else None,
+        ready_since=ready_since,
         fetching="running" in _fetcher(status).get("state", {}),
         running="running" in server.get("state", {}),
         started=bool(containers) and all(c.get("started") for c in containers),
         terminating=terminating,
         trouble=None if is_ready or terminating else _trouble(conditions, status),
+        uid=pod["metadata"]["uid"],
+        created=created,
+        template=pod["metadata"]["labels"].get(_TEMPLATE_HASH, ""),
         server_id=server.get("containerID", ""),
         repository_digest=pod["metadata"].get("annotations", {}).get(names.REPOSITORY_DIGEST, ""),
+        times=_times(created, conditions, server, _fetcher(status), ready_since),
+    )
+
+
+def _times(
+    created: datetime,
+    conditions: Mapping[str, Object],
+    server: Object,
+    fetcher: Object,
+    ready: datetime | None,
+) -> Times | None:
+    """How a start went that needed no container twice."""
+    scheduled = conditions.get("PodScheduled", {}).get("lastTransitionTime")
+    started = server.get("state", {}).get("running", {}).get("startedAt")
+    if ready is None or scheduled is None or started is None:
+        return None
+    if server.get("restartCount", 0) or fetcher.get("restartCount", 0):
+        return None
+    fetched = fetcher.get("state", {}).get("terminated", {})
+    begun, ended = fetched.get("startedAt"), fetched.get("finishedAt")
+    return Times(
+        created=created,
+        scheduled=parse_time(scheduled),
+        started=parse_time(started),
+        ready=ready,
+        fetching=parse_time(ended) - parse_time(begun) if begun and ended else timedelta(0),
     )
 
 

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from trireme.api.conditions import ConditionType, EventReason, Reason
-from trireme.api.types import CurveStatus, DecisionStatus, ObservedLoad, ScalingStatus
+from trireme.api.types import (
+    CurveStatus,
+    DecisionStatus,
+    LeadTimeStatus,
+    ObservedLoad,
+    ScalingStatus,
+)
 from trireme.autoscaler.memory import targets_status
 from trireme.autoscaler.types import Decision, Memory, NoSignals, Signals
 from trireme.autoscaler.wording import rounded
@@ -113,6 +119,7 @@ def scaling_status(
     memory: Memory,
     untold: Sequence[Decision] = (),
     curves: Sequence[CurveStatus] = (),
+    lead_time: LeadTimeStatus | None = None,
 ) -> ScalingStatus:
     """The status after a decision. Of the notable ones, the `untold` among them, the last ten are
     kept, newest first; a hold that only began anew takes the place of itself.
@@ -132,6 +139,7 @@ def scaling_status(
         observed=_observed(decision, signals) or (before.observed if before else None),
         targets=targets_status(memory),
         curves=list(curves),
+        lead_time=lead_time,
         decisions=decisions,
     )
 
@@ -145,6 +153,8 @@ def is_worth_showing(before: ScalingStatus | None, after: ScalingStatus) -> bool
     if _without_figures(before) != _without_figures(after):
         return True
     if _curves_differ(before.curves, after.curves):
+        return True
+    if _lead_times_differ(before.lead_time, after.lead_time):
         return True
     old, new = before.observed, after.observed
     if (old.model, old.latency_kind) != (new.model, new.latency_kind):
@@ -165,7 +175,7 @@ _CURVE_FIGURES = ("fixed_milliseconds", "per_request_milliseconds", "sustained_p
 
 
 def _without_figures(status: ScalingStatus) -> ScalingStatus:
-    return status.model_copy(update={"observed": None, "curves": []})
+    return status.model_copy(update={"observed": None, "curves": [], "lead_time": None})
 
 
 def _curves_differ(old: Sequence[CurveStatus], new: Sequence[CurveStatus]) -> bool:
@@ -176,6 +186,13 @@ def _curves_differ(old: Sequence[CurveStatus], new: Sequence[CurveStatus]) -> bo
         or any(_differ(getattr(one, f), getattr(other, f)) for f in _CURVE_FIGURES)
         for one, other in zip(old, new, strict=True)
     )
+
+
+def _lead_times_differ(old: LeadTimeStatus | None, new: LeadTimeStatus | None) -> bool:
+    """Whether one was measured, of another template, or one with another figure to plan with."""
+    if old is None or new is None:
+        return old is not new
+    return old.template != new.template or _differ(old.p95_seconds, new.p95_seconds)
 
 
 def _differ(old: float | None, new: float | None) -> bool:

@@ -45,10 +45,28 @@ class Metrics:
             agent,
             registry=self.registry,
         )
+        self.lead_time = Gauge(
+            "trireme_agent_lead_time_seconds",
+            "How long a pod takes to be ready: 95th percentile of those that were measured",
+            agent,
+            registry=self.registry,
+        )
+        self.start_stage = Gauge(
+            "trireme_agent_start_stage_seconds",
+            "Median of each stage of a pod's start: schedule, pull, fetch, load",
+            (*agent, "stage"),
+            registry=self.registry,
+        )
 
     def forget(self, namespace: str, agent: str) -> None:
         """Drop the series of an agent that is gone."""
-        for metric in (self.desired_replicas, self.decisions, self.signals_available):
+        for metric in (
+            self.desired_replicas,
+            self.decisions,
+            self.signals_available,
+            self.lead_time,
+            self.start_stage,
+        ):
             metric.remove_by_labels({"namespace": namespace, "agent": agent})
 
     def text(self) -> bytes:
