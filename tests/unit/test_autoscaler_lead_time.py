@@ -25,8 +25,13 @@ def times(
     scheduled: float = 1, started: float = 31, ready: float = 61, fetching: float = 20
 ) -> Times:
     """A start by its seconds since the pod was made."""
-    at = [NOW + seconds(each) for each in (scheduled, started, ready)]
-    return Times(NOW, *at, fetching=timedelta(seconds=fetching))
+    return Times(
+        created=NOW,
+        scheduled=NOW + seconds(scheduled),
+        started=NOW + seconds(started),
+        ready=NOW + seconds(ready),
+        fetching=timedelta(seconds=fetching),
+    )
 
 
 def start(load: float) -> Stages:
@@ -77,13 +82,14 @@ def test_where_the_time_of_a_start_goes(seen: Times, found: Stages | None) -> No
 
 
 @given(
-    st.lists(st.integers(-100, 900), min_size=3, max_size=3),
+    st.tuples(st.integers(-100, 900), st.integers(-100, 900), st.integers(-100, 900)),
     st.integers(0, 2000),
 )
 def test_the_stages_are_never_negative_and_make_up_the_whole(
-    ends: list[int], fetching: int
+    ends: tuple[int, int, int], fetching: int
 ) -> None:
-    found = stages(times(*ends, fetching=fetching))
+    scheduled, started, ready = ends
+    found = stages(times(scheduled, started, ready, fetching))
     assert found is not None
     assert min(found.schedule, found.pull, found.fetch, found.load) >= 0
     assert found.total == max(0, *ends)
