@@ -56,6 +56,22 @@ CEL_CASES = (
         "min must not be greater than max",
     ),
     Refused(
+        "a schedule that sets nothing",
+        {"spec.scaling.schedules": [{"schedule": "0 8 * * *", "duration": "1h"}]},
+        "spec.scaling.schedules[0]",
+        "one of min and max must be set",
+    ),
+    Refused(
+        "a schedule with more pods at least than at most",
+        {
+            "spec.scaling.schedules": [
+                {"schedule": "0 8 * * *", "duration": "1h", "min": 5, "max": 3}
+            ]
+        },
+        "spec.scaling.schedules[0].min",
+        "min must not be greater than max",
+    ),
+    Refused(
         "a rollout that can neither add nor remove a pod",
         {"spec.rollout": {"maxSurge": 0, "maxUnavailable": 0}},
         "spec.rollout",

@@ -180,6 +180,25 @@ def test_the_size_has_one_owner_from_the_first_moment_and_a_foreign_one_is_respe
         team.until("back at its size", lambda: team.replicas("echo") == 4, 60, "echo")
 
 
+def test_a_schedule_sets_the_bounds_while_its_window_is_open(team: Kube, tmp_path: Path) -> None:
+    always = {"schedule": "* * * * *", "timeZone": "Europe/Berlin", "duration": "1h", "min": 3}
+    agent, files = echo(scaling={"min": 1, "max": 5, "schedules": [always]})
+    with operator(team, tmp_path / "log"):
+        team.apply(files, agent)
+        team.until("as many as it asks for", lambda: team.replicas("echo") == 3, 60, "echo")
+
+        def told() -> str:
+            return dict(team.events("echo")).get("ScaledUp", "")
+
+        words = "1 pod, fewer than scaling.schedules[0].min 3 until "
+        team.until("said so", lambda: told().startswith(words), 30, "echo")
+        never = {"scaling": {"schedules": [always | {"schedule": "61 * * * *"}]}}
+        team.apply(merged(agent, {"spec": never}))
+        team.until("refused", lambda: accepted(team) == "False", 30, "echo")
+        assert "schedules[0].schedule: its minute" in team.conditions("echo")["Accepted"][2]
+        assert team.replicas("echo") == 3
+
+
 def test_a_hand_edit_is_repaired_and_a_child_no_longer_wanted_is_deleted(
     team: Kube, tmp_path: Path
 ) -> None:

@@ -208,6 +208,15 @@ EVERYTHING: dict[str, Any] = {
         "mode": "Automatic",
         "min": 1,
         "max": 3,
+        "schedules": [
+            {
+                "schedule": "0 8 * * 1-5",
+                "timeZone": "Europe/Berlin",
+                "duration": "10h",
+                "min": 2,
+                "max": 5,
+            }
+        ],
         "target": {"inFlight": 4.5},
         "tolerance": "10%",
         "behavior": {

@@ -177,6 +177,20 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "spec.scaling.min",
         "Write 1 or more",
     ),
+    "a time of day that is none": (
+        {"spec.scaling.schedules": [{"schedule": "0 25 * * *", "duration": "1h", "min": 2}]},
+        "spec.scaling.schedules[0].schedule",
+        "its hour is not valid (received '0 25 * * *'). Write minute (0-59), hour (0-23)",
+    ),
+    "a time zone by its abbreviation": (
+        {
+            "spec.scaling.schedules": [
+                {"schedule": "0 8 * * *", "timeZone": "CEST", "duration": "1h", "min": 2}
+            ]
+        },
+        "spec.scaling.schedules[0].timeZone",
+        "there is no such time zone (received 'CEST'). Write UTC, or a place",
+    ),
     "two autoscalers at once (keda#3083)": (
         {"spec.replicas": 4},
         "spec.replicas",

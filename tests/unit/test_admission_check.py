@@ -12,6 +12,13 @@ from trireme.admission.check import check, warnings
 from trireme.admission.parse import parse_agent
 from trireme.errors import Fault
 
+
+def scheduled(schedule: str = "0 8 * * 1-5", **fields: Any) -> dict[str, Any]:
+    """A schedule in the spec; a field that is None is left out."""
+    body = {"schedule": schedule, "duration": "10h", "min": 4, **fields}
+    return {field: value for field, value in body.items() if value is not None}
+
+
 FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a cache of a claim and of the node": (
         {"spec.download.cache": {"claimName": "models", "node": True}},
@@ -426,6 +433,50 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"spec.models.0.config": {"metric_tags": {"team": "{{ .Values.team }}"}}},
         ["spec.models[0].config.metric_tags.team"],
     ),
+    "a schedule at a minute that is none": (
+        {"spec.scaling.schedules": [scheduled("61 8 * * 1-5")]},
+        ["spec.scaling.schedules[0].schedule"],
+    ),
+    "a schedule with seconds": (
+        {"spec.scaling.schedules": [scheduled(), scheduled("0 0 8 * * 1-5")]},
+        ["spec.scaling.schedules[1].schedule"],
+    ),
+    "a schedule by a name for it": (
+        {"spec.scaling.schedules": [scheduled("@daily")]},
+        ["spec.scaling.schedules[0].schedule"],
+    ),
+    "a schedule on the 30th of February": (
+        {"spec.scaling.schedules": [scheduled("0 8 30 2 *")]},
+        ["spec.scaling.schedules[0].schedule"],
+    ),
+    "a time zone with its case wrong": (
+        {"spec.scaling.schedules": [scheduled(timeZone="europe/berlin")]},
+        ["spec.scaling.schedules[0].timeZone"],
+    ),
+    "the time zone of wherever the operator runs": (
+        {"spec.scaling.schedules": [scheduled(timeZone="Local")]},
+        ["spec.scaling.schedules[0].timeZone"],
+    ),
+    "a time zone without its continent": (
+        {"spec.scaling.schedules": [scheduled(timeZone="Berlin")]},
+        ["spec.scaling.schedules[0].timeZone"],
+    ),
+    "a time zone that is a path": (
+        {"spec.scaling.schedules": [scheduled(timeZone="../../etc/localtime")]},
+        ["spec.scaling.schedules[0].timeZone"],
+    ),
+    "a schedule with a min above scaling.max": (
+        {"spec.scaling": {"max": 10, "schedules": [scheduled(min=12)]}},
+        ["spec.scaling.schedules[0].min"],
+    ),
+    "a schedule with a max below scaling.min": (
+        {"spec.scaling": {"min": 4, "schedules": [scheduled(min=None, max=2)]}},
+        ["spec.scaling.schedules[0].max"],
+    ),
+    "a window of seconds": (
+        {"spec.scaling.schedules": [scheduled(duration="10s")]},
+        ["spec.scaling.schedules[0].duration"],
+    ),
     **model_cases.FAULTS,
 }
 """By what is wrong: the edits that make a valid spec so, and the paths of its faults."""
@@ -461,6 +512,13 @@ WARNINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a percentile without a histogram to read it from": (
         {"spec.gateway": {"enabled": False}},
         ["spec.objectives[0].latency.percentile"],
+    ),
+    "schedules where the size is fixed": (
+        {
+            "spec.replicas": 3,
+            "spec.scaling": {"mode": "Fixed", "schedules": [scheduled()]},
+        },
+        ["spec.scaling.schedules"],
     ),
     **model_cases.WARNINGS,
 }

@@ -23,6 +23,7 @@ from trireme.admission.rules import (
     quantities,
     releases,
     scaling,
+    schedules,
     server,
     sources,
     templates,
@@ -158,6 +159,10 @@ _FAULTS: tuple[Rule, ...] = (
     scaling.replicas_missing,
     scaling.fewest_exceeds_most,
     scaling.rollout_cannot_move,
+    schedules.schedule_is_no_cron_expression,
+    schedules.time_zone_is_unknown,
+    schedules.schedule_sets_no_bound,
+    schedules.schedule_leaves_no_size,
     durations.duration_is_out_of_bounds,
     download.cache_is_not_one,
     quantities.quantity_is_out_of_bounds,
@@ -185,6 +190,7 @@ _WARNINGS: tuple[Rule, ...] = (
     acceleration.gpu_acceleration_without_a_gpu,
     acceleration.graphs_are_not_captured,
     acceleration.buckets_of_no_histogram,
+    schedules.schedules_of_another_mode,
 )
 
 

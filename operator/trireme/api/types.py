@@ -371,6 +371,47 @@ class Paused(StrEnum):
     SCALE_OUT = "ScaleOut"
 
 
+class Schedule(ApiModel):
+    """Bounds that hold in windows of time; named as in CronJob, and in Argo CD's sync windows.
+
+    Of windows that are open together the largest min and the largest max hold; a bound that none
+    sets is that of scaling.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            ("has(self.min) || has(self.max)", "one of min and max must be set"),
+            (
+                "!has(self.min) || !has(self.max) || self.min <= self.max",
+                "min must not be greater than max",
+            ),
+        )
+    )
+
+    schedule: str = Field(
+        min_length=1,
+        max_length=256,
+        description="When the window opens: minute, hour, day of month, month and day of week, "
+        "such as 0 8 * * 1-5.",
+    )
+    time_zone: str = Field(
+        "UTC",
+        max_length=64,
+        description="Whose clock that is, by its name in the time zone database: Europe/Berlin.",
+    )
+    duration: Duration = Field(
+        description="How long the window stays open, from 1m to 744h; time that passes, whatever "
+        "the clock shows."
+    )
+    min: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="Fewest pods while it is open; they are started a lead time before.",
+    )
+    max: int | None = Field(None, ge=1, le=10_000, description="Most pods while it is open.")
+
+
 class Scaling(ApiModel):
     """How the number of pods is decided."""
 
@@ -386,6 +427,9 @@ class Scaling(ApiModel):
     )
     min: int = Field(1, ge=1, le=10_000, description="Fewest pods in mode Automatic.")
     max: int = Field(10, ge=1, le=10_000, description="Most pods in mode Automatic.")
+    schedules: list[Schedule] = Field(
+        [], max_length=32, description="Other bounds at certain times."
+    )
     target: ScalingTarget = Field(ScalingTarget(), description="What one pod should hold.")
     tolerance: Ratio = Field(
         0.1, description="A proposal this close to the present size changes nothing, such as 10%."

@@ -349,11 +349,13 @@ def _rate_limited(course: _Course, policy: Policy, memory: Memory, now: datetime
 
 def _bounded(course: _Course, policy: Policy) -> _Course:
     if course.replicas > policy.max_replicas:
-        words = f"limited by scaling.max {policy.max_replicas}"
+        bound = policy.max_bound
+        words = f"limited by {bound.field} {policy.max_replicas}{bound.when}"
         return course.to(policy.max_replicas, Reason.LIMITED, words)
     if course.replicas < policy.min_replicas:
         # A fleet that rests at its minimum is where it should be, not limited.
-        words = f"scaling.min is {policy.min_replicas}"
+        bound = policy.min_bound
+        words = f"{bound.field} is {policy.min_replicas}{bound.when}"
         return course.to(policy.min_replicas, Reason.WITHIN_TARGET, words)
     return course
 
@@ -386,12 +388,11 @@ def _unpaused(course: _Course, paused: Paused, seen: str, observation: Observati
 def _into_bounds(observation: Observation, policy: Policy) -> Decision:
     current = observation.replicas
     if current < policy.min_replicas:
-        seen = f"{_pods(current)}, fewer than scaling.min {policy.min_replicas}"
-        bound = policy.min_replicas
+        relation, replicas, bound = "fewer", policy.min_replicas, policy.min_bound
     else:
-        seen = f"{_pods(current)}, more than scaling.max {policy.max_replicas}"
-        bound = policy.max_replicas
-    return _unpaused(_Course(current, bound, bound), policy.paused, seen, observation)
+        relation, replicas, bound = "more", policy.max_replicas, policy.max_bound
+    seen = f"{_pods(current)}, {relation} than {bound.field} {replicas}{bound.when}"
+    return _unpaused(_Course(current, replicas, replicas), policy.paused, seen, observation)
 
 
 # ------------------------------------------------------------------------------------- decisions

@@ -178,6 +178,14 @@ class ObjectivePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """Where a bound comes from: a field of the spec, and when it holds, if not always."""
+
+    field: str
+    when: str = ""  # such as " until 18:00 Europe/Berlin"
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What the spec asks of the decision. `replicas` is spec.replicas, None in mode Automatic."""
 
@@ -189,6 +197,8 @@ class Policy:
     behavior: Behavior
     paused: Paused
     objectives: tuple[ObjectivePolicy, ...]
+    min_bound: Bound = Bound("scaling.min")
+    max_bound: Bound = Bound("scaling.max")
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from trireme.autoscaler.memory import (
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.queries import Labels, queries, window
 from trireme.autoscaler.samples import Index, index, scrape_interval
+from trireme.autoscaler.schedules import bounded
 from trireme.autoscaler.signals import Limits, Subject, assemble
 from trireme.autoscaler.types import (
     Decision,
@@ -185,10 +186,11 @@ class Autoscaler:
             scaled = self._restore(key, view, live, pods, now)
         starts.look(scaled.starts, pods)
         spec = view.accepted.agent.spec
+        lead = lead_time(scaled.starts.known)
         policy = dataclasses.replace(policy_of(spec), replicas=_replicas_told(view))
-        known = scaled.starts.known
+        policy = bounded(policy, spec.scaling.schedules, now, lead)
         observation = dataclasses.replace(
-            _observe(key, view, live, pods, spec, policy, samples, now), lead_time=lead_time(known)
+            _observe(key, view, live, pods, spec, policy, samples, now), lead_time=lead
         )
         decision, memory = decide(observation, policy, scaled.memory)
         if spec.scaling.mode is ScalingMode.AUTOMATIC:

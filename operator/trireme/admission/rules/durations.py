@@ -45,6 +45,9 @@ def _bounded(spec: AgentSpec) -> Iterator[_Bounded]:
         yield _Bounded(f"{path}.stabilizationWindow", rules.stabilization_window, _ZERO, _HOUR)
         for at, policy in enumerate(rules.policies):
             yield _Bounded(f"{path}.policies[{at}].period", policy.period, _SECOND, 30 * _MINUTE)
+    for index, schedule in enumerate(spec.scaling.schedules):
+        path = f"spec.scaling.schedules[{index}].duration"
+        yield _Bounded(path, schedule.duration, _MINUTE, 31 * _DAY)
 
 
 def _of_model(path: str, model: Model) -> Iterator[_Bounded]:

@@ -1,0 +1,37 @@
+"""The size that a Deployment is made with."""
+
+from typing import Any
+
+import pytest
+
+from agents import agent_of
+from trireme.resources.initial_size import initial_replicas
+
+OBJECTIVES = [{"model": "double", "latency": {"target": "100ms"}}]
+DAY = {"schedule": "0 8 * * *", "duration": "10h", "min": 4, "max": 20}
+NIGHT = {"schedule": "0 22 * * *", "duration": "8h", "min": 1}
+
+
+@pytest.mark.parametrize(
+    ("scaling", "desired", "made"),
+    [
+        pytest.param({}, None, 2, id="nothing was wanted yet"),
+        pytest.param({}, 5, 5, id="what was wanted before it went"),
+        pytest.param({}, 12, 10, id="more than may be"),
+        pytest.param({}, 1, 2, id="less than may be"),
+        pytest.param({"schedules": [DAY]}, None, 2, id="the autoscaler says which window is open"),
+        pytest.param({"schedules": [DAY]}, 18, 18, id="what a window may have allowed"),
+        pytest.param({"schedules": [DAY]}, 25, 20, id="more than any window allows"),
+        pytest.param({"schedules": [DAY, NIGHT]}, 1, 1, id="as few as a window may have allowed"),
+    ],
+)
+def test_a_new_deployment_has_the_size_that_was_last_wanted(
+    scaling: dict[str, Any], desired: int | None, made: int
+) -> None:
+    agent = agent_of(objectives=OBJECTIVES, scaling={"min": 2, "max": 10, **scaling})
+    assert initial_replicas(agent, desired) == made
+
+
+def test_where_somebody_else_decides_it_is_what_he_said() -> None:
+    agent = agent_of(objectives=OBJECTIVES, replicas=3, scaling={"mode": "Fixed"})
+    assert initial_replicas(agent, 7) == 3
