@@ -6,7 +6,7 @@ There are no nodes here, so no pod ever becomes ready: what needs pods is in tes
 import base64
 import json
 import urllib.request
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +197,27 @@ def test_a_schedule_sets_the_bounds_while_its_window_is_open(team: Kube, tmp_pat
         team.until("refused", lambda: accepted(team) == "False", 30, "echo")
         assert "schedules[0].schedule: its minute" in team.conditions("echo")["Accepted"][2]
         assert team.replicas("echo") == 3
+
+
+def test_the_pods_of_a_window_are_asked_for_a_lead_time_before_it_opens(
+    team: Kube, tmp_path: Path
+) -> None:
+    opens = datetime.now(UTC) + timedelta(minutes=30)  # noqa: TID251  # the operator's own clock
+    soon = {"schedule": f"{opens.minute} {opens.hour} * * *", "duration": "1h", "min": 3}
+    agent, files = echo(scaling={"min": 1, "max": 5, "schedules": [soon]})
+    team.apply(files, agent)
+    stages = {"scheduleSeconds": 2, "pullSeconds": 10, "fetchSeconds": 0, "loadSeconds": 30}
+    lead = {"template": "6d5f", "p95Seconds": 2400, "medianSeconds": 42, "samples": 17}
+    write_scaling(team, {"leadTime": {**lead, "stages": stages}})
+    with operator(team, tmp_path / "log"):
+        team.until("as many as it will ask for", lambda: team.replicas("echo") == 3, 60, "echo")
+        words = "1 pod, fewer than scaling.schedules[0].min 3 from "
+        team.until(
+            "said so",
+            lambda: dict(team.events("echo")).get("ScaledUp", "").startswith(words),
+            30,
+            "echo",
+        )
 
 
 def test_a_hand_edit_is_repaired_and_a_child_no_longer_wanted_is_deleted(

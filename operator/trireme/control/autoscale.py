@@ -8,7 +8,7 @@ the Event, the metric and the log line are made from the one Decision.
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -30,14 +30,7 @@ from trireme.autoscaler.queries import Labels, queries, window
 from trireme.autoscaler.samples import Index, index, scrape_interval
 from trireme.autoscaler.schedules import bounded
 from trireme.autoscaler.signals import Limits, Subject, assemble
-from trireme.autoscaler.types import (
-    Decision,
-    Memory,
-    NoSignals,
-    Observation,
-    Policy,
-    Signals,
-)
+from trireme.autoscaler.types import Decision, Memory, NoSignals, Observation, Policy, Signals
 from trireme.control import learning, scaling_report, starts
 from trireme.control.observed import (
     DeploymentView,
@@ -77,8 +70,9 @@ class _Samples:
 class _Scaled:
     """What the loop remembers of one agent between rounds; `scaling` and `conditions` are the
     parts of the status last written, or read after a restart, so that a new process does not tell
-    again what the one before has told. `reason` is that of the last decision; `untold` are the
-    notable decisions that are in no status yet, since it could not be written.
+    again what the one before has told. `starts` tell the lead time. `reason` is that of the last
+    decision; `untold` are the notable decisions that are in no status yet, since it could not be
+    written.
     """
 
     uid: str
@@ -189,9 +183,8 @@ class Autoscaler:
         lead = lead_time(scaled.starts.known)
         policy = dataclasses.replace(policy_of(spec), replicas=_replicas_told(view))
         policy = bounded(policy, spec.scaling.schedules, now, lead)
-        observation = dataclasses.replace(
-            _observe(key, view, live, pods, spec, policy, samples, now), lead_time=lead
-        )
+        observation = _observe(key, view, live, spec, policy, samples, now)
+        observation = dataclasses.replace(observation, lead_time=lead)
         decision, memory = decide(observation, policy, scaled.memory)
         if spec.scaling.mode is ScalingMode.AUTOMATIC:
             if view.body["metadata"].get("annotations", {}).get(names.COMMAND) == names.RESUME:
@@ -352,13 +345,13 @@ def _observe(
     key: Key,
     view: AgentView,
     live: DeploymentView,
-    pods: Sequence[PodView],
     spec: AgentSpec,
     policy: Policy,
     samples: _Samples | SignalsUnavailable,
     now: datetime,
 ) -> Observation:
     """What the cluster and Prometheus say of one agent, in one value."""
+    pods = server_pods(view.pods.values())
     stuck = [pod for pod in pods if pod.stuck]
     observed: Signals | NoSignals
     if not policy.objectives:
