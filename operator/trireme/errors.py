@@ -13,6 +13,8 @@
   x UnreadableModel: a model file is not what it should be; says what it is, and the remedy.
   x InspectionLimit: a model file is larger than inspection reads; nothing is wrong with it.
   x InvalidTrace: recorded traffic cannot be used; says the file, the line and the value.
+  x UnreadableRecord: a recorded decision cannot be read; says where, and what is wrong there.
+  x RecordsUnavailable: the operator's records of decisions cannot be had; says why.
   x UnattainableObjective: no rate is low enough for a latency objective; says what is possible.
 """
 
@@ -130,6 +132,14 @@ class InvalidTrace(TriremeError):
         super().__init__(f"{name}, line {line}: {message}")
         self.name = name
         self.line = line
+
+
+class UnreadableRecord(TriremeError):
+    """A recorded decision cannot be read by this version; the text says where and why."""
+
+
+class RecordsUnavailable(TriremeError):
+    """The records of decisions that the operator keeps cannot be had; the text says why."""
 
 
 class UnattainableObjective(TriremeError):

@@ -23,6 +23,9 @@ class Settings(BaseSettings):
     lease_renew_deadline_seconds: int = Field(10, ge=1)
     lease_retry_period_seconds: int = Field(2, ge=1)
     listen_port: int = Field(8080, description="Port of /healthz, /readyz and /metrics.")
+    decisions_port: int = Field(
+        8081, description="Port of /decisions, on loopback: by port-forward only."
+    )
 
     workers: int = Field(4, ge=1, description="Reconciliations at a time.")
     resync_seconds: float = Field(60, gt=0, description="Every agent is looked at this often.")

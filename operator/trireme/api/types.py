@@ -557,6 +557,9 @@ class DecisionStatus(ApiModel):
     from_replicas: int = Field(description="Pods wanted before.")
     to_replicas: int = Field(description="Pods wanted after.")
     message: str = Field(description="What was seen, what was wanted, what bound it.")
+    input_digest: str = Field(
+        "", description="Digest of what it was made from; the record that has it can be replayed."
+    )
 
 
 class ObservedLoad(ApiModel):

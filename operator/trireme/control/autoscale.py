@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from trireme import __version__
 from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
 from trireme.api.conditions import SCALING_CONDITIONS, ConditionType, EventReason, Reason
 from trireme.api.types import AgentSpec, AgentStatus, Condition, ScalingMode, ScalingStatus
-from trireme.autoscaler.decision import decide
 from trireme.autoscaler.lead_time import lead_time
 from trireme.autoscaler.memory import (
     curves_status,
@@ -27,11 +27,13 @@ from trireme.autoscaler.memory import (
 )
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.queries import Labels, queries, window
+from trireme.autoscaler.records import Inputs, Record, conclude, to_line
 from trireme.autoscaler.samples import Index, index, scrape_interval
 from trireme.autoscaler.schedules import bounded
 from trireme.autoscaler.signals import Limits, Subject, assemble
-from trireme.autoscaler.types import Decision, Memory, NoSignals, Observation, Policy, Signals
+from trireme.autoscaler.types import Memory, NoSignals, Observation, Policy, Signals
 from trireme.control import learning, scaling_report, starts
+from trireme.control.history import History
 from trireme.control.observed import (
     DeploymentView,
     PodView,
@@ -41,6 +43,7 @@ from trireme.control.observed import (
     server_pods,
 )
 from trireme.control.queue import Key
+from trireme.control.scaling_report import Told
 from trireme.control.status import Finding, dated
 from trireme.control.store import AgentView, Object, Store
 from trireme.edge.cluster import Cluster
@@ -50,6 +53,8 @@ from trireme.edge.recorder import Event, Recorder, Regarding
 from trireme.errors import ClusterError, SignalsUnavailable
 
 logger = logging.getLogger(__name__)
+decision_lines = logging.getLogger("trireme.decisions")
+"""The records of notable decisions, each a line of JSON."""
 
 _QUIET = timedelta(seconds=60)  # without news, an agent's status is written at most this often
 _LOSS = timedelta(seconds=15)  # signals that are away for less are no news: the fleet is held
@@ -81,7 +86,7 @@ class _Scaled:
     scaling: ScalingStatus | None
     conditions: list[Condition]
     reason: str | None
-    untold: list[Decision] = field(default_factory=list)
+    untold: list[Told] = field(default_factory=list)
     lost_since: datetime | None = None
     written_at: datetime | None = None
 
@@ -101,6 +106,7 @@ class Autoscaler:
         prometheus: Prometheus,
         recorder: Recorder,
         metrics: Metrics,
+        history: History,
         labels: Labels,
         clock: Callable[[], datetime],
     ) -> None:
@@ -109,6 +115,7 @@ class Autoscaler:
         self._prometheus = prometheus
         self._recorder = recorder
         self._metrics = metrics
+        self._history = history
         self._labels = labels
         self._clock = clock
         self._agents: dict[Key, _Scaled] = {}
@@ -120,6 +127,7 @@ class Autoscaler:
         for gone in self._agents.keys() - set(keys):
             del self._agents[gone]
             self._metrics.forget(*gone)
+            self._history.forget(gone)
         self._metrics.agents.set(len(keys))
         with self._metrics.round_seconds.time():
             samples = await self._samples(keys)
@@ -185,17 +193,21 @@ class Autoscaler:
         policy = bounded(policy, spec.scaling.schedules, now, lead)
         observation = _observe(key, view, live, spec, policy, samples, now)
         observation = dataclasses.replace(observation, lead_time=lead)
-        decision, memory = decide(observation, policy, scaled.memory)
+        foreign_writer = None
         if spec.scaling.mode is ScalingMode.AUTOMATIC:
             if view.body["metadata"].get("annotations", {}).get(names.COMMAND) == names.RESUME:
                 live = await self._take_back(key, view, deployment)
-            elif live.replicas_manager not in (names.SCALE_MANAGER, names.TEMPLATE_MANAGER, None):
-                decision = _yielded(decision, live.replicas_manager)
+            elif live.replicas_manager not in (names.SCALE_MANAGER, names.TEMPLATE_MANAGER):
+                foreign_writer = live.replicas_manager
+        inputs = Inputs(observation, policy, scaled.memory, foreign_writer)
+        decision, memory = conclude(inputs)
+        made = Record(__version__, *key, inputs, decision)
+        self._history.add(made)
         if decision.replicas != live.replicas:
             await self._actuate(deployment, decision.replicas)
         scaled.memory = record(memory, decision, carried_out=decision.replicas != decision.current)
         view.desired_replicas = decision.replicas
-        await self._report(key, view, scaled, decision, observation.signals, now)
+        await self._report(key, view, scaled, made, now)
 
     def _restore(
         self,
@@ -248,12 +260,12 @@ class Autoscaler:
         key: Key,
         view: AgentView,
         scaled: _Scaled,
-        decision: Decision,
-        observed: Signals | NoSignals,
+        made: Record,
         now: datetime,
     ) -> None:
         """Status, Events, metrics and log of one decision; the status first, and only for news."""
         assert view.body is not None  # noqa: S101  # _agent has looked
+        decision, observed = made.decision, made.inputs.observation.signals
         self._metrics.desired_replicas.labels(*key).set(decision.replicas)
         self._metrics.signals_available.labels(*key).set(isinstance(observed, Signals))
         lead = lead_time_status(scaled.starts.known)
@@ -272,7 +284,7 @@ class Autoscaler:
         events = scaling_report.signals_events(had_signals, told, observed, decision.replicas)
         is_loss = lost and bool(events)
         if is_loss or scaling_report.is_notable(scaled.reason, told, decision, now):
-            self._tell(key, scaled, decision)
+            self._tell(key, scaled, made)
         scaled.reason = decision.reason
         learnt = learning.known(view)
         after = scaling_report.scaling_status(
@@ -296,23 +308,22 @@ class Autoscaler:
         if news or (due and changed):
             await self._write(key, AgentStatus(conditions=conditions, scaling=after))
             for one in scaled.untold:
-                events += scaling_report.decision_events(one)
+                events += scaling_report.decision_events(one.decision)
             scaled.scaling, scaled.conditions, scaled.written_at = after, conditions, now
             scaled.untold = []
             await self._emit(key, view, events)
 
-    def _tell(self, key: Key, scaled: _Scaled, decision: Decision) -> None:
+    def _tell(self, key: Key, scaled: _Scaled, made: Record) -> None:
         """A notable decision: into the metric and the log now, into the status and an Event as
         soon as the API server takes them.
         """
-        scaled.untold = [*scaled.untold, decision][-_MOST_UNTOLD:]
+        decision = made.decision
+        self._history.keep(made)
+        scaled.untold = [*scaled.untold, Told(decision, made.input_digest)][-_MOST_UNTOLD:]
         self._metrics.decisions.labels(*key, decision.reason).inc()
-        logger.info(
-            "%s: %s",
-            key,
-            decision.message,
-            extra={"agent": str(key), "decision": dataclasses.asdict(decision)},
-        )
+        logger.info("%s: %s", key, decision.message, extra={"agent": str(key)})
+        if decision_lines.isEnabledFor(logging.INFO):
+            decision_lines.info("%s", to_line(made))
 
     async def _report_unaccepted(self, key: Key, view: AgentView, body: Object) -> None:
         """An agent whose spec was never accepted is not scaled, and its conditions say so."""
@@ -425,14 +436,3 @@ def _said(conditions: Iterable[Condition]) -> dict[str, tuple[str, ...]]:
         c.type: (c.status, c.reason) if c.status == "True" else (c.status, c.reason, c.message)
         for c in conditions
     }
-
-
-def _yielded(decision: Decision, writer: str | None) -> Decision:
-    """The decision where somebody else has set the size: nothing is changed, and it is said."""
-    return dataclasses.replace(
-        decision,
-        replicas=decision.current,
-        reason=Reason.FOREIGN_WRITER,
-        message=f"{writer} set the Deployment to {decision.current} replicas: Trireme steps back. "
-        f"To give it back: kubectl trireme resume, or annotate {names.COMMAND}={names.RESUME}",
-    )

@@ -64,9 +64,9 @@ def application(health: Health, metrics: Metrics) -> web.Application:
     return app
 
 
-async def serve(app: web.Application, port: int) -> web.AppRunner:
-    """Listen on every address of the pod; the caller cleans the runner up."""
+async def serve(app: web.Application, port: int, host: str | None = None) -> web.AppRunner:
+    """Listen on one address, or on every one of the pod; the caller cleans the runner up."""
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, port=port).start()
+    await web.TCPSite(runner, host, port).start()
     return runner

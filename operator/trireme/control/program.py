@@ -9,9 +9,10 @@ import kopf
 
 from trireme.api import kinds, names
 from trireme.autoscaler.queries import Labels
-from trireme.control import health, shell
-from trireme.control.autoscale import Autoscaler
+from trireme.control import health, history_server, shell
+from trireme.control.autoscale import Autoscaler, decision_lines
 from trireme.control.clock import utc_now
+from trireme.control.history import History
 from trireme.control.in_place import InPlaceUpdates
 from trireme.control.learning import Learner
 from trireme.control.queue import Work, WorkQueue
@@ -57,6 +58,11 @@ def _log(settings: Settings) -> None:
     # These two tell of every request and every event.
     for chatty in ("kopf", "kubernetes"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+    # A record is a line of JSON as it is, in either format: that is what `replay` reads.
+    lines = logging.StreamHandler()
+    lines.setFormatter(logging.Formatter("%(message)s"))
+    decision_lines.handlers[:] = [lines]
+    decision_lines.propagate = False
 
 
 def _keys(settings: Settings) -> Keys:
@@ -67,7 +73,7 @@ def _keys(settings: Settings) -> Keys:
 
 
 async def _main(settings: Settings, keys: Keys) -> None:
-    metrics = Metrics()
+    metrics, history = Metrics(), History()
     state = health.Health()
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
@@ -76,12 +82,16 @@ async def _main(settings: Settings, keys: Keys) -> None:
         api = await stack.enter_async_context(await connect())
         runner = await health.serve(health.application(state, metrics), settings.listen_port)
         stack.push_async_callback(runner.cleanup)
+        runner = await health.serve(
+            history_server.application(history), settings.decisions_port, history_server.LOOPBACK
+        )
+        stack.push_async_callback(runner.cleanup)
         state.serving = True
 
         async def work() -> None:
             state.lead()
             metrics.leader.set(1)
-            await _act(Cluster(api), settings, keys, metrics, state)
+            await _act(Cluster(api), settings, keys, metrics, history, state)
 
         acting = leader.lead(api, settings, work) if settings.leader_election else work()
         await _until(stop, asyncio.create_task(acting))
@@ -106,6 +116,7 @@ async def _act(
     settings: Settings,
     keys: Keys,
     metrics: Metrics,
+    history: History,
     state: health.Health,
 ) -> None:
     """What the leader does: watch, reconcile, scale. Returns when the watches end: kopf takes
@@ -144,6 +155,7 @@ async def _act(
             prometheus=prometheus,
             recorder=recorder,
             metrics=metrics,
+            history=history,
             labels=Labels(
                 settings.label_namespace,
                 settings.label_pod,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from trireme.api.conditions import ConditionType, EventReason, Reason
@@ -20,6 +21,7 @@ from trireme.edge.recorder import Event
 
 _SCALE = "Scale"
 _KEPT_DECISIONS = 10
+_KEPT_BYTES = 4096  # of their JSON: messages are as long as objectives are many
 _SAME_HOLD = timedelta(minutes=10)
 
 # What it is called when a decision changes nothing but its reason: the fleet began to wait.
@@ -41,6 +43,14 @@ _INACTIVE = frozenset(
         Reason.FOREIGN_WRITER,
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A notable decision, and the digest of what it was made from."""
+
+    decision: Decision
+    input_digest: str
 
 
 def findings(decision: Decision, signals: Signals | NoSignals) -> dict[ConditionType, Finding]:
@@ -117,12 +127,12 @@ def scaling_status(
     decision: Decision,
     signals: Signals | NoSignals,
     memory: Memory,
-    untold: Sequence[Decision] = (),
+    untold: Sequence[Told] = (),
     curves: Sequence[CurveStatus] = (),
     lead_time: LeadTimeStatus | None = None,
 ) -> ScalingStatus:
     """The status after a decision. Of the notable ones, the `untold` among them, the last ten are
-    kept, newest first; a hold that only began anew takes the place of itself.
+    kept, newest first, as far as they fit; a hold that only began anew takes the place of itself.
     """
     decisions = list(before.decisions) if before else []
     last_scale_time = before.last_scale_time if before else None
@@ -130,9 +140,9 @@ def scaling_status(
         new = _decision_status(one)
         if decisions and _is_same_hold(decisions[0], new):
             del decisions[0]
-        decisions = [new, *decisions][:_KEPT_DECISIONS]
-        if one.replicas != one.current:
-            last_scale_time = format_time(one.at)
+        decisions = _fitting([new, *decisions][:_KEPT_DECISIONS])
+        if one.decision.replicas != one.decision.current:
+            last_scale_time = format_time(one.decision.at)
     return ScalingStatus(
         desired_replicas=decision.replicas,
         last_scale_time=last_scale_time,
@@ -206,13 +216,27 @@ def _is_same_hold(old: DecisionStatus, new: DecisionStatus) -> bool:
     return still and old.reason == new.reason
 
 
-def _decision_status(decision: Decision) -> DecisionStatus:
+def _fitting(decisions: list[DecisionStatus]) -> list[DecisionStatus]:
+    """As many of them as fit, the newest in any case."""
+    left = _KEPT_BYTES
+    kept: list[DecisionStatus] = []
+    for decision in decisions:
+        left -= len(decision.model_dump_json(by_alias=True).encode())
+        if kept and left < 0:
+            break
+        kept.append(decision)
+    return kept
+
+
+def _decision_status(told: Told) -> DecisionStatus:
+    decision = told.decision
     return DecisionStatus(
         time=format_time(decision.at),
         reason=decision.reason,
         from_replicas=decision.current,
         to_replicas=decision.replicas,
         message=decision.message,
+        input_digest=told.input_digest,
     )
 
 
