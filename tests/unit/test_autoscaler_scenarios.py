@@ -8,8 +8,8 @@ import pytest
 
 from trireme.api.conditions import Reason
 from trireme.api.types import Behavior
-from trireme.autoscaler.decision import decide
 from trireme.autoscaler.memory import memory_from_status, record
+from trireme.autoscaler.records import Inputs, Record, conclude, from_line, replay, to_line
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
     Capacity,
@@ -79,6 +79,7 @@ class Afternoon:
     changes: list[tuple[int, Decision]] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     factors: list[float | None] = field(default_factory=list)
+    inputs: list[Inputs] = field(default_factory=list)
 
     def between(self, start: int, end: int) -> list[float]:
         return self.latencies[start // ROUND : end // ROUND]
@@ -113,7 +114,8 @@ def live(
             now=now,
             capacity=capacity(at),
         )
-        decision, memory = decide(observation, rule, memory)
+        story.inputs.append(Inputs(observation, rule, memory))
+        decision, memory = conclude(story.inputs[-1])
         memory = record(memory, decision, carried_out=True)
         if decision.replicas != decision.current:
             story.changes.append((at, decision))
@@ -237,3 +239,25 @@ def test_a_new_repository_begins_with_the_requests_in_flight_and_no_correction()
     assert {*story.factors[between]} == {None}
     assert story.factors[3600 // ROUND] == 1.0
     assert max(story.between(1800, 5400)) <= OBJECTIVE
+
+
+def learnt_after_ten_minutes(at: int) -> Capacity | None:
+    return TRUE if at >= 600 else None
+
+
+def test_an_afternoon_comes_out_the_same_from_its_records() -> None:
+    load = busy_from_five_minutes_to_half_an_hour
+    story = live(load, 3600, range(1500, 1560), restart=2000, capacity=learnt_after_ten_minutes)
+    lines = [
+        to_line(Record("1", "team", "echo", inputs, decision))
+        for inputs, decision in zip(story.inputs, story.decisions, strict=True)
+    ]
+    assert len(lines) == 720
+    for line, inputs, decision in zip(lines, story.inputs, story.decisions, strict=True):
+        read = from_line(line)
+        assert read is not None
+        assert read.record.inputs == inputs
+        assert conclude(read.record.inputs) == conclude(inputs)
+        assert read.record.decision == decision
+        assert replay(read, "1").difference is None
+        assert to_line(read.record) == line, "to the last digit"

@@ -56,6 +56,7 @@ GRPC_PORT = 8001
 METRICS_PORT = 8002
 GATEWAY_METRICS_PORT = 9902
 FETCH_PROGRESS_PORT = 8003  # of the init container that brings the models' files
+DECISIONS_PATH = "/decisions"  # of the operator, on its pod's loopback
 
 # The key of a server's control interface, from its Secret to the request that shows it.
 CONTROL_ENTRY = "key"  # of the Secret

@@ -8,11 +8,13 @@ import typer
 
 from trireme.cli.crd import crd
 from trireme.cli.diff import diff
+from trireme.cli.explain import explain
 from trireme.cli.fetch import fetch
 from trireme.cli.import_ import import_
 from trireme.cli.inspect import inspect
 from trireme.cli.node_cache import node_cache
 from trireme.cli.render import render
+from trireme.cli.replay import replay
 from trireme.cli.resume import resume
 from trireme.cli.run import run
 from trireme.cli.simulate import simulate
@@ -32,6 +34,8 @@ app.command()(validate)
 app.command()(render)
 app.command("import")(import_)
 app.command()(diff)
+app.command()(explain)
+app.command()(replay)
 app.command()(resume)
 app.command()(simulate)
 app.command()(fetch)

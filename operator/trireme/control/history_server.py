@@ -13,12 +13,12 @@ import asyncio
 
 from aiohttp import web
 
+from trireme.api import names
 from trireme.autoscaler.records import to_line
 from trireme.control.history import History
 from trireme.control.queue import Key
 
 LOOPBACK = "127.0.0.1"
-PATH = "/decisions"
 _AT_ONCE = 8  # records written before the rounds have their turn again; one takes about a ms
 
 
@@ -38,5 +38,5 @@ def application(history: History) -> web.Application:
         return web.Response(text="".join(lines), content_type="application/x-ndjson")
 
     app = web.Application()
-    app.router.add_get(PATH, decisions)
+    app.router.add_get(names.DECISIONS_PATH, decisions)
     return app

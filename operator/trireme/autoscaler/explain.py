@@ -1,0 +1,467 @@
+"""Why there are so many pods, and what would change it, in plain words.
+
+Pure. What is told comes from the latest record of a decision where there is one: what was seen,
+and what the decision would be at other loads (`thresholds`); else from the status, which has less.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from trireme.api.conditions import ConditionType, Reason
+from trireme.api.scalars import format_duration
+from trireme.api.types import (
+    AgentSpec,
+    AgentStatus,
+    Condition,
+    ObservedLoad,
+    Paused,
+    ScalingMode,
+    ScalingRules,
+)
+from trireme.autoscaler.capacity import APART, LEAST_EXECUTIONS
+from trireme.autoscaler.factor import initial as initial_factor
+from trireme.autoscaler.memory import curves_from_status, memory_from_status
+from trireme.autoscaler.policy import policy_of
+from trireme.autoscaler.records import Record
+from trireme.autoscaler.targets import initial as initial_target
+from trireme.autoscaler.thresholds import Threshold, Thresholds, thresholds
+from trireme.autoscaler.types import (
+    Capacity,
+    Memory,
+    NoSignals,
+    ObjectivePolicy,
+    OutOfReach,
+    Policy,
+    Signals,
+)
+from trireme.autoscaler.wording import number, rounded
+
+_WHY = {
+    Reason.WITHIN_TARGET: "No other number is wanted",
+    Reason.SCALED_UP: "Pods are being added",
+    Reason.SCALED_DOWN: "Pods are being removed",
+    Reason.LIMITED: "Another number is wanted than a limit of the spec allows",
+    Reason.HELD: "A change is wanted and waits",
+    Reason.NO_SIGNALS: "Signals are missing, and without them nothing is changed",
+    Reason.PAUSED: "Scaling is paused",
+    Reason.FIXED: "The spec fixes the number",
+    Reason.EXTERNAL: "Another autoscaler decides",
+    Reason.SHADOW: "The spec fixes the number; what Trireme would do is only told",
+    Reason.FOREIGN_WRITER: "Somebody else set the number",
+    Reason.NOT_ACCEPTED: "Nothing is scaled yet",
+}
+_DECIDING = frozenset({ScalingMode.AUTOMATIC, ScalingMode.SHADOW})
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What the cluster has of an agent; `spec` is None where it cannot be read."""
+
+    namespace: str
+    name: str
+    spec: AgentSpec | None
+    status: AgentStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A headline, sentences under short headings, and the figures for programs."""
+
+    headline: str
+    sections: Mapping[str, tuple[str, ...]]
+    facts: Mapping[str, Any]
+
+
+def explain(
+    agent: Agent, record: Record | None, unavailable: str | None, now: datetime
+) -> Explanation:
+    """Explain an agent's number of pods at `now`.
+
+    `record` is that of its latest decision; where there is none, `unavailable` says why.
+    """
+    told = _of_record(record) if record is not None else _of_status(agent, now)
+    found = thresholds(record.inputs) if record is not None else Thresholds(None, None)
+    sections = {
+        "Why": _why(told),
+        "Seen": _seen(told, now),
+        "A pod": _pod(told, agent.status),
+        "More": _more(told, found),
+        "Fewer": _fewer(told, found),
+        "Signals": _signals(told, agent.status, now),
+        "Last": _last(agent.status, now),
+        "Source": _source(record, unavailable, now),
+    }
+    lines = {title: tuple(sentences) for title, sentences in sections.items()}
+    return Explanation(
+        headline=_headline(agent, told),
+        sections={title: sentences for title, sentences in lines.items() if sentences},
+        facts=_facts(agent, told, found, record),
+    )
+
+
+# --------------------------------------------------------------------------------- what is known
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """What was seen of the objective that decided."""
+
+    at: datetime
+    model: str
+    rate_per_second: float
+    in_flight: float
+    latency: str
+    failure_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is known of the latest decision, from its record or from the status.
+
+    `signals` and `proposed` are in records only.
+    """
+
+    replicas: int
+    ready: int
+    proposed: int | None
+    reason: Reason | None
+    message: str
+    policy: Policy | None
+    load: _Load | None
+    signals: Signals | NoSignals | None
+    capacities: Mapping[str, Capacity | OutOfReach]
+    memory: Memory
+
+
+def _of_record(record: Record) -> _Told:
+    observation, decision = record.inputs.observation, record.decision
+    return _Told(
+        replicas=observation.replicas,
+        ready=observation.ready,
+        proposed=decision.proposed,
+        reason=decision.reason,
+        message=decision.message,
+        policy=record.inputs.policy,
+        load=_load(observation.signals, decision.model),
+        signals=observation.signals,
+        capacities=observation.capacities,
+        memory=record.inputs.memory,
+    )
+
+
+def _load(signals: Signals | NoSignals, decided_by: str | None) -> _Load | None:
+    if isinstance(signals, NoSignals) or not signals.models:
+        return None
+    seen = next((m for m in signals.models if m.model == decided_by), signals.models[0])
+    return _Load(
+        at=signals.at,
+        model=seen.model,
+        rate_per_second=seen.request_rate_per_second,
+        in_flight=seen.in_flight,
+        latency=str(seen.latency) if seen.latency else "",
+        failure_ratio=seen.failure_ratio,
+    )
+
+
+def _of_status(agent: Agent, now: datetime) -> _Told:
+    status, scaling = agent.status, agent.status.scaling
+    active = _condition(status, ConditionType.AUTOSCALING_ACTIVE)
+    replicas = scaling.desired_replicas if scaling else status.replicas
+    restored = curves_from_status(scaling, status.repository_digest)
+    return _Told(
+        replicas=replicas,
+        ready=status.ready_replicas,
+        proposed=None,
+        reason=next((each for each in Reason if active and each == active.reason), None),
+        message=active.message if active else "",
+        policy=policy_of(agent.spec) if agent.spec else None,
+        load=_load_told(scaling.observed) if scaling and scaling.observed else None,
+        signals=None,
+        capacities={model: known for model, (_, known) in restored.items() if known is not None},
+        memory=memory_from_status(scaling, now, replicas),
+    )
+
+
+def _load_told(observed: ObservedLoad) -> _Load:
+    latency = observed.latency_milliseconds
+    return _Load(
+        at=datetime.fromisoformat(observed.time),
+        model=observed.model,
+        rate_per_second=observed.request_rate_per_second,
+        in_flight=observed.in_flight,
+        latency="" if latency is None else f"{observed.latency_kind} {number(latency)} ms",
+        failure_ratio=observed.failure_ratio,
+    )
+
+
+def _condition(status: AgentStatus, kind: ConditionType) -> Condition | None:
+    return next((each for each in status.conditions if each.type == kind), None)
+
+
+# -------------------------------------------------------------------------------------- sections
+
+
+def _headline(agent: Agent, told: _Told) -> str:
+    policy = told.policy
+    mode = f", mode {policy.mode}" if policy else ""
+    if policy and policy.mode in _DECIDING:
+        mode += f", from {policy.min_replicas} to {policy.max_replicas}"
+    return f"{agent.namespace}/{agent.name}: {_pods(told.replicas)}, {told.ready} ready{mode}"
+
+
+def _why(told: _Told) -> Iterator[str]:
+    if told.reason is None:
+        yield "Nothing was decided yet."
+        return
+    why = _WHY.get(told.reason, told.reason.value)
+    yield f"{why}: {told.message or told.reason.value}."
+    policy = told.policy
+    if policy is None or told.proposed is None or policy.mode not in _DECIDING:
+        return
+    if told.proposed < policy.min_replicas:
+        yield f"The load alone would want {told.proposed}; scaling.min is {policy.min_replicas}."
+    if told.proposed > policy.max_replicas:
+        yield f"The load would want {told.proposed}; scaling.max is {policy.max_replicas}."
+
+
+def _seen(told: _Told, now: datetime) -> Iterator[str]:
+    load = told.load
+    if load is None:
+        return
+    objective = _objective(told.policy, load.model)
+    limit = f" of {_milliseconds(objective)} allowed" if objective else ""
+    latency = f"{load.latency}{limit}" if load.latency else "no request answered"
+    failures = (
+        f"{number(load.failure_ratio * 100)} % failed" if load.failure_ratio else "none failed"
+    )
+    yield (
+        f"{load.model}: {number(load.rate_per_second)} requests/s, {number(load.in_flight)} in "
+        f"flight, {latency}, {failures}; {_ago(load.at, now)}."
+    )
+
+
+def _pod(told: _Told, status: AgentStatus) -> Iterator[str]:
+    """What one pod can do, and how that is known."""
+    if told.policy is None or told.policy.mode not in _DECIDING:
+        return
+    several = len(told.policy.objectives) > 1
+    for objective in told.policy.objectives:
+        named = f"{objective.model}: " if several else ""
+        yield f"{named}{_sustains(objective, told, status)}"
+
+
+def _sustains(objective: ObjectivePolicy, told: _Told, status: AgentStatus) -> str:
+    aimed = number(initial_target(objective, told.memory).in_flight_per_pod)
+    meanwhile = f"requests in flight decide, {aimed} for each pod"
+    slo = f"p{objective.percentile} within {_milliseconds(objective)}"
+    curves = {curve.model: curve for curve in status.scaling.curves} if status.scaling else {}
+    curve = curves.get(objective.model)
+    stands_on = ""
+    if curve is not None:
+        varies = f", whose times vary by {number(curve.noise * 100)} %" if curve.noise else ""
+        stands_on = f", from {curve.executions} batches{varies}"
+    match told.capacities.get(objective.model):
+        case _ if objective.fixed_target:
+            return f"It is to hold {aimed} requests in flight: scaling.target.inFlight says so."
+        case Capacity(per_second, learnt):
+            factor = initial_factor(objective.model, told.memory).factor
+            return (
+                f"It sustains {number(per_second * factor)} requests/s with {slo}. That is learnt"
+                f"{stands_on}: {learnt}. {_confidence(per_second, factor)}"
+            )
+        case OutOfReach(least_seconds, learnt):
+            idle = number(least_seconds * 1e3)
+            return (
+                f"None keeps {slo}, however many there are: an idle one takes {idle} ms. That is "
+                f"learnt{stands_on}: {learnt}. So {meanwhile}."
+            )
+        case _:
+            pass
+    if objective.serving is None:
+        why = "of a pipeline, of sequences and of several answers to a request no rate is learnt"
+    elif curve is not None:
+        why = "its curve is known, and the rate that follows is not computed yet"
+    else:
+        why = (
+            f"that takes {LEAST_EXECUTIONS} batches, the largest {number(APART)} times the smallest"
+        )
+    return f"What it sustains is not known ({why}); {meanwhile}."
+
+
+def _confidence(per_second: float, factor: float) -> str:
+    if factor == 1:
+        return "Nothing that was seen since contradicts it."
+    less = "less" if factor < 1 else "more"
+    return (
+        f"What was seen since says {less}: the curve's {number(per_second)} are multiplied by "
+        f"{number(factor)}."
+    )
+
+
+def _more(told: _Told, found: Thresholds) -> Iterator[str]:
+    policy = told.policy
+    if policy is None or policy.mode not in _DECIDING:
+        return
+    if told.proposed is not None and told.proposed > told.replicas:
+        yield f"{_pods(told.proposed)} are wanted now."
+    elif found.more is not None:
+        yield f"From {_at(found.more, told)} on {_pods(found.more.wanted)} would be wanted."
+    yield from _holds(told.replicas >= policy.max_replicas, policy, Paused.SCALE_OUT)
+
+
+def _fewer(told: _Told, found: Thresholds) -> Iterator[str]:
+    policy = told.policy
+    if policy is None or policy.mode not in _DECIDING:
+        return
+    if told.proposed is not None and told.proposed < told.replicas:
+        yield f"{_pods(told.proposed)} would do now."
+    elif found.fewer is not None:
+        yield f"Below {_at(found.fewer, told)} {_pods(found.fewer.wanted)} would do."
+    yield from _holds(told.replicas <= policy.min_replicas, policy, Paused.SCALE_IN)
+
+
+def _holds(is_at_bound: bool, policy: Policy, direction: Paused) -> Iterator[str]:
+    """What would hold a change in this direction up."""
+    grows = direction is Paused.SCALE_OUT
+    rules: ScalingRules = policy.behavior.up if grows else policy.behavior.down
+    bound, field = ("max", "up") if grows else ("min", "down")
+    if policy.paused in (Paused.ALL, direction):
+        yield f"Not while scaling.paused is {policy.paused}."
+    elif is_at_bound:
+        limit = policy.max_replicas if grows else policy.min_replicas
+        yield f"Not while scaling.{bound} is {limit}."
+    elif rules.stabilization_window > timedelta(0):
+        waited = format_duration(rules.stabilization_window)
+        yield f"Only once that was so for {waited} (scaling.behavior.{field})."
+
+
+def _at(threshold: Threshold, told: _Told) -> str:
+    """A load, in the unit that decides."""
+    rate = f"{number(threshold.request_rate_per_second)} requests/s"
+    if isinstance(told.capacities.get(threshold.model), Capacity):
+        at = rate
+    else:
+        at = f"{number(threshold.in_flight)} requests in flight (some {rate} at this latency)"
+    several = told.policy is not None and len(told.policy.objectives) > 1
+    return f"{at} for {threshold.model}" if several else at
+
+
+def _signals(told: _Told, status: AgentStatus, now: datetime) -> Iterator[str]:
+    match told.signals:
+        case Signals(_, _, ()):
+            yield "No objective asks for any."
+        case Signals(at, window, _):
+            yield f"Whole, over {format_duration(window)}; {_ago(at, now)}."
+        case NoSignals(reason, message):
+            yield f"{reason}: {message}."
+        case None:
+            available = _condition(status, ConditionType.SIGNALS_AVAILABLE)
+            if available is not None:
+                yield f"{available.reason}: {available.message}."
+
+
+def _last(status: AgentStatus, now: datetime) -> Iterator[str]:
+    """The last change of size."""
+    for decision in status.scaling.decisions if status.scaling else ():
+        if decision.from_replicas != decision.to_replicas:
+            at = datetime.fromisoformat(decision.time)
+            yield f"{_ago(at, now)}: {decision.message}."
+            return
+
+
+def _source(record: Record | None, unavailable: str | None, now: datetime) -> Iterator[str]:
+    if record is not None:
+        yield (
+            f"The decision of {_ago(record.decision.at, now)}, input digest "
+            f"{record.input_digest}; More and Fewer ask the decision itself at other loads."
+        )
+    else:
+        yield f"The status alone, without More and Fewer in figures: {unavailable}."
+
+
+# ----------------------------------------------------------------------------------------- figures
+
+
+def _facts(agent: Agent, told: _Told, found: Thresholds, record: Record | None) -> dict[str, Any]:
+    """The same for programs, in the names and units of the status."""
+    load, policy = told.load, told.policy
+    factors = {f.model: f.factor for f in told.memory.factors}
+    return {
+        "namespace": agent.namespace,
+        "agent": agent.name,
+        "mode": policy.mode if policy else None,
+        "replicas": told.replicas,
+        "readyReplicas": told.ready,
+        "proposedReplicas": told.proposed,
+        "minReplicas": policy.min_replicas if policy else None,
+        "maxReplicas": policy.max_replicas if policy else None,
+        "reason": told.reason,
+        "message": told.message,
+        "observed": load
+        and {
+            "time": load.at.isoformat(),
+            "model": load.model,
+            "requestRatePerSecond": rounded(load.rate_per_second),
+            "inFlight": rounded(load.in_flight),
+            "latency": load.latency or None,
+            "failureRatio": rounded(load.failure_ratio),
+        },
+        "sustained": [
+            {
+                "model": model,
+                "perSecond": rounded(known.per_second * factors.get(model, 1.0)),
+                "factor": rounded(factors.get(model, 1.0)),
+            }
+            for model, known in sorted(told.capacities.items())
+            if isinstance(known, Capacity)
+        ],
+        "more": _threshold(found.more),
+        "fewer": _threshold(found.fewer),
+        "source": "Status" if record is None else "Record",
+        "decidedAt": record.decision.at.isoformat() if record else None,
+        "inputDigest": record.input_digest if record else None,
+    }
+
+
+def _threshold(threshold: Threshold | None) -> dict[str, Any] | None:
+    if threshold is None:
+        return None
+    return {
+        "model": threshold.model,
+        "requestRatePerSecond": rounded(threshold.request_rate_per_second),
+        "inFlight": rounded(threshold.in_flight),
+        "replicas": threshold.wanted,
+    }
+
+
+# ----------------------------------------------------------------------------------------- wording
+
+
+def _objective(policy: Policy | None, model: str) -> ObjectivePolicy | None:
+    objectives = policy.objectives if policy else ()
+    return next((each for each in objectives if each.model == model), None)
+
+
+def _milliseconds(objective: ObjectivePolicy) -> str:
+    return f"{number(objective.latency_target_seconds * 1e3)} ms"
+
+
+def _pods(count: int) -> str:
+    return "1 pod" if count == 1 else f"{count} pods"
+
+
+def _ago(at: datetime, now: datetime) -> str:
+    return f"{age(now - at)} ago"
+
+
+def age(passed: timedelta) -> str:
+    """`4s`, `3m20s`, `2h5m`, `3d4h`: a duration to its two largest units."""
+    seconds = max(0, round(passed.total_seconds()))
+    days, hours = divmod(seconds // 3600, 24)
+    if days:
+        return f"{days}d{hours}h"
+    if hours:
+        return f"{hours}h{seconds // 60 % 60}m"
+    return format_duration(timedelta(seconds=seconds))
