@@ -25,6 +25,7 @@ from trireme.autoscaler.factor import initial as initial_factor
 from trireme.autoscaler.memory import curves_from_status, memory_from_status
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.records import Record
+from trireme.autoscaler.targets import breach
 from trireme.autoscaler.targets import initial as initial_target
 from trireme.autoscaler.thresholds import Threshold, Thresholds, thresholds
 from trireme.autoscaler.types import (
@@ -39,7 +40,7 @@ from trireme.autoscaler.types import (
 from trireme.autoscaler.wording import number, rounded
 
 _WHY = {
-    Reason.WITHIN_TARGET: "No other number is wanted",
+    Reason.WITHIN_TARGET: "No change is due",
     Reason.SCALED_UP: "Pods are being added",
     Reason.SCALED_DOWN: "Pods are being removed",
     Reason.LIMITED: "Another number is wanted than a limit of the spec allows",
@@ -82,7 +83,8 @@ def explain(
     `record` is that of its latest decision; where there is none, `unavailable` says why.
     """
     told = _of_record(record) if record is not None else _of_status(agent, now)
-    found = thresholds(record.inputs) if record is not None else Thresholds(None, None)
+    known = record is not None and _is_decided(told)
+    found = thresholds(record.inputs) if record and known else Thresholds(None, None)
     sections = {
         "Why": _why(told),
         "Seen": _seen(told, now),
@@ -91,7 +93,7 @@ def explain(
         "Fewer": _fewer(told, found),
         "Signals": _signals(told, agent.status, now),
         "Last": _last(agent.status, now),
-        "Source": _source(record, unavailable, now),
+        "Source": _source(record, found, unavailable, now),
     }
     lines = {title: tuple(sentences) for title, sentences in sections.items()}
     return Explanation(
@@ -120,11 +122,13 @@ class _Load:
 class _Told:
     """What is known of the latest decision, from its record or from the status.
 
-    `signals` and `proposed` are in records only.
+    `wanted` is what is written, equal to `replicas` for no change. `proposed` and `signals` are in
+    records only; so is whether the objective that decided is `broken`.
     """
 
     replicas: int
     ready: int
+    wanted: int
     proposed: int | None
     reason: Reason | None
     message: str
@@ -133,6 +137,7 @@ class _Told:
     signals: Signals | NoSignals | None
     capacities: Mapping[str, Capacity | OutOfReach]
     memory: Memory
+    broken: bool = False
 
 
 def _of_record(record: Record) -> _Told:
@@ -140,6 +145,7 @@ def _of_record(record: Record) -> _Told:
     return _Told(
         replicas=observation.replicas,
         ready=observation.ready,
+        wanted=decision.replicas,
         proposed=decision.proposed,
         reason=decision.reason,
         message=decision.message,
@@ -148,7 +154,16 @@ def _of_record(record: Record) -> _Told:
         signals=observation.signals,
         capacities=observation.capacities,
         memory=record.inputs.memory,
+        broken=_is_broken(record),
     )
+
+
+def _is_broken(record: Record) -> bool:
+    signals, decided_by = record.inputs.observation.signals, record.decision.model
+    objective = _objective(record.inputs.policy, decided_by or "")
+    if objective is None or isinstance(signals, NoSignals):
+        return False
+    return any(breach(objective, seen) for seen in signals.models if seen.model == decided_by)
 
 
 def _load(signals: Signals | NoSignals, decided_by: str | None) -> _Load | None:
@@ -173,6 +188,7 @@ def _of_status(agent: Agent, now: datetime) -> _Told:
     return _Told(
         replicas=replicas,
         ready=status.ready_replicas,
+        wanted=replicas,
         proposed=None,
         reason=next((each for each in Reason if active and each == active.reason), None),
         message=active.message if active else "",
@@ -217,13 +233,6 @@ def _why(told: _Told) -> Iterator[str]:
         return
     why = _WHY.get(told.reason, told.reason.value)
     yield f"{why}: {told.message or told.reason.value}."
-    policy = told.policy
-    if policy is None or told.proposed is None or policy.mode not in _DECIDING:
-        return
-    if told.proposed < policy.min_replicas:
-        yield f"The load alone would want {told.proposed}; scaling.min is {policy.min_replicas}."
-    if told.proposed > policy.max_replicas:
-        yield f"The load would want {told.proposed}; scaling.max is {policy.max_replicas}."
 
 
 def _seen(told: _Told, now: datetime) -> Iterator[str]:
@@ -285,7 +294,8 @@ def _sustains(objective: ObjectivePolicy, told: _Told, status: AgentStatus) -> s
         why = "its curve is known, and the rate that follows is not computed yet"
     else:
         why = (
-            f"that takes {LEAST_EXECUTIONS} batches, the largest {number(APART)} times the smallest"
+            f"to learn it takes {LEAST_EXECUTIONS} batches, the largest {number(APART)} times the "
+            "smallest"
         )
     return f"What it sustains is not known ({why}); {meanwhile}."
 
@@ -301,40 +311,55 @@ def _confidence(per_second: float, factor: float) -> str:
 
 
 def _more(told: _Told, found: Thresholds) -> Iterator[str]:
-    policy = told.policy
-    if policy is None or policy.mode not in _DECIDING:
+    if told.wanted > told.replicas:
+        yield f"{_pods(told.wanted)} are asked for now."
         return
     if told.proposed is not None and told.proposed > told.replicas:
         yield f"{_pods(told.proposed)} are wanted now."
     elif found.more is not None:
-        yield f"From {_at(found.more, told)} on {_pods(found.more.wanted)} would be wanted."
-    yield from _holds(told.replicas >= policy.max_replicas, policy, Paused.SCALE_OUT)
+        yield f"From {_at(found.more, told)} on, {_pods(found.more.wanted)} would be wanted."
+    yield from _holds(told, Paused.SCALE_OUT)
 
 
 def _fewer(told: _Told, found: Thresholds) -> Iterator[str]:
-    policy = told.policy
-    if policy is None or policy.mode not in _DECIDING:
+    if told.wanted < told.replicas:
+        yield "1 pod stays." if told.wanted == 1 else f"{told.wanted} pods stay."
+        return
+    if told.broken and _is_decided(told):
+        yield "Not while the objective is broken."
         return
     if told.proposed is not None and told.proposed < told.replicas:
         yield f"{_pods(told.proposed)} would do now."
     elif found.fewer is not None:
-        yield f"Below {_at(found.fewer, told)} {_pods(found.fewer.wanted)} would do."
-    yield from _holds(told.replicas <= policy.min_replicas, policy, Paused.SCALE_IN)
+        yield f"Below {_at(found.fewer, told)}, {_pods(found.fewer.wanted)} would do."
+    yield from _holds(told, Paused.SCALE_IN)
 
 
-def _holds(is_at_bound: bool, policy: Policy, direction: Paused) -> Iterator[str]:
-    """What would hold a change in this direction up."""
+def _is_decided(told: _Told) -> bool:
+    """Whether Trireme decides by the load now."""
+    decides = told.policy is not None and told.policy.mode in _DECIDING
+    return decides and told.reason is not Reason.FOREIGN_WRITER
+
+
+def _holds(told: _Told, direction: Paused) -> Iterator[str]:
+    """What holds a change in this direction up."""
+    policy = told.policy
+    if policy is None or not _is_decided(told):
+        return
     grows = direction is Paused.SCALE_OUT
     rules: ScalingRules = policy.behavior.up if grows else policy.behavior.down
-    bound, field = ("max", "up") if grows else ("min", "down")
-    if policy.paused in (Paused.ALL, direction):
+    moves, which, field = ("comes", "more", "up") if grows else ("goes", "fewer", "down")
+    if told.reason is Reason.NO_SIGNALS:
+        yield "Not without signals."
+    elif policy.paused in (Paused.ALL, direction):
         yield f"Not while scaling.paused is {policy.paused}."
-    elif is_at_bound:
-        limit = policy.max_replicas if grows else policy.min_replicas
-        yield f"Not while scaling.{bound} is {limit}."
+    elif grows and told.replicas >= policy.max_replicas:
+        yield f"Not while scaling.max is {policy.max_replicas}."
+    elif not grows and told.replicas <= policy.min_replicas:
+        yield f"Not while scaling.min is {policy.min_replicas}."
     elif rules.stabilization_window > timedelta(0):
         waited = format_duration(rules.stabilization_window)
-        yield f"Only once that was so for {waited} (scaling.behavior.{field})."
+        yield f"A pod {moves} once {which} were wanted for {waited} (scaling.behavior.{field})."
 
 
 def _at(threshold: Threshold, told: _Told) -> str:
@@ -371,14 +396,19 @@ def _last(status: AgentStatus, now: datetime) -> Iterator[str]:
             return
 
 
-def _source(record: Record | None, unavailable: str | None, now: datetime) -> Iterator[str]:
+def _source(
+    record: Record | None, found: Thresholds, unavailable: str | None, now: datetime
+) -> Iterator[str]:
     if record is not None:
-        yield (
-            f"The decision of {_ago(record.decision.at, now)}, input digest "
-            f"{record.input_digest}; More and Fewer ask the decision itself at other loads."
-        )
+        is_asked = found.more is not None or found.fewer is not None
+        asked = "; More and Fewer are its answers at other loads" if is_asked else ""
+        at = _ago(record.decision.at, now)
+        yield f"The decision of {at}, input digest {record.input_digest}{asked}."
     else:
-        yield f"The status alone, without More and Fewer in figures: {unavailable}."
+        yield (
+            f"The status alone, as it was last written, which has no figures for More and Fewer: "
+            f"{unavailable}."
+        )
 
 
 # ----------------------------------------------------------------------------------------- figures

@@ -18,6 +18,7 @@ from trireme.cli.replay import replay
 from trireme.cli.resume import resume
 from trireme.cli.run import run
 from trireme.cli.simulate import simulate
+from trireme.cli.top import top
 from trireme.cli.validate import validate
 from trireme.cli.version import version
 
@@ -36,6 +37,7 @@ app.command("import")(import_)
 app.command()(diff)
 app.command()(explain)
 app.command()(replay)
+app.command()(top)
 app.command()(resume)
 app.command()(simulate)
 app.command()(fetch)

@@ -57,8 +57,9 @@ def text(found: Explanation, width: int) -> Iterator[str]:
     yield found.headline
     yield ""
     for title, sentences in found.sections.items():
-        indent = " " * _TITLE_WIDTH
-        paragraph = textwrap.fill(
-            " ".join(sentences), width, initial_indent=indent, subsequent_indent=indent
+        yield from textwrap.wrap(
+            " ".join(sentences),
+            width,
+            initial_indent=f"{title:<{_TITLE_WIDTH}}",
+            subsequent_indent=" " * _TITLE_WIDTH,
         )
-        yield f"{title:<{_TITLE_WIDTH}}{paragraph[_TITLE_WIDTH:]}"

@@ -70,8 +70,10 @@ class Cluster:
                 return None
             raise
 
-    async def list(self, kind: Kind, namespace: str, selector: str) -> Sequence[Object]:
-        """The objects with these labels, in one answer: for a handful, not for a whole cluster."""
+    async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> Sequence[Object]:
+        """The objects with these labels, of one namespace or of all, in one answer: for a handful,
+        or for a person who looks.
+        """
         answer = await self._request("GET", kind.path(namespace), {"labelSelector": selector})
         items: Sequence[Object] = answer["items"]
         return items

@@ -1,0 +1,191 @@
+"""`trireme top`: all agents at a glance, live."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from trireme.admission.parse import readable_status
+from trireme.api import kinds
+from trireme.api.scalars import parse_duration
+from trireme.api.types import ObservedLoad, ScalingMode, ScalingStatus
+from trireme.autoscaler.explain import age
+from trireme.autoscaler.wording import number
+from trireme.control.clock import utc_now
+from trireme.errors import ClusterError
+
+_INTERVAL_SECONDS = 2.0
+_SHORTEST_NAME = 8  # a name is cut to no less
+_NONE = "-"
+_HEADS = ("NAMESPACE", "AGENT", "MODE", "PODS", "REQ/S", "LATENCY", "A POD", "FACTOR", "LAST")
+_LEFT = frozenset({"NAMESPACE", "AGENT", "MODE", "LAST"})
+_NAMES = frozenset({"NAMESPACE", "AGENT"})
+_MODES = {ScalingMode.AUTOMATIC: "Auto"}  # the others are short
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One agent's line; `is_late` says that its latency is over its objective."""
+
+    cells: tuple[str, ...]
+    is_late: bool
+
+
+def top(
+    namespace: Annotated[
+        str | None,
+        typer.Option("-n", "--namespace", help="One namespace; else the kube-context's."),
+    ] = None,
+    all_namespaces: Annotated[
+        bool, typer.Option("-A", "--all-namespaces", help="Every namespace.")
+    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print the table once.")] = False,
+) -> None:
+    """Show all agents: pods ready of those wanted, load, latency of the objective, what a pod
+    sustains and the factor that corrects it, and the last decision.
+
+    In a terminal the table is drawn anew every 2 s until Ctrl-C; else it is printed once. Figures
+    are those of the resources' status, which is written once a minute and for news at once.
+    """
+    if namespace is not None and all_namespaces:
+        raise typer.BadParameter("give either --namespace or --all-namespaces")
+    console = Console(highlight=False)
+    try:
+        asyncio.run(_show(console, namespace, all_namespaces, once or not console.is_terminal))
+    except KeyboardInterrupt:
+        return
+    except ClusterError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+async def _show(console: Console, namespace: str | None, all_namespaces: bool, once: bool) -> None:
+    from trireme.edge.cluster import Cluster, connect, current_namespace  # the API client: slow
+
+    asked = None if all_namespaces else namespace or current_namespace()
+    async with await connect() as api:
+        cluster = Cluster(api)
+
+        async def drawn() -> Text:
+            bodies = await cluster.list(kinds.AGENT_DEPLOYMENT, asked)
+            rows = [row(body, utc_now()) for body in sorted(bodies, key=_name)]
+            width = console.width if console.is_terminal else None
+            return table(rows, with_namespace=all_namespaces, width=width)
+
+        if once:
+            console.print(await drawn(), soft_wrap=True)
+            return
+        with Live(await drawn(), console=console, screen=True, auto_refresh=False) as live:
+            while True:
+                began = time.monotonic()
+                live.update(await drawn(), refresh=True)
+                await asyncio.sleep(max(0.0, began + _INTERVAL_SECONDS - time.monotonic()))
+
+
+def _name(body: Mapping[str, Any]) -> tuple[str, str]:
+    return body["metadata"]["namespace"], body["metadata"]["name"]
+
+
+# --------------------------------------------------------------------------------------------- rows
+
+
+def row(body: Mapping[str, Any], now: datetime) -> Row:
+    """What the table shows of a resource, whichever version of the operator wrote its status."""
+    status = readable_status(body.get("status"))
+    spec = body.get("spec", {})
+    scaling = status.scaling
+    observed = scaling.observed if scaling else None
+    mode = spec.get("scaling", {}).get("mode", ScalingMode.AUTOMATIC)
+    target = _target_seconds(spec, observed)
+    latency = observed.latency_milliseconds if observed else None
+    sustained, factor = _sustained(scaling, observed)
+    cells = (
+        *_name(body),
+        _MODES.get(mode, mode),
+        f"{status.ready_replicas}/{scaling.desired_replicas if scaling else _NONE}",
+        number(observed.request_rate_per_second) if observed else _NONE,
+        _latency(latency, target),
+        sustained,
+        factor,
+        _last(scaling, now),
+    )
+    is_late = latency is not None and target is not None and latency > target * 1e3
+    return Row(cells, is_late)
+
+
+def _target_seconds(spec: Mapping[str, Any], observed: ObservedLoad | None) -> float | None:
+    """The latency that the objective of what was observed allows."""
+    for objective in spec.get("objectives", []):
+        if observed and objective.get("model") == observed.model:
+            try:
+                return parse_duration(objective["latency"]["target"]).total_seconds()
+            except (KeyError, TypeError, ValueError):
+                return None  # a spec that was refused
+    return None
+
+
+def _latency(milliseconds: float | None, target_seconds: float | None) -> str:
+    if milliseconds is None:
+        return _NONE
+    limit = "" if target_seconds is None else f"/{number(target_seconds * 1e3)}"
+    return f"{number(milliseconds)}{limit} ms"
+
+
+def _sustained(scaling: ScalingStatus | None, observed: ObservedLoad | None) -> tuple[str, str]:
+    for curve in scaling.curves if scaling else ():
+        known = curve.sustained_per_second
+        if observed and curve.model == observed.model and known is not None:
+            return number(known * curve.factor), number(curve.factor)
+    return _NONE, _NONE
+
+
+def _last(scaling: ScalingStatus | None, now: datetime) -> str:
+    for decision in scaling.decisions if scaling else ():
+        return f"{decision.reason} {age(now - datetime.fromisoformat(decision.time))}"
+    return _NONE
+
+
+# -------------------------------------------------------------------------------------------- table
+
+
+def table(rows: Sequence[Row], *, with_namespace: bool, width: int | None) -> Text:
+    """The rows under their heads, names cut so that a line has at most `width` characters."""
+    first = 0 if with_namespace else 1
+    heads = _HEADS[first:]
+    lines = [heads, *(each.cells[first:] for each in rows)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(heads))]
+    if width is not None:
+        widths = list(_narrowed(heads, widths, width))
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for number_of_line, line in enumerate(lines):
+        is_late = number_of_line > 0 and rows[number_of_line - 1].is_late
+        style = "bold" if number_of_line == 0 else "red" if is_late else ""
+        cells = (
+            _cell(cell, head, wide) for cell, head, wide in zip(line, heads, widths, strict=True)
+        )
+        text.append(" ".join(cells).rstrip(), style=style)
+        text.append("\n" if number_of_line < len(lines) - 1 else "")
+    if not rows:
+        text.append("\nno AgentDeployments")
+    return text
+
+
+def _narrowed(heads: Sequence[str], widths: Sequence[int], width: int) -> Iterator[int]:
+    """The widths with those of names made smaller, as far as need be."""
+    over = sum(widths) + len(widths) - 1 - width
+    for head, wide in zip(heads, widths, strict=True):
+        cut = min(max(over, 0), max(wide - _SHORTEST_NAME, 0)) if head in _NAMES else 0
+        over -= cut
+        yield wide - cut
+
+
+def _cell(text: str, head: str, width: int) -> str:
+    short = text if len(text) <= width else f"{text[: width - 1]}…"
+    return short.ljust(width) if head in _LEFT else short.rjust(width)

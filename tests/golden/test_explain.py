@@ -1,0 +1,198 @@
+"""What `trireme explain` says in the situations that an SRE asks in."""
+
+from dataclasses import replace
+
+import pytest
+
+from agents import agent_of, model_of
+from conftest import Golden
+from trireme.api.conditions import ConditionType, Reason
+from trireme.api.types import (
+    AgentStatus,
+    Behavior,
+    Condition,
+    CurveStatus,
+    DecisionStatus,
+    ObservedLoad,
+    Paused,
+    PolicyType,
+    ScalingMode,
+    ScalingStatus,
+    TargetStatus,
+)
+from trireme.autoscaler.explain import Agent, explain
+from trireme.autoscaler.records import Inputs, Record, conclude
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.types import (
+    Capacity,
+    FactorMemory,
+    NoSignals,
+    OutOfReach,
+    Recommendation,
+    Serving,
+)
+from trireme.cli.explain import text
+from unit.autoscaling import NOW, SETTLED, objective, observed, policy, rules, seconds, seen
+
+CURVE = ServiceCurve(0.040, 0.010, 8)
+SUSTAINS_57 = Capacity(57.0, CURVE)
+LEARNABLE = replace(objective(), serving=Serving(1, 8))
+AS_BY_DEFAULT = policy(LEARNABLE, bounds=(1, 10), behavior=Behavior())
+AT_PEAK = replace(SETTLED, recommendations=(Recommendation(NOW - seconds(100), 3),))
+LEARNT = CurveStatus(
+    model="m",
+    repository_digest="a" * 64,
+    fixed_milliseconds=40,
+    per_request_milliseconds=10,
+    max_batch=8,
+    noise=0.05,
+    executions=4312,
+    sustained_per_second=57,
+)
+STATUS = AgentStatus(
+    replicas=3,
+    ready_replicas=3,
+    repository_digest="a" * 64,
+    conditions=[
+        Condition(
+            type=ConditionType.AUTOSCALING_ACTIVE,
+            status="True",
+            reason=Reason.WITHIN_TARGET,
+            message="39.7 req/s per pod of 57 that one sustains, p95 72 ms within 100 ms: 3 kept",
+            last_transition_time="2026-01-01T11:00:00Z",
+        ),
+        Condition(
+            type=ConditionType.SIGNALS_AVAILABLE,
+            status="True",
+            reason=Reason.FRESH,
+            message="every ready pod is covered",
+            last_transition_time="2026-01-01T11:00:00Z",
+        ),
+    ],
+    scaling=ScalingStatus(
+        desired_replicas=3,
+        observed=ObservedLoad(
+            time="2026-01-01T11:59:10Z",
+            model="m",
+            request_rate_per_second=119.2,
+            in_flight=7.1,
+            latency_milliseconds=72,
+            latency_kind="p95",
+        ),
+        targets=[TargetStatus(model="m", in_flight_per_pod=8)],
+        curves=[LEARNT],
+        decisions=[
+            DecisionStatus(
+                time="2026-01-01T11:40:00Z",
+                reason=Reason.SCALED_UP,
+                from_replicas=2,
+                to_replicas=3,
+                message="p95 121 ms over 100 ms at 118 req/s on 2 pods: 2 → 3",
+            )
+        ],
+    ),
+)
+UNLEARNT = AgentStatus(replicas=2, ready_replicas=2)
+
+
+def of_record(inputs: Inputs) -> Record:
+    return Record("1", "team", "echo", inputs, conclude(inputs)[0])
+
+
+SITUATIONS = {
+    "steady": Inputs(
+        observed(3, seen(6.4, 0.072, rate=120.0), capacity=SUSTAINS_57), AS_BY_DEFAULT, SETTLED
+    ),
+    "growing": Inputs(
+        observed(2, seen(12.0, 0.131, rate=140.0), capacity=SUSTAINS_57),
+        AS_BY_DEFAULT,
+        replace(SETTLED, factors=(FactorMemory("m", 0.8),)),
+    ),
+    "at-most": Inputs(
+        observed(3, seen(40.0, 0.35, rate=260.0), capacity=SUSTAINS_57),
+        policy(LEARNABLE, bounds=(1, 3), behavior=Behavior()),
+        SETTLED,
+    ),
+    "shrinking-waits": Inputs(
+        observed(3, seen(2.0, 0.06, rate=40.0), capacity=SUSTAINS_57), AS_BY_DEFAULT, AT_PEAK
+    ),
+    "limited-by-a-rate": Inputs(
+        observed(2, seen(60.0, 0.3, rate=400.0), capacity=SUSTAINS_57),
+        policy(LEARNABLE, behavior=Behavior(up=rules((1, PolicyType.PODS, 60)))),
+        SETTLED,
+    ),
+    "no-signals": Inputs(
+        observed(
+            3,
+            NoSignals(Reason.PROMETHEUS_UNREACHABLE, "Prometheus does not answer"),
+            capacity=SUSTAINS_57,
+        ),
+        AS_BY_DEFAULT,
+        SETTLED,
+    ),
+    "not-learnt": Inputs(observed(2, seen(9.0, 0.05, rate=90.0)), AS_BY_DEFAULT, SETTLED),
+    "out-of-reach": Inputs(
+        observed(2, seen(9.0, 0.15, rate=60.0), capacity=OutOfReach(0.142, CURVE)),
+        AS_BY_DEFAULT,
+        SETTLED,
+    ),
+    "by-hand": Inputs(
+        observed(2, seen(9.0, 0.05, rate=90.0)),
+        policy(objective(start=4.0, fixed=True), behavior=Behavior()),
+        SETTLED,
+    ),
+    "paused": Inputs(
+        observed(2, seen(30.0, 0.2, rate=150.0), capacity=SUSTAINS_57),
+        policy(LEARNABLE, behavior=Behavior(), paused=Paused.SCALE_OUT),
+        SETTLED,
+    ),
+    "idle": Inputs(
+        observed(1, seen(0.0, None, rate=0.0), capacity=SUSTAINS_57), AS_BY_DEFAULT, SETTLED
+    ),
+    "foreign-writer": Inputs(
+        observed(5, seen(6.4, 0.072, rate=120.0), capacity=SUSTAINS_57),
+        AS_BY_DEFAULT,
+        SETTLED,
+        foreign_writer="kubectl-scale",
+    ),
+    "fixed": Inputs(
+        observed(4, seen(6.4, 0.072, rate=120.0)),
+        policy(LEARNABLE, mode=ScalingMode.FIXED, replicas=4),
+        SETTLED,
+    ),
+    "two-objectives": Inputs(
+        observed(
+            3,
+            (seen(6.4, 0.072, rate=120.0), seen(14.0, 0.05, model="n", rate=30.0)),
+            capacity=SUSTAINS_57,
+        ),
+        policy(LEARNABLE, objective("n"), behavior=Behavior()),
+        SETTLED,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_an_explanation_from_a_record(name: str, golden: Golden) -> None:
+    inputs = SITUATIONS[name]
+    agent = Agent("team", "echo", None, STATUS if inputs.observation.capacities else UNLEARNT)
+    found = explain(agent, of_record(inputs), None, NOW + seconds(4))
+    lines = list(text(found, 88))
+    golden(f"explain/{name}.txt", "\n".join(lines) + "\n")
+    assert max(map(len, lines)) <= 88
+
+
+def test_an_explanation_from_the_status_alone(golden: Golden) -> None:
+    spec = agent_of(
+        models=[model_of("m", maxBatchSize=8, batching={"dynamic": {}})],
+        objectives=[{"model": "m", "latency": {"target": "100ms"}}],
+    ).spec
+    agent = Agent("team", "echo", spec, STATUS)
+    found = explain(agent, None, "no operator leads in namespace trireme-system", NOW)
+    golden("explain/status-alone.txt", "\n".join(text(found, 88)) + "\n")
+
+
+def test_an_explanation_of_an_agent_that_was_only_just_made(golden: Golden) -> None:
+    agent = Agent("team", "echo", None, AgentStatus())
+    found = explain(agent, None, "no decision of team/echo is known here", NOW)
+    golden("explain/new.txt", "\n".join(text(found, 88)) + "\n")
