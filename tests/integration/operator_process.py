@@ -42,6 +42,7 @@ def started(
         "TRIREME_OPERATOR_NAMESPACE": "default",
         "TRIREME_IDENTITY": identity,
         "TRIREME_LISTEN_PORT": str(port),
+        "TRIREME_DECISIONS_PORT": str(free_port()),
         "TRIREME_CONTROL_KEY_FILE": str(key),
         "TRIREME_PROMETHEUS_URL": "http://127.0.0.1:9",  # the discard port: nobody answers
         "TRIREME_RESYNC_SECONDS": "2",
