@@ -18,6 +18,7 @@ from trireme.autoscaler.types import (
     Signals,
 )
 from trireme.control.scaling_report import (
+    Told,
     decision_events,
     findings,
     is_notable,
@@ -52,9 +53,14 @@ HELD = replace(STEADY, reason=Reason.HELD, message="waiting for 2 pods that star
 BLIND = replace(STEADY, reason=Reason.NO_SIGNALS, message="held", model=None, proposed=None)
 
 
+def made(*decisions: Decision) -> list[Told]:
+    """Decisions, each with the digest of its inputs."""
+    return [Told(decision, "0123456789abcdef") for decision in decisions]
+
+
 def told(*decisions: Decision) -> list[DecisionStatus]:
     """Decisions as the status keeps them."""
-    return scaling_status(None, STEADY, SEEN, Memory(NOW), decisions).decisions
+    return scaling_status(None, STEADY, SEEN, Memory(NOW), made(*decisions)).decisions
 
 
 @pytest.mark.parametrize(
@@ -153,20 +159,32 @@ def test_the_status_keeps_the_last_ten_notable_decisions_newest_first() -> None:
     status = None
     for number in range(12):
         decision = replace(UP, message=f"number {number}")
-        status = scaling_status(status, decision, SEEN, Memory(NOW), [decision])
+        status = scaling_status(status, decision, SEEN, Memory(NOW), made(decision))
     assert status is not None
     assert [d.message for d in status.decisions] == [f"number {n}" for n in range(11, 1, -1)]
     assert status.last_scale_time == "2026-11-01T03:00:00Z"
 
 
+def test_long_decisions_are_kept_as_far_as_4_kib_reach_and_one_in_any_case() -> None:
+    kept = told(*[replace(UP, message="x" * 1000)] * 10)
+    assert len(kept) == 3
+    assert sum(len(d.model_dump_json(by_alias=True)) for d in kept) <= 4096
+    assert len(told(replace(UP, message="x" * 5000))) == 1
+
+
+def test_a_decision_in_the_status_has_the_digest_of_its_inputs() -> None:
+    (kept,) = told(UP)
+    assert kept.model_dump(by_alias=True)["inputDigest"] == "0123456789abcdef"
+
+
 def test_decisions_that_could_not_be_told_at_once_are_told_together() -> None:
-    status = scaling_status(None, STEADY, SEEN, Memory(NOW), [UP, DOWN])
+    status = scaling_status(None, STEADY, SEEN, Memory(NOW), made(UP, DOWN))
     assert [d.message for d in status.decisions] == [DOWN.message, UP.message]
 
 
 def test_a_wait_that_begins_anew_takes_its_own_place_in_the_status() -> None:
     again = replace(HELD, message="waiting for 3 pods that start")
-    status = scaling_status(None, STEADY, SEEN, Memory(NOW), [UP, HELD, again])
+    status = scaling_status(None, STEADY, SEEN, Memory(NOW), made(UP, HELD, again))
     assert [d.message for d in status.decisions] == [again.message, UP.message]
 
 
@@ -175,7 +193,7 @@ def test_observed_numbers_have_four_digits_and_stay_when_signals_go() -> None:
     assert seen.observed is not None
     assert seen.observed.request_rate_per_second == 240.0
     assert (seen.observed.latency_milliseconds, seen.observed.latency_kind) == (182.3, "p95")
-    blind = scaling_status(seen, BLIND, LOST, Memory(NOW), [BLIND])
+    blind = scaling_status(seen, BLIND, LOST, Memory(NOW), made(BLIND))
     assert blind.observed == seen.observed
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ from trireme.control.clock import utc_now
 from trireme.errors import ClusterError
 
 _INTERVAL_SECONDS = 2.0
-_SHORTEST_NAME = 8  # a name is cut to no less
+_SHORTEST_NAME = len("NAMESPACE")  # a name is cut to no less
 _NONE = "-"
 _HEADS = ("NAMESPACE", "AGENT", "MODE", "PODS", "REQ/S", "LATENCY", "A POD", "FACTOR", "LAST")
 _LEFT = frozenset({"NAMESPACE", "AGENT", "MODE", "LAST"})
@@ -162,7 +162,7 @@ def table(rows: Sequence[Row], *, with_namespace: bool, width: int | None) -> Te
     lines = [heads, *(each.cells[first:] for each in rows)]
     widths = [max(len(line[at]) for line in lines) for at in range(len(heads))]
     if width is not None:
-        widths = list(_narrowed(heads, widths, width))
+        widths = _narrowed(heads, widths, width)
     text = Text(no_wrap=True, overflow="ellipsis")
     for number_of_line, line in enumerate(lines):
         is_late = number_of_line > 0 and rows[number_of_line - 1].is_late
@@ -177,13 +177,16 @@ def table(rows: Sequence[Row], *, with_namespace: bool, width: int | None) -> Te
     return text
 
 
-def _narrowed(heads: Sequence[str], widths: Sequence[int], width: int) -> Iterator[int]:
-    """The widths with those of names made smaller, as far as need be."""
-    over = sum(widths) + len(widths) - 1 - width
-    for head, wide in zip(heads, widths, strict=True):
-        cut = min(max(over, 0), max(wide - _SHORTEST_NAME, 0)) if head in _NAMES else 0
-        over -= cut
-        yield wide - cut
+def _narrowed(heads: Sequence[str], widths: Sequence[int], width: int) -> list[int]:
+    """The widths with those of names made smaller, the longest first, as far as need be."""
+    narrowed = list(widths)
+    names = [at for at, head in enumerate(heads) if head in _NAMES]
+    for _ in range(sum(widths) + len(widths) - 1 - width):
+        longest = max(names, key=lambda at: narrowed[at])
+        if narrowed[longest] == _SHORTEST_NAME:
+            break
+        narrowed[longest] -= 1
+    return narrowed
 
 
 def _cell(text: str, head: str, width: int) -> str:
