@@ -111,8 +111,11 @@ def environment(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def rules(values: Mapping[str, Any]) -> Iterator[Manifest]:
-    for body in manifests(values):
-        if body["kind"] in ("Role", "ClusterRole"):
+    """Of the roles that the chart binds, which it does to the operator alone."""
+    bodies = manifests(values)
+    bound = {body["roleRef"]["name"] for body in bodies if body["kind"].endswith("Binding")}
+    for body in bodies:
+        if body["kind"] in ("Role", "ClusterRole") and body["metadata"]["name"] in bound:
             yield from body["rules"]
 
 
@@ -210,7 +213,7 @@ def test_the_operator_may_do_what_it_does_and_no_more() -> None:
     """What kopf watches it lists and watches; what edge.cluster reads by name it gets."""
     verbs = {
         resource: set(rule["verbs"])
-        for rule in rules({"discovery": "PodMonitor", "rbac": {"aggregate": False}})
+        for rule in rules({"discovery": "PodMonitor"})
         if "resourceNames" not in rule
         for resource in rule["resources"]
     }
@@ -244,6 +247,22 @@ def test_the_lease_that_may_be_changed_is_the_one_the_operator_takes() -> None:
     assert [rule["resourceNames"] for rule in named] == [[LEASE_NAME]]
     unnamed = [r for r in rules({}) if "leases" in r["resources"] and "resourceNames" not in r]
     assert [rule["verbs"] for rule in unnamed] == [["create"]]
+
+
+def test_who_reads_records_of_decisions_may_find_the_leader_and_forward_its_port() -> None:
+    for values in ({}, FULL_VALUES):
+        (role,) = [
+            body
+            for body in manifests(values)
+            if body["kind"] == "Role" and body["metadata"]["name"].endswith("-decisions")
+        ]
+        told = [
+            (rule["resources"], rule.get("resourceNames"), rule["verbs"]) for rule in role["rules"]
+        ]
+        assert told == [
+            (["leases"], [LEASE_NAME], ["get"]),
+            (["pods/portforward"], None, ["get", "create"]),
+        ]
 
 
 # ---------------------------------------------------------------------------------- the pods
