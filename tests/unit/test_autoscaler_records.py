@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from trireme.api.conditions import Reason
 from trireme.api.types import Behavior, PolicyType, SelectPolicy
 from trireme.autoscaler.codec import codec
-from trireme.autoscaler.records import Inputs, Read, Record, conclude, from_line, replay, to_line
+from trireme.autoscaler.records import Inputs, Read, Record, conclude, from_line, replay, written
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
     Capacity,
@@ -67,7 +67,7 @@ def read(line: str) -> Read:
 
 def edited(record: Record, *path: str, value: Any) -> str:
     """The record's line with one value changed."""
-    told = json.loads(to_line(record))
+    told = json.loads(written(record).line)
     at = told
     for part in path[:-1]:
         at = at[part]
@@ -77,11 +77,11 @@ def edited(record: Record, *path: str, value: Any) -> str:
 
 @given(st.from_type(Record))
 def test_whatever_a_record_holds_comes_back_to_the_last_bit(record: Record) -> None:
-    line = to_line(record)
+    line = written(record).line
     assert line.isascii()
     assert len(line.splitlines()) == 1
     back = read(line)
-    assert to_line(back.record) == line
+    assert written(back.record).line == line
     assert back.input_digest == record.input_digest == back.record.input_digest
     if "nan" not in line:  # which equals nothing
         assert back.record == record
@@ -100,7 +100,7 @@ def test_whatever_a_record_holds_comes_back_to_the_last_bit(record: Record) -> N
     ],
 )
 def test_a_record_gives_the_same_decision_and_memory_again(inputs: Inputs) -> None:
-    back = read(to_line(recorded(inputs)))
+    back = read(written(recorded(inputs)).line)
     assert type(back.record.inputs.observation.signals) is type(inputs.observation.signals)
     assert conclude(back.record.inputs) == conclude(inputs)
     assert replay(back, "1").difference is None
@@ -129,7 +129,7 @@ def test_equal_inputs_have_one_digest_however_they_were_made() -> None:
 
     one, other = recorded(with_capacities("a", "b")), recorded(with_capacities("b", "a"))
     assert one.input_digest == other.input_digest
-    assert read(to_line(one)).record.input_digest == one.input_digest
+    assert read(written(one).line).record.input_digest == one.input_digest
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_what_does_not_come_out_the_same_is_told_by_its_first_field(
 
 
 def test_a_record_of_another_version_is_computed_and_told_to_be_one() -> None:
-    found = replay(read(to_line(recorded(BUSY, "0.9"))), "1")
+    found = replay(read(written(recorded(BUSY, "0.9")).line), "1")
     assert (found.difference, found.is_own) == (None, False)
     # It may have written fewer inputs, of which the digest was.
     line = edited(recorded(BUSY, "0.9"), "inputDigest", value="0" * 16)
@@ -237,7 +237,7 @@ def test_a_record_that_cannot_be_read_is_refused_with_its_place(line: str, words
 
 
 def test_a_field_that_an_older_version_did_not_have_is_left_at_its_default() -> None:
-    line = json.loads(to_line(recorded(BLIND, "0.9")))
+    line = json.loads(written(recorded(BLIND, "0.9")).line)
     del line["inputs"]["foreign_writer"]
     del line["inputs"]["observation"]["capacities"]
     back = read(json.dumps(line))
@@ -275,6 +275,6 @@ def test_a_type_without_a_known_form_is_refused_when_the_codec_is_made(kind: Any
 
 
 def test_records_are_of_every_field_of_an_observation() -> None:
-    told = json.loads(to_line(recorded(BUSY)))["inputs"]["observation"]
+    told = json.loads(written(recorded(BUSY)).line)["inputs"]["observation"]
     assert told.keys() == set(Observation.__dataclass_fields__)
     assert objective().model in told["capacities"]

@@ -9,7 +9,7 @@ import pytest
 from trireme.api.conditions import Reason
 from trireme.api.types import Behavior
 from trireme.autoscaler.memory import memory_from_status, record
-from trireme.autoscaler.records import Inputs, Record, conclude, from_line, replay, to_line
+from trireme.autoscaler.records import Inputs, Record, conclude, from_line, replay, written
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
     Capacity,
@@ -249,7 +249,7 @@ def test_an_afternoon_comes_out_the_same_from_its_records() -> None:
     load = busy_from_five_minutes_to_half_an_hour
     story = live(load, 3600, range(1500, 1560), restart=2000, capacity=learnt_after_ten_minutes)
     lines = [
-        to_line(Record("1", "team", "echo", inputs, decision))
+        written(Record("1", "team", "echo", inputs, decision)).line
         for inputs, decision in zip(story.inputs, story.decisions, strict=True)
     ]
     assert len(lines) == 720
@@ -260,4 +260,4 @@ def test_an_afternoon_comes_out_the_same_from_its_records() -> None:
         assert conclude(read.record.inputs) == conclude(inputs)
         assert read.record.decision == decision
         assert replay(read, "1").difference is None
-        assert to_line(read.record) == line, "to the last digit"
+        assert written(read.record).line == line, "to the last digit"

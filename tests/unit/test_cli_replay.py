@@ -7,13 +7,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from trireme import __version__
-from trireme.autoscaler.records import Inputs, Record, conclude, to_line
+from trireme.autoscaler.records import Inputs, Record, conclude, written
 from trireme.cli import app
 from unit.autoscaling import SETTLED, observed, policy, seen
 
 INPUTS = Inputs(observed(2, seen(40.0, 0.182)), policy(), SETTLED)
-LINE = to_line(Record(__version__, "team", "echo", INPUTS, conclude(INPUTS)[0]))
-OLDER = to_line(Record("0.0.1", "team", "echo", INPUTS, conclude(INPUTS)[0]))
+LINE = written(Record(__version__, "team", "echo", INPUTS, conclude(INPUTS)[0])).line
+OLDER = written(Record("0.0.1", "team", "echo", INPUTS, conclude(INPUTS)[0])).line
 OTHERWISE = json.dumps(
     {**json.loads(LINE), "decision": {**json.loads(LINE)["decision"], "replicas": 4}}
 )

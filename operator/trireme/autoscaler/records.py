@@ -48,8 +48,7 @@ class Record:
     @property
     def input_digest(self) -> str:
         """The first digits of the SHA-256 of the version and the inputs, in canonical JSON."""
-        told = _json({"version": self.version, "inputs": _INPUTS.write(self.inputs)})
-        return sha256(told.encode()).hexdigest()[:_DIGITS]
+        return _digest(self.version, _json(_INPUTS.write(self.inputs)))
 
 
 def conclude(inputs: Inputs) -> tuple[Decision, Memory]:
@@ -74,7 +73,16 @@ def _yielded(decision: Decision, writer: str) -> Decision:
 # ----------------------------------------------------------------------------------------- lines
 
 _INPUTS = codec(Inputs)
+_DECISION = codec(Decision)
 _RECORD = codec(Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A record as one line of JSON, in ASCII: nothing in it ends a line. And its digest."""
+
+    line: str
+    input_digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +93,21 @@ class Read:
     input_digest: str
 
 
-def to_line(record: Record) -> str:
-    """One line of JSON, in ASCII: nothing in it ends a line."""
-    head = {"kind": KIND, "inputDigest": record.input_digest}
-    return _json({**head, **_RECORD.write(record)})
+def written(record: Record) -> Written:
+    """A record and its digest; the inputs, which are nearly all of it, are written once."""
+    inputs = _json(_INPUTS.write(record.inputs))
+    digest = _digest(record.version, inputs)
+    head = _json(
+        {
+            "kind": KIND,
+            "version": record.version,
+            "namespace": record.namespace,
+            "agent": record.agent,
+            "inputDigest": digest,
+            "decision": _DECISION.write(record.decision),
+        }
+    )
+    return Written(f'{head[:-1]},"inputs":{inputs}}}', digest)
 
 
 def from_line(line: str) -> Read | None:
@@ -107,6 +126,12 @@ def from_line(line: str) -> Read | None:
     except ValueError as error:
         writer = told.get("version")
         raise UnreadableRecord(f"{error} (written by version {writer})") from None
+
+
+def _digest(version: str, inputs: str) -> str:
+    """Of the canonical JSON: keys in order, no spaces, the shortest decimals."""
+    told = f'{{"inputs":{inputs},"version":{json.dumps(version)}}}'
+    return sha256(told.encode()).hexdigest()[:_DIGITS]
 
 
 def _json(value: Any) -> str:

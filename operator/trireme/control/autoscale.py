@@ -27,7 +27,7 @@ from trireme.autoscaler.memory import (
 )
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.queries import Labels, queries, window
-from trireme.autoscaler.records import Inputs, Record, conclude, to_line
+from trireme.autoscaler.records import Inputs, Record, conclude, written
 from trireme.autoscaler.samples import Index, index, scrape_interval
 from trireme.autoscaler.schedules import bounded
 from trireme.autoscaler.signals import Limits, Subject, assemble
@@ -317,13 +317,12 @@ class Autoscaler:
         """A notable decision: into the metric and the log now, into the status and an Event as
         soon as the API server takes them.
         """
-        decision = made.decision
+        decision, as_json = made.decision, written(made)
         self._history.keep(made)
-        scaled.untold = [*scaled.untold, Told(decision, made.input_digest)][-_MOST_UNTOLD:]
+        scaled.untold = [*scaled.untold, Told(decision, as_json.input_digest)][-_MOST_UNTOLD:]
         self._metrics.decisions.labels(*key, decision.reason).inc()
         logger.info("%s: %s", key, decision.message, extra={"agent": str(key)})
-        if decision_lines.isEnabledFor(logging.INFO):
-            decision_lines.info("%s", to_line(made))
+        decision_lines.info("%s", as_json.line)
 
     async def _report_unaccepted(self, key: Key, view: AgentView, body: Object) -> None:
         """An agent whose spec was never accepted is not scaled, and its conditions say so."""

@@ -14,7 +14,7 @@ import asyncio
 from aiohttp import web
 
 from trireme.api import names
-from trireme.autoscaler.records import to_line
+from trireme.autoscaler.records import written
 from trireme.control.history import History
 from trireme.control.queue import Key
 
@@ -32,7 +32,7 @@ def application(history: History) -> web.Application:
             raise web.HTTPNotFound(text=f"no decision of {key} is known here\n")
         lines = []
         for number, record in enumerate(records, start=1):
-            lines.append(f"{to_line(record)}\n")
+            lines.append(f"{written(record).line}\n")
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
         return web.Response(text="".join(lines), content_type="application/x-ndjson")
