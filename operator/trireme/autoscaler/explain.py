@@ -375,11 +375,11 @@ def _at(threshold: Threshold, told: _Told) -> str:
 
 def _signals(told: _Told, status: AgentStatus, now: datetime) -> Iterator[str]:
     match told.signals:
-        case Signals(_, _, ()):
+        case Signals(models=()):
             yield "No objective asks for any."
-        case Signals(at, window, _):
+        case Signals(at=at, window=window):
             yield f"Whole, over {format_duration(window)}; {_ago(at, now)}."
-        case NoSignals(reason, message):
+        case NoSignals(reason=reason, message=message):
             yield f"{reason}: {message}."
         case None:
             available = _condition(status, ConditionType.SIGNALS_AVAILABLE)
@@ -486,12 +486,12 @@ def _ago(at: datetime, now: datetime) -> str:
     return f"{age(now - at)} ago"
 
 
-def age(passed: timedelta) -> str:
-    """`4s`, `3m20s`, `2h5m`, `3d4h`: a duration to its two largest units."""
-    seconds = max(0, round(passed.total_seconds()))
-    days, hours = divmod(seconds // 3600, 24)
-    if days:
-        return f"{days}d{hours}h"
-    if hours:
-        return f"{hours}h{seconds // 60 % 60}m"
-    return format_duration(timedelta(seconds=seconds))
+def age(passed: timedelta, most_units: int = 2) -> str:
+    """`4s`, `3m20s`, `2h5m`, `3d4h`: a duration in its largest units."""
+    left, counts = max(0, round(passed.total_seconds())), []
+    for unit, seconds in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, seconds)
+        counts.append((count, unit))
+    first = next((at for at, (count, _) in enumerate(counts) if count), 0)
+    kept = counts[first : first + most_units]
+    return "".join(f"{count}{unit}" for count, unit in kept if count) or "0s"

@@ -1,7 +1,6 @@
 """`trireme top`: all agents at a glance, live."""
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,18 +74,27 @@ async def _show(console: Console, namespace: str | None, all_namespaces: bool, o
 
         async def drawn() -> Text:
             bodies = await cluster.list(kinds.AGENT_DEPLOYMENT, asked)
-            rows = [row(body, utc_now()) for body in sorted(bodies, key=_name)]
+            rows = sorted((row(body, utc_now()) for body in bodies), key=_order)
             width = console.width if console.is_terminal else None
             return table(rows, with_namespace=all_namespaces, width=width)
 
+        text = await drawn()
         if once:
-            console.print(await drawn(), soft_wrap=True)
+            console.print(text, soft_wrap=True)
             return
-        with Live(await drawn(), console=console, screen=True, auto_refresh=False) as live:
+        with Live(text, console=console, screen=True, auto_refresh=False) as live:
             while True:
-                began = time.monotonic()
-                live.update(await drawn(), refresh=True)
-                await asyncio.sleep(max(0.0, began + _INTERVAL_SECONDS - time.monotonic()))
+                await asyncio.sleep(_INTERVAL_SECONDS)
+                try:
+                    text = await drawn()
+                    live.update(text, refresh=True)
+                except ClusterError as error:  # what was last seen stays
+                    live.update(Text.assemble((f"{error}\n", "yellow"), text), refresh=True)
+
+
+def _order(row: Row) -> tuple[bool, tuple[str, ...]]:
+    """Those over their objective first, then by namespace and name."""
+    return not row.is_late, row.cells[:2]
 
 
 def _name(body: Mapping[str, Any]) -> tuple[str, str]:
@@ -148,7 +156,7 @@ def _sustained(scaling: ScalingStatus | None, observed: ObservedLoad | None) -> 
 
 def _last(scaling: ScalingStatus | None, now: datetime) -> str:
     for decision in scaling.decisions if scaling else ():
-        return f"{decision.reason} {age(now - datetime.fromisoformat(decision.time))}"
+        return f"{decision.reason} {age(now - datetime.fromisoformat(decision.time), 1)}"
     return _NONE
 
 
