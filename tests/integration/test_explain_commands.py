@@ -180,6 +180,26 @@ def test_an_operator_that_does_not_answer_is_said(
     assert "no operator leads in namespace elsewhere" in explained()
 
 
+def test_while_an_edit_is_refused_the_spec_that_runs_is_told(
+    agent: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIREME_DECISIONS_PORT", str(free_port()))
+    before = agent.team.get("agd", "echo")["spec"]["objectives"]
+
+    def objectives(told: object) -> None:
+        patch = json.dumps({"spec": {"objectives": told}})
+        agent.team.run("patch", "agd", "echo", "--type=merge", "-p", patch)
+
+    def is_accepted() -> bool:
+        return agent.team.conditions("echo")["Accepted"][0] == "True"
+
+    objectives([{"model": "duble", "latency": {"target": "100ms"}}])
+    agent.team.until("refused", lambda: not is_accepted(), 60, "echo")
+    assert "2 pods, 0 ready, mode Automatic, from 2 to 3" in explained()
+    objectives(before)
+    agent.team.until("accepted again", is_accepted, 60, "echo")
+
+
 def test_the_table_of_all_agents_is_printed_once_into_a_pipe(agent: Installed) -> None:
     result = run("top", "-A")
     assert result.exit_code == 0, result.output

@@ -24,7 +24,7 @@ from trireme.autoscaler.capacity import APART, LEAST_EXECUTIONS
 from trireme.autoscaler.factor import initial as initial_factor
 from trireme.autoscaler.memory import curves_from_status, memory_from_status
 from trireme.autoscaler.policy import policy_of
-from trireme.autoscaler.records import Record
+from trireme.autoscaler.records import Record, conclude
 from trireme.autoscaler.targets import breach
 from trireme.autoscaler.targets import initial as initial_target
 from trireme.autoscaler.thresholds import Threshold, Thresholds, thresholds
@@ -142,6 +142,7 @@ class _Told:
 
 def _of_record(record: Record) -> _Told:
     observation, decision = record.inputs.observation, record.decision
+    _, memory = conclude(record.inputs)  # with what that round has corrected
     return _Told(
         replicas=observation.replicas,
         ready=observation.ready,
@@ -153,7 +154,7 @@ def _of_record(record: Record) -> _Told:
         load=_load(observation.signals, decision.model),
         signals=observation.signals,
         capacities=observation.capacities,
-        memory=record.inputs.memory,
+        memory=memory,
         broken=_is_broken(record),
     )
 

@@ -1,11 +1,18 @@
 """What `explain` and `replay` ask the cluster for: an agent, and the records of its decisions."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from trireme.admission.parse import parse_agent, readable_status
 from trireme.api import kinds
-from trireme.api.types import AgentSpec
+from trireme.api.conditions import ConditionType
+from trireme.api.types import AgentSpec, AgentStatus
 from trireme.autoscaler.explain import Agent
 from trireme.errors import ClusterError, InvalidSpec, RecordsUnavailable
 from trireme.settings import Settings
+
+if TYPE_CHECKING:
+    from trireme.edge.cluster import Cluster
 
 
 async def read_agent(
@@ -25,7 +32,7 @@ async def read_agent(
         if body is None:
             raise ClusterError(0, f"there is no AgentDeployment {namespace}/{name}")
         status = readable_status(body.get("status"))
-        agent = Agent(namespace, name, _spec(body), status)
+        agent = Agent(namespace, name, await _accepted_spec(Cluster(api), body, status), status)
         try:
             lines = await decision_records(
                 api, settings.operator_namespace, settings.decisions_port, namespace, name
@@ -35,9 +42,18 @@ async def read_agent(
     return agent, lines, None
 
 
-def _spec(body: dict[str, object]) -> AgentSpec | None:
-    """The spec as it is now, which may be one that was refused; None where it cannot be read."""
+async def _accepted_spec(
+    cluster: "Cluster", body: Mapping[str, Any], status: AgentStatus
+) -> AgentSpec | None:
+    """The spec that the agent runs by; None where it cannot be had."""
+    from trireme.control.recorded import remembered
+
+    accepted = next((c for c in status.conditions if c.type == ConditionType.ACCEPTED), None)
+    generation = body["metadata"].get("generation")
     try:
-        return parse_agent(body).spec
-    except InvalidSpec:
+        if accepted and accepted.status == "True" and accepted.observed_generation == generation:
+            return parse_agent(body).spec
+        ran_by = await remembered(cluster, dict(body))
+    except (ClusterError, InvalidSpec):
         return None
+    return ran_by.agent.spec if ran_by else None
