@@ -1,6 +1,10 @@
 """(b), (e): the fleet follows its latency, tells why, and loses nothing."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 from e2e.agents import server_pods, slow_agent, start
 from e2e.load import Load
@@ -21,7 +25,7 @@ WHY = re.compile(
 
 
 def test_load_up_and_down_is_followed_within_the_objective_and_no_request_fails(
-    kube: Kube,
+    kube: Kube, system: Kube
 ) -> None:
     """One load from before the step to after it, and the step itself: together, more than the 50
     requests a second that one pod answers.
@@ -59,6 +63,14 @@ def test_load_up_and_down_is_followed_within_the_objective_and_no_request_fails(
     assert 72 < full < 140, curve
     assert 0 < curve["sustainedPerSecond"] < 38, f"37.5 with no noise: {curve}"
 
+    # By port-forward to the operator's replica that leads.
+    replayed = _trireme(system, "replay", name, "-n", kube.namespace)
+    assert "ScaledUp  agreed" in replayed
+    assert "ScaledDown  agreed" in replayed
+    explained = _trireme(system, "explain", name, "-n", kube.namespace)
+    assert "A pod    It sustains" in explained
+    assert "Source   The decision of" in explained
+
 
 def test_prometheus_lost_at_peak_holds_the_fleet_until_it_is_back(kube: Kube, system: Kube) -> None:
     """Long enough after the load that a fleet which is not held would have shrunk."""
@@ -86,6 +98,21 @@ def test_prometheus_lost_at_peak_holds_the_fleet_until_it_is_back(kube: Kube, sy
     assert "SignalsLost" in [reason for reason, _ in kube.events(name)]
     kube.until("signals are back", lambda: _signals(kube, name) == "True", 150, name)
     kube.until("the fleet follows again", lambda: kube.replicas(name) == 1, 150, name)
+
+
+def _trireme(system: Kube, *command: str) -> str:
+    """What the command line prints, as it is where Trireme is installed; it must succeed."""
+    program = Path(sys.executable).with_name("trireme")
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(system.kubeconfig),
+        "TRIREME_OPERATOR_NAMESPACE": system.namespace,
+    }
+    done = subprocess.run(
+        [str(program), *command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def _kept(load: Load) -> str:
