@@ -65,8 +65,8 @@ def test_load_up_and_down_is_followed_within_the_objective_and_no_request_fails(
 
     # By port-forward to the operator's replica that leads.
     replayed = _trireme(system, "replay", name, "-n", kube.namespace)
-    assert "ScaledUp  agreed" in replayed
-    assert "ScaledDown  agreed" in replayed
+    assert "ScaledUp" in replayed
+    assert "ScaledDown" in replayed
     explained = _trireme(system, "explain", name, "-n", kube.namespace)
     assert "A pod    It sustains" in explained
     assert "Source   The decision of" in explained

@@ -118,7 +118,8 @@ def test_the_digest_in_the_status_is_that_of_a_record_in_the_log_and_in_the_oper
     assert (logged["namespace"], logged["agent"]) == ("explained", "echo")
     result = run("replay", "echo", "-n", "explained")
     assert result.exit_code == 0, result.output
-    assert "  explained/echo  1 → 2  ScaledUp  agreed\n" in result.stdout
+    line = f"  explained/echo  1 → 2  ScaledUp  {scaled['inputDigest']}  agreed\n"
+    assert line in result.stdout
     assert "DIFFERS" not in result.stdout
 
 
@@ -126,7 +127,7 @@ def test_a_whole_log_is_replayed(agent: Installed) -> None:
     for source, stdin in ((str(agent.log), None), ("-", agent.log.read_text())):
         result = run("replay", source, stdin=stdin)
         assert result.exit_code == 0, result.output
-        assert "1 → 2  ScaledUp  agreed" in result.stdout
+        assert "explained/echo  1 → 2  ScaledUp  " in result.stdout
         assert " agreed, 0 differed, " in result.stderr
         assert result.stderr.endswith(" lines are no records\n")
 

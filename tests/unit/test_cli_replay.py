@@ -19,7 +19,8 @@ OTHERWISE = json.dumps(
 )
 BROKEN = json.dumps({**json.loads(LINE), "inputs": {}})
 NOISE = '{"message": "leading as one", "severity": "info"}'
-AGREED = "2026-01-01T12:00:00Z  team/echo  2 → 5  ScaledUp  agreed"
+OWN, OLD = (json.loads(line)["inputDigest"] for line in (LINE, OLDER))
+AGREED = f"2026-01-01T12:00:00Z  team/echo  2 → 5  ScaledUp  {OWN}  agreed"
 
 
 def replay(file: Path, *lines: str) -> Result:
@@ -43,7 +44,7 @@ def replay(file: Path, *lines: str) -> Result:
             1,
             [
                 AGREED,
-                "2026-01-01T12:00:00Z  team/echo  2 → 4  ScaledUp  "
+                f"2026-01-01T12:00:00Z  team/echo  2 → 4  ScaledUp  {OWN}  "
                 "DIFFERS, replicas: recorded 4, recomputed 5",
             ],
             ["1 agreed, 1 differed"],
@@ -52,7 +53,7 @@ def replay(file: Path, *lines: str) -> Result:
         pytest.param(
             [OLDER],
             0,
-            [f"{AGREED} (decided by version 0.0.1)"],
+            [f"{AGREED.replace(OWN, OLD)} (decided by version 0.0.1)"],
             [f"1 agreed, 0 differed, 1 of another version, computed by {__version__}"],
             id="a record of another version",
         ),

@@ -151,13 +151,15 @@ def _object(line: str) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A record held against the decision that its inputs give now.
+    """A record held against the decision that its inputs give now; `input_digest` is the one that
+    it was written with.
 
     `difference` names the first field that differs, None where none does. `is_own` says that this
     version of Trireme wrote it: another one may have decided otherwise, and been right.
     """
 
     record: Record
+    input_digest: str
     difference: str | None
     is_own: bool
 
@@ -167,10 +169,11 @@ def replay(read: Read, version: str) -> Replayed:
     record = read.record
     is_own = record.version == version
     if is_own and record.input_digest != read.input_digest:
-        difference = _differs("inputDigest", read.input_digest, record.input_digest)
-        return Replayed(record, difference, is_own)
+        changed = _differs("inputDigest", read.input_digest, record.input_digest)
+        return Replayed(record, read.input_digest, changed, is_own)
     decision, _ = conclude(record.inputs)
-    return Replayed(record, _first_difference(record.decision, decision), is_own)
+    difference = _first_difference(record.decision, decision)
+    return Replayed(record, read.input_digest, difference, is_own)
 
 
 def _first_difference(recorded: Decision, recomputed: Decision) -> str | None:
