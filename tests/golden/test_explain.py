@@ -13,19 +13,23 @@ from trireme.api.types import (
     Condition,
     CurveStatus,
     DecisionStatus,
+    LeadTimeStatus,
     ObservedLoad,
     Paused,
     PolicyType,
     ScalingMode,
     ScalingStatus,
+    StagesStatus,
     TargetStatus,
 )
 from trireme.autoscaler.explain import Agent, explain
 from trireme.autoscaler.records import Inputs, Record, conclude
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
+    Bound,
     Capacity,
     FactorMemory,
+    LeadTime,
     NoSignals,
     OutOfReach,
     Recommendation,
@@ -113,6 +117,17 @@ SITUATIONS = {
         policy(LEARNABLE, bounds=(1, 3), behavior=Behavior()),
         SETTLED,
     ),
+    "at-most-for-now": Inputs(
+        replace(
+            observed(3, seen(40.0, 0.35, rate=260.0), capacity=SUSTAINS_57),
+            lead_time=LeadTime(62.0, 41.0, 17),
+        ),
+        replace(
+            policy(LEARNABLE, bounds=(1, 3), behavior=Behavior()),
+            max_bound=Bound("scaling.schedules[0].max", " until 18:00 Europe/Berlin"),
+        ),
+        SETTLED,
+    ),
     "shrinking-waits": Inputs(
         observed(3, seen(2.0, 0.06, rate=40.0), capacity=SUSTAINS_57), AS_BY_DEFAULT, AT_PEAK
     ),
@@ -190,6 +205,27 @@ def test_an_explanation_from_the_status_alone(golden: Golden) -> None:
     agent = Agent("team", "echo", spec, STATUS)
     found = explain(agent, None, "no operator leads in namespace trireme-system", NOW)
     golden("explain/status-alone.txt", "\n".join(text(found, 88)) + "\n")
+
+
+def test_an_explanation_from_the_status_knows_the_time_of_day_and_of_a_start(
+    golden: Golden,
+) -> None:
+    spec = agent_of(
+        scaling={"schedules": [{"schedule": "0 8 * * *", "duration": "10h", "min": 3, "max": 20}]},
+    ).spec
+    lead = LeadTimeStatus(
+        template="6d5f9c7b8",
+        p95_seconds=62,
+        median_seconds=41,
+        samples=17,
+        stages=StagesStatus(schedule_seconds=1, pull_seconds=9, fetch_seconds=12, load_seconds=19),
+    )
+    status = AgentStatus(
+        replicas=3, ready_replicas=3, scaling=ScalingStatus(desired_replicas=3, lead_time=lead)
+    )
+    agent = Agent("team", "echo", spec, status)
+    found = explain(agent, None, "no operator leads in namespace trireme-system", NOW)
+    golden("explain/status-in-office-hours.txt", "\n".join(text(found, 88)) + "\n")
 
 
 def test_an_explanation_of_an_agent_that_was_only_just_made(golden: Golden) -> None:

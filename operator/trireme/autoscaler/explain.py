@@ -19,17 +19,21 @@ from trireme.api.types import (
     Paused,
     ScalingMode,
     ScalingRules,
+    StagesStatus,
 )
 from trireme.autoscaler.capacity import APART, LEAST_EXECUTIONS
 from trireme.autoscaler.factor import initial as initial_factor
-from trireme.autoscaler.memory import curves_from_status, memory_from_status
+from trireme.autoscaler.lead_time import lead_time
+from trireme.autoscaler.memory import curves_from_status, memory_from_status, starts_from_status
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.records import Record, conclude
+from trireme.autoscaler.schedules import bounded
 from trireme.autoscaler.targets import breach
 from trireme.autoscaler.targets import initial as initial_target
 from trireme.autoscaler.thresholds import Threshold, Thresholds, thresholds
 from trireme.autoscaler.types import (
     Capacity,
+    LeadTime,
     Memory,
     NoSignals,
     ObjectivePolicy,
@@ -89,6 +93,7 @@ def explain(
         "Why": _why(told),
         "Seen": _seen(told, now),
         "A pod": _pod(told, agent.status),
+        "A start": _start(told, agent.status),
         "More": _more(told, found),
         "Fewer": _fewer(told, found),
         "Signals": _signals(told, agent.status, now),
@@ -137,6 +142,7 @@ class _Told:
     signals: Signals | NoSignals | None
     capacities: Mapping[str, Capacity | OutOfReach]
     memory: Memory
+    lead_time: LeadTime | None
     broken: bool = False
 
 
@@ -155,6 +161,7 @@ def _of_record(record: Record) -> _Told:
         signals=observation.signals,
         capacities=observation.capacities,
         memory=memory,
+        lead_time=observation.lead_time,
         broken=_is_broken(record),
     )
 
@@ -186,6 +193,7 @@ def _of_status(agent: Agent, now: datetime) -> _Told:
     active = _condition(status, ConditionType.AUTOSCALING_ACTIVE)
     replicas = scaling.desired_replicas if scaling else status.replicas
     restored = curves_from_status(scaling, status.repository_digest)
+    lead = lead_time(starts_from_status(scaling))
     return _Told(
         replicas=replicas,
         ready=status.ready_replicas,
@@ -193,12 +201,17 @@ def _of_status(agent: Agent, now: datetime) -> _Told:
         proposed=None,
         reason=next((each for each in Reason if active and each == active.reason), None),
         message=active.message if active else "",
-        policy=policy_of(agent.spec) if agent.spec else None,
+        policy=_policy_now(agent.spec, lead, now) if agent.spec else None,
         load=_load_told(scaling.observed) if scaling and scaling.observed else None,
         signals=None,
         capacities={model: known for model, (_, known) in restored.items() if known is not None},
         memory=memory_from_status(scaling, now, replicas),
+        lead_time=lead,
     )
+
+
+def _policy_now(spec: AgentSpec, lead: LeadTime | None, now: datetime) -> Policy:
+    return bounded(policy_of(spec), spec.scaling.schedules, now, lead)
 
 
 def _load_told(observed: ObservedLoad) -> _Load:
@@ -311,6 +324,28 @@ def _confidence(per_second: float, factor: float) -> str:
     )
 
 
+def _start(told: _Told, status: AgentStatus) -> Iterator[str]:
+    """How long a pod takes to be ready, and where the time goes."""
+    lead = told.lead_time
+    if lead is None:
+        return
+    starts = "1 start" if lead.samples == 1 else f"{lead.samples} starts"
+    p95, median = _lasting(lead.p95_seconds), _lasting(lead.median_seconds)
+    yield f"It takes {p95} to be ready (p95 of {starts}; median {median})."
+    if status.scaling and status.scaling.lead_time:
+        yield f"Medians: {_where_it_goes(status.scaling.lead_time.stages)}."
+
+
+def _where_it_goes(stages: StagesStatus) -> str:
+    told = {
+        "for a node": stages.schedule_seconds,
+        "for images and volumes": stages.pull_seconds,
+        "to fetch the models": stages.fetch_seconds,
+        "to load them": stages.load_seconds,
+    }
+    return ", ".join(f"{_lasting(seconds)} {what}" for what, seconds in told.items())
+
+
 def _more(told: _Told, found: Thresholds) -> Iterator[str]:
     if told.wanted > told.replicas:
         yield f"{_pods(told.wanted)} are asked for now."
@@ -355,9 +390,11 @@ def _holds(told: _Told, direction: Paused) -> Iterator[str]:
     elif policy.paused in (Paused.ALL, direction):
         yield f"Not while scaling.paused is {policy.paused}."
     elif grows and told.replicas >= policy.max_replicas:
-        yield f"Not while scaling.max is {policy.max_replicas}."
+        bound = policy.max_bound
+        yield f"Not while {bound.field} is {policy.max_replicas}{bound.when}."
     elif not grows and told.replicas <= policy.min_replicas:
-        yield f"Not while scaling.min is {policy.min_replicas}."
+        bound = policy.min_bound
+        yield f"Not while {bound.field} is {policy.min_replicas}{bound.when}."
     elif rules.stabilization_window > timedelta(0):
         waited = format_duration(rules.stabilization_window)
         yield f"A pod {moves} once {which} were wanted for {waited} (scaling.behavior.{field})."
@@ -448,6 +485,12 @@ def _facts(agent: Agent, told: _Told, found: Thresholds, record: Record | None) 
             for model, known in sorted(told.capacities.items())
             if isinstance(known, Capacity)
         ],
+        "leadTime": told.lead_time
+        and {
+            "p95Seconds": rounded(told.lead_time.p95_seconds),
+            "medianSeconds": rounded(told.lead_time.median_seconds),
+            "samples": told.lead_time.samples,
+        },
         "more": _threshold(found.more),
         "fewer": _threshold(found.fewer),
         "source": "Status" if record is None else "Record",
@@ -481,6 +524,10 @@ def _milliseconds(objective: ObjectivePolicy) -> str:
 
 def _pods(count: int) -> str:
     return "1 pod" if count == 1 else f"{count} pods"
+
+
+def _lasting(seconds: float) -> str:
+    return age(timedelta(seconds=seconds))
 
 
 def _ago(at: datetime, now: datetime) -> str:
