@@ -215,6 +215,52 @@ def test_a_histogram_that_is_not_fed_gives_way_to_the_mean() -> None:
     assert str(model.latency) == "mean 50 ms"
 
 
+def over(value: float, le: str) -> tuple[Query, Series]:
+    return Query.GATEWAY_LATE, of_gateway(value, le=le)
+
+
+@pytest.mark.parametrize(
+    ("values", "edges", "share"),
+    [
+        pytest.param({}, [over(0.2, "100")], 0.2, id="over the target of 100 ms"),
+        pytest.param(
+            {Query.GATEWAY_FAILURES: 50.0},
+            [over(0.2, "100")],
+            0.6,
+            id="half of the requests failed, and a fifth of the answers was late",
+        ),
+        pytest.param(
+            {Query.GATEWAY_FAILURES: 100.0},
+            [over(nan, "100")],
+            1.0,
+            id="every request failed, so that the histogram counted nothing",
+        ),
+        pytest.param({}, [over(-1e-9, "100.0")], 0.0, id="rate() extrapolates below nothing"),
+        pytest.param({}, [over(0.3, "120"), over(0.2, "100")], 0.2, id="another agent's edge"),
+        pytest.param({}, [over(0.3, "120")], None, id="no edge at the target"),
+        pytest.param({}, [], None, id="no histogram"),
+        pytest.param({}, [over(nan, "100")], None, id="the histogram counted nothing"),
+        pytest.param(
+            {Query.GATEWAY_ANSWERS: 0.0, Query.GATEWAY_DURATION: 0.0, Query.GATEWAY_HISTOGRAM: nan},
+            [over(nan, "100")],
+            None,
+            id="no request ended",
+        ),
+    ],
+)
+def test_late_requests_are_those_over_the_target_and_those_that_failed(
+    values: Values, edges: list[tuple[Query, Series]], share: float | None
+) -> None:
+    late = model_of(assembled(a_round(values, *edges))).late_share
+    assert late == (None if share is None else pytest.approx(share))
+
+
+def test_without_a_gateway_the_share_of_late_requests_is_tritons() -> None:
+    edge = (Query.SERVER_LATE, of_server(0.2, model="m", le="100"))
+    model = model_of(assembled(a_round({Query.SERVER_FAILURES: 100.0}, edge), gateway=False))
+    assert model.late_share == pytest.approx(0.6)
+
+
 def summary(value: float, pod: str, quantile: str) -> tuple[Query, Series]:
     labels = {"model": "m", "pod": pod, "quantile": quantile}
     return Query.SERVER_SUMMARY, of_server(value, **labels)

@@ -15,6 +15,7 @@ its requests were demand. `rate()` of a pod with a single sample in the window i
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -52,6 +53,7 @@ class Query(StrEnum):
     SERVER_QUEUE = "server_queue"  # agent, model: seconds of queueing per second (waiting)
     SERVER_PENDING = "server_pending"  # agent, model: requests waiting, mean of the gauge
     SERVER_HISTOGRAM = "server_histogram"  # agent, model, quantile: seconds, fleet-wide
+    SERVER_LATE = "server_late"  # agent, model, le: share of answers over `le` milliseconds
     SERVER_SUMMARY = "server_summary"  # agent, model, pod, quantile: seconds, of one pod
 
     # Of the gateway, HTTP and gRPC together.
@@ -61,6 +63,7 @@ class Query(StrEnum):
     GATEWAY_DURATION = "gateway_duration"  # gateway: seconds of requests per second (in-flight)
     GATEWAY_IN_FLIGHT = "gateway_in_flight"  # gateway: requests, mean of the gauges
     GATEWAY_HISTOGRAM = "gateway_histogram"  # gateway, quantile: seconds, fleet-wide
+    GATEWAY_LATE = "gateway_late"  # gateway, le: share of answers over `le` milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +87,19 @@ def window(scrape_interval: timedelta | None) -> timedelta:
 
 
 def queries(
-    window: timedelta, labels: Labels, percentiles: Iterable[int] = (95,)
+    window: timedelta,
+    labels: Labels,
+    percentiles: Iterable[int] = (95,),
+    targets: Iterable[timedelta] = (timedelta(milliseconds=100),),
 ) -> Mapping[Query, str]:
     """Every query of a round, over `window`.
 
-    `percentiles` are those that some objective names; all are answered by one query each for the
-    servers and the gateways, told apart by the label `quantile`.
+    `percentiles` and `targets` are those that some objective names; all are answered by one query
+    each for the servers and the gateways, told apart by the labels `quantile` and `le`.
     """
     w = f"{math.ceil(window.total_seconds())}s"
     wanted = sorted(set(percentiles))
+    edges = sorted({target / timedelta(milliseconds=1) for target in targets})
     server = _Source(labels.namespace, labels.agent, labels.pod, _SERVER_SERIES)
     gateway = _Source(labels.namespace, labels.gateway, labels.pod, _GATEWAY_SERIES)
     clusters = f'envoy_cluster_name=~"{_HTTP_CLUSTER}|{_GRPC_CLUSTER}"'
@@ -132,6 +139,7 @@ def queries(
         Query.SERVER_HISTOGRAM: _quantiles(
             server.total(f"rate({server_buckets}[{w}])", "model", "le"), wanted
         ),
+        Query.SERVER_LATE: server.share_over(server_buckets, edges, w, "model"),
         Query.SERVER_SUMMARY: (
             f"max by ({labels.namespace}, {labels.agent}, {labels.pod}, model, quantile) "
             f"({summary}) / 1e6"
@@ -147,6 +155,7 @@ def queries(
         Query.GATEWAY_HISTOGRAM: _quantiles(
             gateway.total(f"rate({gateway_buckets}[{w}])", "le"), wanted
         ),
+        Query.GATEWAY_LATE: gateway.share_over(gateway_buckets, edges, w),
     }
 
 
@@ -174,6 +183,22 @@ class _Source:
         keep = dict.fromkeys((self.namespace, self.owner, self.pod, *self.own, *also))
         return f"max by ({', '.join(keep)}) ({expression})"
 
+    def share_over(self, buckets: str, edges: Iterable[float], w: str, *by: str) -> str:
+        """Of each edge, the share of the answers that took longer.
+
+        Only of pods that have the edge: while a new target is rolled out, the others' answers
+        would all seem late.
+        """
+        spelled = "|".join(text for edge in edges for text in _spellings(edge))
+        at_edge, every = (
+            buckets.replace("}", f", {matcher}}}") for matcher in (f'le=~"{spelled}"', 'le="+Inf"')
+        )
+        within = self.once(f"rate({at_edge}[{w}])", "le")
+        series = ", ".join((self.namespace, self.owner, self.pod, *self.own))
+        of_all = f"{within} * 0 + on ({series}) group_left () {self.once(f'rate({every}[{w}])')}"
+        keep = ", ".join((self.namespace, self.owner, *by, "le"))
+        return f"1 - sum by ({keep}) ({within}) / sum by ({keep}) ({of_all})"
+
     def of_pod(self, expression: str) -> str:
         """The largest of each pod's series: they are scraped together."""
         return f"max by ({self.namespace}, {self.owner}, {self.pod}) ({expression})"
@@ -188,6 +213,17 @@ class _Source:
         span = f"timestamp({series}) - timestamp({series} offset {_INTERVAL_SPAN})"
         count = f"count_over_time({series}[{_INTERVAL_SPAN}])"
         return f"min by ({self.namespace}, {self.owner}) (({span}) / {count})"
+
+
+def _spellings(edge: float) -> tuple[str, ...]:
+    """How an edge stands in the label `le`, as a regular expression within a PromQL string.
+
+    Triton writes 100 and 12.3; Envoy 32 digits, 12.300000000000000710542735760100, which is what
+    12.3 is in binary; Prometheus from 3.0 on makes it 100.0 and 12.3.
+    """
+    short = f"{edge:.15g}"
+    texts = dict.fromkeys((short, f"{short}.0", f"{edge:.32g}"))
+    return tuple(re.escape(text).replace("\\", "\\\\") for text in texts)
 
 
 def _union(*parts: str) -> str:

@@ -221,6 +221,7 @@ def _by_gateway(
             f"{'missing' if seconds is None else seconds}: check that Prometheus keeps the "
             "buckets of envoy_cluster_upstream_rq_time",
         )
+    failure_ratio = min(failures / answers, 1.0) if answers else 0.0
     seen = ModelSignals(
         model=objective.model,
         # Requests started outnumber the answers while a queue grows, and the answers those
@@ -228,7 +229,10 @@ def _by_gateway(
         request_rate_per_second=max(arrivals, answers),
         in_flight=max(duration, in_flight),
         latency=latency,
-        failure_ratio=min(failures / answers, 1.0) if answers else 0.0,
+        failure_ratio=failure_ratio,
+        late_share=_late_share(
+            samples.of(Query.GATEWAY_LATE), objective, failure_ratio if answers else None
+        ),
         mean_latency_seconds=duration / answers if answers else None,
         queue_share=None,
         pending=None,
@@ -288,13 +292,17 @@ def _of_model(
     slowest = max(steps, key=lambda step: executing[step])
     pending = _pending(samples, steps)
     requests = successes + failures
+    failure_ratio = failures / requests if requests else 0.0
     return ModelSignals(
         model=model,
         request_rate_per_second=requests,
         # Executing by Little's law, and waiting by the larger of it and the gauge.
         in_flight=max(duration - queueing, 0.0) + max(queueing, pending or 0.0),
         latency=_server_latency(samples, subject, objective, successes, duration),
-        failure_ratio=failures / requests if requests else 0.0,
+        failure_ratio=failure_ratio,
+        late_share=_late_share(
+            samples.of(Query.SERVER_LATE, model), objective, failure_ratio if requests else None
+        ),
         mean_latency_seconds=duration / successes if successes else None,
         queue_share=min(queueing / duration, 1.0) if duration else None,
         pending=pending,
@@ -331,6 +339,31 @@ def _server_latency(
         slowest = max(series.value for series in summaries if _quantile(series) == quantile)
         return Latency(slowest, LatencyKind.ESTIMATED_PERCENTILE, round(quantile * 100, 6))
     return Latency(duration / successes, LatencyKind.MEAN, None)
+
+
+def _late_share(
+    over_edges: Sequence[Series], objective: ObjectivePolicy, failure_ratio: float | None
+) -> float | None:
+    """The share of the requests that ended which were late or failed; None where none ended
+    (`failure_ratio` is None then) or no histogram has an edge at the target.
+
+    A histogram holds what was answered: of the rest, which failed, all were bad. Exact of Triton's,
+    which counts successes only, and of requests that the gateway got no answer to. A pod's answer
+    that is an error is in the gateway's histogram, too: where it was late itself, it counts twice,
+    where not, nearly once. So a model that fails looks a little worse than it is, and never good.
+    """
+    if failure_ratio is None:
+        return None
+    if failure_ratio >= 1:
+        return 1.0
+    target = objective.latency_target_seconds * 1e3
+    for series in over_edges:
+        if math.isclose(float(series.labels.get("le", "nan")), target):
+            if not math.isfinite(series.value):
+                return None
+            on_time = 1 - min(max(series.value, 0.0), 1.0)  # rate() extrapolates: it may be -1e-9
+            return 1 - on_time * (1 - failure_ratio)
+    return None
 
 
 def _pending(samples: AgentSamples, models: Sequence[str]) -> float | None:

@@ -61,7 +61,9 @@ class ModelSignals:
     `in_flight` is the mean number of requests being answered or waiting (Little's law).
     `queue_share` is the part of the time in Triton spent waiting, from 0 to 1, if known.
     `slowest_step` is the step of a pipeline that requests are executed in for the longest, if it is
-    known.
+    known. `late_share` is the share of the requests that ended which were over the objective's
+    latency target or failed, from 0 to 1; None where no request ended, or no histogram with an edge
+    at the target tells.
     """
 
     model: str
@@ -73,6 +75,7 @@ class ModelSignals:
     queue_share: float | None
     pending: float | None
     slowest_step: str | None = None
+    late_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

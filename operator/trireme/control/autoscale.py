@@ -148,11 +148,12 @@ class Autoscaler:
         """What Prometheus has of every agent, or why it has nothing."""
         now = self._clock()
         over = window(self._scrape_interval)
-        percentiles = self._percentiles(keys)
-        if not percentiles:
+        objectives = self._objectives(keys)
+        if not objectives:
             return _Samples(now, over, index({}, self._labels))  # nobody asks for anything
         try:
-            asked = queries(over, self._labels, percentiles)
+            percentiles, targets = zip(*objectives, strict=True)
+            asked = queries(over, self._labels, percentiles, targets)
             answers = await self._prometheus.round(asked, now)
         except SignalsUnavailable as error:
             self._metrics.prometheus_failures.inc()
@@ -160,11 +161,11 @@ class Autoscaler:
         self._scrape_interval = scrape_interval(answers, _LIMITS.longest_scrape_interval)
         return _Samples(now, over, index(answers, self._labels))
 
-    def _percentiles(self, keys: Iterable[Key]) -> list[int]:
-        """Every percentile that some objective asks for: one query each, however many agents."""
+    def _objectives(self, keys: Iterable[Key]) -> set[tuple[int, timedelta]]:
+        """The percentiles and targets that some objective names: they are asked for of all."""
         running = (self._store.view(key).accepted for key in keys)
-        objectives = (o for a in running if a is not None for o in a.agent.spec.objectives)
-        return sorted({objective.latency.percentile for objective in objectives})
+        latencies = (o.latency for a in running if a for o in a.agent.spec.objectives)
+        return {(latency.percentile, latency.target) for latency in latencies}
 
     async def _agent(self, key: Key, samples: _Samples | SignalsUnavailable) -> None:
         """One agent's part of a round."""
