@@ -13,7 +13,8 @@ import pytest
 from integration.prometheus_server import prometheus
 from trireme.api.conditions import Reason
 from trireme.autoscaler import samples
-from trireme.autoscaler.queries import Labels, Query, queries, window
+from trireme.autoscaler.promql import queries
+from trireme.autoscaler.queries import Labels, Query, window
 from trireme.autoscaler.samples import Round
 from trireme.autoscaler.signals import Subject, assemble
 from trireme.autoscaler.types import (
@@ -175,6 +176,15 @@ def history() -> Iterator[str]:
     yield from scrapes(
         "stuck-a", server("stuck"), triton(successes=0, in_flight=0, waiting=0, pending=40)
     )
+    # flooded: 10 answers and 2.5 rejections a second, 4 a second given up by their clients, and a
+    # queue that grows by 20 a second.
+    flooded = triton(failures=2.5, cancelled=4)
+    flooded['nv_inference_pending_request_count{model="m",version="1"}'] = per_second(20)
+    yield from scrapes("flooded-a", server("flooded"), flooded)
+    # drained: the same queue shrinks.
+    drained = triton()
+    drained['nv_inference_pending_request_count{model="m",version="1"}'] = lambda age: 9e3 - 3 * age
+    yield from scrapes("drained-a", server("drained"), drained)
     # chain: a pipeline of two steps. Its own queue and gauge are always 0 (seen in Triton 2.51:
     # of 740 ms in 200 requests of a pipeline 0.15 ms were queueing, and 547 ms in its steps).
     yield from scrapes(
@@ -291,12 +301,12 @@ async def test_every_query_is_answered_by_a_prometheus(url: str) -> None:
 
 
 async def test_triton_alone_gives_means_and_sums_over_pods_and_gpus(url: str) -> None:
-    # Two pods: 20 successes/s and 1 failure/s (cancelled requests are none), 4 in flight by
+    # Two pods: 20 successes/s, 1 failure/s, and 6 cancelled/s (no failures), 4 in flight by
     # Little's law, of which 1 waits, as the gauge says too; a deleted pod has left the window.
     model = the_model(await signals_of(url, "plain", "plain-a", "plain-b"))
     assert rounded(model) == {
         "model": "m",
-        "request_rate_per_second": 21.0,
+        "request_rate_per_second": 27.0,
         "in_flight": 4.0,
         "latency": "mean 200 ms",
         "failure_ratio": round(1 / 21, 6),
@@ -360,6 +370,17 @@ async def test_an_idle_agent_has_signals_and_no_latency(url: str) -> None:
 async def test_a_server_that_answers_nothing_shows_its_demand_by_what_waits(url: str) -> None:
     model = the_model(await signals_of(url, "stuck", "stuck-a"))
     assert (model.in_flight, model.latency) == (40.0, None)
+
+
+async def test_answers_are_not_the_demand_while_a_queue_grows(url: str) -> None:
+    model = the_model(await signals_of(url, "flooded", "flooded-a"))
+    assert round(model.request_rate_per_second, 6) == 10 + 2.5 + 4 + 20
+    assert model.failure_ratio == 0.2, "of those that ended: what was given up is no failure"
+
+
+async def test_a_queue_that_shrinks_takes_nothing_off_the_demand(url: str) -> None:
+    model = the_model(await signals_of(url, "drained", "drained-a"))
+    assert round(model.request_rate_per_second, 6) == 10
 
 
 async def test_a_pipelines_requests_wait_in_its_steps(url: str) -> None:

@@ -10,7 +10,8 @@ from math import inf, nan
 import pytest
 
 from trireme.api.conditions import Reason
-from trireme.autoscaler.queries import Labels, Query, queries, window
+from trireme.autoscaler.promql import queries
+from trireme.autoscaler.queries import Labels, Query, window
 from trireme.autoscaler.samples import Round, Series, index, scrape_interval
 from trireme.autoscaler.signals import Limits, Subject, assemble
 from trireme.autoscaler.types import ModelSignals, NoSignals, Signals

@@ -238,10 +238,12 @@ def _demand(
     """The rate that is asked of the pods: what arrives, and the backlog within one window.
 
     At the rate that they sustain, no more is in flight than that rate x the objective's latency
-    (Little's law); the rest is a backlog. It stands for what arrives and is not seen, too: without
-    a gateway the rate is that of the answers, and while a queue grows, in flight grows by what is
-    missing. 70 a second on a pod that answers 50: a window of 30 s later 600 are in flight, and
-    50 + (600 - 7) / 30 = 70.
+    (Little's law); the rest is a backlog. The two are counted once each: `signals` adds to the rate
+    what a queue grew by in the window, as what arrived, and the backlog is what waits since then
+    and before, which needs pods of its own to end within a window. Only of a Triton without a gauge
+    (before 23.09) and a gateway the rate is that of the answers, and the backlog stands for what
+    arrives and is not seen: 70 a second on a pod that answers 50: a window of 30 s later 600 are in
+    flight, and 50 + (600 - 7) / 30 = 70.
     """
     learnt = factor.initial(objective.model, memory)
     rate = seen.request_rate_per_second

@@ -9,6 +9,10 @@ In-flight requests are the demand. By Little's law the rate of request duration 
 number, but only of requests that ended: while a queue grows it lags behind, and a stuck server has
 none at all. So the larger of it and what the gauges saw is taken: the gateway's active requests, or
 within Triton the pending ones in place of the queueing part.
+
+The rate is that of the requests that arrive. The gateway counts them; Triton only what ended, so
+what waits more at the end of the window than at its beginning is added there, and what was given up
+by its client.
 """
 
 import math
@@ -19,7 +23,7 @@ from datetime import datetime, timedelta
 from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.scalars import format_duration
-from trireme.autoscaler.queries import Query
+from trireme.autoscaler.queries import CANCELLED, WAITING, Query
 from trireme.autoscaler.samples import AgentSamples, Series
 from trireme.autoscaler.types import (
     Latency,
@@ -295,7 +299,7 @@ def _of_model(
     failure_ratio = failures / requests if requests else 0.0
     return ModelSignals(
         model=model,
-        request_rate_per_second=requests,
+        request_rate_per_second=requests + _unanswered(samples, model, steps),
         # Executing by Little's law, and waiting by the larger of it and the gauge.
         in_flight=max(duration - queueing, 0.0) + max(queueing, pending or 0.0),
         latency=_server_latency(samples, subject, objective, successes, duration),
@@ -371,6 +375,26 @@ def _pending(samples: AgentSamples, models: Sequence[str]) -> float | None:
     gauges = [samples.value(Query.SERVER_PENDING, model) for model in models]
     known = [gauge for gauge in gauges if gauge is not None and math.isfinite(gauge)]
     return sum(known) if known else None
+
+
+def _unanswered(samples: AgentSamples, model: str, steps: Sequence[str]) -> float:
+    """Requests that arrived and did not end, or were given up by their clients, per second.
+
+    A queue that shrinks takes nothing off the rate: it may be a pod's that has gone with it.
+    Releases without the gauge or the reason (before 23.09, 24.07) have no part here: their rate is
+    what ended, and the decision adds their backlog as it does everybody's.
+    """
+    told = samples.of(Query.SERVER_UNANSWERED)
+
+    def part(name: str, models: Sequence[str]) -> float:
+        values = [
+            series.value
+            for series in told
+            if series.labels.get("part") == name and series.labels.get("model") in models
+        ]
+        return sum(value for value in values if math.isfinite(value))
+
+    return max(part(WAITING, steps), 0.0) + max(part(CANCELLED, (model,)), 0.0)
 
 
 # ------------------------------------------------------------------------------------- reading

@@ -26,7 +26,8 @@ from trireme.autoscaler.memory import (
     starts_from_status,
 )
 from trireme.autoscaler.policy import policy_of
-from trireme.autoscaler.queries import Labels, queries, window
+from trireme.autoscaler.promql import queries
+from trireme.autoscaler.queries import Labels, window
 from trireme.autoscaler.records import Inputs, Record, conclude, written
 from trireme.autoscaler.samples import Index, index, scrape_interval
 from trireme.autoscaler.schedules import bounded
