@@ -4,6 +4,7 @@ Each agent below has a history of its own, scraped every 5 s for ten minutes (un
 signals follow by arithmetic.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,15 +14,18 @@ import pytest
 from integration.prometheus_server import prometheus
 from trireme.api.conditions import Reason
 from trireme.autoscaler import samples
+from trireme.autoscaler.direct import PodHistory, Sample, agent_samples
+from trireme.autoscaler.expressions import GATEWAY, SERVER
 from trireme.autoscaler.promql import queries
 from trireme.autoscaler.queries import Labels, Query, window
-from trireme.autoscaler.samples import Round
+from trireme.autoscaler.samples import AgentSamples, Round
 from trireme.autoscaler.signals import Subject, assemble
 from trireme.autoscaler.types import (
     ModelSignals,
     NoSignals,
     ObjectivePolicy,
     Signals,
+    Source,
 )
 from trireme.edge.prometheus import Access, Prometheus
 
@@ -29,6 +33,9 @@ NOW = datetime(2026, 1, 1, 12, 0, 1, tzinfo=UTC)  # one second after the newest 
 HISTORY = 600
 LABELS = Labels()
 LONG_AGO = NOW - timedelta(hours=1)
+JUST_NOW = NOW - timedelta(seconds=15)
+LABEL = re.compile(r'(\w+)="([^"]*)"')
+TARGET = ("namespace", "pod", "job")
 
 
 def seconds(count: float) -> timedelta:
@@ -185,6 +192,13 @@ def history() -> Iterator[str]:
     drained = triton()
     drained['nv_inference_pending_request_count{model="m",version="1"}'] = lambda age: 9e3 - 3 * age
     yield from scrapes("drained-a", server("drained"), drained)
+    # restarted: its counters began anew 12 s before the end, and then grew as before.
+    yield from scrapes("restarted-a", server("restarted"), triton(), end=HISTORY - 15)
+    yield from scrapes("restarted-a", server("restarted"), triton(), start=HISTORY - 10)
+    # rolled: within the window the pods of another version went, and new ones came.
+    yield from scrapes("rolled-old", server("rolled"), triton(), end=HISTORY - 20)
+    newer = {key.replace('version="1"', 'version="2"'): g for key, g in triton().items()}
+    yield from scrapes("rolled-new", server("rolled"), newer, start=HISTORY - 20)
     # chain: a pipeline of two steps. Its own queue and gauge are always 0 (seen in Triton 2.51:
     # of 740 ms in 200 requests of a pipeline 0.15 ms were queueing, and 547 ms in its steps).
     yield from scrapes(
@@ -265,20 +279,27 @@ async def signals_of(
     objectives: tuple[ObjectivePolicy, ...] = (objective(),),
     ready_since: datetime = LONG_AGO,
 ) -> Signals | NoSignals:
-    pipelines = {"agent": ("encoder", "policy")}
-    return assemble(
-        samples.index(await ask(url), LABELS).of("shop", agent),
-        Subject(
-            "shop",
-            agent,
-            objectives,
-            pipelines,
-            dict.fromkeys(ready_pods, ready_since),
-            None if gateway_pods is None else dict.fromkeys(gateway_pods, LONG_AGO),
-        ),
-        now=NOW,
-        window=window(None),
+    told = samples.index(await ask(url), LABELS).of("shop", agent)
+    return assembled(told, agent, ready_pods, gateway_pods, objectives, ready_since)
+
+
+def assembled(
+    told: AgentSamples,
+    agent: str,
+    ready_pods: tuple[str, ...],
+    gateway_pods: tuple[str, ...] | None,
+    objectives: tuple[ObjectivePolicy, ...],
+    ready_since: datetime,
+) -> Signals | NoSignals:
+    subject = Subject(
+        "shop",
+        agent,
+        objectives,
+        {"agent": ("encoder", "policy")},
+        dict.fromkeys(ready_pods, ready_since),
+        None if gateway_pods is None else dict.fromkeys(gateway_pods, LONG_AGO),
     )
+    return assemble(told, subject, now=NOW, window=window(None))
 
 
 def the_model(signals: Signals | NoSignals) -> ModelSignals:
@@ -293,6 +314,64 @@ def rounded(model: ModelSignals) -> dict[str, object]:
     fields = {name: getattr(model, name) for name in names}
     fields["latency"] = None if model.latency is None else str(model.latency)
     return {k: round(v, 6) if isinstance(v, float) else v for k, v in fields.items()}
+
+
+def read_directly(agent: str) -> AgentSamples:
+    """The same samples of an agent, as if its pods had told them."""
+    told: dict[tuple[str, float], list[Sample]] = {}
+    kinds = {}
+    for line in history():
+        series, value, time = line.rsplit(" ", 2)
+        metric, _, text = series.partition("{")
+        labels = dict(LABEL.findall(text))
+        kind = GATEWAY if LABELS.gateway in labels else SERVER
+        if labels["job"] == "pods" and labels[LABELS.owner(kind)] == agent:
+            kinds[labels["pod"]] = kind
+            own = [(n, v) for n, v in labels.items() if n not in (*TARGET, LABELS.owner(kind))]
+            sample = Sample(metric, tuple(sorted(own)), float(value))
+            told.setdefault((labels["pod"], float(time)), []).append(sample)
+    pods = {pod: PodHistory(kind) for pod, kind in kinds.items()}
+    for (pod, time), read in sorted(told.items(), key=lambda item: item[0][1]):
+        pods[pod].add(datetime.fromtimestamp(time, UTC), read)
+    asked = (objective(), objective(percentile=99, target=0.05))
+    return agent_samples(pods, LABELS, now=NOW, window=window(None), objectives=asked)
+
+
+@pytest.mark.parametrize(
+    ("agent", "servers", "gateways"),
+    [
+        pytest.param("plain", ("plain-a", "plain-b"), None, id="several GPUs and pods"),
+        pytest.param("summed", ("sum-a", "sum-b"), None, id="summaries"),
+        pytest.param("buckets", ("buckets-a",), None, id="a histogram"),
+        pytest.param("edges", ("edges-a", "edges-old"), None, id="edges that not all have"),
+        pytest.param("idle", ("idle-a",), None, id="no request"),
+        pytest.param("stuck", ("stuck-a",), None, id="nothing ends"),
+        pytest.param("flooded", ("flooded-a",), None, id="a queue that grows"),
+        pytest.param("drained", ("drained-a",), None, id="a queue that shrinks"),
+        pytest.param("restarted", ("restarted-a",), None, id="a counter that was reset"),
+        pytest.param("rolled", ("rolled-new",), None, id="pods that went and came in the window"),
+        pytest.param("chain", ("chain-a",), None, id="a pipeline"),
+        pytest.param("young", ("young-a", "young-b"), None, id="a pod without two samples"),
+        pytest.param("web", ("web-a",), ("web-gateway-a", "web-gateway-b"), id="a gateway"),
+        pytest.param("idle-web", ("idle-web-a",), ("idle-gateway-a",), id="an idle gateway"),
+        pytest.param("streams", ("streams-a",), ("streams-gateway-a",), id="streams"),
+    ],
+)
+async def test_pods_that_are_read_directly_tell_the_very_same(
+    url: str, agent: str, servers: tuple[str, ...], gateways: tuple[str, ...] | None
+) -> None:
+    objectives = (objective("agent" if agent == "chain" else "m"),)
+    expected = await signals_of(
+        url, agent, *servers, gateway_pods=gateways, objectives=objectives, ready_since=JUST_NOW
+    )
+    signals = assembled(
+        read_directly(agent), agent, servers, gateways, objectives, ready_since=JUST_NOW
+    )
+    assert isinstance(expected, Signals), expected
+    assert isinstance(signals, Signals), signals
+    assert [rounded(m) for m in signals.models] == [rounded(m) for m in expected.models]
+    assert signals.coverage == expected.coverage
+    assert (expected.source, signals.source) == (Source.PROMETHEUS, Source.PODS)
 
 
 async def test_every_query_is_answered_by_a_prometheus(url: str) -> None:

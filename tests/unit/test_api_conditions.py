@@ -15,7 +15,7 @@ def test_condition_reasons() -> None:
         "Valid InvalidSpec SourceNotFound Inspecting PodsReady NoPodsReady RolledOut RollingOut "
         "UpdatingInPlace InPlaceUpdateFailed GatewayNotReady ProgressDeadlineExceeded ApplyFailed "
         "Unschedulable ImagePullFailed ContainerFailed Loaded Loading Fetching ModelLoadFailed "
-        "Fresh NoPods PrometheusUnreachable NoSeries Stale Partial NotANumber "
+        "Fresh ReadDirectly NoPods PrometheusUnreachable NoSeries Stale Partial NotANumber "
         "ScrapeIntervalTooLong WithinTarget ScaledUp ScaledDown Limited Held NoSignals Paused "
         "Fixed External Shadow "
         "ForeignWriter NotAccepted"
@@ -27,5 +27,5 @@ def test_event_reasons() -> None:
         "Accepted InvalidSpec SourceNotFound ApplyFailed RolloutStarted RolloutFinished "
         "InPlaceUpdate InPlaceUpdateFailed ModelLoadFailed FetchFailed ModelsReady DriftRepaired "
         "SpecWarning ScaledUp ScaledDown ScalingHeld ScalingLimited SignalsLost SignalsRestored "
-        "ScalingResumed ForeignWriter"
+        "SignalsReadDirectly SignalsFromPrometheus ScalingResumed ForeignWriter"
     )

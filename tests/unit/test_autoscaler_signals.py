@@ -306,7 +306,7 @@ def test_an_old_triton_without_the_gauge_has_its_queue_only() -> None:
 
 def test_without_ready_pods_there_is_nothing_to_observe() -> None:
     assert assembled(a_round({}), ready=()) == NoSignals(
-        Reason.NO_PODS, "no server pod is ready, so there is nothing to observe"
+        Reason.NO_PODS, "no server pod is ready, so there is nothing to observe", awaited=True
     )
 
 

@@ -56,6 +56,7 @@ class Reason(StrEnum):
 
     # SignalsAvailable
     FRESH = "Fresh"  # all signals present, recent, and covering the ready pods
+    READ_DIRECTLY = "ReadDirectly"  # the same, read from the pods: Prometheus does not cover them
     NO_PODS = "NoPods"  # nothing to observe: no pod is ready
     PROMETHEUS_UNREACHABLE = "PrometheusUnreachable"  # no answer, or an error, from Prometheus
     NO_SERIES = "NoSeries"  # Prometheus answered, but has nothing of this agent
@@ -101,5 +102,7 @@ class EventReason(StrEnum):
     SCALING_LIMITED = "ScalingLimited"  # bounds or policies began to bind
     SIGNALS_LOST = "SignalsLost"  # signals went missing: the fleet is held
     SIGNALS_RESTORED = "SignalsRestored"  # signals are back
+    SIGNALS_READ_DIRECTLY = "SignalsReadDirectly"  # the pods' own metrics took Prometheus' place
+    SIGNALS_FROM_PROMETHEUS = "SignalsFromPrometheus"  # and Prometheus took it back
     SCALING_RESUMED = "ScalingResumed"  # a foreign writer's claim ended
     FOREIGN_WRITER = "ForeignWriter"  # someone else wrote the number of replicas

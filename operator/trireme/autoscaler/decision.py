@@ -30,6 +30,7 @@ from trireme.autoscaler.types import (
     OutOfReach,
     Policy,
     Signals,
+    Source,
 )
 from trireme.autoscaler.wording import number
 
@@ -435,7 +436,7 @@ def _seen(proposal: _Proposal, observation: Observation, policy: Policy) -> str:
     named = f"{seen.model}: " if len(policy.objectives) > 1 else ""
     sustained = _sustained(proposal.demand, observation.replicas)
     target = f"{number(objective.latency_target_seconds * 1e3)} ms"
-    where = f"on {_pods(observation.replicas)}"
+    where = f"on {_pods(observation.replicas)}{_told_by(observation)}"
     at = f"at {number(seen.request_rate_per_second)} req/s {where}"
     broken = []
     if proposal.breach.latency:
@@ -452,6 +453,13 @@ def _seen(proposal: _Proposal, observation: Observation, policy: Policy) -> str:
     load = sustained or f"{per_pod} in flight per pod of {aimed} aimed at, "
     latency = f"{seen.latency} within {target}" if seen.latency else "no request answered"
     return f"{named}{load}{latency} {at}"
+
+
+def _told_by(observation: Observation) -> str:
+    """Who the figures are from, where it is not Prometheus."""
+    signals = observation.signals
+    direct = isinstance(signals, Signals) and signals.source is Source.PODS
+    return " (read from the pods)" if direct else ""
 
 
 def _sustained(demand: _Demand | None, pods: int) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from trireme.autoscaler.queries import Labels, Query
+from trireme.autoscaler.types import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class AgentSamples:
 
     labels: Labels
     series: Mapping[Query, Sequence[Series]]
+    source: Source = Source.PROMETHEUS
 
     def of(self, query: Query, model: str | None = None) -> Sequence[Series]:
         """The answers to a query, all of them or those about one model."""

@@ -26,12 +26,14 @@ from trireme.api.scalars import format_duration
 from trireme.autoscaler.queries import CANCELLED, WAITING, Query
 from trireme.autoscaler.samples import AgentSamples, Series
 from trireme.autoscaler.types import (
+    Coverage,
     Latency,
     LatencyKind,
     ModelSignals,
     NoSignals,
     ObjectivePolicy,
     Signals,
+    Source,
 )
 
 RATE_SAMPLES = 2  # what rate() needs in its window
@@ -85,20 +87,22 @@ def assemble(
     """
     by_gateway = subject.gateway_pods is not None and len(subject.objectives) == 1
     if not subject.ready_pods:
-        return NoSignals(Reason.NO_PODS, "no server pod is ready, so there is nothing to observe")
+        return NoSignals(
+            Reason.NO_PODS, "no server pod is ready, so there is nothing to observe", awaited=True
+        )
     interval = _scrape_interval(samples)
     if interval is not None and interval > limits.longest_scrape_interval:
         return NoSignals(
             Reason.SCRAPE_INTERVAL_TOO_LONG,
-            f"the pods are scraped every {_seconds(interval)}, and scaling needs at most "
-            f"{_seconds(limits.longest_scrape_interval)}: set the scrape interval of their job or "
-            "PodMonitor to 5s",
+            f"the pods are {_WORDS[samples.source].read} every {_seconds(interval)}, and scaling "
+            f"needs at most {_seconds(limits.longest_scrape_interval)}: "
+            f"{_WORDS[samples.source].oftener}",
         )
     coverage = _Coverage(samples, now, window, limits.patience(interval))
     servers = _Pods("server", names.METRICS_PORT, samples.labels.agent, subject.ready_pods)
     if not by_gateway:
-        missing = coverage.gap(servers)
-        return missing or _by_servers(samples, subject, now, window)
+        signals = coverage.gap(servers) or _by_servers(samples, subject)
+        return _told(signals, coverage, servers)
     gateways = _Pods(
         "gateway",
         names.GATEWAY_METRICS_PORT,
@@ -106,9 +110,61 @@ def assemble(
         subject.gateway_pods or {},
     )
     if not gateways.ready_since:
-        return NoSignals(Reason.NO_PODS, "no gateway pod is ready, so no request can be observed")
-    missing = coverage.gap(gateways)
-    return missing or _by_gateway(samples, subject, now, window, coverage.gap(servers))
+        return NoSignals(
+            Reason.NO_PODS, "no gateway pod is ready, so no request can be observed", awaited=True
+        )
+    signals = coverage.gap(gateways) or _by_gateway(samples, subject, coverage.gap(servers))
+    return _told(signals, coverage, gateways, servers)
+
+
+def _told(
+    models: tuple[ModelSignals, ...] | NoSignals, coverage: "_Coverage", *pods: "_Pods"
+) -> Signals | NoSignals:
+    """The figures, with what they cover."""
+    if isinstance(models, NoSignals):
+        return models
+    return Signals(
+        coverage.now,
+        coverage.window,
+        models,
+        coverage.samples.source,
+        tuple(coverage.of(kind) for kind in pods),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What is said of a source: who has nothing, and what helps."""
+
+    has_no: str
+    read: str
+    oftener: str
+    scraped: str
+    kept: str
+    late: str
+    buckets: str
+
+
+_WORDS = {
+    Source.PROMETHEUS: _Words(
+        has_no="Prometheus has no",
+        read="scraped",
+        oftener="set the scrape interval of their job or PodMonitor to 5s",
+        scraped="check that it scrapes their port {port} and gives them the label {label}",
+        kept="check that its scrape job keeps that metric and every label",
+        late="check Prometheus and the clocks",
+        buckets="check that Prometheus keeps the buckets of envoy_cluster_upstream_rq_time",
+    ),
+    Source.PODS: _Words(
+        has_no="the operator has no",
+        read="read by the operator itself",
+        oftener="give it more CPU, or Prometheus their scraping",
+        scraped="check that it may reach their port {port}",
+        kept="this release does not tell it",
+        late="check that the operator may reach its port",
+        buckets="its pods' metrics have no buckets of envoy_cluster_upstream_rq_time",
+    ),
+}
 
 
 # ----------------------------------------------------------------------------------- coverage
@@ -133,10 +189,23 @@ class _Coverage:
     window: timedelta
     patience: timedelta
 
+    @property
+    def _words(self) -> "_Words":
+        return _WORDS[self.samples.source]
+
+    def of(self, pods: _Pods) -> Coverage:
+        """How many of the pods there are rates of."""
+        times, counts = self._times(), self._counts()
+        covered = [
+            pod for pod in pods.ready_since if pod in times and counts.get(pod, 0) >= RATE_SAMPLES
+        ]
+        oldest = min((times[pod] for pod in covered), default=None)
+        age = None if oldest is None else max(0.0, self.now.timestamp() - oldest)
+        return Coverage(pods.kind, len(covered), len(pods.ready_since), age)
+
     def gap(self, pods: _Pods) -> NoSignals | None:
         """What is missing of the pods' samples; None where nothing is."""
-        times = self.samples.by_pod(Query.SAMPLE_TIME)
-        counts = self.samples.by_pod(Query.SAMPLE_COUNT)
+        times, counts = self._times(), self._counts()
         heard = [pod for pod in pods.ready_since if pod in times]
         if heard:
             oldest = min(heard, key=lambda pod: times[pod])
@@ -145,15 +214,15 @@ class _Coverage:
                 return NoSignals(
                     Reason.STALE,
                     f"the newest sample of {pods.kind} pod {oldest} is {_seconds(age)} old, and "
-                    f"at most {_seconds(self.patience)} is accepted: check Prometheus and the "
-                    "clocks",
+                    f"at most {_seconds(self.patience)} is accepted: {self._words.late}",
                 )
         missing = [
             pod for pod in pods.ready_since if pod not in times or counts.get(pod, 0) < RATE_SAMPLES
         ]
         overdue = sorted(pod for pod in missing if self.now - pods.ready_since[pod] > self.patience)
         if len(missing) == len(pods.ready_since):
-            return NoSignals(Reason.NO_SERIES, self._nothing(pods, awaited=not overdue))
+            words = self._nothing(pods, awaited=not overdue)
+            return NoSignals(Reason.NO_SERIES, words, awaited=not overdue)
         if overdue:
             return NoSignals(
                 Reason.PARTIAL,
@@ -167,11 +236,18 @@ class _Coverage:
         count = len(pods.ready_since)
         fleet = f"the ready {pods.kind} pod" if count == 1 else f"{count} ready {pods.kind} pods"
         if awaited:
-            return f"Prometheus has no two samples yet of {fleet}, which only just became ready"
+            return f"{self._words.has_no} two samples yet of {fleet}, which only just became ready"
+        remedy = self._words.scraped.format(port=pods.port, label=pods.label)
         return (
-            f"Prometheus has no two samples of {fleet} in the last {_seconds(self.window)}: check "
-            f"that it scrapes their port {pods.port} and gives them the label {pods.label}"
+            f"{self._words.has_no} two samples of {fleet} in the last {_seconds(self.window)}: "
+            f"{remedy}"
         )
+
+    def _times(self) -> Mapping[str, float]:
+        return self.samples.by_pod(Query.SAMPLE_TIME)
+
+    def _counts(self) -> Mapping[str, float]:
+        return self.samples.by_pod(Query.SAMPLE_COUNT)
 
 
 def _scrape_interval(samples: AgentSamples) -> timedelta | None:
@@ -185,12 +261,8 @@ def _scrape_interval(samples: AgentSamples) -> timedelta | None:
 
 
 def _by_gateway(
-    samples: AgentSamples,
-    subject: Subject,
-    now: datetime,
-    window: timedelta,
-    servers_gap: NoSignals | None,
-) -> Signals | NoSignals:
+    samples: AgentSamples, subject: Subject, servers_gap: NoSignals | None
+) -> tuple[ModelSignals, ...] | NoSignals:
     """The gateway's figures, with Triton's beside them where the servers have no gap.
 
     Streams are in Triton's figures only: an open stream is not a request. So where both are there,
@@ -222,8 +294,7 @@ def _by_gateway(
         return NoSignals(
             Reason.NOT_A_NUMBER,
             f"requests ended, but p{objective.percentile} of the gateway's histogram is "
-            f"{'missing' if seconds is None else seconds}: check that Prometheus keeps the "
-            "buckets of envoy_cluster_upstream_rq_time",
+            f"{'missing' if seconds is None else seconds}: {_WORDS[samples.source].buckets}",
         )
     failure_ratio = min(failures / answers, 1.0) if answers else 0.0
     seen = ModelSignals(
@@ -255,22 +326,20 @@ def _by_gateway(
         )
     elif not seen.request_rate_per_second and not seen.in_flight:
         return server
-    return Signals(now, window, (seen,))
+    return (seen,)
 
 
 # ------------------------------------------------------------------------------------- Triton
 
 
-def _by_servers(
-    samples: AgentSamples, subject: Subject, now: datetime, window: timedelta
-) -> Signals | NoSignals:
+def _by_servers(samples: AgentSamples, subject: Subject) -> tuple[ModelSignals, ...] | NoSignals:
     models = []
     for objective in subject.objectives:
         model = _of_model(samples, subject, objective)
         if isinstance(model, NoSignals):
             return model
         models.append(model)
-    return Signals(now, window, tuple(models))
+    return tuple(models)
 
 
 def _of_model(
@@ -405,14 +474,14 @@ def _figures(
 ) -> tuple[float, ...] | NoSignals:
     """The values of several queries, which must all be there and be finite."""
     of = f"model {model}" if model else "the gateway"
+    words = _WORDS[samples.source]
     figures = []
     for query in queries:
         value = samples.value(query, model)
         if value is None:
             return NoSignals(
                 Reason.NO_SERIES,
-                f"Prometheus has no {query} of {of}: check that its scrape job keeps that metric "
-                "and every label",
+                f"{words.has_no} {query} of {of}: {words.kept}",
             )
         if not math.isfinite(value):
             return NoSignals(Reason.NOT_A_NUMBER, f"{query} of {of} is {value}")

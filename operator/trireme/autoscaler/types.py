@@ -78,21 +78,50 @@ class ModelSignals:
     late_share: float | None = None
 
 
+class Source(StrEnum):
+    """Who answers for the pods."""
+
+    PROMETHEUS = "Prometheus"
+    PODS = "Pods"  # they themselves, whose metrics the operator reads
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many of an agent's ready pods of one kind the figures cover, and the age of the oldest
+    of their newest samples; None where there is none.
+    """
+
+    kind: str
+    covered: int
+    ready: int
+    age_seconds: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """Fresh, whole signals: one ModelSignals per objective, in the order of the spec."""
+    """Fresh, whole signals: one ModelSignals per objective, in the order of the spec.
+
+    `instead` says why the source is not Prometheus, where it is not.
+    """
 
     at: datetime
     window: timedelta
     models: tuple[ModelSignals, ...]
+    source: Source = Source.PROMETHEUS
+    coverage: tuple[Coverage, ...] = ()
+    instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class NoSignals:
-    """Signals are missing: the fleet is held. `reason` is a SignalsAvailable reason."""
+    """Signals are missing: the fleet is held. `reason` is a SignalsAvailable reason.
+
+    `awaited`: they are yet to come, since there are no pods, or these only just became ready.
+    """
 
     reason: Reason
     message: str
+    awaited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,11 @@ from trireme import __version__
 from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
 from trireme.api.conditions import SCALING_CONDITIONS, ConditionType, EventReason, Reason
-from trireme.api.types import AgentSpec, AgentStatus, Condition, ScalingMode, ScalingStatus
+from trireme.api.types import AgentStatus, Condition, ScalingMode, ScalingStatus
 from trireme.autoscaler.lead_time import lead_time
 from trireme.autoscaler.memory import (
     curves_status,
+    interrupted,
     lead_time_status,
     memory_from_status,
     record,
@@ -32,8 +33,10 @@ from trireme.autoscaler.records import Inputs, Record, conclude, written
 from trireme.autoscaler.samples import Index, index, scrape_interval
 from trireme.autoscaler.schedules import bounded
 from trireme.autoscaler.signals import Limits, Subject, assemble
-from trireme.autoscaler.types import Memory, NoSignals, Observation, Policy, Signals
+from trireme.autoscaler.sources import SourceMemory, choose
+from trireme.autoscaler.types import Memory, NoSignals, Observation, Policy, Signals, Source
 from trireme.control import learning, scaling_report, starts
+from trireme.control.direct import PodReader
 from trireme.control.history import History
 from trireme.control.observed import (
     DeploymentView,
@@ -77,8 +80,8 @@ class _Scaled:
     """What the loop remembers of one agent between rounds; `scaling` and `conditions` are the
     parts of the status last written, or read after a restart, so that a new process does not tell
     again what the one before has told. `starts` tell the lead time. `reason` is that of the last
-    decision; `untold` are the notable decisions that are in no status yet, since it could not be
-    written.
+    decision; `source` is whose figures are in use; `untold` are the notable decisions that are in
+    no status yet, since it could not be written.
     """
 
     uid: str
@@ -87,6 +90,7 @@ class _Scaled:
     scaling: ScalingStatus | None
     conditions: list[Condition]
     reason: str | None
+    source: SourceMemory = field(default_factory=SourceMemory)
     untold: list[Told] = field(default_factory=list)
     lost_since: datetime | None = None
     written_at: datetime | None = None
@@ -105,6 +109,7 @@ class Autoscaler:
         cluster: Cluster,
         store: Store,
         prometheus: Prometheus,
+        reader: PodReader,
         recorder: Recorder,
         metrics: Metrics,
         history: History,
@@ -114,6 +119,7 @@ class Autoscaler:
         self._cluster = cluster
         self._store = store
         self._prometheus = prometheus
+        self._reader = reader
         self._recorder = recorder
         self._metrics = metrics
         self._history = history
@@ -127,6 +133,7 @@ class Autoscaler:
         keys = self._store.agents()
         for gone in self._agents.keys() - set(keys):
             del self._agents[gone]
+            self._reader.unwant(gone)
             self._metrics.forget(*gone)
             self._history.forget(gone)
         self._metrics.agents.set(len(keys))
@@ -193,7 +200,8 @@ class Autoscaler:
         lead = lead_time(scaled.starts.known)
         policy = dataclasses.replace(policy_of(spec), replicas=_replicas_told(view))
         policy = bounded(policy, spec.scaling.schedules, now, lead)
-        observation = _observe(key, view, live, spec, policy, samples, now)
+        signals = self._signals(key, view, scaled, policy, samples, now)
+        observation = _observe(view, live, signals, now)
         observation = dataclasses.replace(observation, lead_time=lead)
         foreign_writer = None
         if spec.scaling.mode is ScalingMode.AUTOMATIC:
@@ -210,6 +218,45 @@ class Autoscaler:
         scaled.memory = record(memory, decision, carried_out=decision.replicas != decision.current)
         view.desired_replicas = decision.replicas
         await self._report(key, view, scaled, made, now)
+
+    def _signals(
+        self,
+        key: Key,
+        view: AgentView,
+        scaled: _Scaled,
+        policy: Policy,
+        samples: _Samples | SignalsUnavailable,
+        now: datetime,
+    ) -> Signals | NoSignals:
+        """What an agent is scaled by: what Prometheus has of it, or its pods tell themselves."""
+        if not policy.objectives:
+            return Signals(now, window(None), ())
+        subject = _subject(key, view, policy)
+        prometheus: Signals | NoSignals
+        if isinstance(samples, SignalsUnavailable):
+            prometheus = NoSignals(Reason.PROMETHEUS_UNREACHABLE, str(samples))
+        else:
+            prometheus = assemble(
+                samples.index.of(*key),
+                subject,
+                now=samples.at,
+                window=samples.window,
+                limits=_LIMITS,
+            )
+        pods = None
+        if scaled.source.wants_pods:
+            told, at, over = self._reader.samples(key, policy.objectives)
+            pods = assemble(told, subject, now=at, window=over, limits=_LIMITS)
+        before, over = scaled.source.source, window(self._scrape_interval)
+        signals, scaled.source = choose(scaled.source, prometheus, pods, now=now, window=over)
+        if scaled.source.source is not before:
+            # Another measure of the same load: as after a gap, a window of it must be seen.
+            scaled.memory = interrupted(scaled.memory, now)
+        if scaled.source.wants_pods:
+            self._reader.want(key)
+        else:
+            self._reader.unwant(key)
+        return signals
 
     def _restore(
         self,
@@ -270,6 +317,7 @@ class Autoscaler:
         decision, observed = made.decision, made.inputs.observation.signals
         self._metrics.desired_replicas.labels(*key).set(decision.replicas)
         self._metrics.signals_available.labels(*key).set(isinstance(observed, Signals))
+        self._metrics.signals_read_directly.labels(*key).set(scaled.source.source is Source.PODS)
         lead = lead_time_status(scaled.starts.known)
         if lead is not None:
             self._metrics.lead_time.labels(*key).set(lead.p95_seconds)
@@ -285,6 +333,7 @@ class Autoscaler:
         told = scaled.scaling.decisions if scaled.scaling else []
         events = scaling_report.signals_events(had_signals, told, observed, decision.replicas)
         is_loss = lost and bool(events)
+        events += scaling_report.source_events(available, observed)
         if is_loss or scaling_report.is_notable(scaled.reason, told, decision, now):
             self._tell(key, scaled, made)
         scaled.reason = decision.reason
@@ -353,41 +402,28 @@ class Autoscaler:
             await self._recorder.emit(regarding, event, self._clock())
 
 
+def _subject(key: Key, view: AgentView, policy: Policy) -> Subject:
+    """The agent, as its spec and the cluster describe it."""
+    assert view.accepted is not None  # noqa: S101  # who scales has looked
+    spec = view.accepted.agent.spec
+    return Subject(
+        namespace=key.namespace,
+        agent=key.name,
+        objectives=policy.objectives,
+        pipelines={p.name: tuple(s.model for s in p.steps) for p in spec.pipelines},
+        ready_pods=_ready_since(server_pods(view.pods.values())),
+        gateway_pods=_ready_since(gateway_pods(view.pods.values()))
+        if spec.gateway.enabled
+        else None,
+    )
+
+
 def _observe(
-    key: Key,
-    view: AgentView,
-    live: DeploymentView,
-    spec: AgentSpec,
-    policy: Policy,
-    samples: _Samples | SignalsUnavailable,
-    now: datetime,
+    view: AgentView, live: DeploymentView, signals: Signals | NoSignals, now: datetime
 ) -> Observation:
-    """What the cluster and Prometheus say of one agent, in one value."""
+    """What the cluster and the signals say of one agent, in one value."""
     pods = server_pods(view.pods.values())
     stuck = [pod for pod in pods if pod.stuck]
-    observed: Signals | NoSignals
-    if not policy.objectives:
-        observed = Signals(now, window(None), ())
-    elif isinstance(samples, SignalsUnavailable):
-        observed = NoSignals(Reason.PROMETHEUS_UNREACHABLE, str(samples))
-    else:
-        subject = Subject(
-            namespace=key.namespace,
-            agent=key.name,
-            objectives=policy.objectives,
-            pipelines={p.name: tuple(s.model for s in p.steps) for p in spec.pipelines},
-            ready_pods=_ready_since(pods),
-            gateway_pods=_ready_since(gateway_pods(view.pods.values()))
-            if spec.gateway.enabled
-            else None,
-        )
-        observed = assemble(
-            samples.index.of(*key),
-            subject,
-            now=samples.at,
-            window=samples.window,
-            limits=_LIMITS,
-        )
     return Observation(
         now=now,
         replicas=live.replicas,
@@ -396,7 +432,7 @@ def _observe(
         unschedulable=sum(
             pod.trouble is not None and pod.trouble.reason is Reason.UNSCHEDULABLE for pod in stuck
         ),
-        signals=observed,
+        signals=signals,
         capacities=learning.known(view).capacities,
     )
 
@@ -428,7 +464,12 @@ def _own(conditions: Iterable[Condition]) -> list[Condition]:
 
 def _statuses(conditions: Iterable[Condition]) -> dict[str, tuple[str, ...]]:
     """What turns at once into a write; a fleet that scales does so for changing reasons."""
-    return {c.type: (c.status,) if c.status == "True" else (c.status, c.reason) for c in conditions}
+    return {
+        c.type: (c.status,)
+        if c.status == "True" and c.type == ConditionType.AUTOSCALING_ACTIVE
+        else (c.status, c.reason)
+        for c in conditions
+    }
 
 
 def _said(conditions: Iterable[Condition]) -> dict[str, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from trireme.autoscaler.queries import Labels
 from trireme.control import health, history_server, shell
 from trireme.control.autoscale import Autoscaler, decision_lines
 from trireme.control.clock import utc_now
+from trireme.control.direct import PodReader
 from trireme.control.history import History
 from trireme.control.in_place import InPlaceUpdates
 from trireme.control.learning import Learner
@@ -22,6 +23,7 @@ from trireme.edge import leader
 from trireme.edge.cluster import Cluster, connect
 from trireme.edge.metrics import Metrics
 from trireme.edge.operator_key import read_node_cache_key, read_operator_key
+from trireme.edge.pod_metrics import PodMetrics
 from trireme.edge.prometheus import Access, Prometheus
 from trireme.edge.recorder import Recorder
 from trireme.errors import ClusterError, TriremeError
@@ -147,21 +149,25 @@ async def _act(
     shell.register(registry, store, queue)
     async with (
         Prometheus(Access.from_settings(settings)) as prometheus,
+        PodMetrics() as pod_metrics,
         asyncio.TaskGroup() as group,
     ):
+        labels = Labels(
+            settings.label_namespace,
+            settings.label_pod,
+            settings.label_agent,
+            settings.label_gateway,
+        )
+        reader = PodReader(store=store, pod_metrics=pod_metrics, labels=labels, clock=utc_now)
         autoscaler = Autoscaler(
             cluster=cluster,
             store=store,
             prometheus=prometheus,
+            reader=reader,
             recorder=recorder,
             metrics=metrics,
             history=history,
-            labels=Labels(
-                settings.label_namespace,
-                settings.label_pod,
-                settings.label_agent,
-                settings.label_gateway,
-            ),
+            labels=labels,
             clock=utc_now,
         )
         parts = [
@@ -170,6 +176,7 @@ async def _act(
             _resync(store, queue, settings.resync_seconds),
             _rounds(autoscaler, state, settings.autoscale_interval_seconds),
             Learner(store=store, clock=utc_now).learn(),
+            reader.read(),
         ]
         tasks = [group.create_task(part) for part in parts]
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from trireme.api.conditions import ConditionType, EventReason, Reason
 from trireme.api.types import (
+    Condition,
     CurveStatus,
     DecisionStatus,
     LeadTimeStatus,
@@ -14,7 +15,7 @@ from trireme.api.types import (
     ScalingStatus,
 )
 from trireme.autoscaler.memory import targets_status
-from trireme.autoscaler.types import Decision, Memory, NoSignals, Signals
+from trireme.autoscaler.types import Decision, Memory, NoSignals, Signals, Source
 from trireme.autoscaler.wording import rounded
 from trireme.control.status import Finding, format_time
 from trireme.edge.recorder import Event
@@ -58,12 +59,24 @@ def findings(decision: Decision, signals: Signals | NoSignals) -> dict[Condition
     match signals:
         case Signals(models=()):
             available = Finding(True, Reason.FRESH, "no objective asks for signals")
+        case Signals(source=Source.PODS, instead=why):
+            words = f"by the pods' own metrics: {_covered(signals)}; {why}"
+            available = Finding(True, Reason.READ_DIRECTLY, words)
         case Signals():
-            available = Finding(True, Reason.FRESH, "every ready pod is covered")
+            available = Finding(True, Reason.FRESH, f"by Prometheus: {_covered(signals)}")
         case NoSignals(reason, message):
             available = Finding(False, reason, message)
     active = Finding(decision.reason not in _INACTIVE, decision.reason, decision.message)
     return {ConditionType.SIGNALS_AVAILABLE: available, ConditionType.AUTOSCALING_ACTIVE: active}
+
+
+def _covered(signals: Signals) -> str:
+    """`3 of 3 server pods, up to 4s old, 1 of 1 gateway pods, up to 2s old`."""
+    return ", ".join(
+        f"{one.covered} of {one.ready} {one.kind} pods"
+        + (f", up to {round(one.age_seconds)}s old" if one.age_seconds is not None else "")
+        for one in signals.coverage
+    )
 
 
 def is_notable(
@@ -108,6 +121,22 @@ def signals_events(
         note = f"{signals.message}: holding {_replicas(replicas)}"
         return [Event(EventReason.SIGNALS_LOST, note, _SCALE, warning=True)]
     return []
+
+
+def source_events(before: Condition | None, signals: Signals | NoSignals) -> list[Event]:
+    """What is told where the figures come from another source than `before`, the condition last
+    written, says.
+    """
+    was_direct = before is not None and before.reason == Reason.READ_DIRECTLY
+    match signals:
+        case Signals(source=Source.PODS, instead=why) if not was_direct:
+            note = f"{why}: the pods' own metrics are read instead"
+            return [Event(EventReason.SIGNALS_READ_DIRECTLY, note, _SCALE, warning=True)]
+        case Signals(source=Source.PROMETHEUS) if was_direct:
+            note = "Prometheus covers the ready pods: their metrics are not read any more"
+            return [Event(EventReason.SIGNALS_FROM_PROMETHEUS, note, _SCALE)]
+        case _:
+            return []
 
 
 def decision_events(decision: Decision) -> list[Event]:

@@ -57,6 +57,12 @@ class Metrics:
             (*agent, "stage"),
             registry=self.registry,
         )
+        self.signals_read_directly = Gauge(
+            "trireme_agent_signals_read_directly",
+            "1 while the pods' own metrics are read in the place of Prometheus",
+            agent,
+            registry=self.registry,
+        )
 
     def forget(self, namespace: str, agent: str) -> None:
         """Drop the series of an agent that is gone."""
@@ -64,6 +70,7 @@ class Metrics:
             self.desired_replicas,
             self.decisions,
             self.signals_available,
+            self.signals_read_directly,
             self.lead_time,
             self.start_stage,
         ):

@@ -1,0 +1,101 @@
+"""Whose figures an agent is scaled by: Prometheus', or those its pods tell themselves. Pure.
+
+Prometheus' are taken wherever it has them: one query serves all agents there. Where it does not
+answer, or does not cover the ready pods, these are read directly; rates exist after two readings.
+The change waits until the loss has lasted, the way back until Prometheus has covered them without a
+break for a whole window, so that a source that comes and goes is not followed at every step.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from trireme.api.scalars import format_duration
+from trireme.autoscaler.types import NoSignals, Signals, Source
+
+PATIENCE = timedelta(seconds=10)
+"""How long a source may have nothing before the other is taken: two rounds, and two readings."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMemory:
+    """The source in use. `lost_since`: since when it has had gaps; of Prometheus a gap is forgotten
+    once it has been whole for a window. `whole_since`: since when Prometheus has had no gap.
+    """
+
+    source: Source = Source.PROMETHEUS
+    lost_since: datetime | None = None
+    whole_since: datetime | None = None
+
+    @property
+    def wants_pods(self) -> bool:
+        """Whether the pods are to be read: their figures are in use, or may be soon."""
+        return self.source is Source.PODS or self.lost_since is not None
+
+
+def choose(
+    memory: SourceMemory,
+    prometheus: Signals | NoSignals,
+    pods: Signals | NoSignals | None,
+    *,
+    now: datetime,
+    window: timedelta,
+) -> tuple[Signals | NoSignals, SourceMemory]:
+    """The signals to decide by, of what both sources have; `pods` is None while they are not read.
+
+    Where neither has any, that is said of both. Where no pod is ready, or the pods only just became
+    ready, no source is at fault.
+    """
+    if isinstance(prometheus, NoSignals) and prometheus.awaited:
+        return prometheus, replace(memory, whole_since=None)
+    since = memory.whole_since or now
+    memory = replace(memory, whole_since=since if isinstance(prometheus, Signals) else None)
+    for_a_window = memory.whole_since is not None and now - memory.whole_since >= window
+    if memory.source is Source.PROMETHEUS:
+        return _by_prometheus(memory, prometheus, pods, now, for_a_window)
+    return _by_pods(memory, prometheus, pods, now, window, for_a_window)
+
+
+def _by_prometheus(
+    memory: SourceMemory,
+    prometheus: Signals | NoSignals,
+    pods: Signals | NoSignals | None,
+    now: datetime,
+    for_a_window: bool,
+) -> tuple[Signals | NoSignals, SourceMemory]:
+    if isinstance(prometheus, Signals):
+        return prometheus, replace(memory, lost_since=None) if for_a_window else memory
+    lost_since = memory.lost_since or now
+    if isinstance(pods, Signals) and now - lost_since >= PATIENCE:
+        taken = SourceMemory(Source.PODS, None, memory.whole_since)
+        return replace(pods, instead=prometheus.message), taken
+    return _neither(prometheus, pods), replace(memory, lost_since=lost_since)
+
+
+def _by_pods(
+    memory: SourceMemory,
+    prometheus: Signals | NoSignals,
+    pods: Signals | NoSignals | None,
+    now: datetime,
+    window: timedelta,
+    for_a_window: bool,
+) -> tuple[Signals | NoSignals, SourceMemory]:
+    lost_since = None if isinstance(pods, Signals) else memory.lost_since or now
+    memory = replace(memory, lost_since=lost_since)
+    if isinstance(prometheus, NoSignals):
+        if isinstance(pods, Signals):
+            return replace(pods, instead=prometheus.message), memory
+        return _neither(prometheus, pods), memory
+    if for_a_window or (lost_since is not None and now - lost_since >= PATIENCE):
+        lost = None if for_a_window else now
+        return prometheus, SourceMemory(Source.PROMETHEUS, lost, memory.whole_since)
+    if isinstance(pods, Signals):
+        words = f"Prometheus has them again, and is waited for {format_duration(window)}"
+        return replace(pods, instead=words), memory
+    return prometheus if pods is None else pods, memory
+
+
+def _neither(prometheus: NoSignals, pods: Signals | NoSignals | None) -> NoSignals:
+    """What is missing, of both where both were asked; what helps Prometheus comes first."""
+    if not isinstance(pods, NoSignals):
+        return prometheus
+    return replace(prometheus, message=f"{prometheus.message}; read directly: {pods.message}")
