@@ -10,10 +10,12 @@ nothing is told of the time before the first.
 """
 
 import math
+import statistics
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from trireme.autoscaler import points
 from trireme.autoscaler.expressions import (
@@ -84,16 +86,25 @@ class PodHistory:
 
     @property
     def interval(self) -> float | None:
-        """The mean time between readings, in seconds."""
+        """The usual time between readings, in seconds; one that is missed changes nothing."""
         if len(self.times) < 2:
             return None
-        return (self.times[-1] - self.times[0]) / (len(self.times) - 1)
+        return statistics.median(after - before for before, after in pairwise(self.times))
 
 
 def metrics_of(kind: PodKind) -> frozenset[str]:
     """Every metric that some figure needs of one kind of pods."""
     needed = [PRESENCE[kind], *(each for figure in FIGURES.values() for each in _parts(figure))]
     return frozenset(each.metric for each in needed if each.kind is kind)
+
+
+def forget(pods: dict[str, PodHistory], before: datetime) -> None:
+    """Drop what is older than a time, and pods that told nothing since."""
+    for name, pod in [*pods.items()]:
+        if pod.times[-1] < before.timestamp():
+            del pods[name]
+        else:
+            pod.forget(before)
 
 
 def agent_samples(

@@ -19,9 +19,11 @@ from trireme.autoscaler.types import (
     Decision,
     FactorMemory,
     Memory,
+    NoSignals,
     OutOfReach,
     Recommendation,
     ScaleChange,
+    Signals,
     TargetMemory,
 )
 from trireme.autoscaler.wording import rounded
@@ -139,6 +141,18 @@ def record(memory: Memory, decision: Decision, carried_out: bool) -> Memory:
     if not carried_out or change == 0:
         return memory
     return replace(memory, changes=(*memory.changes, ScaleChange(decision.at, change)))
+
+
+def before(
+    memory: Memory, signals: Signals | NoSignals, *, same_source: bool, now: datetime
+) -> Memory:
+    """What may be remembered where a decision is taken by these signals.
+
+    Another source is another measure of the same load, and a gap makes rates too low: both are as
+    an interruption.
+    """
+    gaps = isinstance(signals, Signals) and any(one.gaps for one in signals.coverage)
+    return memory if same_source and not gaps else interrupted(memory, now)
 
 
 def interrupted(memory: Memory, now: datetime) -> Memory:

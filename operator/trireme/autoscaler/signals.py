@@ -98,7 +98,7 @@ def assemble(
             f"needs at most {_seconds(limits.longest_scrape_interval)}: "
             f"{_WORDS[samples.source].oftener}",
         )
-    coverage = _Coverage(samples, now, window, limits.patience(interval))
+    coverage = _Coverage(samples, now, window, limits.patience(interval), interval)
     servers = _Pods("server", names.METRICS_PORT, samples.labels.agent, subject.ready_pods)
     if not by_gateway:
         signals = coverage.gap(servers) or _by_servers(samples, subject)
@@ -188,6 +188,7 @@ class _Coverage:
     now: datetime
     window: timedelta
     patience: timedelta
+    interval: timedelta | None
 
     @property
     def _words(self) -> "_Words":
@@ -201,7 +202,18 @@ class _Coverage:
         ]
         oldest = min((times[pod] for pod in covered), default=None)
         age = None if oldest is None else max(0.0, self.now.timestamp() - oldest)
-        return Coverage(pods.kind, len(covered), len(pods.ready_since), age)
+        gaps = [
+            pod
+            for pod, since in pods.ready_since.items()
+            if self.now - since > self.window and self._is_short(counts.get(pod, 0))
+        ]
+        return Coverage(pods.kind, len(covered), len(pods.ready_since), age, len(gaps))
+
+    def _is_short(self, count: float) -> bool:
+        """Whether more than one sample is missing in the window: with 5 s between them, 5 in 30 s
+        are as good as all, and 4 are not.
+        """
+        return self.interval is not None and (count + 1) * self.interval < self.window
 
     def gap(self, pods: _Pods) -> NoSignals | None:
         """What is missing of the pods' samples; None where nothing is."""

@@ -88,13 +88,15 @@ class Source(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """How many of an agent's ready pods of one kind the figures cover, and the age of the oldest
-    of their newest samples; None where there is none.
+    of their newest samples; None where there is none. So many have `gaps`: they have fewer samples
+    than the window should hold, and rates are too low by what is missing at either end of it.
     """
 
     kind: str
     covered: int
     ready: int
     age_seconds: float | None
+    gaps: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from trireme.api.conditions import SCALING_CONDITIONS, ConditionType, EventReaso
 from trireme.api.types import AgentStatus, Condition, ScalingMode, ScalingStatus
 from trireme.autoscaler.lead_time import lead_time
 from trireme.autoscaler.memory import (
+    before,
     curves_status,
-    interrupted,
     lead_time_status,
     memory_from_status,
     record,
@@ -247,11 +247,10 @@ class Autoscaler:
         if scaled.source.wants_pods:
             told, at, over = self._reader.samples(key, policy.objectives)
             pods = assemble(told, subject, now=at, window=over, limits=_LIMITS)
-        before, over = scaled.source.source, window(self._scrape_interval)
+        was, over = scaled.source.source, window(self._scrape_interval)
         signals, scaled.source = choose(scaled.source, prometheus, pods, now=now, window=over)
-        if scaled.source.source is not before:
-            # Another measure of the same load: as after a gap, a window of it must be seen.
-            scaled.memory = interrupted(scaled.memory, now)
+        same = scaled.source.source is was
+        scaled.memory = before(scaled.memory, signals, same_source=same, now=now)
         if scaled.source.wants_pods:
             self._reader.want(key)
         else:

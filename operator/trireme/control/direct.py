@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from trireme.api import names
-from trireme.autoscaler.direct import PodHistory, agent_samples, metrics_of
+from trireme.autoscaler.direct import PodHistory, agent_samples, forget, metrics_of
 from trireme.autoscaler.expressions import GATEWAY, SERVER, PodKind
 from trireme.autoscaler.queries import Labels, window
 from trireme.autoscaler.samples import AgentSamples
@@ -124,11 +124,7 @@ class PodReader:
         await asyncio.gather(
             *(self._pod(reading, kind, pod) for kind, pod in ready if pod.ready_since is not None)
         )
-        oldest = self._clock() - window(reading.interval)
-        for name, history in [*reading.pods.items()]:
-            history.forget(oldest)
-            if history.times[-1] < oldest.timestamp():
-                del reading.pods[name]
+        forget(reading.pods, self._clock() - window(reading.interval))
 
     async def _pod(self, reading: _Reading, kind: PodKind, pod: PodView) -> None:
         """One pod; one that does not answer has a gap, which `signals` judges."""

@@ -75,6 +75,7 @@ def _covered(signals: Signals) -> str:
     return ", ".join(
         f"{one.covered} of {one.ready} {one.kind} pods"
         + (f", up to {round(one.age_seconds)}s old" if one.age_seconds is not None else "")
+        + (f", {one.gaps} with gaps" if one.gaps else "")
         for one in signals.coverage
     )
 

@@ -1,0 +1,169 @@
+"""What real servers tell of themselves becomes signals; what is no metrics is refused."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from agents import agent_of
+from integration.envoy_gateway import running_gateway, running_pod
+from integration.test_triton_server import infer, repository
+from integration.triton_server import triton
+from ports import LOOPBACK, free_port
+from trireme.autoscaler.direct import PodHistory, Sample, agent_samples, metrics_of
+from trireme.autoscaler.expressions import GATEWAY, SERVER, PodKind
+from trireme.autoscaler.queries import Labels
+from trireme.autoscaler.signals import Subject, assemble
+from trireme.autoscaler.types import ModelSignals, ObjectivePolicy, Signals, Source
+from trireme.edge.pod_metrics import PodMetrics
+from trireme.errors import ServerError
+from trireme.resources.envoy import configuration
+from trireme.resources.monitoring import GATEWAY_METRICS_PATH, SERVER_METRICS_PATH
+from trireme.resources.options import ResourceOptions
+
+__all__ = ["repository"]  # a fixture
+
+BEGAN = datetime(2026, 1, 1, 12, tzinfo=UTC)
+LATER = BEGAN + timedelta(seconds=10)
+"""When two readings are taken to be made, however quickly one follows the other."""
+
+Reading = tuple[Sample, ...]
+
+
+def the_model(pods: dict[str, PodHistory], model: str, target: float = 0.1) -> ModelSignals:
+    objectives = (ObjectivePolicy(model, 95, target, 0.001, 8.0, fixed_target=False),)
+    ready = dict.fromkeys((name for name, pod in pods.items() if pod.kind is SERVER), BEGAN)
+    gateways = dict.fromkeys((name for name, pod in pods.items() if pod.kind is GATEWAY), BEGAN)
+    over = timedelta(seconds=30)
+    told = agent_samples(pods, Labels(), now=LATER, window=over, objectives=objectives)
+    subject = Subject("shop", "agent", objectives, {}, ready or {"a": BEGAN}, gateways or None)
+    signals = assemble(told, subject, now=LATER, window=over)
+    assert isinstance(signals, Signals), signals
+    assert signals.source is Source.PODS
+    return signals.models[0]
+
+
+def history(kind: PodKind, before: Reading, after: Reading) -> PodHistory:
+    pod = PodHistory(kind)
+    pod.add(BEGAN, before)
+    pod.add(LATER, after)
+    return pod
+
+
+async def test_a_real_triton_is_read(repository: Path, tmp_path: Path) -> None:
+    async with PodMetrics() as client:
+        with triton(repository, tmp_path) as server:
+            port = int(server.metrics_address.rpartition(":")[2])
+
+            async def read() -> Reading:
+                wanted = metrics_of(SERVER)
+                return await client.read(LOOPBACK, port, SERVER_METRICS_PATH, wanted)
+
+            before = await read()
+            for _ in range(20):
+                await asyncio.to_thread(infer, server)
+            after = await read()
+    model = the_model({"a": history(SERVER, before, after)}, "double")
+    assert model.request_rate_per_second == pytest.approx(2), "20 within what counts as 10 s"
+    assert (model.failure_ratio, model.pending) == (0, 0)
+    assert model.latency is not None
+    assert model.latency.name == "mean"
+
+
+async def test_a_real_gateway_is_read(tmp_path: Path) -> None:
+    agent = agent_of(objectives=[{"model": "double", "latency": {"target": "125ms"}}])
+    generated = configuration(agent, ResourceOptions("registry.example/envoy:v1.36.2"))
+    async with (
+        PodMetrics() as client,
+        running_pod() as pod,
+        running_gateway(generated, [(pod.http_port, pod.grpc_port)], tmp_path) as gateway,
+    ):
+
+        async def read(answers: int) -> Reading:
+            counted = "upstream_rq_time_count"
+            await gateway.metrics_once(lambda m: m.of("inference_http", counted) == answers)
+            wanted = metrics_of(GATEWAY)
+            return await client.read(LOOPBACK, gateway.metrics_port, GATEWAY_METRICS_PATH, wanted)
+
+        # A series of Envoy's begins with the first of its events: one of each.
+        for name in ("double", "fails", "a-second"):
+            await gateway.infer(name)
+        before = await read(3)
+        for name in ("double", "double", "fails", "a-second"):
+            await gateway.infer(name)
+        after = await read(7)
+    model = the_model({"g": history(GATEWAY, before, after)}, "double", 0.125)
+    assert model.request_rate_per_second == pytest.approx(0.4)
+    assert model.failure_ratio == pytest.approx(0.25)
+    assert model.late_share == pytest.approx(1 - 0.75 * 0.75), "one of four late, and one failed"
+    assert model.latency is not None
+    assert model.latency.seconds > 0.125
+
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def answering(answer: Answer) -> AsyncIterator[int]:
+    """A pod that answers in this way; its port."""
+    app = web.Application()
+    app.router.add_get("/metrics", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, LOOPBACK, port).start()
+    try:
+        yield port
+    finally:
+        await runner.cleanup()
+
+
+def text(body: str, status: int = 200) -> Answer:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(text=body, status=status)
+
+    return answer
+
+
+async def elsewhere(_: web.Request) -> web.StreamResponse:
+    raise web.HTTPFound("/metrics?again")
+
+
+async def without_end(request: web.Request) -> web.StreamResponse:
+    answer = web.StreamResponse()
+    await answer.prepare(request)
+    while True:
+        await answer.write(b"# a comment\n" * 10_000)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        pytest.param(text("busy", 503), "answers 503", id="an error"),
+        pytest.param(elsewhere, "answers 302", id="a redirect is not followed"),
+        pytest.param(without_end, "tells more than 4194304 bytes", id="an answer without end"),
+        pytest.param(text('up{a="b" 1\n'), "no metrics that can be read", id="broken labels"),
+        pytest.param(text("up one\n"), "no metrics that can be read", id="a value of letters"),
+    ],
+)
+async def test_what_is_no_metrics_is_refused(answer: Answer, words: str) -> None:
+    async with PodMetrics() as client, answering(answer) as port:
+        with pytest.raises(ServerError, match=words):
+            await client.read(LOOPBACK, port, "/metrics", frozenset({"up"}))
+
+
+async def test_a_pod_that_is_not_there_is_said_to_be_so() -> None:
+    async with PodMetrics() as client:
+        with pytest.raises(ServerError, match="does not answer"):
+            await client.read(LOOPBACK, free_port(), "/metrics", frozenset({"up"}))
+
+
+async def test_only_what_is_wanted_is_read_and_a_time_stamp_is_not() -> None:
+    body = '# TYPE up counter\nup{a="x,}"} 1 1700000000000\nup 2\nupper 3\nother NaN\n'
+    async with PodMetrics() as client, answering(text(body)) as port:
+        read = await client.read(LOOPBACK, port, "/metrics", frozenset({"up"}))
+    assert read == (Sample("up", (("a", "x,}"),), 1.0), Sample("up", (), 2.0))
