@@ -71,7 +71,14 @@ class Fleet:
         own = OperatorKey(OPERATOR_KEY).of_agent(uid)
         closed = f"--http-restricted-api=model-repository:{names.CONTROL_HEADER}={key or own}"
         server = self.servers.enter_context(
-            triton(folder / "models", folder, closed, host=HOSTS[pod], http_port=names.HTTP_PORT)
+            triton(
+                folder / "models",
+                folder,
+                closed,
+                host=HOSTS[pod],
+                http_port=names.HTTP_PORT,
+                metrics_port=names.METRICS_PORT,
+            )
         )
         self._make_pod(pod, ready)
         return server

@@ -46,6 +46,7 @@ def triton(
     *flags: str,
     host: str = "127.0.0.1",
     http_port: int = 0,
+    metrics_port: int = 0,
     completes: bool = False,
 ) -> Iterator[TritonServer]:
     """Serve a model repository, as the pods do: explicit mode, every model loaded, a failed one
@@ -57,7 +58,7 @@ def triton(
     """
     home = _home()
     _without_bytecode(repository)
-    ports = [http_port or free_port(), free_port(), free_port()]
+    ports = [http_port or free_port(), free_port(), metrics_port or free_port()]
     http, grpc, metrics = (f"{host}:{port}" for port in ports)
     log = folder / "triton.log"
     region = f"trireme_tests_{ports[1]}_"
