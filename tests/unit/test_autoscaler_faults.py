@@ -233,6 +233,11 @@ def behind(at: float, pod: str, told: list[Sample]) -> Stored:
     return stored(at - 60 if at in FAULT else at, pod, told)
 
 
+def late(at: float, pod: str, told: list[Sample]) -> Stored:
+    """Samples take ten seconds to where they are asked for."""
+    return stored(at - 10, pod, told)
+
+
 def relabelled(at: float, pod: str, told: list[Sample]) -> Stored:
     """The label that names pods is changed."""
     return stored(at, f"new-{pod}" if at in FAULT else pod, told)
@@ -271,13 +276,13 @@ TO_PODS_AND_BACK = [PROMETHEUS, PODS, PROMETHEUS]
         pytest.param(
             Fault(scraped=halted),
             TO_PODS_AND_BACK,
-            {Reason.STALE},
+            set(),
             id="Prometheus answers and scrapes no more",
         ),
         pytest.param(
             Fault(scraped=stopped),
             TO_PODS_AND_BACK,
-            {Reason.STALE},
+            set(),
             id="the series of one pod stop",
         ),
         pytest.param(
@@ -290,7 +295,7 @@ TO_PODS_AND_BACK = [PROMETHEUS, PODS, PROMETHEUS]
         pytest.param(
             Fault(scraped=seldom),
             TO_PODS_AND_BACK,
-            {Reason.STALE},
+            set(),
             id="scraped once a minute",
         ),
         pytest.param(
@@ -299,10 +304,11 @@ TO_PODS_AND_BACK = [PROMETHEUS, PODS, PROMETHEUS]
             {Reason.NO_SERIES},
             id="the clock of Prometheus falls behind",
         ),
+        pytest.param(Fault(scraped=late), [PROMETHEUS, PODS], set(), id="samples that come late"),
         pytest.param(
             Fault(scraped=relabelled),
             TO_PODS_AND_BACK,
-            {Reason.STALE},
+            set(),
             id="a label is changed",
         ),
         pytest.param(
@@ -347,6 +353,8 @@ def test_a_fault_is_handled_or_named(fault: Fault, sources: list[str], named: se
     story = live(fault)
     assert story.sources == sources
     assert story.named == named
+    told = [s.instead for s in story.signals.values() if isinstance(s, Signals)]
+    assert any(told) is (PODS in sources), "why it is not Prometheus is said"
     assert {size for at, size in story.sizes.items() if at in FAULT} == {4}, "as without a fault"
     lost_for_good = isinstance(story.signals[END - ROUND], NoSignals)
     assert story.sizes[END - ROUND] == (4 if lost_for_good else 1), "the load fell long ago"

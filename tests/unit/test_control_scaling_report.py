@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from trireme.api.conditions import ConditionType, EventReason, Reason
-from trireme.api.types import CurveStatus, DecisionStatus, LeadTimeStatus, StagesStatus
+from trireme.api.types import Condition, CurveStatus, DecisionStatus, LeadTimeStatus, StagesStatus
 from trireme.autoscaler.types import (
+    Coverage,
     Decision,
     Latency,
     LatencyKind,
@@ -16,6 +17,7 @@ from trireme.autoscaler.types import (
     ModelSignals,
     NoSignals,
     Signals,
+    Source,
 )
 from trireme.control.scaling_report import (
     Told,
@@ -25,6 +27,7 @@ from trireme.control.scaling_report import (
     is_worth_showing,
     scaling_status,
     signals_events,
+    source_events,
 )
 
 NOW = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
@@ -87,6 +90,54 @@ def test_what_is_notable(
 def test_the_same_wait_is_news_again_after_ten_minutes() -> None:
     later = NOW + timedelta(minutes=10)
     assert is_notable(STEADY.reason, told(HELD), HELD, later)
+
+
+READ = replace(
+    SEEN,
+    source=Source.PODS,
+    instead=LOST.message,
+    coverage=(Coverage("server", 2, 3, 3.6, gaps=1), Coverage("gateway", 0, 2, None)),
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "signals", "reasons"),
+    [
+        pytest.param(Reason.FRESH, READ, [EventReason.SIGNALS_READ_DIRECTLY], id="from now on"),
+        pytest.param(None, READ, [EventReason.SIGNALS_READ_DIRECTLY], id="from the start"),
+        pytest.param(Reason.READ_DIRECTLY, READ, [], id="as before"),
+        pytest.param(Reason.READ_DIRECTLY, LOST, [], id="of a loss others tell"),
+        pytest.param(
+            Reason.READ_DIRECTLY, SEEN, [EventReason.SIGNALS_FROM_PROMETHEUS], id="no more"
+        ),
+        pytest.param(Reason.PARTIAL, SEEN, [], id="Prometheus' own loss is over"),
+    ],
+)
+def test_another_source_is_told_once(
+    before: Reason | None, signals: Signals | NoSignals, reasons: list[EventReason]
+) -> None:
+    written = (
+        None
+        if before is None
+        else Condition(
+            type=ConditionType.SIGNALS_AVAILABLE,
+            status="True",
+            reason=before,
+            message="",
+            last_transition_time="2026-11-01T00:00:00Z",
+            observed_generation=1,
+        )
+    )
+    assert [event.reason for event in source_events(written, signals)] == reasons
+
+
+def test_the_condition_names_the_source_and_what_it_covers() -> None:
+    found = findings(STEADY, READ)[ConditionType.SIGNALS_AVAILABLE]
+    assert (found.status, found.reason) == (True, Reason.READ_DIRECTLY)
+    assert found.message == (
+        "by the pods' own metrics: 2 of 3 server pods, up to 4s old, 1 with gaps, 0 of 2 gateway "
+        "pods; Prometheus does not answer"
+    )
 
 
 @pytest.mark.parametrize(

@@ -151,8 +151,8 @@ def before(
     Another source is another measure of the same load, and a gap makes rates too low: both are as
     an interruption.
     """
-    gaps = isinstance(signals, Signals) and any(one.gaps for one in signals.coverage)
-    return memory if same_source and not gaps else interrupted(memory, now)
+    has_gaps = isinstance(signals, Signals) and signals.gaps > 0
+    return memory if same_source and not has_gaps else interrupted(memory, now)
 
 
 def interrupted(memory: Memory, now: datetime) -> Memory:

@@ -2,8 +2,9 @@
 
 Prometheus' are taken wherever it has them: one query serves all agents there. Where it does not
 answer, or does not cover the ready pods, these are read directly; rates exist after two readings.
-The change waits until the loss has lasted, the way back until Prometheus has covered them without a
-break for a whole window, so that a source that comes and goes is not followed at every step.
+So are those whose samples keep having gaps, or come late, which is the same to a rate. The change
+waits until that has lasted, the way back until Prometheus has covered them without a gap for a
+whole window, so that a source that comes and goes is not followed at every step.
 """
 
 from dataclasses import dataclass, replace
@@ -14,6 +15,9 @@ from trireme.autoscaler.types import NoSignals, Signals, Source
 
 PATIENCE = timedelta(seconds=10)
 """How long a source may have nothing before the other is taken: two rounds, and two readings."""
+
+GAPS_PATIENCE = timedelta(seconds=60)
+"""How long Prometheus may have gaps: one that is over has left the shortest window by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,8 @@ def choose(
     """
     if isinstance(prometheus, NoSignals) and prometheus.awaited:
         return prometheus, replace(memory, whole_since=None)
-    since = memory.whole_since or now
-    memory = replace(memory, whole_since=since if isinstance(prometheus, Signals) else None)
+    whole = isinstance(prometheus, Signals) and not prometheus.gaps
+    memory = replace(memory, whole_since=(memory.whole_since or now) if whole else None)
     for_a_window = memory.whole_since is not None and now - memory.whole_since >= window
     if memory.source is Source.PROMETHEUS:
         return _by_prometheus(memory, prometheus, pods, now, for_a_window)
@@ -62,13 +66,16 @@ def _by_prometheus(
     now: datetime,
     for_a_window: bool,
 ) -> tuple[Signals | NoSignals, SourceMemory]:
-    if isinstance(prometheus, Signals):
+    if memory.whole_since is not None:
         return prometheus, replace(memory, lost_since=None) if for_a_window else memory
     lost_since = memory.lost_since or now
-    if isinstance(pods, Signals) and now - lost_since >= PATIENCE:
-        taken = SourceMemory(Source.PODS, None, memory.whole_since)
-        return replace(pods, instead=prometheus.message), taken
-    return _neither(prometheus, pods), replace(memory, lost_since=lost_since)
+    has_some = isinstance(prometheus, Signals)
+    lasts = now - lost_since >= (GAPS_PATIENCE if has_some else PATIENCE)
+    # What was read only twice so far has gaps as well, and is better than nothing.
+    if isinstance(pods, Signals) and lasts and not (has_some and pods.gaps):
+        return replace(pods, instead=_why_not(prometheus)), SourceMemory(Source.PODS)
+    memory = replace(memory, lost_since=lost_since)
+    return _neither(prometheus, pods) if isinstance(prometheus, NoSignals) else prometheus, memory
 
 
 def _by_pods(
@@ -89,9 +96,19 @@ def _by_pods(
         lost = None if for_a_window else now
         return prometheus, SourceMemory(Source.PROMETHEUS, lost, memory.whole_since)
     if isinstance(pods, Signals):
-        words = f"Prometheus has them again, and is waited for {format_duration(window)}"
-        return replace(pods, instead=words), memory
+        again = f"Prometheus has them again, and is waited for {format_duration(window)}"
+        return replace(pods, instead=_why_not(prometheus) if prometheus.gaps else again), memory
     return prometheus if pods is None else pods, memory
+
+
+def _why_not(prometheus: Signals | NoSignals) -> str:
+    """Why Prometheus is not the source."""
+    if isinstance(prometheus, NoSignals):
+        return prometheus.message
+    return (
+        f"Prometheus keeps missing samples of pods that are ready, or has them late "
+        f"({prometheus.gaps} pods now): check its load, and the way that samples take to it"
+    )
 
 
 def _neither(prometheus: NoSignals, pods: Signals | NoSignals | None) -> NoSignals:

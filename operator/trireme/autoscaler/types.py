@@ -103,7 +103,8 @@ class Coverage:
 class Signals:
     """Fresh, whole signals: one ModelSignals per objective, in the order of the spec.
 
-    `instead` says why the source is not Prometheus, where it is not.
+    `instead` says why the source is not Prometheus, where it is not. `coverage` begins with the
+    pods that the rates are of; behind a gateway the servers only add to these.
     """
 
     at: datetime
@@ -112,6 +113,11 @@ class Signals:
     source: Source = Source.PROMETHEUS
     coverage: tuple[Coverage, ...] = ()
     instead: str = ""
+
+    @property
+    def gaps(self) -> int:
+        """How many of the pods that the rates are of have gaps in their samples."""
+        return self.coverage[0].gaps if self.coverage else 0
 
 
 @dataclass(frozen=True, slots=True)
