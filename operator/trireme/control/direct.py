@@ -28,6 +28,7 @@ from trireme.resources.monitoring import GATEWAY_METRICS_PATH, SERVER_METRICS_PA
 logger = logging.getLogger(__name__)
 
 _INTERVAL = timedelta(seconds=5)
+_TICK_SECONDS = 1.0
 _PLACES = {
     SERVER: (names.METRICS_PORT, SERVER_METRICS_PATH),
     GATEWAY: (names.GATEWAY_METRICS_PORT, GATEWAY_METRICS_PATH),
@@ -94,7 +95,8 @@ class PodReader:
             self._asked.clear()
             await self.round()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), _INTERVAL.total_seconds() / 5)
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await self._asked.wait()
 
     async def round(self) -> None:
         """Read the pods of the agents that are due."""
