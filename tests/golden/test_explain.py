@@ -28,15 +28,28 @@ from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
     Bound,
     Capacity,
+    Coverage,
     FactorMemory,
     LeadTime,
     NoSignals,
     OutOfReach,
     Recommendation,
     Serving,
+    Signals,
+    Source,
 )
 from trireme.cli.explain import text
-from unit.autoscaling import NOW, SETTLED, objective, observed, policy, rules, seconds, seen
+from unit.autoscaling import (
+    NOW,
+    SETTLED,
+    WINDOW,
+    objective,
+    observed,
+    policy,
+    rules,
+    seconds,
+    seen,
+)
 
 CURVE = ServiceCurve(0.040, 0.010, 8)
 SUSTAINS_57 = Capacity(57.0, CURVE)
@@ -69,7 +82,7 @@ STATUS = AgentStatus(
             type=ConditionType.SIGNALS_AVAILABLE,
             status="True",
             reason=Reason.FRESH,
-            message="every ready pod is covered",
+            message="by Prometheus: 3 of 3 server pods, up to 2s old",
             last_transition_time="2026-01-01T11:00:00Z",
         ),
     ],
@@ -141,6 +154,21 @@ SITUATIONS = {
             3,
             NoSignals(Reason.PROMETHEUS_UNREACHABLE, "Prometheus does not answer"),
             capacity=SUSTAINS_57,
+        ),
+        AS_BY_DEFAULT,
+        SETTLED,
+    ),
+    "read-directly": Inputs(
+        replace(
+            observed(3, (), capacity=SUSTAINS_57),
+            signals=Signals(
+                NOW,
+                WINDOW,
+                (seen(6.4, 0.072, rate=120.0),),
+                Source.PODS,
+                (Coverage("gateway", 2, 2, 1.0), Coverage("server", 3, 3, 4.0, gaps=1)),
+                "Prometheus does not answer",
+            ),
         ),
         AS_BY_DEFAULT,
         SETTLED,

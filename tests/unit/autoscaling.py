@@ -13,6 +13,7 @@ from trireme.api.types import (
 )
 from trireme.autoscaler.types import (
     Capacity,
+    Coverage,
     Latency,
     LatencyKind,
     Memory,
@@ -79,13 +80,17 @@ def observed(
     """
     if isinstance(signals, ModelSignals):
         signals = (signals,)
+    ready = replicas if ready is None else ready
+    covered = (Coverage("server", ready, ready, 2.0),)
     return Observation(
         now=now,
         replicas=replicas,
-        ready=replicas if ready is None else ready,
+        ready=ready,
         stuck=stuck + unschedulable,
         unschedulable=unschedulable,
-        signals=Signals(now, WINDOW, signals) if isinstance(signals, tuple) else signals,
+        signals=Signals(now, WINDOW, signals, coverage=covered)
+        if isinstance(signals, tuple)
+        else signals,
         capacities={} if capacity is None else {"m": capacity},
     )
 

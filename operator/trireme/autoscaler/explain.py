@@ -415,8 +415,10 @@ def _signals(told: _Told, status: AgentStatus, now: datetime) -> Iterator[str]:
     match told.signals:
         case Signals(models=()):
             yield "No objective asks for any."
-        case Signals(at=at, window=window):
-            yield f"Whole, over {format_duration(window)}; {_ago(at, now)}."
+        case Signals(at=at, window=window, instead=why) as signals:
+            yield f"Told {signals}; over {format_duration(window)}, as of {_ago(at, now)}."
+            if why:
+                yield f"Not by Prometheus: {why}."
         case NoSignals(reason=reason, message=message):
             yield f"{reason}: {message}."
         case None:

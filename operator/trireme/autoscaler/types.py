@@ -84,6 +84,11 @@ class Source(StrEnum):
     PROMETHEUS = "Prometheus"
     PODS = "Pods"  # they themselves, whose metrics the operator reads
 
+    @property
+    def words(self) -> str:
+        """Whose figures they are."""
+        return "Prometheus" if self is Source.PROMETHEUS else "the pods' own metrics"
+
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
@@ -97,6 +102,12 @@ class Coverage:
     ready: int
     age_seconds: float | None
     gaps: int = 0
+
+    def __str__(self) -> str:
+        """`3 of 3 server pods, up to 4s old, 1 with gaps`."""
+        age = "" if self.age_seconds is None else f", up to {round(self.age_seconds)}s old"
+        gaps = f", {self.gaps} with gaps" if self.gaps else ""
+        return f"{self.covered} of {self.ready} {self.kind} pods{age}{gaps}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,10 @@ class Signals:
     def gaps(self) -> int:
         """How many of the pods that the rates are of have gaps in their samples."""
         return self.coverage[0].gaps if self.coverage else 0
+
+    def __str__(self) -> str:
+        """`by Prometheus: 3 of 3 server pods, up to 4s old, 1 of 1 gateway pods, up to 2s old`."""
+        return f"by {self.source.words}: {', '.join(map(str, self.coverage))}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,24 +60,13 @@ def findings(decision: Decision, signals: Signals | NoSignals) -> dict[Condition
         case Signals(models=()):
             available = Finding(True, Reason.FRESH, "no objective asks for signals")
         case Signals(source=Source.PODS, instead=why):
-            words = f"by the pods' own metrics: {_covered(signals)}; {why}"
-            available = Finding(True, Reason.READ_DIRECTLY, words)
+            available = Finding(True, Reason.READ_DIRECTLY, f"{signals}; {why}")
         case Signals():
-            available = Finding(True, Reason.FRESH, f"by Prometheus: {_covered(signals)}")
+            available = Finding(True, Reason.FRESH, str(signals))
         case NoSignals(reason, message):
             available = Finding(False, reason, message)
     active = Finding(decision.reason not in _INACTIVE, decision.reason, decision.message)
     return {ConditionType.SIGNALS_AVAILABLE: available, ConditionType.AUTOSCALING_ACTIVE: active}
-
-
-def _covered(signals: Signals) -> str:
-    """`3 of 3 server pods, up to 4s old, 1 of 1 gateway pods, up to 2s old`."""
-    return ", ".join(
-        f"{one.covered} of {one.ready} {one.kind} pods"
-        + (f", up to {round(one.age_seconds)}s old" if one.age_seconds is not None else "")
-        + (f", {one.gaps} with gaps" if one.gaps else "")
-        for one in signals.coverage
-    )
 
 
 def is_notable(
