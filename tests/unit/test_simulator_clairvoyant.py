@@ -9,13 +9,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from trireme.simulator.clairvoyant import (
-    Clairvoyant,
     Schedule,
     largest_headroom,
     need,
     schedule,
 )
-from unit.simulator import observed
 
 SLOT = 10.0
 NEEDS = st.lists(st.integers(0, 6), min_size=1, max_size=60).map(np.array)
@@ -138,12 +136,3 @@ def test_the_largest_feasible_headroom_is_found(limit: float) -> None:
 
 def test_where_no_headroom_is_feasible_there_is_none() -> None:
     assert largest_headroom(lambda headroom: False) is None
-
-
-def test_the_schedule_is_a_policy() -> None:
-    policy = Clairvoyant(optimum([0, 0, 0, 0, 2], 20))
-    policy.begin(0, 0)
-    orders = [
-        policy.decide(observed(replicas=0, now=now), None)[0] for now in (0, 19.9, 20, 50, 99)
-    ]
-    assert orders == [0, 0, 2, 2, 2]

@@ -8,13 +8,13 @@ import pytest
 from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.errors import UnattainableObjective
-from trireme.simulator.clairvoyant import Clairvoyant, need, schedule
+from trireme.simulator.clairvoyant import need, schedule
 from trireme.simulator.comparison import MOST_LATE, MULTIPLES, Optimum, optimum_of, score, sweep
 from trireme.simulator.contenders import CONTENDERS
 from trireme.simulator.fluid import LeadTime
 from trireme.simulator.policy import Bounds, Metric
 from trireme.simulator.scenario import Objective, Scenario, with_peak
-from trireme.simulator.simulation import simulate
+from trireme.simulator.simulation import follow
 from trireme.simulator.traces import Traffic
 
 POD = PodShape(ServiceCurve(0.006, 0.002, 16))
@@ -123,14 +123,8 @@ def test_readings_are_made_of_what_is_known_of_a_scenario(wave: Scenario) -> Non
 def test_a_feasible_schedule_is_the_policy_that_keeps_the_objective(wave: Scenario) -> None:
     needed = need(wave.traffic.rate_per_second, wave.sustained_per_second, fewest=1)
     planned = schedule(needed, slot_seconds=1.0, start_up_seconds=60)
-    outcome = simulate(
-        Clairvoyant(planned),
-        wave.traffic,
-        wave.table,
-        wave.lead_time,
-        replicas=int(planned.ordered[0]),
-        seed=1,
-        warm_up_seconds=0,
+    outcome = follow(
+        planned.ordered, wave.traffic, wave.table, wave.lead_time, name="clairvoyant", seed=1
     )
     assert outcome.late_share <= MOST_LATE
     assert (outcome.ready >= needed).mean() > 0.999

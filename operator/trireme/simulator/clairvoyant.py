@@ -17,8 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trireme.simulator.policy import Observed, Reading
-
 MEAN_SECONDS = 60  # no policy that keeps the objective minute by minute can cost less
 STEPS = 100  # headroom is searched in hundredths
 _ROUNDING = 1e-9  # 20 x 395.7 / 395.7 needs 20 replicas, whatever the last bit says
@@ -115,26 +113,3 @@ def largest_headroom(is_feasible: Callable[[float], bool]) -> float | None:
         else:
             infeasible = middle
     return feasible / STEPS if feasible else None
-
-
-@dataclass(frozen=True, slots=True)
-class Clairvoyant:
-    """A schedule as a policy, so that the simulator that judges others judges it."""
-
-    schedule: Schedule
-    name: str = "clairvoyant"
-    readings: tuple[Reading, ...] = ()
-
-    @property
-    def interval_seconds(self) -> float:
-        """Once a slot."""
-        return self.schedule.slot_seconds
-
-    def begin(self, now_seconds: float, replicas: int) -> None:
-        """It knows the future, and remembers nothing."""
-
-    def decide(self, observed: Observed, memory: None) -> tuple[int, None]:
-        """What the schedule says of this slot; slots begin at 0 seconds."""
-        ordered = self.schedule.ordered
-        slot = min(int(observed.now_seconds // self.schedule.slot_seconds), len(ordered) - 1)
-        return int(ordered[slot]), None

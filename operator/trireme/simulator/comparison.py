@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from trireme.simulator.clairvoyant import (
     MEAN_SECONDS,
-    Clairvoyant,
     Schedule,
     largest_headroom,
     need,
@@ -23,7 +22,7 @@ from trireme.simulator.clairvoyant import (
 from trireme.simulator.contenders import CONTENDERS
 from trireme.simulator.fluid import Outcome
 from trireme.simulator.scenario import Scenario
-from trireme.simulator.simulation import simulate
+from trireme.simulator.simulation import follow, simulate
 
 MOST_LATE = 0.05  # of the requests, for a schedule to be called feasible
 MEANS_SECONDS = (1, 10, 30, MEAN_SECONDS)  # over which a feasible schedule may look ahead
@@ -137,13 +136,12 @@ def _need(on: Scenario, mean_seconds: int, headroom: float) -> npt.NDArray[np.in
 
 def _is_feasible(planned: Schedule, on: Scenario) -> bool:
     """Pods take exactly their mean lead time here: a schedule that is known to be in time."""
-    outcome = simulate(
-        Clairvoyant(planned),
+    outcome = follow(
+        planned.ordered,
         on.traffic,
         on.table,
         on.lead_time.mean,
-        replicas=int(planned.ordered[0]),
-        warm_up_seconds=0,
+        name="clairvoyant",
         seed=on.seed,
         balancer=on.balancer,
     )

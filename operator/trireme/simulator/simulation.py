@@ -6,6 +6,9 @@ Pure. Every pod that starts is one that runs and is not ready: none is in phase 
 from collections.abc import Callable
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from trireme.simulator.fluid import Fleet, LeadTime, Outcome
 from trireme.simulator.load_table import LoadTable
 from trireme.simulator.pods import Balancer
@@ -59,3 +62,28 @@ def simulate(
         progress(second)
     fleet.advance(fleet.seconds)
     return fleet.outcome(policy.name, ups, downs, most)
+
+
+def follow(
+    ordered: npt.NDArray[np.int64],
+    traffic: Traffic,
+    table: LoadTable,
+    lead_time: LeadTime,
+    *,
+    name: str,
+    seed: int,
+    balancer: Balancer = Balancer.POWER_OF_TWO,
+) -> Outcome:
+    """Have in each second what was ordered beforehand, from pods that are ready in the first.
+
+    Pre: there is an order for each second, of one replica at least.
+    """
+    fleet = Fleet(traffic, table, lead_time, int(ordered[0]), seed, balancer, warm_up_seconds=0)
+    fleet.count_from_now()
+    changes = np.flatnonzero(np.diff(ordered)) + 1
+    for second in changes.tolist():
+        fleet.join(second)
+        fleet.resize(int(ordered[second]), second)
+    fleet.advance(fleet.seconds)
+    ups = int((np.diff(ordered) > 0).sum())
+    return fleet.outcome(name, ups, len(changes) - ups, int(ordered.max()))
