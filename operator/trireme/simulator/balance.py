@@ -18,8 +18,10 @@ class Alike:
 
 def shares(alike: list[Alike], rate: float, balancer: Balancer) -> list[float]:
     """What each pod gets of a second's requests. Pre: those with the least to do are first."""
+    if len(alike) == 1:
+        return [rate / alike[0].pods]
     pods = sum(each.pods for each in alike)
-    if balancer in (Balancer.RANDOM, Balancer.ROUND_ROBIN) or len(alike) == 1:
+    if balancer in (Balancer.RANDOM, Balancer.ROUND_ROBIN):
         return [rate / pods] * len(alike)
     level = _level(alike, rate)
     spare = [max(level - each.in_flight, 0.0) for each in alike]

@@ -119,24 +119,23 @@ class Fleet:
         self._scatter = scatter
         self._arrived = np.concatenate(([0.0], np.cumsum(drawn)))
         length = len(self._rate)
-        self._late, self._answered, self._in_flight, self._load = np.zeros((4, length))
+        self._late, self._answered, self._in_flight, self._held = np.zeros((4, length))
         self._wanted, self._ready = np.zeros((2, length), np.int64)
-        self._weight = self._rate.copy()  # the requests of a second that are as `_load` says
+        # Where in the table the requests of a second are: between this row and the next.
+        self._row, self._part = np.zeros(length, np.int64), np.zeros(length)
+        self._weight = self._rate.copy()  # the requests of a second that are there
         self._others: dict[int, list[tuple[float, float, float]]] = defaultdict(list)
+        self.ready = replicas  # the pods that answer
         self._alike = [Alike(replicas, 0.0)]
         self._draining: list[Alike] = []
         self._pod_seconds = 0.0
         self._now = 0
+        self._foreseen = 0  # up to where all is known, unless other pods are ready
         self._steps = PodSteps(table)
         calm = int(np.searchsorted(table.loads, CALM_LOAD))
         self._calm_rate = CALM_LOAD * table.capacity_per_second
         self._calm_in_flight = float(table.in_flight[calm])
         self._run(HISTORY_SECONDS)
-
-    @property
-    def ready(self) -> int:
-        """The pods that answer."""
-        return sum(each.pods for each in self._alike)
 
     def count_from_now(self) -> None:
         """Forget the cost of what was before second 0."""
@@ -161,6 +160,8 @@ class Fleet:
             stop, each.pods = stop - stopped, each.pods - stopped
             if stopped:
                 self._draining.append(Alike(stopped, each.in_flight))
+                self.ready -= stopped
+                self._foreseen = self._now
         self._alike = [each for each in self._alike if each.pods]
         self.replicas = replicas
 
@@ -171,6 +172,8 @@ class Fleet:
             pods = self.starting.count(first)
             self.starting = [at for at in self.starting if at != first]
             self._alike.insert(0, Alike(pods, 0.0))
+            self.ready += pods
+            self._foreseen = self._now
 
     def advance(self, second: int) -> None:
         """Evaluate what happened until the beginning of this second."""
@@ -187,48 +190,50 @@ class Fleet:
         """Evaluate seconds, counted from the beginning of the history, with these pods."""
         begin = self._now
         while self._now < until:
-            calm = self._calm_until(min(until, self._now + LOOK_AHEAD_SECONDS))
-            if calm > self._now:
-                self._calm(calm)
+            if self._now == self._foreseen:
+                self._foresee()
+            if self._now < self._foreseen:
+                self._now = min(until, self._foreseen)
+                self._alike[0].in_flight = float(self._held[self._now - 1])
             else:
                 self._second()
+                self._foreseen = self._now
         if until > begin:
-            pods = self.ready
             self._wanted[begin:until] = self.replicas
-            self._ready[begin:until] = pods
-            self._pod_seconds += (pods + len(self.starting)) * (until - begin)
-            self._now = until
+            self._ready[begin:until] = self.ready
+            self._pod_seconds += (self.ready + len(self.starting)) * (until - begin)
 
-    def _calm_until(self, until: int) -> int:
-        """Up to where all pods are alike and have little to do."""
-        if (
-            len(self._alike) > 1
-            or self._draining
-            or self._alike[0].in_flight > self._calm_in_flight
-        ):
-            return self._now
-        busy = self._rate[self._now : until] > self._calm_rate * self._alike[0].pods
-        first = int(busy.argmax())
-        return self._now + first if busy[first] else until
-
-    def _calm(self, until: int) -> None:
-        """All seconds at once: each is as its rate says."""
-        span = slice(self._now, until)
+    def _foresee(self) -> None:
+        """All seconds at once in which all pods are alike and have little to do: each is as its
+        rate says. They are beyond what is asked for, so that who looks often looks them up.
+        """
+        if len(self._alike) > 1 or self._draining:
+            return
         (each,) = self._alike
-        table, rate = self.table, self._rate[span]
+        if each.in_flight > self._calm_in_flight:
+            return
+        now, table = self._now, self.table
+        rate = self._rate[now : now + LOOK_AHEAD_SECONDS]
+        busy = rate > self._calm_rate * each.pods
+        calm = int(busy.argmax())
+        if busy[calm]:
+            rate = rate[:calm]
+        if not len(rate):
+            return
+        span = slice(now, now + len(rate))
         load = rate / (each.pods * table.capacity_per_second)
         held = np.interp(load, table.loads, table.in_flight)
-        self._load[span] = load
+        self._row[span], self._part[span] = _placed(load, table.loads)
         self._late[span] = rate * np.interp(load, table.loads, table.late)
+        self._held[span] = held
         self._in_flight[span] = each.pods * held
         before = np.concatenate(([each.in_flight], held[:-1]))
         self._answered[span] = rate - each.pods * (held - before)
-        each.in_flight = float(held[-1])
-        self._now = until
+        self._foreseen = span.stop
 
     def _second(self) -> None:
         """One second of pods that differ, or whose queues grow or shrink."""
-        now, steps, table = self._now, self._steps, self.table
+        now, steps = self._now, self._steps
         sent = shares(self._alike, float(self._rate[now]), self._balancer)
         late = answered = held = 0.0
         for index, (each, came) in enumerate(zip(self._alike, sent, strict=True)):
@@ -240,20 +245,22 @@ class Fleet:
                 load, wait = steps.load(each.in_flight), 0.0
                 late += weight * steps.late(load)
             else:
-                load = float(table.loads[-1])
-                waits = steps.waits(before, each.in_flight)
-                wait = float(waits.mean())
-                late += weight * float(table.late_after(waits).mean())
+                load = steps.last_load
+                wait, late_share = steps.backlog(before, each.in_flight)
+                late += weight * late_share
             if index == 0 and wait == 0.0:
-                self._load[now], self._weight[now] = load, weight
+                self._row[now], self._part[now] = steps.place(load)
+                self._weight[now] = weight
             else:
                 if index == 0:
                     self._weight[now] = 0.0
                 self._others[now + int(wait)].append((weight, load, wait))
-        answered += self._drain()
-        held += sum(each.pods * each.in_flight for each in self._draining)
+        if self._draining:
+            answered += self._drain()
+            held += sum(each.pods * each.in_flight for each in self._draining)
         self._late[now], self._answered[now], self._in_flight[now] = late, answered, held
-        self._alike = joined_alike(self._alike)
+        if len(self._alike) > 1:
+            self._alike = joined_alike(self._alike)
         self._now = now + 1
 
     def _drain(self) -> float:
@@ -326,14 +333,11 @@ class Fleet:
 
     def _mixed(self, span: slice) -> tuple[Floats, float]:
         """How many of the requests of these seconds are as each row of the table has it."""
-        load = self._load[span]
+        below, part = self._row[span], self._part[span]
         weight = self._weight[span] * self._scatter[span]
-        loads = self.table.loads
-        below = np.minimum(np.searchsorted(loads, load, side="right") - 1, len(loads) - 2)
-        part = (load - loads[below]) / (loads[below + 1] - loads[below])
         rows = np.concatenate((below, below + 1))
         shares = np.concatenate((weight * (1 - part), weight * part))
-        mixed = np.bincount(rows, shares, len(loads)).astype(np.float64)
+        mixed = np.bincount(rows, shares, len(self.table.loads)).astype(np.float64)
         return mixed, float(weight.sum())
 
     def _others_in(self, span: slice) -> list[tuple[float, float, float]]:
@@ -362,6 +366,12 @@ class Fleet:
             answered_by_second=self._answered[span],
             in_flight_by_second=self._in_flight[span],
         )
+
+
+def _placed(loads: Floats, rows: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
+    """For each load the row below, and how far it is to the next."""
+    below = np.minimum(np.searchsorted(rows, loads, side="right") - 1, len(rows) - 2)
+    return below, (loads - rows[below]) / (rows[below + 1] - rows[below])
 
 
 def _at(cumulative: Floats, second: float) -> float:

@@ -5,9 +5,10 @@ from bisect import bisect_right
 
 import numpy as np
 
-from trireme.simulator.load_table import Floats, LoadTable
+from trireme.simulator.load_table import LoadTable
 
 LATE_POINTS = 8  # moments of a second at which a growing backlog is looked at
+_MOMENTS = [(point + 0.5) / LATE_POINTS for point in range(LATE_POINTS)]
 
 
 class PodSteps:
@@ -18,12 +19,14 @@ class PodSteps:
     """
 
     def __init__(self, table: LoadTable) -> None:
+        self._table = table
         self._capacity = table.capacity_per_second
         self._loads: list[float] = table.loads.tolist()
         self._held: list[float] = table.in_flight.tolist()
         self._late: list[float] = table.late.tolist()
         self._sums: list[float] = (table.in_flight + self._capacity * table.loads).tolist()
         self.most = self._held[-1]
+        self.last_load = self._loads[-1]
         self._unused = (1 - self._loads[-1]) * self.most
 
     def after(self, total: float) -> float:
@@ -47,11 +50,22 @@ class PodSteps:
         low, high = self._loads[below], self._loads[below + 1]
         return below, (load - low) / (high - low)
 
-    def waits(self, before: float, after: float) -> Floats:
-        """What requests wait for beyond the last row, over a second in which a backlog changes."""
-        moments = (np.arange(LATE_POINTS) + 0.5) / LATE_POINTS
-        held = before + (after - before) * moments
-        return np.asarray(np.maximum(held - self.most, 0) / self._capacity, np.float64)
+    def backlog(self, before: float, after: float) -> tuple[float, float]:
+        """Of a second in which a backlog changes: what requests wait for beyond the last row, on
+        average, and the share of them that is late.
+        """
+        most, capacity, change = self.most, self._capacity, after - before
+        waits = [max(before + change * at - most, 0.0) / capacity for at in _MOMENTS]
+        mean = _sum(waits) / LATE_POINTS
+        if min(waits) > self._table.limit_seconds:
+            return mean, 1.0
+        return mean, _sum(self._table.late_after(np.array(waits)).tolist()) / LATE_POINTS
+
+
+def _sum(eight: list[float]) -> float:
+    """In pairs of pairs, so that no sum of many small ones is lost."""
+    a, b, c, d, e, f, g, h = eight
+    return ((a + b) + (c + d)) + ((e + f) + (g + h))
 
 
 def _between(points: list[float], values: list[float], at: float) -> float:
