@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.matrix.cells import DELAYS_SECONDS, PROFILES, SLOS, Cell, names
 from bench.matrix.report import write
 from bench.matrix.results import Results
-from bench.matrix.runs import OURS, Wish, fulfil
+from bench.matrix.runs import ONLY_CENTRAL, OURS, Wish, fulfil
 from trireme.simulator.contenders import CONTENDERS
 
 HOURS = 48.0
@@ -30,7 +30,10 @@ def main() -> None:
     ]
     results = Results(told.into)
     known = results.by_cell()
-    wishes = [Wish(cell, known.get(cell, []), told.policies, told.sweep) for cell in cells]
+    wishes = [
+        Wish(cell, known.get(cell, []), told.policies, told.sweep, told.everywhere)
+        for cell in cells
+    ]
     _run(wishes, told.traces, results)
     if told.report is not None:
         write(results, cells, told.policies, told.report)
@@ -67,6 +70,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--slos", type=_numbers, default=SLOS, help="in full batches: 1.5,2.5")
     parser.add_argument("--policies", type=_texts, default=list(CONTENDERS))
     parser.add_argument("--hours", type=float, default=HOURS, help="of a longer trace")
+    parser.add_argument(
+        "--everywhere", action="store_true", help=f"also {', '.join(ONLY_CENTRAL)} in all cells"
+    )
     parser.add_argument("--no-sweep", dest="sweep", action="store_false")
     told = parser.parse_args()
     for policy in told.policies:

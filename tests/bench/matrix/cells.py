@@ -14,7 +14,7 @@ from trireme.simulator.traces import Traffic, parse, traffic_of, window
 DELAYS_SECONDS = (15, 30, 60, 120, 300)
 PROFILES = ("6,2,16", "10,0.1,64", "40,10,8")  # balanced; mostly fixed; slow
 SLOS = (2.5, 1.5, 4.0)  # times what a full batch takes
-CENTRAL = PROFILES[0], SLOS[0]  # what comes first, and what the bounds are computed for
+CENTRAL = PROFILES[0], SLOS[0]  # what comes first, and where all policies and bounds are run
 PERCENTILE = 95
 PEAK_REPLICAS, MOST_REPLICAS = 20, 40
 SEED = 1

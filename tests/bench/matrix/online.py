@@ -19,7 +19,7 @@ from trireme.simulator.simulation import follow
 
 STEPS = 24  # margins are searched in twenty-fourths of a doubling, 2.9 %
 LEAST, MOST = -24, 72  # from half of what the rate needs to eight times it
-HOLDS_SECONDS = (1, 600, 366 * 86400)  # beside the lead time and twice that; the last is for ever
+HOLDS_SECONDS = (1, 600, 366 * 86400)  # beside the lead time; the last is for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Margin:
 def best_constant_margin(on: Scenario) -> Margin | None:
     """None where none is in time."""
     lead = round(on.lead_time.seconds)
-    holds = {*HOLDS_SECONDS, lead, 2 * lead}
+    holds = {*HOLDS_SECONDS, lead}
     found = [margin for hold in sorted(holds) if (margin := _cheapest(on, hold)) is not None]
     return min(found, key=lambda each: each.gpu_hours, default=None)
 
@@ -74,6 +74,9 @@ def _largest_of_last(values: npt.NDArray[np.int64], width: int) -> npt.NDArray[n
     """Of each value and those before it, `width` in all."""
     if width >= len(values):
         return np.maximum.accumulate(values)
-    before = np.full(width - 1, values[0])
-    windows = np.lib.stride_tricks.sliding_window_view(np.concatenate((before, values)), width)
-    return np.asarray(windows.max(axis=1), np.int64)
+    largest, covered = values.copy(), 1
+    while covered < width:  # what covers so many, and the same from a little earlier, cover more
+        shift = min(covered, width - covered)
+        np.maximum(largest[shift:], largest[:-shift].copy(), out=largest[shift:])
+        covered += shift
+    return largest

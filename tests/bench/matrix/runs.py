@@ -19,6 +19,9 @@ from trireme.simulator.scenario import Scenario
 OURS = "trireme"
 MULTIPLES = (0.3, 0.45, 0.6, 0.75, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 2.0)
 OWN = MULTIPLES.index(1.0)
+ONLY_CENTRAL = ("hpa-p95", "kpa", "ray-serve", "aibrix", "wva", "triton-sample")
+"""Those that go up and down without end, or never move: they cost twice as much or keep nothing,
+and looking at them everywhere takes as long as all others."""
 LEAST_SHARE = 1e-5  # of late requests that is told from none
 
 
@@ -30,6 +33,7 @@ class Wish:
     known: Sequence[Run]
     policies: Sequence[str]
     sweeps: bool
+    everywhere: bool
 
 
 def fulfil(wish: Wish, folder: Path) -> list[Run]:
@@ -55,7 +59,8 @@ def fulfil(wish: Wish, folder: Path) -> list[Run]:
 
     ours = point(OURS, 1.0)
     for policy in wish.policies:
-        if policy != OURS:
+        is_wanted = wish.cell.is_central or wish.everywhere or policy not in ONLY_CENTRAL
+        if policy != OURS and is_wanted:
             search(partial(point, policy), ours, wish.sweeps)
     return found
 
