@@ -15,6 +15,7 @@
   x InvalidTrace: recorded traffic cannot be used; says the file, the line and the value.
   x UnreadableRecord: a recorded decision cannot be read; says where, and what is wrong there.
   x RecordsUnavailable: the operator's records of decisions cannot be had; says why.
+  x IncompleteHistory: an agent's past in Prometheus cannot be used; says what is missing.
   x UnattainableObjective: no rate is low enough for a latency objective; says what is possible.
 """
 
@@ -140,6 +141,10 @@ class UnreadableRecord(TriremeError):
 
 class RecordsUnavailable(TriremeError):
     """The records of decisions that the operator keeps cannot be had; the text says why."""
+
+
+class IncompleteHistory(TriremeError):
+    """An agent's past in Prometheus cannot be used; the text says what is missing, and when."""
 
 
 class UnattainableObjective(TriremeError):

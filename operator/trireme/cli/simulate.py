@@ -1,10 +1,11 @@
 """`trireme simulate`: what autoscalers would have made of recorded traffic."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -17,21 +18,31 @@ from rich.table import Table
 from trireme.api.scalars import format_duration, parse_duration, parse_ratio
 from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.errors import InvalidTrace, UnattainableObjective
+from trireme.cli import past_traffic
+from trireme.control.clock import utc_now
+from trireme.errors import (
+    IncompleteHistory,
+    InvalidTrace,
+    SignalsUnavailable,
+    UnattainableObjective,
+)
 from trireme.simulator import comparison
 from trireme.simulator.comparison import Score
 from trireme.simulator.contenders import CONTENDERS
 from trireme.simulator.fluid import LeadTime
 from trireme.simulator.pods import Balancer
 from trireme.simulator.policy import Bounds
-from trireme.simulator.scenario import Objective, Scenario, with_peak
-from trireme.simulator.traces import parse, traffic_of, window
+from trireme.simulator.scenario import Objective, Scenario, sustained, with_peak
+from trireme.simulator.traces import Traffic, parse, traffic_of, window
 
 T = TypeVar("T")
 Drawer = Callable[[Scenario, Sequence[Score], Sequence[Score], Path], list[Path]]
 
 _NAMES = ", ".join(CONTENDERS)
 _SLO = re.compile(r"p([1-9][0-9]?)=(.+)")
+_MOMENT = "%Y-%m-%dT%H:%M:%SZ"
+_SHORTEST_STEP, _LONGEST_STEP_SECONDS = timedelta(seconds=5), 3600
+_TRACE_PEAK = 20  # replicas that a trace's highest rate takes, unless said
 _MOST_REPLICAS = 10_000
 _LONGEST_LEAD_SECONDS = 3600
 _MOST_BATCH = 1024
@@ -45,8 +56,9 @@ class Output(StrEnum):
 
 
 def simulate(
+    *,
     trace: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             metavar="FILE.csv",
             exists=True,
@@ -54,7 +66,34 @@ def simulate(
             readable=True,
             help="Recorded traffic: a CSV of seconds,requests per bin, or of seconds per arrival.",
         ),
-    ],
+    ] = None,
+    prometheus: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Instead: what an agent was asked, by this Prometheus."),
+    ] = None,
+    agent: Annotated[
+        str | None, typer.Option(metavar="NAMESPACE/NAME", help="Which agent, with --prometheus.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Which of its models, where it has no gateway.")
+    ] = None,
+    days: Annotated[
+        float, typer.Option(min=0.01, max=366, help="How much of its past, up to --until.")
+    ] = 14,
+    until: Annotated[
+        datetime | None,
+        typer.Option(metavar="TIME", formats=[_MOMENT], help="In UTC; now unless said."),
+    ] = None,
+    step: Annotated[
+        str, typer.Option(metavar="DURATION", help="Between two values of its past.")
+    ] = "60s",
+    fill_gaps: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION",
+            help="Draw a straight line where values are missing for so long at most.",
+        ),
+    ] = "0s",
     curve: Annotated[
         str,
         typer.Option(
@@ -70,13 +109,14 @@ def simulate(
         typer.Option(metavar="DURATION", help="From the order of a pod to its first answer: 30s."),
     ],
     peak_replicas: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
             max=_MOST_REPLICAS,
-            help="Scale the traffic so that so many pods sustain its highest rate.",
+            help="Scale the traffic so that so many pods sustain its highest rate; a trace to 20, "
+            "an agent's past not, unless said.",
         ),
-    ] = 20,
+    ] = None,
     policies: Annotated[
         str, typer.Option(metavar="NAME,...", help=f"Which to compare, of {_NAMES}.")
     ] = "trireme,hpa-rps,hpa-p95,keda,kpa",
@@ -129,28 +169,33 @@ def simulate(
         _seconds("--lead-time", lead_time, _LONGEST_LEAD_SECONDS),
         _ratio("--lead-time-variation", lead_time_variation),
     )
+    part = None if length is None else int(_seconds("--window", length))
+    if part is not None and part < 60:
+        raise typer.BadParameter(f"{length} is too short: write 1m or more", param_hint="--window")
+    if (trace is None) == (prometheus is None):
+        raise typer.BadParameter("say one of both", param_hint="--trace, --prometheus")
+    if trace is not None:
+        peak_replicas = peak_replicas or _TRACE_PEAK
+        traffic = _recorded(trace)
+    else:
+        traffic = _measured(prometheus or "", agent, model, days, until, step, fill_gaps)
+    try:
+        most_sustained = sustained(pod, objective)
+    except UnattainableObjective as error:
+        raise typer.BadParameter(
+            f"{slo} cannot be kept: {error} with this --curve; raise the limit, or lower --curve",
+            param_hint="--slo",
+        ) from error
+    if peak_replicas is None:
+        peak_replicas = math.ceil(float(traffic.rate_per_second.max()) / most_sustained)
+    else:
+        traffic = with_peak(traffic, pod, objective, peak_replicas)
     most = max_replicas or 2 * peak_replicas
     if min_replicas > most:
         raise typer.BadParameter(
             f"{min_replicas} is more than --max-replicas {most}: lower it, or raise that",
             param_hint="--min-replicas",
         )
-    part = None if length is None else int(_seconds("--window", length))
-    if part is not None and part < 60:
-        raise typer.BadParameter(f"{length} is too short: write 1m or more", param_hint="--window")
-    try:
-        with trace.open(encoding="utf-8") as lines:
-            traffic = traffic_of(parse(lines, trace.name))
-    except (InvalidTrace, UnicodeDecodeError) as error:
-        typer.echo(f"--trace {trace}: {error}", err=True)
-        raise typer.Exit(1) from error
-    try:
-        traffic = with_peak(traffic, pod, objective, peak_replicas)
-    except UnattainableObjective as error:
-        raise typer.BadParameter(
-            f"{slo} cannot be kept: {error} with this --curve; raise the limit, or lower --curve",
-            param_hint="--slo",
-        ) from error
     if part is not None:
         traffic = window(traffic, part, seed)
     on = Scenario(traffic, pod, objective, lead, Bounds(min_replicas, most), seed, balancer)
@@ -170,6 +215,55 @@ def simulate(
     if draw is not None:
         for path in written:
             typer.echo(f"wrote {path}", err=True)
+
+
+# ---------------------------------------------------------------------------------------- traffic
+
+
+def _recorded(trace: Path) -> Traffic:
+    try:
+        with trace.open(encoding="utf-8") as lines:
+            return traffic_of(parse(lines, trace.name))
+    except (InvalidTrace, UnicodeDecodeError) as error:
+        typer.echo(f"--trace {trace}: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _measured(
+    prometheus: str,
+    agent: str | None,
+    model: str | None,
+    days: float,
+    until: datetime | None,
+    step: str,
+    fill_gaps: str,
+) -> Traffic:
+    """An agent's past; what of it was filled is told on standard error."""
+    if agent is None:
+        raise typer.BadParameter("say which, as NAMESPACE/NAME", param_hint="--agent")
+    namespace, name = _parsed("--agent", agent, past_traffic.agent_of)
+    width = timedelta(seconds=int(_seconds("--step", step, _LONGEST_STEP_SECONDS)))
+    if width < _SHORTEST_STEP:
+        raise typer.BadParameter(f"{step} is too short: write 5s or more", param_hint="--step")
+    end = utc_now() if until is None else until.replace(tzinfo=UTC)
+    wanted = past_traffic.Wanted(
+        url=prometheus,
+        namespace=namespace,
+        agent=name,
+        model=model,
+        end=past_traffic.on_whole_steps(end, width),
+        step=width,
+        steps=max(int(timedelta(days=days) / width), 2),
+        longest_gap=timedelta(seconds=_seconds("--fill-gaps", fill_gaps)),
+    )
+    try:
+        past = past_traffic.ask(wanted)
+    except (SignalsUnavailable, IncompleteHistory) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    for gap in past.filled:
+        typer.echo(f"filled: {gap}", err=True)
+    return traffic_of(past.trace)
 
 
 # ---------------------------------------------------------------------------------------- options

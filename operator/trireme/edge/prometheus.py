@@ -9,11 +9,12 @@ SignalsUnavailable with one plain sentence, which holds no header, no token and 
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import requests
 import urllib3
@@ -22,12 +23,16 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from requests.auth import AuthBase
 from urllib3.util.retry import Retry
 
+from trireme.autoscaler.past_demand import Past
 from trireme.autoscaler.queries import Query
 from trireme.autoscaler.samples import Round, Series
 from trireme.errors import SignalsUnavailable
 from trireme.settings import Settings
 
+T = TypeVar("T")
+
 _CONNECT_TIMEOUT_SECONDS = 1.0
+_MOST_STEPS = 10_000  # of a range query at a time: Prometheus refuses more than 11,000 points
 _UNUSABLE_URL = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
@@ -126,16 +131,60 @@ class Prometheus:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise self._unavailable(f"did not answer every query within {limit:g} s")
-            answers[name] = self._ask(name, query, params, left)
+            answers[name] = self._instant(name, query, params, left)
         return answers
 
-    def _ask(
+    def _instant(
         self, name: Query, query: str, params: Mapping[str, str], seconds_left: float
     ) -> tuple[Series, ...]:
         timeout = (min(_CONNECT_TIMEOUT_SECONDS, seconds_left), seconds_left)
-        try:
+
+        def ask() -> tuple[Series, ...]:
             answer = self._client.custom_query(query, params=dict(params), timeout=timeout)
             return tuple(_series(element) for element in answer)
+
+        return self._told(name, "an instant vector", ask)
+
+    async def past(
+        self, name: Query, query: str, begin: datetime, end: datetime, step: timedelta
+    ) -> tuple[Past, ...]:
+        """Answer one query at each step from `begin` to `end`, in as many parts as it takes.
+
+        Pre: all three are whole seconds. Raises SignalsUnavailable as `round` does; the timeout is
+        that of each part.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._past, name, query, begin, end, step)
+
+    def _past(
+        self, name: Query, query: str, begin: datetime, end: datetime, step: timedelta
+    ) -> tuple[Past, ...]:
+        limit = self._access.timeout_seconds
+        params = {"timeout": f"{limit:g}s", "partial_response": "false"}
+        values: dict[frozenset[tuple[str, str]], dict[int, float]] = {}
+        while begin <= end:
+            until = min(begin + (_MOST_STEPS - 1) * step, end)
+
+            def ask(begin: datetime = begin, until: datetime = until) -> list[Past]:
+                answer = self._client.custom_query_range(
+                    query,
+                    begin,
+                    until,
+                    f"{step.total_seconds():g}",
+                    params=dict(params),
+                    timeout=(_CONNECT_TIMEOUT_SECONDS, limit),
+                )
+                return [_past(element) for element in answer]
+
+            for series in self._told(name, "a matrix", ask):
+                values.setdefault(frozenset(series.labels.items()), {}).update(series.values)
+            begin = until + step
+        return tuple(Past(dict(labels), found) for labels, found in values.items())
+
+    def _told(self, name: Query, kind: str, ask: Callable[[], T]) -> T:
+        """What was asked; raises SignalsUnavailable, in one sentence, where it is no `kind`."""
+        try:
+            return ask()
         except requests.exceptions.JSONDecodeError:
             problem = "answered something other than JSON: a login page, or another server?"
         except requests.exceptions.InvalidHeader:
@@ -155,7 +204,7 @@ class Prometheus:
         except OSError as error:
             problem = f"was not asked: {_shortened(str(error))}"
         except (KeyError, TypeError, ValueError, OverflowError):
-            problem = f"answered the query {name} with something other than an instant vector"
+            problem = f"answered the query {name} with something other than {kind}"
         raise self._unavailable(problem)
 
     def _unavailable(self, problem: str) -> SignalsUnavailable:
@@ -174,6 +223,16 @@ def _series(element: object) -> Series:
     if not isinstance(labels, dict) or not isinstance(value, str):
         raise TypeError("not a sample")
     return Series(labels, float(value), datetime.fromtimestamp(at, UTC))
+
+
+def _past(element: object) -> Past:
+    """One element of a matrix: `{"metric": {...}, "values": [[time, "text"], ...]}`."""
+    if not isinstance(element, dict):
+        raise TypeError("a scalar or a string")
+    labels, values = element["metric"], element["values"]
+    if not isinstance(labels, dict):
+        raise TypeError("not a series")
+    return Past(labels, {round(at): float(value) for at, value in values})
 
 
 class _BearerToken(AuthBase):

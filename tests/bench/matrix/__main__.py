@@ -3,10 +3,11 @@
 import argparse
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -43,10 +44,11 @@ def _run(wishes: list[Wish], traces: Path, results: Results) -> None:
     # One thread each: two processes have the machine's cores.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     began = time.monotonic()
-    with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
-        running = [pool.submit(fulfil, wish, traces) for wish in wishes]
-        for done, each in enumerate(as_completed(running), start=1):
-            results.add(each.result())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # and the workers with it
+    with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
+        found = pool.imap_unordered(partial(fulfil, folder=traces), wishes)
+        for done, runs in enumerate(found, start=1):
+            results.add(runs)
             spent = time.monotonic() - began
             left = spent / done * (len(wishes) - done)
             line = f"{done} of {len(wishes)} cells, {spent / 60:.1f} min, {left / 60:.1f} left"
