@@ -75,6 +75,17 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(trace: Path) ->
     assert answers[0] == answers[1] != answers[2]
 
 
+def test_failures_are_drawn_by_the_seed(trace: Path) -> None:
+    options = ("-o", "json", "--failures", "deaths=2,outages=1x2m")
+    answers = [
+        simulate(*options, "--seed", seed, trace=trace, policies="trireme,kpa").stdout_bytes
+        for seed in ("1", "1", "2")
+    ]
+    assert answers[0] == answers[1] != answers[2]
+    calm = json.loads(simulate("-o", "json", trace=trace, policies="trireme").stdout)
+    assert json.loads(answers[0])[0]["violation_share"] > calm[0]["violation_share"]
+
+
 def test_the_table_has_a_line_for_each_policy_and_the_optimum(trace: Path) -> None:
     result = simulate(trace=trace, policies="keda,hpa-p95")
     assert result.exit_code == 0
@@ -106,6 +117,9 @@ def test_a_window_of_the_trace_is_chosen_by_the_seed() -> None:
         ("lead-time", "2h", "'2h' is too long: write 3600s or less"),
         ("lead-time-variation", "0.3", "'0.3' is not a percentage"),
         ("noise", "x", "'x' is not a percentage"),
+        ("failures", "fire=1", "'fire=1' is no failure: write deaths=0.02 or outages=3x10m"),
+        ("failures", "deaths=-1", "'deaths=-1' is no failure"),
+        ("failures", "outages=2x25h", "'25h' is too long: write 86400s or less"),
         ("window", "1s", "1s is too short: write 1m or more"),
         ("peak-replicas", "0", "greater than or equal to 1"),
         ("min-replicas", "99", "99 is more than --max-replicas 40"),

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +30,7 @@ from trireme.errors import (
 from trireme.simulator import comparison
 from trireme.simulator.comparison import Score
 from trireme.simulator.contenders import CONTENDERS
+from trireme.simulator.failures import Failures
 from trireme.simulator.fluid import LeadTime
 from trireme.simulator.pods import Balancer
 from trireme.simulator.policy import Bounds
@@ -43,6 +45,8 @@ _SLO = re.compile(r"p([1-9][0-9]?)=(.+)")
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 _SHORTEST_STEP, _LONGEST_STEP_SECONDS = timedelta(seconds=5), 3600
 _TRACE_PEAK = 20  # replicas that a trace's highest rate takes, unless said
+_DEATHS, _OUTAGES = re.compile(r"deaths=(\d{1,3}(?:\.\d+)?)"), re.compile(r"outages=(\d{1,3})x(.+)")
+_LONGEST_OUTAGE_SECONDS = 86400
 _MOST_REPLICAS = 10_000
 _LONGEST_LEAD_SECONDS = 3600
 _MOST_BATCH = 1024
@@ -141,6 +145,13 @@ def simulate(
         str | None,
         typer.Option("--window", metavar="DURATION", help="Only a part of the trace so long: 48h."),
     ] = None,
+    failures: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT,...",
+            help="deaths=0.02 of each pod an hour, outages=3x10m of the metrics in all.",
+        ),
+    ] = "",
     seed: Annotated[
         int, typer.Option(min=0, help="Of all that is drawn; the same seed, the same answer.")
     ] = 1,
@@ -169,6 +180,7 @@ def simulate(
         _seconds("--lead-time", lead_time, _LONGEST_LEAD_SECONDS),
         _ratio("--lead-time-variation", lead_time_variation),
     )
+    fails = _failures(failures)
     part = None if length is None else int(_seconds("--window", length))
     if part is not None and part < 60:
         raise typer.BadParameter(f"{length} is too short: write 1m or more", param_hint="--window")
@@ -198,7 +210,7 @@ def simulate(
         )
     if part is not None:
         traffic = window(traffic, part, seed)
-    on = Scenario(traffic, pod, objective, lead, Bounds(min_replicas, most), seed, balancer)
+    on = Scenario(traffic, pod, objective, lead, Bounds(min_replicas, most), seed, balancer, fails)
     with _progress(len(names) * (1 if draw is None else 1 + len(comparison.MULTIPLES)) + 1) as bar:
         scores = comparison.compare(on, names, bar)
         if draw is not None and plots is not None:
@@ -305,6 +317,23 @@ def _objective(text: str) -> Objective:
             param_hint="--slo",
         )
     return Objective(int(match[1]), _seconds("--slo", match[2]))
+
+
+def _failures(text: str) -> Failures:
+    """`deaths=0.02,outages=3x10m`, either or both."""
+    found = Failures()
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        if match := _DEATHS.fullmatch(part):
+            found = replace(found, deaths_per_pod_hour=float(match[1]))
+        elif match := _OUTAGES.fullmatch(part):
+            seconds = int(_seconds("--failures", match[2], _LONGEST_OUTAGE_SECONDS))
+            found = replace(found, outages=int(match[1]), outage_seconds=seconds)
+        else:
+            raise typer.BadParameter(
+                f"{part!r} is no failure: write deaths=0.02 or outages=3x10m",
+                param_hint="--failures",
+            )
+    return found
 
 
 def _seconds(option: str, text: str, most: float | None = None) -> float:

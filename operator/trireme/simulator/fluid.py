@@ -10,7 +10,8 @@ batch, and it loses no request.
 Each pod has its own queue. A pod that becomes ready takes nothing of what waits elsewhere, but a
 balancer that looks at pods sends it more of what comes, until it has as much to do as the others.
 Requests never give up. A pod that is to stop gets no more requests and stops when it has answered
-what it has.
+what it has. A pod that dies takes with it what it holds, and another is ordered at once, as a
+ReplicaSet does; where none is ready, what comes is lost. What is lost is late.
 
 How many requests come in a second is drawn from the rate (Poisson), by the seed. Policies see what
 was drawn. What becomes of the requests is computed of the rate: the chain already knows how they
@@ -18,7 +19,8 @@ scatter.
 """
 
 import math
-from collections import defaultdict
+from collections import defaultdict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +67,8 @@ class Outcome:
     """What became of the traffic, and what it cost.
 
     Of the `requests` that were expected, `late` take longer than the limit; whether one does is
-    known when it comes. `carried_in` were in flight before the first second. The arrays have a
+    known when it comes. `lost` of them were in pods that died, or met none; `carried_in` were in
+    flight before the first second. The arrays have a
     value for each second: the pods that were wanted and that were ready at its end, the requests
     that came in it, those of them that are late, those answered, and those in flight at its end.
     """
@@ -74,6 +77,7 @@ class Outcome:
     pod_seconds: float
     requests: float
     late: float
+    lost: float
     carried_in: float
     scale_ups: int
     scale_downs: int
@@ -103,10 +107,12 @@ class Fleet:
         seed: int,
         balancer: Balancer,
         warm_up_seconds: int,
+        deaths: Sequence[tuple[int, int]] = (),
     ) -> None:
         self.table = table
         self.seconds = len(traffic.rate_per_second)
         self.replicas = replicas
+        self._deaths = deque(deaths)
         self.starting: list[int] = []  # when each will be ready, in the order of its order
         self._balancer = balancer
         self._lead_time = lead_time
@@ -120,6 +126,7 @@ class Fleet:
         self._arrived = np.concatenate(([0.0], np.cumsum(drawn)))
         length = len(self._rate)
         self._late, self._answered, self._in_flight, self._held = np.zeros((4, length))
+        self._lost = np.zeros(length)
         self._wanted, self._ready = np.zeros((2, length), np.int64)
         # Where in the table the requests of a second are: between this row and the next.
         self._row, self._part = np.zeros(length, np.int64), np.zeros(length)
@@ -179,10 +186,27 @@ class Fleet:
         """Evaluate what happened until the beginning of this second."""
         while True:
             first = min(self.starting, default=second)
-            if first >= second:
+            if self._deaths and self._deaths[0][0] < min(first, second):
+                self._die(*self._deaths.popleft())
+            elif first < second:
+                self.join(first)
+            else:
                 break
-            self.join(first)
         self._run(self._origin + second)
+
+    def _die(self, second: int, place: int) -> None:
+        """Lose the ready pod in this place, if there is one, and start another."""
+        self._run(self._origin + second)
+        for each in self._alike:
+            if place < each.pods:
+                each.pods -= 1
+                self.ready -= 1
+                self._lost[self._now - 1] += each.in_flight
+                self._foreseen = self._now
+                self.starting.append(second + self._lead_time.draw(self._delays))
+                break
+            place -= each.pods
+        self._alike = [each for each in self._alike if each.pods]
 
     # ------------------------------------------------------------------------------------ seconds
 
@@ -207,7 +231,7 @@ class Fleet:
         """All seconds at once in which all pods are alike and have little to do: each is as its
         rate says. They are beyond what is asked for, so that who looks often looks them up.
         """
-        if len(self._alike) > 1 or self._draining:
+        if len(self._alike) != 1 or self._draining:
             return
         (each,) = self._alike
         if each.in_flight > self._calm_in_flight:
@@ -234,7 +258,8 @@ class Fleet:
     def _second(self) -> None:
         """One second of pods that differ, or whose queues grow or shrink."""
         now, steps = self._now, self._steps
-        sent = shares(self._alike, float(self._rate[now]), self._balancer)
+        rate = float(self._rate[now])
+        sent = shares(self._alike, rate, self._balancer) if self._alike else []
         late = answered = held = 0.0
         for index, (each, came) in enumerate(zip(self._alike, sent, strict=True)):
             before, each.in_flight = each.in_flight, steps.after(each.in_flight + came)
@@ -255,6 +280,9 @@ class Fleet:
                 if index == 0:
                     self._weight[now] = 0.0
                 self._others[now + int(wait)].append((weight, load, wait))
+        if not self._alike:
+            self._lost[now] += rate
+            self._weight[now] = 0.0
         if self._draining:
             answered += self._drain()
             held += sum(each.pods * each.in_flight for each in self._draining)
@@ -290,7 +318,8 @@ class Fleet:
             case Metric.IN_FLIGHT:
                 return self._mean(self._in_flight, span)
             case Metric.FAILURE_SHARE:
-                return 0.0 if self._mean(self._answered, span) > 0 else math.nan
+                lost, answered = self._mean(self._lost, span), self._mean(self._answered, span)
+                return lost / (lost + answered) if lost + answered > 0 else math.nan
             case Metric.LATENCY:
                 if reading.percentile is None:
                     raise ValueError("a latency is read with its percentile")
@@ -350,11 +379,13 @@ class Fleet:
         """What became of all."""
         span = slice(self._origin, None)
         rate = self._rate[span]
+        late = self._late[span] + self._lost[span]
         return Outcome(
             policy=name,
             pod_seconds=self._pod_seconds,
             requests=float(rate.sum()),
-            late=float(self._late[span].sum()),
+            late=float(late.sum()),
+            lost=float(self._lost[span].sum()),
             carried_in=float(self._in_flight[self._origin - 1]),
             scale_ups=ups,
             scale_downs=downs,
@@ -362,7 +393,7 @@ class Fleet:
             wanted=self._wanted[span],
             ready=self._ready[span],
             requests_by_second=rate,
-            late_by_second=self._late[span],
+            late_by_second=late,
             answered_by_second=self._answered[span],
             in_flight_by_second=self._in_flight[span],
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from trireme.autoscaler.queueing import PodShape, Unattainable, latencies, sustained_rate
 from trireme.errors import UnattainableObjective
+from trireme.simulator.failures import NO_FAILURES, Drawn, Failures
 from trireme.simulator.fluid import LeadTime
 from trireme.simulator.load_table import LoadTable, load_table
 from trireme.simulator.pods import Balancer
@@ -36,11 +37,17 @@ class Scenario:
     bounds: Bounds
     seed: int
     balancer: Balancer = Balancer.POWER_OF_TWO
+    failures: Failures = NO_FAILURES
     sustained_per_second: float = field(init=False)
 
     def __post_init__(self) -> None:
         rate = sustained(self.pod, self.objective)
         object.__setattr__(self, "sustained_per_second", rate)
+
+    @property
+    def drawn_failures(self) -> Drawn:
+        """What fails when, by the seed."""
+        return self.failures.draw(len(self.traffic.rate_per_second), self.bounds.most, self.seed)
 
     @property
     def table(self) -> LoadTable:

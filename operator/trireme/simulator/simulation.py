@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from trireme.simulator.failures import NONE, Drawn
 from trireme.simulator.fluid import Fleet, LeadTime, Outcome
 from trireme.simulator.load_table import LoadTable
 from trireme.simulator.pods import Balancer
@@ -30,6 +31,7 @@ def simulate(
     seed: int,
     balancer: Balancer = Balancer.POWER_OF_TWO,
     warm_up_seconds: int = WARM_UP_SECONDS,
+    failures: Drawn = NONE,
     progress: Callable[[int], None] = lambda second: None,
 ) -> Outcome:
     """Run a policy over the traffic.
@@ -37,9 +39,13 @@ def simulate(
     It begins with `replicas` ready pods `warm_up_seconds` earlier, at the first second's rate; only
     from the first second on anything counts. `progress` is told each second at which it decides.
 
+    In an outage of the metrics it reads None.
+
     Pre: the policy never asks for less than one replica.
     """
-    fleet = Fleet(traffic, table, lead_time, replicas, seed, balancer, warm_up_seconds)
+    fleet = Fleet(
+        traffic, table, lead_time, replicas, seed, balancer, warm_up_seconds, failures.deaths
+    )
     readings, interval = policy.readings, policy.interval_seconds
     round_number = -int(warm_up_seconds // interval)
     memory = policy.begin(round_number * interval, replicas)
@@ -51,7 +57,8 @@ def simulate(
             ups, downs, most = 0, 0, fleet.replicas
         round_number += 1
         fleet.join(second)
-        values = tuple(fleet.read(reading, now) for reading in readings)
+        is_blind = failures.is_blind(now)
+        values = tuple(None if is_blind else fleet.read(reading, now) for reading in readings)
         observed = Observed(now, fleet.replicas, fleet.ready, len(fleet.starting), 0, values)
         wanted, memory = policy.decide(observed, memory)
         if wanted != fleet.replicas:
