@@ -18,6 +18,7 @@ from trireme.simulator.scenario import Scenario
 
 OURS = "trireme"
 MULTIPLES = (0.3, 0.45, 0.6, 0.75, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 2.0)
+OWN_MULTIPLES = (0.9, 1.1)  # of Trireme's own target, beside 1
 OWN = MULTIPLES.index(1.0)
 ONLY_CENTRAL = ("hpa-p95", "kpa", "ray-serve", "aibrix", "wva", "triton-sample")
 """Those that go up and down without end, or never move: they cost twice as much or keep nothing,
@@ -58,6 +59,9 @@ def fulfil(wish: Wish, folder: Path) -> list[Run]:
         return run
 
     ours = point(OURS, 1.0)
+    if wish.sweeps and wish.cell.is_central:
+        for multiple in OWN_MULTIPLES:
+            point(OURS, multiple)
     for policy in wish.policies:
         is_wanted = wish.cell.is_central or wish.everywhere or policy not in ONLY_CENTRAL
         if policy != OURS and is_wanted:
@@ -69,14 +73,16 @@ def search(point: Callable[[float], Run], ours: Run, sweeps: bool) -> None:
     """Run a policy with its own target, and with others up to where it is as late as ours is.
 
     One that is both later and dearer than ours is so with every target, since a smaller one costs
-    more and a larger one is later: no other is run.
+    more and a larger one is later: no other is run. Nor where its target changes nothing.
     """
     at = OWN
     run = point(MULTIPLES[at])
     step = 1 if run.late_share <= _at_least(ours.late_share) else -1
     while sweeps and not is_behind(run, ours) and 0 <= at + step < len(MULTIPLES):
         at += step
-        run = point(MULTIPLES[at])
+        before, run = run, point(MULTIPLES[at])
+        if run.gpu_hours == before.gpu_hours:
+            break
         if (run.late_share <= _at_least(ours.late_share)) != (step > 0):
             break
 
