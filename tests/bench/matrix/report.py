@@ -65,7 +65,8 @@ def write(results: Results, cells: Sequence[Cell], policies: Sequence[str], path
     for delay in sorted({each.cell.delay_seconds for each in found}):
         of_delay = [each for each in found if each.cell.delay_seconds == delay]
         parts.append(_of_delay(delay, of_delay, peers, online))
-    parts.append(_missed(found, online))
+    parts.append(_reasons(found, online))
+    parts.append(_worst(found, online))
     path.write_text("\n".join(parts), encoding="utf-8")
     draw([run for each in found for run in known[each.cell]], path.with_suffix(".png"))
 
@@ -162,13 +163,48 @@ def _peer_cell(policy: str, shown: Judged, cells: Sequence[Judged]) -> str:
     return f"{text} ({ahead})" if ahead else text
 
 
-def _missed(found: Sequence[Judged], online: Mapping[tuple[str, int], float]) -> str:
-    """The cells farthest from the goal, each beside what who follows the rate of now would pay."""
-    missed = [
+def _missed(found: Sequence[Judged]) -> list[Judged]:
+    return [
         each
         for each in found
         if not each.is_within_goal and each.cell.delay_seconds <= GOAL_DELAY_SECONDS
     ]
+
+
+def _reasons(found: Sequence[Judged], online: Mapping[tuple[str, int], float]) -> str:
+    """By trace and lead time: what of a miss is the trace's, and what the policy's."""
+    rows = []
+    for of, group in groupby(sorted(_missed(found), key=_place), key=_place):
+        cells = list(group)
+        trace, delay = of
+        all_of_it = sum(_place(each) == of for each in found)
+        bound = online.get(of)
+        rows.append(
+            (
+                _short(trace),
+                delay,
+                f"{len(cells)} of {all_of_it}",
+                f"{_range([each.ratio for each in cells], '.2f')} x",
+                _range([each.late_share for each in cells], ".2%"),
+                _times(bound),
+                "the future is not known" if bound is None or bound > GOAL_RATIO else "the policy",
+            )
+        )
+    header = (
+        "trace",
+        "lead time s",
+        "cells out of the goal",
+        "cost",
+        "late",
+        "best constant margin in hindsight",
+        "what is missing",
+    )
+    return table("Why cells are out of the goal", header, rows)
+
+
+def _worst(found: Sequence[Judged], online: Mapping[tuple[str, int], float]) -> str:
+    """The cells farthest from the goal, each beside what who follows the rate of now would pay."""
+    missed = _missed(found)
     missed.sort(key=lambda each: (min(each.late_share, MOST_LATE), each.ratio), reverse=True)
     rows = [
         (
@@ -196,12 +232,20 @@ def _missed(found: Sequence[Judged], online: Mapping[tuple[str, int], float]) ->
     return table(f"The worst of {len(missed)} cells out of the goal", header, rows)
 
 
+def _place(each: Judged) -> tuple[str, int]:
+    return each.cell.trace, each.cell.delay_seconds
+
+
 def _trace(each: Judged) -> str:
     return each.cell.trace
 
 
 def _short(trace: str) -> str:
     return trace.removesuffix(".csv")
+
+
+def _range(values: Sequence[float], of: str) -> str:
+    return f"{min(values):{of}} to {max(values):{of}}"
 
 
 def _times(ratio: float | None) -> str:
