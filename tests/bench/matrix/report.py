@@ -1,5 +1,6 @@
 """The matrix as Markdown, and a plot beside it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -32,7 +33,11 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A cell whose runs are all there; ratios are in what the clairvoyant costs."""
+    """A cell whose runs are all there; ratios are in what the clairvoyant costs.
+
+    `online` is that of the best constant margin: infinite where none is in time, None where it was
+    not run.
+    """
 
     cell: Cell
     ratio: float
@@ -78,7 +83,7 @@ def _judged(cell: Cell, runs: Sequence[Run], policies: Sequence[str]) -> Judged 
     unit = next((run.gpu_hours for run in runs if run.policy == OPTIMUM), None)
     if ours is None or ours.gpu_hours is None or unit is None:
         return None
-    online = next((run.gpu_hours for run in runs if run.policy == ONLINE), None)
+    online = next((run.gpu_hours or math.inf for run in runs if run.policy == ONLINE), None)
     return Judged(
         cell,
         ours.gpu_hours / unit,
@@ -187,7 +192,7 @@ def _reasons(found: Sequence[Judged], online: Mapping[tuple[str, int], float]) -
                 f"{_range([each.ratio for each in cells], '.2f')} x",
                 _range([each.late_share for each in cells], ".2%"),
                 _times(bound),
-                "the future is not known" if bound is None or bound > GOAL_RATIO else "the policy",
+                _missing(bound),
             )
         )
     header = (
@@ -248,5 +253,13 @@ def _range(values: Sequence[float], of: str) -> str:
     return f"{min(values):{of}} to {max(values):{of}}"
 
 
+def _missing(bound: float | None) -> str:
+    if bound is None:
+        return "-"
+    return "knowledge of the future" if bound > GOAL_RATIO else "a better policy"
+
+
 def _times(ratio: float | None) -> str:
-    return "none" if ratio is None else f"{ratio:.2f} x"
+    if ratio is None:
+        return "-"
+    return "none" if math.isinf(ratio) else f"{ratio:.2f} x"
