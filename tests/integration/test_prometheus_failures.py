@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from math import inf, isnan
 from pathlib import Path
@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from trireme.autoscaler.past_demand import Past
 from trireme.autoscaler.queries import Query
 from trireme.autoscaler.samples import Round
 from trireme.edge.prometheus import Access, Prometheus
@@ -198,6 +199,46 @@ async def test_not_a_number_and_infinities_are_handed_on() -> None:
     assert isnan(nan)
     assert (infinity, half) == (inf, 0.5)
     assert answers[Query.SAMPLE_TIME][0].at == NOW
+
+
+async def past(access: Access, steps: int) -> tuple[Past, ...]:
+    step = timedelta(minutes=1)
+    async with Prometheus(access) as prometheus:
+        return await prometheus.past(
+            Query.GATEWAY_ARRIVALS, "vector(1)", NOW, NOW + (steps - 1) * step, step
+        )
+
+
+async def test_a_long_past_is_asked_in_parts_that_follow_one_another() -> None:
+    with serving(result()) as server:
+        assert await past(Access(server.url, timeout_seconds=60), 20_001) == ()
+    begin = NOW.timestamp()
+    asked = [(float(each["start"][0]), float(each["end"][0])) for each in server.parameters]
+    parts = ((0, 9_999), (10_000, 19_999), (20_000, 20_000))
+    assert asked == [(begin + 60 * first, begin + 60 * last) for first, last in parts]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        pytest.param(
+            result(sample("1")),
+            "answered the query gateway_arrivals with something other than a matrix",
+            id="an instant vector",
+        ),
+        pytest.param(
+            Answer('{"status":"error"}', 422),
+            'refused the query gateway_arrivals: HTTP Status Code 422 (b\'{"status":"error"}\')',
+            id="a query over too much",
+        ),
+    ],
+)
+async def test_a_useless_past_is_told_in_one_sentence(answer: Answer, said: str) -> None:
+    with serving(answer) as server:
+        access = Access(server.url, timeout_seconds=60)
+        with pytest.raises(SignalsUnavailable) as raised:
+            await past(access, 2)
+    assert str(raised.value) == f"Prometheus at {access.name} {said}"
 
 
 async def test_all_queries_of_a_round_are_asked_for_the_same_time() -> None:
