@@ -8,7 +8,7 @@ import pytest
 from bench.matrix.cells import Cell, names
 from bench.matrix.online import best_constant_margin
 from bench.matrix.results import Results, Run
-from bench.matrix.runs import hours_at, search
+from bench.matrix.runs import NEAR, hours_at, search
 from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.simulator.fluid import LeadTime
@@ -57,6 +57,18 @@ def test_a_late_policy_that_is_cheaper_is_run_with_smaller_targets() -> None:
 )
 def test_what_no_target_helps_is_not_run_again(costs: dict[float, tuple[float, float]]) -> None:
     assert swept(costs) == list(costs)
+
+
+def test_a_sweep_may_begin_elsewhere() -> None:
+    costs = {1.25: (115.0, 0.02), 1.1: (130.0, 0.001)}
+    tried: list[float] = []
+
+    def point(multiple: float) -> Run:
+        tried.append(multiple)
+        return run(multiple, *costs[multiple])
+
+    search(point, run(1.0, 200.0, 0.01, "trireme"), True, NEAR)
+    assert tried == [1.25, 1.1]
 
 
 def test_without_a_sweep_a_policy_is_run_once() -> None:

@@ -113,6 +113,7 @@ class Fleet:
         self.seconds = len(traffic.rate_per_second)
         self.replicas = replicas
         self._deaths = deque(deaths)
+        self._loses = bool(deaths)
         self.starting: list[int] = []  # when each will be ready, in the order of its order
         self._balancer = balancer
         self._lead_time = lead_time
@@ -318,7 +319,8 @@ class Fleet:
             case Metric.IN_FLIGHT:
                 return self._mean(self._in_flight, span)
             case Metric.FAILURE_SHARE:
-                lost, answered = self._mean(self._lost, span), self._mean(self._answered, span)
+                answered = self._mean(self._answered, span)
+                lost = self._mean(self._lost, span) if self._loses else 0.0
                 return lost / (lost + answered) if lost + answered > 0 else math.nan
             case Metric.LATENCY:
                 if reading.percentile is None:

@@ -1,19 +1,20 @@
 """The best constant margin in hindsight: what a fleet costs that follows the rate of now.
 
 It is told the rate of this very second, which no operator knows, and what a pod sustains; of what
-comes it knows nothing. It orders at once what that rate times a margin needs, and gives a replica
-back when it was not needed for a while. Of all margins and whiles it has those that were cheapest
-with at most 5 % of the requests late, which only hindsight tells. Where it costs much, or is late
-with any margin, the future must be known; what forecasts, or changes its margin, may cost less.
+comes it knows nothing, but for what smoothing a trace over a minute puts into its rate. It orders
+at once what that rate times a margin needs, and gives a replica back when it was not needed for a
+while. Of all margins and whiles it has those that were cheapest with at most 5 % of the requests
+late, which only hindsight tells. Where it costs much, or is late with any margin, the future must
+be known; what forecasts, or changes its margin, may cost less.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from trireme.simulator.comparison import HOUR, MOST_LATE
-from trireme.simulator.fluid import Outcome
 from trireme.simulator.scenario import Scenario
 from trireme.simulator.simulation import follow
 
@@ -34,33 +35,42 @@ class Margin:
 def best_constant_margin(on: Scenario) -> Margin | None:
     """None where none is in time."""
     lead = round(on.lead_time.seconds)
-    holds = {*HOLDS_SECONDS, lead}
-    found = [margin for hold in sorted(holds) if (margin := _cheapest(on, hold)) is not None]
-    return min(found, key=lambda each: each.gpu_hours, default=None)
+    best: Margin | None = None
+    for hold in dict.fromkeys((lead, *HOLDS_SECONDS)):
+        best = _cheaper(on, hold, best) or best
+    return best
 
 
-def _cheapest(on: Scenario, hold_seconds: int) -> Margin | None:
-    """Pre: with a larger margin fewer are late."""
-    in_time: Margin | None = None
+def _cheaper(on: Scenario, hold_seconds: int, best: Margin | None) -> Margin | None:
+    """The least margin in time with this hold, where it costs less than the best so far.
+
+    Pre: with a larger margin fewer are late and more is paid.
+    """
     late, enough = LEAST - 1, MOST + 1
+    in_time: Margin | None = None
+    if best is not None:
+        dear = int(best.gpu_hours * HOUR)  # what is ordered is paid, by the second
+        margins = range(LEAST, MOST + 1)
+        enough = LEAST + bisect_left(
+            margins, dear, key=lambda margin: int(_ordered(on, margin, hold_seconds).sum())
+        )
+        in_time = _tried(on, enough - 1, hold_seconds) if enough > LEAST else None
+        if in_time is None:
+            return None
+        enough -= 1
     while enough - late > 1:
         middle = (late + enough) // 2
-        margin = 2 ** (middle / STEPS)
-        outcome = _outcome(on, margin, hold_seconds)
-        if outcome.late_share <= MOST_LATE:
-            enough = middle
-            in_time = Margin(margin, outcome.pod_seconds / HOUR, outcome.late_share)
+        if tried := _tried(on, middle, hold_seconds):
+            in_time, enough = tried, middle
         else:
             late = middle
     return in_time
 
 
-def _outcome(on: Scenario, margin: float, hold_seconds: int) -> Outcome:
-    needed = np.ceil(on.traffic.rate_per_second * margin / on.sustained_per_second)
-    held = _largest_of_last(needed.astype(np.int64), hold_seconds)
-    ordered = np.clip(held, on.bounds.least, on.bounds.most)
-    return follow(
-        ordered,
+def _tried(on: Scenario, step: int, hold_seconds: int) -> Margin | None:
+    """A margin, if it is in time."""
+    outcome = follow(
+        _ordered(on, step, hold_seconds),
         on.traffic,
         on.table,
         on.lead_time,
@@ -68,6 +78,16 @@ def _outcome(on: Scenario, margin: float, hold_seconds: int) -> Outcome:
         seed=on.seed,
         balancer=on.balancer,
     )
+    if outcome.late_share > MOST_LATE:
+        return None
+    return Margin(2 ** (step / STEPS), outcome.pod_seconds / HOUR, outcome.late_share)
+
+
+def _ordered(on: Scenario, step: int, hold_seconds: int) -> npt.NDArray[np.int64]:
+    margin = 2 ** (step / STEPS)
+    needed = np.ceil(on.traffic.rate_per_second * margin / on.sustained_per_second)
+    held = _largest_of_last(needed.astype(np.int64), hold_seconds)
+    return np.clip(held, on.bounds.least, on.bounds.most)
 
 
 def _largest_of_last(values: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:

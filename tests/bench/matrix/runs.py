@@ -20,6 +20,7 @@ OURS = "trireme"
 MULTIPLES = (0.3, 0.45, 0.6, 0.75, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 2.0)
 OWN_MULTIPLES = (0.9, 1.1)  # of Trireme's own target, beside 1
 OWN = MULTIPLES.index(1.0)
+NEAR = MULTIPLES.index(1.25)  # where those that follow the rate are about as late as Trireme
 ONLY_CENTRAL = ("hpa-p95", "kpa", "ray-serve", "aibrix", "wva", "triton-sample")
 """Those that go up and down without end, or never move: they cost twice as much or keep nothing,
 and looking at them everywhere takes as long as all others."""
@@ -65,17 +66,18 @@ def fulfil(wish: Wish, folder: Path) -> list[Run]:
     for policy in wish.policies:
         is_wanted = wish.cell.is_central or wish.everywhere or policy not in ONLY_CENTRAL
         if policy != OURS and is_wanted:
-            search(partial(point, policy), ours, wish.sweeps)
+            begin = NEAR if wish.sweeps and not wish.cell.is_central else OWN
+            search(partial(point, policy), ours, wish.sweeps, begin)
     return found
 
 
-def search(point: Callable[[float], Run], ours: Run, sweeps: bool) -> None:
-    """Run a policy with its own target, and with others up to where it is as late as ours is.
+def search(point: Callable[[float], Run], ours: Run, sweeps: bool, begin: int = OWN) -> None:
+    """Run a policy with one target, and with others up to where it is as late as ours is.
 
     One that is both later and dearer than ours is so with every target, since a smaller one costs
     more and a larger one is later: no other is run. Nor where its target changes nothing.
     """
-    at = OWN
+    at = begin
     run = point(MULTIPLES[at])
     step = 1 if run.late_share <= _at_least(ours.late_share) else -1
     while sweeps and not is_behind(run, ours) and 0 <= at + step < len(MULTIPLES):
