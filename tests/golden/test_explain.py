@@ -30,6 +30,7 @@ from trireme.autoscaler.types import (
     Capacity,
     Coverage,
     FactorMemory,
+    Forecast,
     LeadTime,
     NoSignals,
     OutOfReach,
@@ -119,6 +120,15 @@ def of_record(inputs: Inputs) -> Record:
 SITUATIONS = {
     "steady": Inputs(
         observed(3, seen(6.4, 0.072, rate=120.0), capacity=SUSTAINS_57), AS_BY_DEFAULT, SETTLED
+    ),
+    "ahead-of-a-spike": Inputs(
+        replace(
+            observed(3, seen(6.4, 0.072, rate=120.0), capacity=SUSTAINS_57),
+            lead_time=LeadTime(62.0, 41.0, 17),
+            forecasts={"m": Forecast(310.0, 1.1, "as 5m ago", 62.0, 62.0, 0.0123)},
+        ),
+        AS_BY_DEFAULT,
+        SETTLED,
     ),
     "growing": Inputs(
         observed(2, seen(12.0, 0.131, rate=140.0), capacity=SUSTAINS_57),

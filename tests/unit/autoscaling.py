@@ -122,7 +122,7 @@ def policy(
     paused: Paused = Paused.NONE,
     mode: ScalingMode = ScalingMode.AUTOMATIC,
     replicas: int | None = None,
-    tolerance: float = 0.1,
+    tolerance: float | None = 0.1,
 ) -> Policy:
     return Policy(
         mode=mode,

@@ -125,7 +125,12 @@ def test_what_a_look_says_is_what_came_since_the_one_before() -> None:
 @pytest.mark.parametrize(
     ("curve", "target", "found"),
     [
-        pytest.param(DEMO, 0.2, Capacity(pytest.approx(37.5, rel=0.01), DEMO), id="sustained"),
+        pytest.param(
+            DEMO,
+            0.2,
+            Capacity(pytest.approx(37.5, rel=0.01), DEMO, pytest.approx(0.172, rel=0.01)),
+            id="sustained",
+        ),
         pytest.param(
             DEMO, 0.04, OutOfReach(pytest.approx(0.05, rel=0.01), DEMO), id="an idle pod is slower"
         ),

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 from trireme.api.types import Behavior, PolicyType, ScalingRules, SelectPolicy
 from trireme.autoscaler.decision import desired_replicas
 from trireme.autoscaler.stabiliser import (
+    SHRINKING,
+    Windows,
     down_limit,
     recent_changes,
     remember,
     stabilise,
     up_limit,
+    windows,
 )
 from trireme.autoscaler.types import Recommendation, ScaleChange
 from unit.autoscaling import NOW, rules, seconds
@@ -72,9 +75,36 @@ def test_the_proposal_is_that_of_the_horizontal_pod_autoscaler(
 def test_the_most_cautious_recommendation_of_the_window_counts(
     current: int, past: list[Recommendation], proposal: int, expected: int
 ) -> None:
-    behavior = Behavior(up=rules(window=60), down=rules(window=300))
-    remembered = remember(past, proposal, behavior, NOW)
-    assert stabilise(current, remembered, behavior, NOW) == expected
+    of = Windows(up=seconds(60), down=seconds(300))
+    remembered = remember(past, proposal, of, NOW)
+    assert stabilise(current, remembered, of, NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("behavior", "hold", "expected"),
+    [
+        pytest.param(Behavior(), None, Windows(seconds(0), seconds(300)), id="those of HPA"),
+        pytest.param(Behavior(), 45, Windows(seconds(0), seconds(45)), id="a hold of its own"),
+        pytest.param(
+            Behavior(up=rules(window=60), down=rules(window=0)),
+            45,
+            Windows(seconds(60), seconds(0)),
+            id="those of the spec",
+        ),
+    ],
+)
+def test_what_the_spec_leaves_out_has_a_window(
+    behavior: Behavior, hold: float | None, expected: Windows
+) -> None:
+    found = windows(behavior) if hold is None else windows(behavior, seconds(hold))
+    assert found == expected
+
+
+def test_a_hold_that_grows_finds_what_was_proposed_before() -> None:
+    short, long = Windows(seconds(0), seconds(60)), Windows(seconds(0), seconds(300))
+    remembered = remember([ago(200, 7)], 2, short, NOW)
+    assert stabilise(8, remembered, short, NOW) == 2
+    assert stabilise(8, remembered, long, NOW) == 7
 
 
 @pytest.mark.parametrize(
@@ -165,22 +195,19 @@ ruleset = st.builds(
 def test_stabilising_equals_the_plain_reading_of_the_rules(
     current: int, past: list[Recommendation], proposal: int, up: ScalingRules, down: ScalingRules
 ) -> None:
-    behavior = Behavior(up=up, down=down)
+    of = windows(Behavior(up=up, down=down))
     upper = lower = proposal
     for recommendation in past:
         age = NOW - recommendation.at
-        if age < up.stabilization_window:
+        if age < of.up:
             upper = min(upper, recommendation.replicas)
-        if age < down.stabilization_window:
+        if age < of.down:
             lower = max(lower, recommendation.replicas)
     expected = upper if current < upper else lower if current > lower else current
     # Forgetting what is too old must not change the outcome.
-    remembered = remember(past, proposal, behavior, NOW)
-    assert stabilise(current, remembered, behavior, NOW) == expected
-    assert all(
-        NOW - r.at < max(up.stabilization_window, down.stabilization_window)
-        for r in remembered[:-1]
-    )
+    remembered = remember(past, proposal, of, NOW)
+    assert stabilise(current, remembered, of, NOW) == expected
+    assert all(NOW - r.at < max(of.up, of.down, SHRINKING) for r in remembered[:-1])
 
 
 @given(replicas_, changes_, ruleset)

@@ -331,8 +331,11 @@ class SelectPolicy(StrEnum):
 class ScalingRules(ApiModel):
     """How fast the fleet may change in one direction."""
 
-    stabilization_window: Duration = Field(
-        description="How long proposals are remembered; the most cautious of them is taken."
+    stabilization_window: Duration | None = Field(
+        None,
+        description="How long proposals are remembered; the most cautious of them is taken. Left "
+        "out: growing 0s; shrinking the lead time, 60s at least, where demand is forecast, else "
+        "300s.",
     )
     select_policy: SelectPolicy = Field(
         SelectPolicy.MAX, description="Which policy binds: Max, Min, or Disabled for no change."
@@ -343,20 +346,18 @@ class ScalingRules(ApiModel):
 
 
 _UP = ScalingRules(
-    stabilization_window=timedelta(0),
     policies=[
         RatePolicy(type=PolicyType.PODS, value=4, period=timedelta(seconds=15)),
         RatePolicy(type=PolicyType.PERCENT, value=100, period=timedelta(seconds=15)),
     ],
 )
 _DOWN = ScalingRules(
-    stabilization_window=timedelta(seconds=300),
     policies=[RatePolicy(type=PolicyType.PERCENT, value=100, period=timedelta(seconds=15))],
 )
 
 
 class Behavior(ApiModel):
-    """How fast the fleet may grow and shrink; defaults as in HorizontalPodAutoscaler v2."""
+    """How fast the fleet may grow and shrink; rates as in HorizontalPodAutoscaler v2."""
 
     up: ScalingRules = Field(_UP, description="Growing.")
     down: ScalingRules = Field(_DOWN, description="Shrinking.")
@@ -431,8 +432,10 @@ class Scaling(ApiModel):
         [], max_length=32, description="Other bounds at certain times."
     )
     target: ScalingTarget = Field(ScalingTarget(), description="What one pod should hold.")
-    tolerance: Ratio = Field(
-        0.1, description="A proposal this close to the present size changes nothing, such as 10%."
+    tolerance: Ratio | None = Field(
+        None,
+        description="A proposal this close to the present size changes nothing, such as 10%. Left "
+        "out: 0% where demand is forecast, else 10%.",
     )
     behavior: Behavior = Field(Behavior(), description="How fast the fleet may change.")
     paused: Paused = Field(

@@ -13,7 +13,13 @@ than its own error, or what is seen contradicts it, the one before stands.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from trireme.autoscaler.queueing import PodShape, Sustained, sustained_rate
+from trireme.autoscaler.factor import EASE
+from trireme.autoscaler.queueing import (
+    PodShape,
+    Sustained,
+    percentile_seconds,
+    sustained_rate,
+)
 from trireme.autoscaler.service_curve import (
     BatchTotals,
     Fitted,
@@ -101,10 +107,16 @@ def capacity(
     pod = PodShape(learnt.curve, serving.instances, noise)
     rate = sustained_rate(pod, objective.percentile, objective.latency_target_seconds)
     if isinstance(rate, Sustained):
-        return Capacity(rate.per_second, learnt.curve)
+        return of_pod(pod, rate.per_second, objective.percentile)
     if rate.least_seconds > (1 + MOST_MISFIT) * objective.latency_target_seconds:
         return OutOfReach(rate.least_seconds, learnt.curve)
     return None
+
+
+def of_pod(pod: PodShape, per_second: float, percentile: float) -> Capacity:
+    """The capacity of a pod that sustains so much, with the latency that is due at less."""
+    eased = percentile_seconds(pod, EASE * per_second, percentile)
+    return Capacity(per_second, pod.curve, eased)
 
 
 def _requests_are_executed(intervals: Sequence[ModelStatistics], max_batch: int) -> bool:

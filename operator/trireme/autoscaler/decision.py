@@ -18,10 +18,12 @@ from trireme.api.scalars import format_duration
 from trireme.api.types import Paused, PolicyType, ScalingMode
 from trireme.autoscaler import factor, stabiliser, targets
 from trireme.autoscaler import memory as memories
+from trireme.autoscaler.demand import hold
 from trireme.autoscaler.types import (
     Capacity,
     Decision,
     FactorMemory,
+    Forecast,
     Memory,
     ModelSignals,
     NoSignals,
@@ -35,7 +37,8 @@ from trireme.autoscaler.types import (
 from trireme.autoscaler.wording import number
 
 WORTH_TELLING = 10  # requests of a backlog: fewer come and go by chance
-MARGIN = 0.1  # of the demand, at least: what comes while a pod starts, and the chance in a window
+MARGIN = 0.1  # of a demand without a forecast, at least: what comes while a pod starts, and chance
+TOLERANCE = 0.1  # of HorizontalPodAutoscaler v2, where the spec names none and nothing is forecast
 
 
 def decide(observation: Observation, policy: Policy, memory: Memory) -> tuple[Decision, Memory]:
@@ -96,10 +99,12 @@ class _Course:
 class _Demand:
     """What is asked of the pods a second, and what one of them sustains, with its factor.
 
-    `backlog` is what is in flight beyond what the pods would hold at that rate.
+    `backlog` is what is in flight beyond what the pods would hold at that rate, and `forecast` what
+    is expected while a pod starts.
     """
 
     capacity: Capacity
+    forecast: Forecast | None
     backlog: float
     per_second: float
     sustained_per_second: float
@@ -146,17 +151,16 @@ def _by_signals(
         return _keep(observation, Reason.WITHIN_TARGET, words), memory
     # Of equal proposals the one whose objective is broken is named, then the first of the spec.
     winner = max(proposals, key=lambda p: (p.replicas, bool(p.breach)))
+    windows = stabiliser.windows(policy.behavior, hold(policy.objectives, observation.forecasts))
     memory = replace(
         memory,
-        recommendations=stabiliser.remember(
-            memory.recommendations, winner.replicas, policy.behavior, now
-        ),
+        recommendations=stabiliser.remember(memory.recommendations, winner.replicas, windows, now),
         targets=tuple(p.correction.target for p in proposals if not p.objective.fixed_target),
         factors=tuple(p.demand.factor for p in proposals if p.demand),
     )
     course = _proposed(winner, current, signals.window)
-    course = _stabilised(course, policy, memory, now)
-    course = _settled(course, observation, memory, signals.window)
+    course = _stabilised(course, windows, memory, now)
+    course = _settled(course, winner, observation, memory, signals.window)
     course = _rate_limited(course, policy, memory, now)
     course = _bounded(course, policy)
     decision = _unpaused(course, policy.paused, _seen(winner, observation, policy), observation)
@@ -209,7 +213,7 @@ def _proposals(
                 seen.in_flight,
                 correction.target.in_flight_per_pod,
                 observation.replicas,
-                policy.tolerance,
+                TOLERANCE if policy.tolerance is None else policy.tolerance,
             )
         if broken and not objective.fixed_target:
             least = observation.replicas + (1 if correction.lowered else 0)
@@ -247,6 +251,7 @@ def _demand(
     flight, and 50 + (600 - 7) / 30 = 70.
     """
     learnt = factor.initial(objective.model, memory)
+    forecast = observation.forecasts.get(objective.model)
     rate = seen.request_rate_per_second
 
     def asked(learnt: FactorMemory) -> _Demand:
@@ -254,26 +259,33 @@ def _demand(
         held = observation.ready * sustained * objective.latency_target_seconds
         backlog = max(0.0, seen.in_flight - held)
         per_second = rate + backlog / window.total_seconds()
-        return _Demand(capacity, backlog, per_second, sustained, learnt)
+        return _Demand(capacity, forecast, backlog, per_second, sustained, learnt)
 
     before = asked(learnt)
-    latency = seen.latency
+    latency, eased = seen.latency, capacity.eased_seconds
     load = factor.Load(
         rate_per_second=rate,
         sustained_per_second=before.sustained_per_second * observation.replicas,
-        late=latency.seconds / objective.latency_target_seconds if latency else None,
+        slow=latency.seconds / eased if latency and eased else None,
         broken=bool(targets.breach(objective, seen)),
         settled=observation.ready >= observation.replicas,
     )
-    return asked(factor.correct(learnt, load, window, observation.now))
+    return asked(factor.correct(learnt, load, observation.now))
 
 
-def _by_capacity(demand: _Demand, seen: ModelSignals, current: int, tolerance: float) -> int:
-    """The size at which each pod has what it sustains, with a margin; `current` within the
-    tolerance, which the margin covers: what is tolerated is sustained.
+def _by_capacity(demand: _Demand, seen: ModelSignals, current: int, tolerance: float | None) -> int:
+    """The size at which each pod has what it sustains, when a pod that is asked for now is ready.
 
-    It asks for no more than a pod for each request in flight: then nothing waits.
+    With a forecast that is the size for the highest rate until then, with its margin, and never
+    less than for the present one. Without, a margin stands for what may come, and covers the
+    tolerance: what is tolerated is sustained. It asks for no more than a pod for each request in
+    flight then, when nothing waits.
     """
+    if demand.forecast is not None:
+        expected = demand.forecast.margin * demand.forecast.per_second
+        per_second = max(demand.per_second, expected)
+        return desired_replicas(per_second, demand.sustained_per_second, current, tolerance or 0.0)
+    tolerance = TOLERANCE if tolerance is None else tolerance
     margin = 1 + max(MARGIN, tolerance)
     wanted = desired_replicas(
         demand.per_second * margin, demand.sustained_per_second, current, tolerance
@@ -295,29 +307,38 @@ def _proposed(winner: _Proposal, current: int, window: timedelta) -> _Course:
     return replace(course, bound=(Reason.WITHIN_TARGET, words))
 
 
-def _stabilised(course: _Course, policy: Policy, memory: Memory, now: datetime) -> _Course:
-    behavior = policy.behavior
-    stable = stabiliser.stabilise(course.current, memory.recommendations, behavior, now)
+def _stabilised(
+    course: _Course, windows: stabiliser.Windows, memory: Memory, now: datetime
+) -> _Course:
+    stable = stabiliser.stabilise(course.current, memory.recommendations, windows, now)
     if course.wanted > course.current:
-        rule, waited = "growing", behavior.up.stabilization_window
+        rule, waited = "growing", windows.up
     else:
-        rule, waited = "shrinking", behavior.down.stabilization_window
+        rule, waited = "shrinking", windows.down
     return course.to(
         stable, Reason.HELD, f"{rule} waits until it was wanted for {format_duration(waited)}"
     )
 
 
 def _settled(
-    course: _Course, observation: Observation, memory: Memory, window: timedelta
+    course: _Course,
+    winner: _Proposal,
+    observation: Observation,
+    memory: Memory,
+    window: timedelta,
 ) -> _Course:
-    """No change on an unsettled view: pods on their way, or less than one window seen."""
+    """No change on an unsettled view: pods on their way, or less than one window seen.
+
+    A size that follows from what pods sustain counts those on their way for what they will be, and
+    need not wait for them.
+    """
     current = course.current
     if course.replicas > current and observation.unschedulable:
         words = f"no node takes {_pods(observation.unschedulable)}"
         return course.to(current, Reason.HELD, words)
     # Stuck pods are not waited for: one that fails for ever would hold the others for ever.
     starting = observation.replicas - observation.ready - observation.stuck
-    if course.replicas != current and starting > 0:
+    if course.replicas != current and starting > 0 and winner.demand is None:
         words = f"{starting} of {_pods(observation.replicas)} not ready yet"
         return course.to(current, Reason.HELD, words)
     seen_for = observation.now - memory.started
@@ -469,12 +490,22 @@ def _sustained(demand: _Demand | None, pods: int) -> str:
     backlog = ""
     if demand.backlog >= WORTH_TELLING:
         backlog = f", a backlog of {number(demand.backlog)} included,"
-    corrected = demand.factor.factor
+    corrected, forecast = demand.factor.factor, demand.forecast
+    ahead = "" if forecast is None else f"{_expected(forecast)}, "
     by = f", corrected by {number(corrected)}" if corrected != 1 else ""
     return (
         f"{number(demand.per_second / pods)} req/s per pod{backlog} of "
         f"{number(demand.sustained_per_second)} that one sustains "
-        f"(learnt: {demand.capacity.curve}{by}), "
+        f"(learnt: {demand.capacity.curve}{by}), {ahead}"
+    )
+
+
+def _expected(forecast: Forecast) -> str:
+    """`at most 182 req/s expected within 45s (as 5m ago, x 1.1)`."""
+    within = format_duration(timedelta(seconds=round(forecast.horizon_seconds)))
+    margin = f", x {number(forecast.margin)}" if forecast.margin != 1 else ""
+    return (
+        f"{number(forecast.per_second)} req/s expected within {within} ({forecast.words}{margin})"
     )
 
 

@@ -5,7 +5,7 @@ and what the decision would be at other loads (`thresholds`); else from the stat
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,10 +18,11 @@ from trireme.api.types import (
     ObservedLoad,
     Paused,
     ScalingMode,
-    ScalingRules,
     StagesStatus,
 )
+from trireme.autoscaler import stabiliser
 from trireme.autoscaler.capacity import APART, LEAST_EXECUTIONS
+from trireme.autoscaler.demand import hold
 from trireme.autoscaler.factor import initial as initial_factor
 from trireme.autoscaler.lead_time import lead_time
 from trireme.autoscaler.memory import curves_from_status, memory_from_status, starts_from_status
@@ -33,6 +34,7 @@ from trireme.autoscaler.targets import initial as initial_target
 from trireme.autoscaler.thresholds import Threshold, Thresholds, thresholds
 from trireme.autoscaler.types import (
     Capacity,
+    Forecast,
     LeadTime,
     Memory,
     NoSignals,
@@ -94,6 +96,7 @@ def explain(
         "Seen": _seen(told, now),
         "A pod": _pod(told, agent.status),
         "A start": _start(told, agent.status),
+        "Ahead": _ahead(told),
         "More": _more(told, found),
         "Fewer": _fewer(told, found),
         "Signals": _signals(told, agent.status, now),
@@ -143,6 +146,7 @@ class _Told:
     capacities: Mapping[str, Capacity | OutOfReach]
     memory: Memory
     lead_time: LeadTime | None
+    forecasts: Mapping[str, Forecast] = field(default_factory=dict)
     broken: bool = False
 
 
@@ -162,6 +166,7 @@ def _of_record(record: Record) -> _Told:
         capacities=observation.capacities,
         memory=memory,
         lead_time=observation.lead_time,
+        forecasts=observation.forecasts,
         broken=_is_broken(record),
     )
 
@@ -346,6 +351,22 @@ def _where_it_goes(stages: StagesStatus) -> str:
     return ", ".join(f"{_lasting(seconds)} {what}" for what, seconds in told.items())
 
 
+def _ahead(told: _Told) -> Iterator[str]:
+    """What is expected while a pod starts, and how good that was on the agent's own past."""
+    for model, forecast in told.forecasts.items():
+        named = f"{model}: " if len(told.forecasts) > 1 else ""
+        bought = number(forecast.margin * forecast.per_second)
+        yield (
+            f"{named}Within {_lasting(forecast.horizon_seconds)}, in which a pod starts, at most "
+            f"{number(forecast.per_second)} requests/s are expected, {forecast.words}; pods for "
+            f"{bought} are wanted (x {number(forecast.margin)})."
+        )
+        yield (
+            "Tried on the past of this agent, that was the cheapest way to keep the objective, "
+            f"with {number(forecast.late_share * 100)} % of the requests late."
+        )
+
+
 def _more(told: _Told, found: Thresholds) -> Iterator[str]:
     if told.wanted > told.replicas:
         yield f"{_pods(told.wanted)} are asked for now."
@@ -383,7 +404,8 @@ def _holds(told: _Told, direction: Paused) -> Iterator[str]:
     if policy is None or not _is_decided(told):
         return
     grows = direction is Paused.SCALE_OUT
-    rules: ScalingRules = policy.behavior.up if grows else policy.behavior.down
+    windows = stabiliser.windows(policy.behavior, hold(policy.objectives, told.forecasts))
+    window = windows.up if grows else windows.down
     moves, which, field = ("comes", "more", "up") if grows else ("goes", "fewer", "down")
     if told.reason is Reason.NO_SIGNALS:
         yield "Not without signals."
@@ -395,8 +417,8 @@ def _holds(told: _Told, direction: Paused) -> Iterator[str]:
     elif not grows and told.replicas <= policy.min_replicas:
         bound = policy.min_bound
         yield f"Not while {bound.field} is {policy.min_replicas}{bound.when}."
-    elif rules.stabilization_window > timedelta(0):
-        waited = format_duration(rules.stabilization_window)
+    elif window > timedelta(0):
+        waited = format_duration(window)
         yield f"A pod {moves} once {which} were wanted for {waited} (scaling.behavior.{field})."
 
 
@@ -493,6 +515,17 @@ def _facts(agent: Agent, told: _Told, found: Thresholds, record: Record | None) 
             "medianSeconds": rounded(told.lead_time.median_seconds),
             "samples": told.lead_time.samples,
         },
+        "forecasts": [
+            {
+                "model": model,
+                "perSecond": rounded(forecast.per_second),
+                "margin": forecast.margin,
+                "basis": forecast.words,
+                "withinSeconds": rounded(forecast.horizon_seconds),
+                "lateRatio": rounded(forecast.late_share),
+            }
+            for model, forecast in sorted(told.forecasts.items())
+        ],
         "more": _threshold(found.more),
         "fewer": _threshold(found.fewer),
         "source": "Status" if record is None else "Record",

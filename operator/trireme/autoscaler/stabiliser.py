@@ -12,29 +12,45 @@ from datetime import datetime, timedelta
 from trireme.api.types import Behavior, PolicyType, RatePolicy, ScalingRules, SelectPolicy
 from trireme.autoscaler.types import Recommendation, ScaleChange
 
+SHRINKING = timedelta(seconds=300)
+"""The window of HorizontalPodAutoscaler v2 for shrinking, where `behavior` names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How long proposals are remembered before the fleet grows, and before it shrinks."""
+
+    up: timedelta
+    down: timedelta
+
+
+def windows(behavior: Behavior, hold: timedelta = SHRINKING) -> Windows:
+    """The windows of `behavior`; left out, growing has none and shrinking waits for `hold`."""
+    up, down = behavior.up.stabilization_window, behavior.down.stabilization_window
+    return Windows(timedelta(0) if up is None else up, hold if down is None else down)
+
 
 def remember(
-    recommendations: Sequence[Recommendation], proposal: int, behavior: Behavior, now: datetime
+    recommendations: Sequence[Recommendation], proposal: int, windows: Windows, now: datetime
 ) -> tuple[Recommendation, ...]:
-    """The recommendations that may still count, with the present one last."""
-    longest = max(behavior.up.stabilization_window, behavior.down.stabilization_window)
+    """The recommendations that may still count, with the present one last. A hold may grow to
+    `SHRINKING` from one round to the next.
+    """
+    longest = max(windows.up, windows.down, SHRINKING)
     kept = (r for r in recommendations if r.at > now - longest)
     return (*kept, Recommendation(now, proposal))
 
 
 def stabilise(
-    current: int,
-    recommendations: Sequence[Recommendation],
-    behavior: Behavior,
-    now: datetime,
+    current: int, recommendations: Sequence[Recommendation], windows: Windows, now: datetime
 ) -> int:
     """The most cautious recommendation of the windows.
 
     Growing takes the smallest of the up-window, shrinking the largest of the down-window; the
     last recommendation is the present one and always counts.
     """
-    upper = min(_within(recommendations, now - behavior.up.stabilization_window))
-    lower = max(_within(recommendations, now - behavior.down.stabilization_window))
+    upper = min(_within(recommendations, now - windows.up))
+    lower = max(_within(recommendations, now - windows.down))
     if current < upper:
         return upper
     return min(current, lower)

@@ -149,10 +149,15 @@ class NoSignals:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """The highest rate at which one pod keeps an objective, by the curve that was learnt of it."""
+    """The highest rate at which one pod keeps an objective, by the curve that was learnt of it.
+
+    `eased_seconds` is the latency at the objective's percentile with nine tenths of that rate, None
+    where it was not computed yet.
+    """
 
     per_second: float
     curve: ServiceCurve
+    eased_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +181,22 @@ class LeadTime:
 
 
 @dataclass(frozen=True, slots=True)
+class Forecast:
+    """The highest request rate that is expected within the lead time, `words` says by which past.
+
+    It is bought with the `margin`, which may be under 1; a replica that is no longer wanted is
+    held for `hold_seconds`. By the back-test, `late_share` of the requests miss the objective so.
+    """
+
+    per_second: float
+    margin: float
+    words: str
+    horizon_seconds: float
+    hold_seconds: float
+    late_share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What the cluster and the signals say at `now`.
 
@@ -193,6 +214,7 @@ class Observation:
     unschedulable: int
     signals: Signals | NoSignals
     capacities: Mapping[str, Capacity | OutOfReach] = field(default_factory=dict)
+    forecasts: Mapping[str, Forecast] = field(default_factory=dict)
     lead_time: LeadTime | None = None
 
 
@@ -248,7 +270,7 @@ class Policy:
     replicas: int | None
     min_replicas: int
     max_replicas: int
-    tolerance: float
+    tolerance: float | None
     behavior: Behavior
     paused: Paused
     objectives: tuple[ObjectivePolicy, ...]

@@ -17,7 +17,8 @@ from typing import Any
 
 from trireme.api.types import Behavior, Paused, Scaling, ScalingMode
 from trireme.autoscaler import types as autoscaler
-from trireme.autoscaler.types import Capacity
+from trireme.autoscaler.capacity import of_pod
+from trireme.autoscaler.types import LeadTime
 from trireme.simulator.baselines.aibrix import Aibrix
 from trireme.simulator.baselines.hpa import ExternalMetric, HorizontalPodAutoscaler, TargetType
 from trireme.simulator.baselines.keda import ScaledObject, Trigger
@@ -31,6 +32,7 @@ from trireme.simulator.trireme_policy import TriremePolicy
 
 SCRAPE_LAG_SECONDS = 7.5
 ADAPTER_SECONDS, KEDA_SECONDS = 60, 30
+STARTS = 50  # that Trireme has measured
 FAILURES = 0.001  # the default of `objectives[].errors.maxRatio`; nothing fails in the simulator
 
 Make = Callable[[Scenario, float], Policy[Any]]
@@ -57,7 +59,8 @@ def _trireme(on: Scenario, multiple: float) -> Policy[Any]:
             paused=Paused.NONE,
             objectives=(objective,),
         ),
-        Capacity(multiple * on.sustained_per_second, curve),
+        of_pod(on.pod, multiple * on.sustained_per_second, on.objective.percentile),
+        LeadTime(on.lead_time.p95_seconds, on.lead_time.seconds, samples=STARTS),
     )
 
 

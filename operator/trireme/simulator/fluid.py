@@ -53,6 +53,14 @@ class LeadTime:
         """The same without variation."""
         return LeadTime(self.seconds)
 
+    @property
+    def p95_seconds(self) -> float:
+        """Of 95 in 100 pods no more passes; 1.645 is the normal distribution's."""
+        if self.variation == 0:
+            return self.seconds
+        variance = math.log1p(self.variation**2)
+        return self.seconds * math.exp(1.645 * math.sqrt(variance) - variance / 2)
+
     def draw(self, generator: np.random.Generator) -> int:
         """The whole seconds that one pod takes."""
         if self.variation == 0:
@@ -318,6 +326,10 @@ class Fleet:
                 return self._mean(self._answered, span)
             case Metric.IN_FLIGHT:
                 return self._mean(self._in_flight, span)
+            case Metric.LATE_SHARE:
+                within, total = self._distribution(span)
+                in_time = float(np.interp(self.table.limit_seconds, self.table.seconds, within))
+                return 1 - in_time / total if total > 0 else math.nan
             case Metric.FAILURE_SHARE:
                 answered = self._mean(self._answered, span)
                 lost = self._mean(self._lost, span) if self._loses else 0.0
@@ -335,6 +347,13 @@ class Fleet:
         return total / len(values[span])
 
     def _percentile(self, span: slice, percentile: float) -> float:
+        within, total = self._distribution(span)
+        if total <= 0:
+            return math.nan
+        return float(np.interp(percentile / 100 * total, within, self.table.seconds))
+
+    def _distribution(self, span: slice) -> tuple[Floats, float]:
+        """How many requests that ended took no longer than each of the table's seconds, and all."""
         table = self.table
         mixed, total = self._mixed(span)
         within = np.zeros(len(table.seconds))
@@ -349,9 +368,7 @@ class Fleet:
                 below, part = self._steps.place(load)
                 rows = table.within[below], table.within[below + 1]
                 within += weight * ((1 - part) * rows[0] + part * rows[1])
-        if total <= 0:
-            return math.nan
-        return float(np.interp(percentile / 100 * total, within, table.seconds))
+        return within, total
 
     def _queue_time(self, span: slice) -> float:
         table = self.table

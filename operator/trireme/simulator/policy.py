@@ -23,6 +23,7 @@ class Metric(StrEnum):
     IN_FLIGHT = "in flight"  # requests waiting or executing, in all pods
     LATENCY = "latency"  # seconds, a percentile of what was answered
     QUEUE_TIME = "queue time"  # microseconds that a request waits in a pod, mean
+    LATE_SHARE = "late share"  # of the requests that ended over the limit, from 0 to 1
     FAILURE_SHARE = "failure share"  # of the requests that ended, from 0 to 1
 
 

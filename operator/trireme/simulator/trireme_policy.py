@@ -5,22 +5,23 @@ from the gateway's figures; `autoscaler.decision.decide` and its memory are the 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from trireme.api.conditions import Reason
 from trireme.autoscaler.decision import decide
+from trireme.autoscaler.demand import Demand, terms_of
 from trireme.autoscaler.memory import memory_from_status, record
 from trireme.autoscaler.queries import window
 from trireme.autoscaler.types import (
     Capacity,
     Latency,
     LatencyKind,
+    LeadTime,
     Memory,
     ModelSignals,
     NoSignals,
     Observation,
-    OutOfReach,
     Policy,
     Signals,
 )
@@ -31,17 +32,27 @@ SCRAPE_SECONDS = 5  # of the PodMonitors that the chart makes, by default
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What an operator remembers between rounds."""
+
+    memory: Memory
+    demand: Demand
+
+
+@dataclass(frozen=True, slots=True)
 class TriremePolicy:
     """The operator's decision for an agent with one objective.
 
-    `capacity` is what a pod is known to sustain, as if it had been learnt long ago; None leaves the
-    rule of requests in flight.
+    `capacity` is what a pod is known to sustain and `lead_time` how long one takes to start, as if
+    they had been learnt long ago; None leaves the rule of requests in flight, and the usual lead
+    time.
 
     Pre: `policy` has mode Automatic and one objective.
     """
 
     policy: Policy
     capacity: Capacity | None = None
+    lead_time: LeadTime | None = None
     name: str = "trireme"
     interval_seconds: float = ROUND_SECONDS
 
@@ -55,31 +66,40 @@ class TriremePolicy:
             Reading(Metric.ANSWERS, seconds, age),
             Reading(Metric.IN_FLIGHT, seconds, age),
             Reading(Metric.LATENCY, seconds, age, objective.percentile),
+            Reading(Metric.LATE_SHARE, seconds, age),
             Reading(Metric.FAILURE_SHARE, seconds, age),
         )
 
-    def begin(self, now_seconds: float, replicas: int) -> Memory:
+    def begin(self, now_seconds: float, replicas: int) -> Known:
         """An operator that was just started, and finds no status."""
-        return memory_from_status(None, moment(now_seconds), replicas)
+        now = moment(now_seconds)
+        return Known(memory_from_status(None, now, replicas), Demand.unknown(now))
 
-    def decide(self, observed: Observed, memory: Memory) -> tuple[int, Memory]:
+    def decide(self, observed: Observed, known: Known) -> tuple[int, Known]:
         """One round."""
+        (objective,) = self.policy.objectives
+        signals = self._signals(observed)
         observation = Observation(
             now=moment(observed.now_seconds),
             replicas=observed.replicas,
             ready=observed.ready,
             stuck=0,
             unschedulable=0,
-            signals=self._signals(observed),
-            capacities=self._capacities,
+            signals=signals,
+            capacities={} if self.capacity is None else {objective.model: self.capacity},
+            lead_time=self.lead_time,
         )
-        decision, memory = decide(observation, self.policy, memory)
-        return decision.replicas, record(memory, decision, carried_out=True)
-
-    @property
-    def _capacities(self) -> dict[str, Capacity | OutOfReach]:
-        (objective,) = self.policy.objectives
-        return {} if self.capacity is None else {objective.model: self.capacity}
+        demand, forecasts = known.demand, {}
+        if isinstance(signals, Signals):
+            (seen,) = signals.models
+            terms = terms_of(objective, self.capacity, self.lead_time, self.policy, known.memory)
+            demand = demand.after(signals.at, seen.request_rate_per_second, seen.late_share, terms)
+            if terms and (forecast := demand.forecast(terms)):
+                forecasts[objective.model] = forecast
+        observation = replace(observation, forecasts=forecasts)
+        decision, memory = decide(observation, self.policy, known.memory)
+        memory = record(memory, decision, carried_out=True)
+        return decision.replicas, Known(memory, demand)
 
     def _signals(self, observed: Observed) -> Signals | NoSignals:
         if not observed.ready:
@@ -87,7 +107,7 @@ class TriremePolicy:
         values = [value for value in observed.values if value is not None]
         if len(values) < len(observed.values):
             return NoSignals(Reason.PROMETHEUS_UNREACHABLE, "Prometheus cannot be read")
-        arrivals, answers, in_flight, latency, failures = values
+        arrivals, answers, in_flight, latency, late, failures = values
         (objective,) = self.policy.objectives
         seen = ModelSignals(
             model=objective.model,
@@ -100,6 +120,7 @@ class TriremePolicy:
             mean_latency_seconds=in_flight / answers if answers else None,
             queue_share=None,
             pending=None,
+            late_share=None if math.isnan(late) else late,
         )
         return Signals(moment(observed.now_seconds), _window(), (seen,))
 

@@ -42,7 +42,8 @@ def _bounded(spec: AgentSpec) -> Iterator[_Bounded]:
         yield _Bounded(path, objective.latency.target, _MILLISECOND, 10 * _MINUTE)
     for name, rules in (("up", behavior.up), ("down", behavior.down)):
         path = f"spec.scaling.behavior.{name}"
-        yield _Bounded(f"{path}.stabilizationWindow", rules.stabilization_window, _ZERO, _HOUR)
+        if rules.stabilization_window is not None:
+            yield _Bounded(f"{path}.stabilizationWindow", rules.stabilization_window, _ZERO, _HOUR)
         for at, policy in enumerate(rules.policies):
             yield _Bounded(f"{path}.policies[{at}].period", policy.period, _SECOND, 30 * _MINUTE)
     for index, schedule in enumerate(spec.scaling.schedules):

@@ -234,9 +234,10 @@ class HorizontalPodAutoscaler:
         self, proposal: int, behavior: Behavior, observed: Observed, memory: Memory
     ) -> tuple[int, Memory]:
         now, current = moment(observed.now_seconds), observed.replicas
-        recommendations = stabiliser.remember(memory.recommendations, proposal, behavior, now)
+        windows = stabiliser.windows(behavior)
+        recommendations = stabiliser.remember(memory.recommendations, proposal, windows, now)
         changes = stabiliser.recent_changes(memory.changes, behavior, now)
-        wanted = stabiliser.stabilise(current, recommendations, behavior, now)
+        wanted = stabiliser.stabilise(current, recommendations, windows, now)
         if wanted > current:
             limit = stabiliser.up_limit(current, changes, behavior.up, now)
             wanted = min(wanted, limit.replicas)

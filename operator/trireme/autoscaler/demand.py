@@ -1,0 +1,174 @@
+"""What will be asked of an agent within one lead time, learnt from its own past. Pure.
+
+The rates that each round sees are kept (`history`), ways to foresee them are tried on what they
+would have foreseen (`forecasters`, `back_test`), and the best of them says what to be ready for.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from trireme.autoscaler import factor
+from trireme.autoscaler.back_test import BackTest
+from trireme.autoscaler.forecasters import FORECASTERS
+from trireme.autoscaler.history import STEP_SECONDS, RateHistory, step_of
+from trireme.autoscaler.stabiliser import SHRINKING
+from trireme.autoscaler.types import (
+    Capacity,
+    Forecast,
+    LeadTime,
+    Memory,
+    ObjectivePolicy,
+    OutOfReach,
+    Policy,
+)
+
+SEEING_SECONDS = 20.0
+"""By which a rate lags: half its window of 30 s, half a scrape interval, and the round's."""
+SHORTEST_HOLD_SECONDS = 60.0
+"""A replica is held for the lead time, which is the price of another start (2-competitive, as in
+ski rental), and for a minute at least: shorter turns are noise."""
+USUAL_LEAD_SECONDS = 60.0
+"""Until a start was measured: of the base models of GenTD26 p99 is 52 s (Alibaba, measured)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the past is tested on: what a replica sustains, how long one takes to start, the bounds
+    of the fleet, and the share of requests that may be late.
+    """
+
+    sustained_per_second: float
+    lead_seconds: float
+    least: int
+    most: int
+    allowed_late: float
+
+    @property
+    def horizon_steps(self) -> int:
+        """How far is looked ahead: 30 s and 20 of seeing are 4 steps of 15 s."""
+        return math.ceil((self.lead_seconds + SEEING_SECONDS) / STEP_SECONDS)
+
+    @property
+    def hold_seconds(self) -> float:
+        """How long a replica is held that is not wanted."""
+        return max(self.lead_seconds, SHORTEST_HOLD_SECONDS)
+
+
+def terms_of(
+    objective: ObjectivePolicy,
+    capacity: Capacity | OutOfReach | None,
+    lead_time: LeadTime | None,
+    policy: Policy,
+    memory: Memory,
+) -> Terms | None:
+    """The terms of an objective; None where what a pod sustains is not known."""
+    if not isinstance(capacity, Capacity):
+        return None
+    return Terms(
+        sustained_per_second=factor.initial(objective.model, memory).factor * capacity.per_second,
+        lead_seconds=lead_time.p95_seconds if lead_time else USUAL_LEAD_SECONDS,
+        least=policy.min_replicas,
+        most=policy.max_replicas,
+        allowed_late=1 - objective.percentile / 100,
+    )
+
+
+def hold(objectives: Sequence[ObjectivePolicy], forecasts: Mapping[str, Forecast]) -> timedelta:
+    """For how long a size must not have been wanted before the fleet shrinks to it, where the spec
+    does not say: as the forecasts say, if there is one of each objective.
+    """
+    told = [forecasts[each.model].hold_seconds for each in objectives if each.model in forecasts]
+    if len(told) < len(objectives) or not told:
+        return SHRINKING
+    return timedelta(seconds=max(told))
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """The past of one objective's requests, and how the forecasters did on it."""
+
+    history: RateHistory
+    test: BackTest | None = None
+
+    @classmethod
+    def unknown(cls, now: datetime) -> Self:
+        """Nothing was seen yet."""
+        return cls(RateHistory.empty(now))
+
+    @classmethod
+    def recalled(
+        cls, week: Mapping[int, float], hours: Mapping[int, float], terms: Terms, now: datetime
+    ) -> Self:
+        """What others saw before: rates by Unix seconds, of a week at long steps and of the last
+        hours at steps of 15 s; these are tested. What is missing stays unknown.
+        """
+        first = min(hours, default=int(now.timestamp()))
+        before = {second: rate for second, rate in week.items() if second < first}
+        demand = cls(RateHistory.recalled(before, first))
+        for second, rate in sorted(hours.items()):
+            demand = demand.after(datetime.fromtimestamp(second, UTC), rate, None, terms)
+        return demand
+
+    def after(
+        self,
+        now: datetime,
+        rate_per_second: float,
+        late_share: float | None,
+        terms: Terms | None,
+    ) -> Self:
+        """With the rate of a round; tested once a step. `terms` is None where what a replica
+        sustains is not known: then only the past is kept.
+        """
+        steps = step_of(now) - self.history.newest
+        history = self.history.after(now, rate_per_second)
+        if terms is None:
+            return type(self)(history)
+        if steps <= 0 and self.test is not None:
+            return type(self)(history, self.test)
+        is_next = steps == 1 and self.test is not None
+        test = self._tested(history, rate_per_second, late_share, terms, is_next=is_next)
+        return type(self)(history, test)
+
+    def _tested(
+        self,
+        history: RateHistory,
+        rate_per_second: float,
+        late_share: float | None,
+        terms: Terms,
+        *,
+        is_next: bool,
+    ) -> BackTest:
+        unit, horizon = terms.sustained_per_second, terms.horizon_steps
+        needed = rate_per_second / unit
+        test = self.test or BackTest.begin(len(FORECASTERS), needed)
+        return test.after(
+            needed,
+            [each.highest(history, horizon) / unit for each in FORECASTERS],
+            lead_steps=math.ceil(terms.lead_seconds / STEP_SECONDS),
+            hold_steps=math.ceil(terms.hold_seconds / STEP_SECONDS),
+            least=terms.least,
+            most=terms.most,
+            allowed_late=terms.allowed_late,
+            late_share=late_share,
+            is_next=is_next,
+        )
+
+    def forecast(self, terms: Terms) -> Forecast | None:
+        """What to be ready for; None before anything was tested."""
+        if self.test is None:
+            return None
+        forecaster, margin = FORECASTERS[self.test.forecaster], self.test.margin
+        highest, words = forecaster.highest(self.history, terms.horizon_steps), str(forecaster)
+        if math.isnan(highest):  # what it goes by has just left the past that is kept
+            highest, words = self.history.last, str(FORECASTERS[0])
+        return Forecast(
+            per_second=highest,
+            margin=margin,
+            words=words,
+            horizon_seconds=terms.lead_seconds,
+            hold_seconds=terms.hold_seconds,
+            late_share=self.test.late_share(terms.allowed_late),
+        )

@@ -1,0 +1,186 @@
+"""What will be asked is learnt from the agent's own past, whatever that is."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trireme.autoscaler.demand import USUAL_LEAD_SECONDS, Demand, Terms, terms_of
+from trireme.autoscaler.history import STEP_SECONDS
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.types import (
+    Capacity,
+    FactorMemory,
+    Forecast,
+    LeadTime,
+    Memory,
+    OutOfReach,
+)
+from unit.autoscaling import objective, policy
+
+MIDNIGHT = datetime(2026, 5, 4, tzinfo=UTC)
+HOUR = 3600
+TERMS = Terms(sustained_per_second=10.0, lead_seconds=60, least=1, most=40, allowed_late=0.05)
+
+
+def lived(
+    rate: Callable[[int], float],
+    seconds: int,
+    terms: Terms = TERMS,
+    late: Callable[[int], float | None] = lambda second: None,
+) -> Demand:
+    """A past of so many seconds, a round each 15."""
+    demand = Demand.unknown(MIDNIGHT)
+    for second in range(0, seconds, STEP_SECONDS):
+        now = MIDNIGHT + timedelta(seconds=second)
+        demand = demand.after(now, rate(second), late(second), terms)
+    return demand
+
+
+def told(demand: Demand, terms: Terms = TERMS) -> Forecast:
+    forecast = demand.forecast(terms)
+    assert forecast is not None
+    return forecast
+
+
+def bought(demand: Demand, terms: Terms = TERMS) -> float:
+    """The replicas' worth of requests that the forecast asks for."""
+    forecast = told(demand, terms)
+    return forecast.margin * forecast.per_second / terms.sustained_per_second
+
+
+def every_five_minutes(second: int) -> float:
+    """A minute at ten times the rate, at the beginning of every five."""
+    return 200.0 if second % 300 < 60 else 20.0
+
+
+def test_a_spike_that_comes_every_five_minutes_is_awaited() -> None:
+    for before in (0, 15, 30, 45):  # a lead time ahead, and until it is there
+        demand = lived(every_five_minutes, 2 * HOUR - before)
+        assert bought(demand) >= 19, told(demand)
+        assert "ago" in told(demand).words
+    between = lived(every_five_minutes, 2 * HOUR + 150)
+    assert bought(between) < 10, told(between)
+
+
+def test_what_never_changes_is_bought_without_a_margin() -> None:
+    steady = lived(lambda second: 75.0, 12 * HOUR)
+    assert told(steady).per_second == 75.0
+    assert math.ceil(bought(steady)) == 8
+
+
+def test_before_much_is_seen_a_margin_is_held() -> None:
+    young = told(lived(lambda second: 75.0, 5 * 60))
+    assert young.margin == pytest.approx(1.2)
+
+
+def test_traffic_without_a_pattern_is_bought_with_a_larger_margin_than_calm_traffic() -> None:
+    noise = np.random.default_rng(7).lognormal(0, 0.4, 4 * HOUR // STEP_SECONDS)
+    wild = lived(lambda second: 100 * float(noise[second // STEP_SECONDS]), 4 * HOUR)
+    calm = lived(lambda second: 100.0 + second % 2, 4 * HOUR)
+    assert bought(wild) > 1.3 * bought(calm)
+
+
+def test_more_late_requests_than_foreseen_make_it_more_careful() -> None:
+    def wave(second: int) -> float:
+        return 100 + 40 * math.sin(second / 500)
+
+    trusted = lived(wave, 8 * HOUR, late=lambda second: 0.0)
+    warned = lived(wave, 8 * HOUR, late=lambda second: 0.2)
+    assert warned.test is not None
+    assert warned.test.correction(0.05) > 1.5
+    assert bought(warned) > bought(trusted)
+
+
+def test_an_unknown_late_share_says_nothing_of_the_foresight() -> None:
+    unknown = lived(every_five_minutes, HOUR).test
+    assert unknown is not None
+    assert unknown.foreseen_late == unknown.seen_late == 0.0
+
+
+def test_what_prometheus_recalls_is_as_if_it_had_been_seen() -> None:
+    begin = int(MIDNIGHT.timestamp())
+    hours = {begin + at: every_five_minutes(at) for at in range(0, 2 * HOUR, STEP_SECONDS)}
+    week = {second: rate for second, rate in hours.items() if second < begin + HOUR}
+    now = MIDNIGHT + timedelta(seconds=2 * HOUR)
+    recalled, seen = Demand.recalled(week, hours, TERMS, now), lived(every_five_minutes, 2 * HOUR)
+    assert told(recalled) == told(seen)
+    assert np.array_equal(recalled.history.steps, seen.history.steps, equal_nan=True)
+    assert np.array_equal(recalled.history.bins, seen.history.bins, equal_nan=True)
+
+
+def test_nothing_recalled_is_nothing_known() -> None:
+    recalled = Demand.recalled({}, {}, TERMS, MIDNIGHT)
+    assert math.isnan(recalled.history.last)
+    assert recalled.forecast(TERMS) is None
+
+
+def test_one_step_is_tested_once_however_many_rounds_it_has() -> None:
+    now = MIDNIGHT + timedelta(seconds=HOUR)
+    once = lived(every_five_minutes, HOUR).after(now, 200.0, None, TERMS)
+    again = once.after(now + timedelta(seconds=5), 150.0, None, TERMS)
+    assert again.test is once.test
+    assert again.history.last == 150.0
+
+
+def test_without_a_capacity_only_the_past_is_kept() -> None:
+    demand = Demand.unknown(MIDNIGHT).after(MIDNIGHT, 20.0, 0.0, None)
+    assert demand.history.last == 20.0
+    assert demand.forecast(TERMS) is None
+
+
+def test_a_gap_is_no_time_without_requests() -> None:
+    """What repeats is looked for before a gap; what nobody saw does not count as calm."""
+    before = lived(every_five_minutes, 2 * HOUR)
+    later = MIDNIGHT + timedelta(seconds=2 * HOUR + 1500 - 15)
+    after = before.after(later, 20.0, None, TERMS)
+    assert after.test is not None
+    assert before.test is not None
+    assert after.test.steps == pytest.approx(before.test.steps + 1, rel=0.01)
+    assert told(after).per_second > 0
+
+
+@pytest.mark.parametrize(
+    ("lead", "hold"),
+    [
+        pytest.param(None, 60.0, id="an unmeasured lead time is the usual one"),
+        pytest.param(LeadTime(20.0, 15.0, 9), 60.0, id="turns of less than a minute are noise"),
+        pytest.param(LeadTime(180.0, 90.0, 9), 180.0, id="a start's price is its lead time"),
+    ],
+)
+def test_a_replica_is_held_for_a_lead_time(lead: LeadTime | None, hold: float) -> None:
+    memory = Memory(MIDNIGHT, factors=(FactorMemory("m", 0.5),))
+    known = Capacity(40.0, ServiceCurve(0.01, 0.001, 8))
+    terms = terms_of(objective(), known, lead, policy(objective()), memory)
+    assert terms is not None
+    assert terms.hold_seconds == hold
+    assert terms.lead_seconds == (lead.p95_seconds if lead else USUAL_LEAD_SECONDS)
+    assert terms.sustained_per_second == 20.0  # 40, corrected by a half
+    assert terms.allowed_late == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("known", [None, OutOfReach(3.0, ServiceCurve(0.01, 0.001, 8))])
+def test_without_a_capacity_there_are_no_terms(known: OutOfReach | None) -> None:
+    assert terms_of(objective(), known, None, policy(objective()), Memory(MIDNIGHT)) is None
+
+
+@given(
+    st.lists(st.floats(0, 500), min_size=1, max_size=60),
+    st.sampled_from([5.0, 60.0, 300.0, 3000.0]),
+    st.floats(0.5, 300),
+)
+def test_any_past_gives_a_forecast_that_is_a_rate(
+    rates: list[float], lead: float, sustained: float
+) -> None:
+    terms = replace(TERMS, lead_seconds=lead, sustained_per_second=sustained)
+    forecast = told(
+        lived(lambda second: rates[second // 15], 15 * len(rates), terms, lambda second: 0.1), terms
+    )
+    assert 0 <= forecast.per_second < math.inf
+    assert 0 <= forecast.late_share <= 4.0
+    assert forecast.margin > 0
