@@ -37,6 +37,7 @@ from trireme.autoscaler.sources import SourceMemory, choose
 from trireme.autoscaler.types import Memory, NoSignals, Observation, Policy, Signals, Source
 from trireme.control import learning, scaling_report, starts
 from trireme.control.direct import PodReader
+from trireme.control.foresight import foresee
 from trireme.control.history import History
 from trireme.control.observed import (
     DeploymentView,
@@ -202,8 +203,14 @@ class Autoscaler:
         policy = dataclasses.replace(policy_of(spec), replicas=_replicas_told(view))
         policy = bounded(policy, spec.scaling.schedules, now, lead)
         signals = await self._signals(key, view, scaled, policy, samples, now)
+        deployment = view.deployment(names.server(key.name))  # while others had their turn
+        if view.body is None or deployment is None:
+            return
+        live = deployment_view(deployment)
         observation = _observe(view, live, signals, now)
         observation = dataclasses.replace(observation, lead_time=lead)
+        forecasts = foresee(view.foresights, observation, policy, scaled.memory)
+        observation = dataclasses.replace(observation, forecasts=forecasts)
         foreign_writer = None
         if spec.scaling.mode is ScalingMode.AUTOMATIC:
             if view.body["metadata"].get("annotations", {}).get(names.COMMAND) == names.RESUME:

@@ -13,6 +13,7 @@ from trireme.control import health, history_server, shell
 from trireme.control.autoscale import Autoscaler, decision_lines
 from trireme.control.clock import utc_now
 from trireme.control.direct import PodReader
+from trireme.control.foresight import Recaller
 from trireme.control.history import History
 from trireme.control.in_place import InPlaceUpdates
 from trireme.control.learning import Learner
@@ -176,6 +177,7 @@ async def _act(
             _resync(store, queue, settings.resync_seconds),
             _rounds(autoscaler, state, settings.autoscale_interval_seconds),
             Learner(store=store, clock=utc_now).learn(),
+            Recaller(store=store, prometheus=prometheus, labels=labels, clock=utc_now).recall(),
             reader.read(),
         ]
         tasks = [group.create_task(part) for part in parts]

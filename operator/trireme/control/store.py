@@ -17,6 +17,7 @@ from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
 from trireme.api.types import AgentDeployment
 from trireme.autoscaler.capacity import LearntCurve, ModelStatistics, Statistics
+from trireme.autoscaler.demand import Demand, Terms
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import Capacity, ObjectivePolicy, OutOfReach
 from trireme.control.observed import Trouble, kept
@@ -112,6 +113,18 @@ class Learning:
 
 
 @dataclass(slots=True)
+class Foresight:
+    """The past of one objective's requests, and the terms that it is tested on, None where what a
+    pod sustains is not known. What came before this process is read at `recall_due`, and None
+    stands for done.
+    """
+
+    demand: Demand
+    recall_due: datetime | None
+    terms: Terms | None = None
+
+
+@dataclass(slots=True)
 class AgentView:
     """Everything known of one agent.
 
@@ -121,7 +134,8 @@ class AgentView:
     `applied`, what was last applied whole; `replaced`, what the pods ran before, until all of it is
     done, and `change`, the difference; `secrets`, which Secrets it has made sure of, since no watch
     tells of them; and `written`, the part of the status it last wrote. The autoscaler leaves
-    `desired_replicas`, and `learning` as the status has it, which is learnt on from there.
+    `desired_replicas`, `learning` as the status has it, which is learnt on from there, and
+    `foresights` by an objective's model.
     """
 
     body: Object | None = None
@@ -141,6 +155,7 @@ class AgentView:
     written: Object | None = None
     desired_replicas: int | None = None
     learning: Learning | None = None
+    foresights: dict[str, Foresight] = field(default_factory=dict)
 
     def deployment(self, name: str) -> Object | None:
         """A child Deployment by name."""

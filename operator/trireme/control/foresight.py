@@ -1,0 +1,136 @@
+"""Foreseeing what will be asked of the agents, beside the scaling rounds.
+
+Each round adds what it saw to the past of each objective whose pods' capacity is known, and asks
+what to be ready for. What came before this process is read once from Prometheus, one agent at a
+time, and tested in a thread: the rounds go on meanwhile by what they saw themselves.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from trireme.api.types import AgentSpec
+from trireme.autoscaler.demand import Demand, terms_of
+from trireme.autoscaler.history import KEPT_BINS, KEPT_STEPS, STEP_SECONDS, STEPS_PER_BIN
+from trireme.autoscaler.past_demand import FROM_GATEWAY, FROM_SERVERS, demand_queries
+from trireme.autoscaler.queries import Labels, window
+from trireme.autoscaler.types import (
+    Forecast,
+    Memory,
+    Observation,
+    Policy,
+    Signals,
+)
+from trireme.control.queue import Key
+from trireme.control.store import Foresight, Store
+from trireme.edge.prometheus import Prometheus
+from trireme.errors import SignalsUnavailable
+
+logger = logging.getLogger(__name__)
+
+_TICK_SECONDS = 5.0
+_AGAIN = timedelta(minutes=1)  # after a Prometheus that does not answer
+_STEP = timedelta(seconds=STEP_SECONDS)
+_BIN = STEPS_PER_BIN * _STEP
+
+
+def foresee(
+    foresights: dict[str, Foresight], observation: Observation, policy: Policy, memory: Memory
+) -> dict[str, Forecast]:
+    """Add what a round saw to the past of each objective, and tell what to be ready for."""
+    signals = observation.signals
+    if not isinstance(signals, Signals):
+        return {}
+    forecasts = {}
+    seen_of = {seen.model: seen for seen in signals.models}
+    for gone in foresights.keys() - seen_of.keys():
+        del foresights[gone]
+    for objective in policy.objectives:
+        model, seen = objective.model, seen_of[objective.model]
+        capacity = None if objective.fixed_target else observation.capacities.get(model)
+        terms = terms_of(objective, capacity, observation.lead_time, policy, memory)
+        begun = Foresight(Demand.unknown(signals.at), recall_due=signals.at)
+        known = foresights.setdefault(model, begun)
+        known.terms = terms
+        known.demand = known.demand.after(
+            signals.at, seen.request_rate_per_second, seen.late_share, terms
+        )
+        if terms and (forecast := known.demand.forecast(terms)):
+            forecasts[model] = forecast
+    return forecasts
+
+
+class Recaller:
+    """Reads what came before this process, once for each objective that is forecast."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        prometheus: Prometheus,
+        labels: Labels,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._prometheus = prometheus
+        self._labels = labels
+        self._clock = clock
+
+    async def recall(self) -> None:
+        """Look for agents whose past is not read yet, for ever."""
+        while True:
+            await self.round()
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def round(self) -> None:
+        """Read the pasts that are due, one after the other."""
+        for key in self._store.agents():
+            try:
+                await self._agent(key)
+            except SignalsUnavailable as error:
+                logger.debug("%s: %s", key, error)
+            except Exception:
+                logger.exception("%s: its past cannot be recalled", key)
+
+    async def _agent(self, key: Key) -> None:
+        view, now = self._store.view(key), self._clock()
+        if view.accepted is None:
+            return
+        spec = view.accepted.agent.spec
+        for model, known in list(view.foresights.items()):
+            if known.terms is None or known.recall_due is None or now < known.recall_due:
+                continue
+            known.recall_due = now + _AGAIN
+            hours = await self._rates(key, spec, model, now - KEPT_STEPS * _STEP, now, _STEP)
+            week = await self._rates(key, spec, model, now - KEPT_BINS * _BIN, now, _BIN)
+            known.demand = await asyncio.to_thread(Demand.recalled, week, hours, known.terms, now)
+            known.recall_due = None
+
+    async def _rates(
+        self,
+        key: Key,
+        spec: AgentSpec,
+        model: str,
+        begin: datetime,
+        end: datetime,
+        step: timedelta,
+    ) -> Mapping[int, float]:
+        """Requests per second by Unix seconds, as the rounds would have seen them."""
+        by_gateway = spec.gateway.enabled and len(spec.objectives) == 1
+        asked = demand_queries(window(None), self._labels, *key)
+        total: dict[int, float] = defaultdict(float)
+        whole = _on_steps(begin, step), _on_steps(end, step)
+        for name in FROM_GATEWAY if by_gateway else FROM_SERVERS:
+            for past in await self._prometheus.past(name, asked[name], *whole, step):
+                if by_gateway or past.labels.get("model") == model:
+                    for second, rate in past.values.items():
+                        total[second] += rate
+        return total
+
+
+def _on_steps(moment: datetime, step: timedelta) -> datetime:
+    """The last whole step: Prometheus answers from where it is asked on."""
+    seconds = step.total_seconds()
+    return datetime.fromtimestamp(moment.timestamp() // seconds * seconds, moment.tzinfo)

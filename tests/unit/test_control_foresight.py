@@ -1,0 +1,137 @@
+"""What came before this process is recalled once, and what rounds see is added to it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from agents import agent_of, directory_of, model_of, repository_of
+from trireme.api.conditions import Reason
+from trireme.autoscaler.past_demand import FROM_GATEWAY, FROM_SERVERS, Past
+from trireme.autoscaler.queries import Labels, Query
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.types import Capacity, NoSignals
+from trireme.control.foresight import Recaller, foresee
+from trireme.control.queue import Key
+from trireme.control.store import Accepted, Foresight, Store
+from trireme.edge.prometheus import Prometheus
+from trireme.errors import SignalsUnavailable
+from unit.autoscaling import NOW, SETTLED, objective, observed, policy, seconds, seen
+
+KEY = Key("default", "echo")
+SUSTAINS_10 = Capacity(10.0, ServiceCurve(0.040, 0.010, 4))
+OBSERVED = observed(2, seen(1.0, rate=20.0), capacity=SUSTAINS_10)
+
+
+@dataclass
+class Told:
+    """What a Prometheus has of the past: a spike at the beginning of every five minutes.
+
+    Stands for the edge, whose answers are tested against a real Prometheus.
+    """
+
+    labels: Mapping[str, str]
+    asked: list[tuple[Query, datetime, datetime, timedelta]] = field(default_factory=list)
+    is_away: bool = False
+
+    async def past(
+        self, name: Query, query: str, begin: datetime, end: datetime, step: timedelta
+    ) -> tuple[Past, ...]:
+        self.asked.append((name, begin, end, step))
+        if self.is_away:
+            raise SignalsUnavailable("Prometheus cannot be reached")
+        first, last, width = (
+            round(each) for each in (begin.timestamp(), end.timestamp(), step.total_seconds())
+        )
+        values = {
+            second: 200.0 if second % 300 < 60 else 20.0 for second in range(first, last + 1, width)
+        }
+        others = Past({"model": "another"}, dict.fromkeys(values, 1e6))
+        return (Past(self.labels, values), *([others] if self.labels else []))
+
+
+def watched(**spec: Any) -> tuple[Store, dict[str, Foresight]]:
+    """One agent, of which one round was seen."""
+    store = Store()
+    body = {"metadata": {"name": "echo", "namespace": "default", "uid": "0f5e"}, "spec": {}}
+    store.agent_event(body, deleted=False)
+    view = store.view(KEY)
+    objectives = [{"model": "m", "latency": {"target": "100ms"}}]
+    agent = agent_of(models=[model_of("m")], objectives=objectives, **spec)
+    view.accepted = Accepted(agent, repository_of(directory_of("m")))
+    foresee(view.foresights, OBSERVED, policy(objective()), SETTLED)
+    return store, view.foresights
+
+
+def recaller(store: Store, told: Told, now: datetime = NOW) -> Recaller:
+    return Recaller(
+        store=store, prometheus=cast(Prometheus, told), labels=Labels(), clock=lambda: now
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "labels", "names"),
+    [
+        pytest.param({}, {}, FROM_GATEWAY, id="from the gateway"),
+        pytest.param(
+            {"gateway": {"enabled": False}}, {"model": "m"}, FROM_SERVERS, id="from the servers"
+        ),
+    ],
+)
+async def test_the_past_is_read_once(
+    spec: dict[str, Any], labels: dict[str, str], names: tuple[Query, ...]
+) -> None:
+    store, foresights = watched(**spec)
+    told = Told(labels)
+    for _ in range(2):
+        await recaller(store, told).round()
+    assert [name for name, *_ in told.asked] == [*names, *names]  # of hours, and of a week
+    assert {step for *_, step in told.asked} == {seconds(15), timedelta(minutes=5)}
+    history = foresights["m"].demand.history
+    assert history.highest(40) == 200.0 * len(names)
+    assert history.highest_of_bins(4 * 60 * 24, 4 * 60 * 24) == 200.0 * len(names)
+    forecast = foresee(foresights, OBSERVED, policy(objective()), SETTLED)["m"]
+    assert "ago" in forecast.words
+
+
+async def test_a_prometheus_that_is_away_is_asked_again_a_minute_later() -> None:
+    store, foresights = watched()
+    told = Told({}, is_away=True)
+    await recaller(store, told).round()
+    before = foresights["m"].demand
+    await recaller(store, told, NOW + seconds(59)).round()
+    assert len(told.asked) == 1
+    told.is_away = False
+    await recaller(store, told, NOW + seconds(60)).round()
+    assert foresights["m"].demand is not before
+
+
+async def test_without_a_capacity_nothing_is_recalled() -> None:
+    store, foresights = watched()
+    foresights["m"].terms = None
+    told = Told({})
+    await recaller(store, told).round()
+    assert told.asked == []
+
+
+def test_without_signals_nothing_is_added_and_nothing_foreseen() -> None:
+    _, foresights = watched()
+    before = foresights["m"].demand
+    unknown = observed(2, NoSignals(Reason.NO_PODS, "no pod is ready"), capacity=SUSTAINS_10)
+    assert foresee(foresights, unknown, policy(objective()), SETTLED) == {}
+    assert foresights["m"].demand is before
+
+
+def test_an_objective_that_goes_is_forgotten() -> None:
+    _, foresights = watched()
+    other = observed(2, seen(1.0, model="n"))
+    foresee(foresights, other, policy(objective("n")), SETTLED)
+    assert foresights.keys() == {"n"}
+
+
+def test_a_target_by_hand_is_followed_and_nothing_foreseen() -> None:
+    _, foresights = watched()
+    by_hand = policy(objective(fixed=True))
+    assert foresee(foresights, OBSERVED, by_hand, SETTLED) == {}
