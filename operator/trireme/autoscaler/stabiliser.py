@@ -33,11 +33,12 @@ def windows(behavior: Behavior, hold: timedelta = SHRINKING) -> Windows:
 def remember(
     recommendations: Sequence[Recommendation], proposal: int, windows: Windows, now: datetime
 ) -> tuple[Recommendation, ...]:
-    """The recommendations that may still count, with the present one last. A hold may grow to
-    `SHRINKING` from one round to the next.
+    """The recommendations that may still count, with the present one last: of each size the newest,
+    which is in every window that an older one is in. A hold may grow to `SHRINKING` from one round
+    to the next.
     """
-    longest = max(windows.up, windows.down, SHRINKING)
-    kept = (r for r in recommendations if r.at > now - longest)
+    oldest = now - max(windows.up, windows.down, SHRINKING)
+    kept = (r for r in recommendations if r.replicas != proposal and r.at > oldest)
     return (*kept, Recommendation(now, proposal))
 
 
