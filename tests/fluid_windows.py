@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from trireme.autoscaler.batch_events import PodModel
 from trireme.simulator.events import replay
 from trireme.simulator.fluid import Fleet, LeadTime
-from trireme.simulator.pods import Balancer, PodModel
+from trireme.simulator.pods import Balancer
 from trireme.simulator.policy import Metric, Reading
 from trireme.simulator.scenario import Scenario
 from trireme.simulator.traces import Traffic

@@ -4,9 +4,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from trireme.autoscaler.batch_events import PodModel, Served, poisson_arrivals, serve
 from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.simulator.pods import PodModel, Served, poisson_arrivals, serve
 
 # Service profiles: a fixed part, a part per request, the largest batch.
 LIGHT = ServiceCurve(0.004, 0.0005, 32)

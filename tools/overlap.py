@@ -14,9 +14,9 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
+from trireme.autoscaler.batch_events import PodModel, poisson_arrivals, serve
 from trireme.autoscaler.queueing import PodShape, mixture
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.simulator.pods import PodModel, poisson_arrivals, serve
 
 INSTANCES = (8, 4, 2, 1)  # falling, since the table is read by 1 / instances
 FIXED_SHARES = (0.02, 0.1, 0.25, 0.6, 1.0)  # of a full batch's time

@@ -5,9 +5,23 @@ from dataclasses import replace
 
 import pytest
 
-from trireme.autoscaler.capacity import LearntCurve, ModelStatistics, capacity, learn
+from trireme.autoscaler.capacity import (
+    LearntCurve,
+    ModelStatistics,
+    calls_per_request,
+    capacity,
+    learn,
+    pipeline_capacity,
+)
 from trireme.autoscaler.service_curve import BatchTotal, ServiceCurve
-from trireme.autoscaler.types import Capacity, OutOfReach, Serving
+from trireme.autoscaler.types import (
+    BusiestStep,
+    Capacity,
+    OutOfReach,
+    ServedPipeline,
+    ServedStep,
+    Serving,
+)
 from unit.autoscaling import objective
 
 DEMO = ServiceCurve(0.040, 0.010, 4)
@@ -151,3 +165,59 @@ def test_two_instances_sustain_more_than_twice_what_one_does() -> None:
     assert isinstance(one, Capacity)
     assert isinstance(two, Capacity)
     assert two.per_second > 2 * one.per_second
+
+
+# ------------------------------------------------------------------------------------- pipelines
+
+
+TWICE = ServedPipeline(
+    (
+        ServedStep("encoder", Serving(1, 4)),
+        ServedStep("policy", Serving(1, 4), (0,)),
+        ServedStep("policy", Serving(1, 4), (1,)),
+    )
+)
+SHARED = {"encoder": 1.0, "policy": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("intervals", "before", "calls"),
+    [
+        pytest.param([], None, (1, 2), id="before anything was seen each step calls once"),
+        pytest.param([(1000, 1000, 2010)], None, (1, 2), id="as it does"),
+        pytest.param([(1000, 900, 1800)], None, (1, 2), id="spared steps are no relief"),
+        pytest.param([(1000, 1000, 3000)], None, (1, 3), id="others ask for one of them, too"),
+        pytest.param([(99, 99, 9999)], None, (1, 2), id="of too few requests nothing follows"),
+        pytest.param([(99, 99, 9999)], SHARED, (1, 3), id="what was known stays"),
+        pytest.param([(1000, 1000, 3000), (0, 0, 9999)], None, (1, 3), id="alone they say nothing"),
+        pytest.param([(1000, 1000, 3200)], SHARED, (1, 3), id="hardly another number is none"),
+        pytest.param([(1000, 1000, 2000)], SHARED, (1, 2), id="the others went"),
+    ],
+)
+def test_how_often_steps_are_called_for_each_request(
+    intervals: Sequence[tuple[int, int, int]],
+    before: dict[str, float] | None,
+    calls: tuple[float, float],
+) -> None:
+    seen = [dict(zip(("agent", "encoder", "policy"), each, strict=True)) for each in intervals]
+    found = calls_per_request(seen, "agent", TWICE, before)
+    assert found == dict(zip(("encoder", "policy"), calls, strict=True))
+
+
+def test_a_pipeline_sustains_what_its_busiest_step_does_and_is_told_by_it() -> None:
+    light = ServiceCurve(0.004, 0.001, 4)
+    curves = {"encoder": LearntCurve(light, 0.0, 1000), "policy": LearntCurve(DEMO, 0.0, 1000)}
+    calls = {"encoder": 1.0, "policy": 2.0}
+
+    def within(seconds: float) -> Capacity | OutOfReach | None:
+        of = replace(objective("agent"), latency_target_seconds=seconds)
+        return pipeline_capacity(curves, calls, TWICE, of)
+
+    found, idle = within(1.0), 0.005 + 2 * 0.050
+    assert isinstance(found, Capacity)
+    assert 20 < found.per_second < 25, "two calls each of a model that answers 50"
+    assert found.learnt == BusiestStep("policy", DEMO)
+    assert within(0.98 * idle) is None, "nearer than a curve may be off"
+    assert within(0.85 * idle) == OutOfReach(
+        pytest.approx(idle, rel=0.01), BusiestStep("policy", DEMO)
+    )

@@ -12,6 +12,7 @@ from trireme.autoscaler.decision import decide
 from trireme.autoscaler.memory import memory_from_status, record
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
+    BusiestStep,
     Capacity,
     Doubt,
     FactorMemory,
@@ -47,6 +48,7 @@ FULL_WINDOW = replace(SETTLED, targets=(TargetMemory("m", 8.0, NOW - WINDOW, Non
 """A full window with every pod ready has been seen."""
 CURVE = ServiceCurve(0.040, 0.010, 8)
 SUSTAINS_57 = Capacity(57.0, CURVE)
+OF_A_PIPELINE = Capacity(57.0, BusiestStep("encoder", CURVE))
 TOO_SLOW = OutOfReach(0.142, CURVE)
 LOWERED = replace(SETTLED, factors=(FactorMemory("m", 0.8),))
 
@@ -540,6 +542,16 @@ LOWERED = replace(SETTLED, factors=(FactorMemory("m", 0.8),))
             "47.7 req/s per pod of 57 that one sustains (learnt: 40 ms + 10 ms a request, up to "
             "8), p95 50 ms within 100 ms at 143 req/s on 3 pods: 3 kept",
             id="the pods sustain the load",
+        ),
+        pytest.param(
+            observed(2, seen(16.0, rate=143.0), capacity=OF_A_PIPELINE),
+            policy(),
+            SETTLED,
+            3,
+            Reason.SCALED_UP,
+            "71.6 req/s per pod of 57 that one sustains (learnt: encoder is the busiest step, 40 "
+            "ms + 10 ms a request, up to 8), p95 50 ms within 100 ms at 143 req/s on 2 pods: 2 → 3",
+            id="of a pipeline the step that binds it is named",
         ),
         pytest.param(
             observed(2, seen(16.0, rate=143.0), capacity=SUSTAINS_57),

@@ -8,15 +8,19 @@ from trireme.autoscaler.memory import (
     curves_status,
     lead_time_status,
     memory_from_status,
+    pipelines_from_status,
+    pipelines_status,
     starts_from_status,
     targets_status,
 )
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
+    BusiestStep,
     Capacity,
     FactorMemory,
     LeadTime,
     Memory,
+    OutOfReach,
     Recommendation,
     TargetMemory,
 )
@@ -72,6 +76,27 @@ def test_a_curve_whose_capacity_was_not_found_yet_is_remembered_by_itself() -> N
 def test_a_curve_of_another_repository_is_forgotten() -> None:
     assert curves_from_status(learnt_status(), "another digest") == {}
     assert curves_from_status(None, "digest") == {}
+
+
+def test_a_restart_remembers_what_a_pod_sustains_of_a_pipeline() -> None:
+    calls = {"agent": {"m": 2.0, "encoder": 1.0}}
+    capacity = Capacity(12.3, BusiestStep("m", CURVE))
+    memory = Memory(NOW, factors=(FactorMemory("agent", 0.8),))
+    told = pipelines_status("digest", calls, {"agent": capacity}, memory)
+    status = ScalingStatus(desired_replicas=1, pipelines=told)
+    restored = pipelines_from_status(status, "digest", {"m": LEARNT})
+    assert restored == {"agent": (calls["agent"], capacity)}
+    assert memory_from_status(status, NOW, 1).factors == (FactorMemory("agent", 0.8),)
+    assert pipelines_from_status(status, "another digest", {"m": LEARNT}) == {}
+    assert pipelines_from_status(None, "digest", {}) == {}
+
+
+def test_the_status_says_of_a_pipeline_out_of_reach_by_which_step() -> None:
+    calls, memory = {"agent": {"m": 2.0}}, Memory(NOW)
+    hopeless = {"agent": OutOfReach(0.3, BusiestStep("m", CURVE))}
+    (told,) = pipelines_status("digest", calls, hopeless, memory)
+    assert (told.sustained_per_second, told.busiest_step) == (None, "m")
+    assert pipelines_status("digest", calls, {}, memory) == [], "not searched yet"
 
 
 def test_people_read_the_curve_in_milliseconds() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from trireme.api.types import AgentSpec, Behavior, Paused, ScalingMode
 from trireme.autoscaler.policy import policy_of
-from trireme.autoscaler.types import ObjectivePolicy, Policy, Serving
+from trireme.autoscaler.types import ObjectivePolicy, Policy, ServedPipeline, ServedStep, Serving
 
 
 def model(name: str, **fields: Any) -> dict[str, Any]:
@@ -82,6 +82,42 @@ def test_a_pipeline_starts_at_its_widest_step_and_then_at_the_slowest() -> None:
         for slowest in (None, "encoder", "policy")
     }
     assert starts == {None: 32.0, "encoder": 32.0, "policy": 4.0}
+
+
+def line(name: str, *models: str) -> dict[str, Any]:
+    """A pipeline of steps one after another."""
+    tensors = [{"name": "t0", "dataType": "FP32", "dims": [1]}]
+    steps = [
+        {"model": model, "inputs": {"x": f"t{at}"}, "outputs": {"x": f"t{at + 1}"}}
+        for at, model in enumerate(models)
+    ]
+    return {"name": name, "inputs": tensors, "outputs": tensors, "steps": steps}
+
+
+def test_a_pipeline_is_served_by_its_steps() -> None:
+    agent = spec(
+        model("encoder", maxBatchSize=16, batching={"dynamic": {}}),
+        model("policy", instances=[{"kind": "CPU", "count": 3}]),
+        pipelines=[line("inner", "policy", "policy"), line("agent", "encoder", "inner")],
+        of="agent",
+    )
+    (objective,) = policy_of(agent).objectives
+    assert objective.serving == ServedPipeline(
+        (
+            ServedStep("encoder", Serving(2, 16)),
+            ServedStep("policy", Serving(3, 1), (0,)),
+            ServedStep("policy", Serving(3, 1), (1,)),
+        )
+    )
+    assert objective.served_models == {"encoder": Serving(2, 16), "policy": Serving(3, 1)}
+    assert objective.start_in_flight_per_pod == 32.0
+
+
+def test_a_pipeline_with_a_step_that_no_queue_is_known_of_is_not_asked() -> None:
+    models = (model("encoder"), model("policy", decoupled=True))
+    agent = spec(*models, pipelines=[line("agent", "encoder", "policy")], of="agent")
+    (objective,) = policy_of(agent).objectives
+    assert (objective.serving, objective.served_models) == (None, {})
 
 
 def test_the_slowest_step_does_not_move_a_target_that_the_user_set() -> None:

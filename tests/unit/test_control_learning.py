@@ -29,10 +29,13 @@ OBJECTIVES = [{"model": "double", "latency": {"target": "200ms"}}]
 
 
 class Server:
-    """Answers /v2/models/stats as Triton does (seen with 24.10)."""
+    """Answers /v2/models/stats as Triton does (seen with 24.10): of the model `double`, and of
+    pipelines by how many of its requests they have.
+    """
 
     def __init__(self) -> None:
         self.counts: dict[int, int] = {}
+        self.pipelines: dict[str, float] = {}
         self.asked = 0
 
     def execute(self, each: int) -> None:
@@ -60,7 +63,15 @@ class Server:
             "inference_stats": {"success": {"count": requests, "ns": 0}},
             "batch_stats": batches,
         }
-        return web.json_response({"model_stats": [stats]})
+        lines = [
+            {
+                "name": name,
+                "version": "1",
+                "inference_stats": {"success": {"count": round(requests * share), "ns": 0}},
+            }
+            for name, share in self.pipelines.items()
+        ]
+        return web.json_response({"model_stats": [stats, *lines]})
 
 
 @pytest.fixture
@@ -254,3 +265,66 @@ async def test_nothing_is_learnt_before_the_autoscaler_has_read_the_status(serve
     made.view.learning = None
     await made.look(0)
     assert (made.view.learning, server.asked) == (None, 0)
+
+
+def line(name: str, calls: int) -> dict[str, Any]:
+    """A pipeline that calls the model so often, one call after another."""
+    tensor = {"dataType": "FP32", "dims": [-1]}
+    steps = [
+        {"model": "double", "inputs": {"x": f"t{at}"}, "outputs": {"y": f"t{at + 1}"}}
+        for at in range(calls)
+    ]
+    return {
+        "name": name,
+        "inputs": [{"name": "t0", **tensor}],
+        "outputs": [{"name": f"t{calls}", **tensor}],
+        "steps": steps,
+    }
+
+
+OF_A_LINE = {
+    "pipelines": [line("line", 1)],
+    "objectives": [{"model": "line", "latency": {"target": "200ms"}}],
+}
+
+
+async def learnt_line(server: Server, share: float) -> Operator:
+    """Of a pipeline of the one model, which has such a share of its requests."""
+    server.pipelines = {"line": share}
+    made = operator(**OF_A_LINE)
+    await made.look(0)
+    server.execute(1000)
+    await made.look(15)
+    return made
+
+
+async def test_of_a_pipeline_its_steps_are_learnt_and_what_others_ask_of_them(
+    server: Server,
+) -> None:
+    alone, shared = [await learnt_line(server, share) for share in (1.0, 0.5)]
+    assert known(alone.view).calls == {"line": {"double": 1.0}}
+    assert known(shared.view).calls == {"line": {"double": 2.0}}
+    assert alone.curve is not None
+    own, half = (known(made.view).capacities["line"] for made in (alone, shared))
+    assert isinstance(own, Capacity)
+    assert isinstance(half, Capacity)
+    assert own.per_second == pytest.approx(37.5, rel=0.03), "as an objective of the model itself"
+    assert half.per_second == pytest.approx(own.per_second / 2, rel=0.05)
+
+
+async def test_a_pipeline_waits_for_the_curves_of_all_its_steps(server: Server) -> None:
+    made = await learnt_line(server, 1.0)
+    both = [model_of("double", **BATCHING), model_of("other", **BATCHING)]
+    wider = line("line", 1)
+    wider["steps"].append({"model": "other", "inputs": {"x": "t1"}, "outputs": {"y": "u"}})
+    made.view.accepted = accepted(**{**OF_A_LINE, "models": both, "pipelines": [wider]})
+    await made.look(60)
+    assert (list(known(made.view).curves), known(made.view).capacities) == (["double"], {})
+
+
+async def test_a_pipeline_that_nobody_asks_for_any_more_is_forgotten(server: Server) -> None:
+    made = await learnt_line(server, 1.0)
+    made.view.accepted = accepted(objectives=[])
+    await made.look(60)
+    learning = known(made.view)
+    assert (learning.curves, learning.calls, learning.capacities) == ({}, {}, {})

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from trireme.api.conditions import ConditionType, EventReason, Reason
-from trireme.api.types import Condition, CurveStatus, DecisionStatus, LeadTimeStatus, StagesStatus
+from trireme.api.types import (
+    Condition,
+    CurveStatus,
+    DecisionStatus,
+    LeadTimeStatus,
+    PipelineCapacityStatus,
+    StagesStatus,
+)
 from trireme.autoscaler.types import (
     Coverage,
     Decision,
@@ -312,6 +319,40 @@ def test_what_is_learnt_is_shown_where_it_is_news(
 ) -> None:
     first = scaling_status(None, STEADY, SEEN, Memory(NOW), curves=before)
     second = scaling_status(first, STEADY, SEEN, Memory(NOW), curves=after)
+    assert is_worth_showing(first, second) is worth
+
+
+LINE = PipelineCapacityStatus(
+    model="agent", repository_digest="a", busiest_step="policy", sustained_per_second=36.5
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "worth"),
+    [
+        pytest.param([], [LINE], True, id="what a pod sustains of a pipeline"),
+        pytest.param(
+            [LINE],
+            [LINE.model_copy(update={"sustained_per_second": 37.0})],
+            False,
+            id="a figure within a tenth",
+        ),
+        pytest.param(
+            [LINE],
+            [LINE.model_copy(update={"sustained_per_second": 50.0})],
+            True,
+            id="that moved",
+        ),
+        pytest.param(
+            [LINE], [LINE.model_copy(update={"busiest_step": "encoder"})], True, id="another step"
+        ),
+    ],
+)
+def test_what_follows_for_pipelines_is_shown_where_it_is_news(
+    before: list[PipelineCapacityStatus], after: list[PipelineCapacityStatus], worth: bool
+) -> None:
+    first = scaling_status(None, STEADY, SEEN, Memory(NOW), pipelines=before)
+    second = scaling_status(first, STEADY, SEEN, Memory(NOW), pipelines=after)
     assert is_worth_showing(first, second) is worth
 
 

@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 
 from pods import LIGHT
+from trireme.autoscaler.batch_events import PodModel, Served, poisson_arrivals, serve
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.simulator.pods import (
-    Balancer,
-    PodModel,
-    Served,
-    poisson_arrivals,
-    serve,
-    serve_fleet,
-)
+from trireme.simulator.pods import Balancer, serve_fleet
 
 CURVE = ServiceCurve(2.0, 1.0, 3)  # whole seconds: 3, 4, 5
 

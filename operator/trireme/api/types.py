@@ -588,7 +588,7 @@ class TargetStatus(ApiModel):
 class CurveStatus(ApiModel):
     """What a batch of requests costs in one pod, learnt from Triton's statistics."""
 
-    model: str = Field(description="The objective's model.")
+    model: str = Field(description="The model, an objective's or a step of its pipeline.")
     repository_digest: str = Field(
         description="Digest of the model repository that it was learnt of."
     )
@@ -597,6 +597,36 @@ class CurveStatus(ApiModel):
     max_batch: int = Field(description="Largest batch that this is believed of.", ge=1)
     noise: float = Field(description="Coefficient of variation of a batch's time.", ge=0)
     executions: int = Field(description="Batches that it stands on.")
+    sustained_per_second: float | None = Field(
+        None,
+        gt=0,
+        description="Requests a second at which one pod keeps the objective; absent where none is.",
+    )
+    factor: float = Field(
+        1.0, gt=0, description="What that is multiplied by, corrected by what is seen."
+    )
+
+
+class StepCallsStatus(ApiModel):
+    """How often a pipeline's requests have a model called."""
+
+    model: str = Field(description="The model of a step.")
+    per_request: float = Field(
+        description="Its requests, whoever sends them, for each one of the pipeline.", gt=0
+    )
+
+
+class PipelineCapacityStatus(ApiModel):
+    """What one pod sustains of a pipeline, by the curves of its steps' models."""
+
+    model: str = Field(description="The objective's pipeline.")
+    repository_digest: str = Field(
+        description="Digest of the model repository that it was learnt of."
+    )
+    busiest_step: str = Field(description="The model that is nearest to its own capacity.")
+    steps: list[StepCallsStatus] = Field(
+        [], description="How often each model is called.", json_schema_extra=list_map("model")
+    )
     sustained_per_second: float | None = Field(
         None,
         gt=0,
@@ -643,6 +673,11 @@ class ScalingStatus(ApiModel):
     )
     curves: list[CurveStatus] = Field(
         [], description="Learnt curves, used once learnt.", json_schema_extra=list_map("model")
+    )
+    pipelines: list[PipelineCapacityStatus] = Field(
+        [],
+        description="What a pod sustains of pipelines, by the curves of their steps.",
+        json_schema_extra=list_map("model"),
     )
     lead_time: LeadTimeStatus | None = Field(
         None, description="Measured lead time; absent until a pod was seen to start."

@@ -8,15 +8,23 @@ A curve is learnt once 100 executions were seen, of batch sizes that are apart b
 a line passes within a tenth of them. It is a line's word beyond the batches that were seen, so that
 a pod counts as one that makes batches of up to twice the largest. Until a new one differs by more
 than its own error, or what is seen contradicts it, the one before stands.
+
+A pipeline executes nothing itself: what it sustains follows from the curves of its steps' models
+and from how often each is called for one of its requests (`pipeline`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
+from trireme.autoscaler import pipeline as pipelines
+from trireme.autoscaler.batch_events import PodModel
 from trireme.autoscaler.factor import EASE
 from trireme.autoscaler.queueing import (
     PodShape,
     Sustained,
+    Unattainable,
     percentile_seconds,
     sustained_rate,
 )
@@ -27,7 +35,15 @@ from trireme.autoscaler.service_curve import (
     difference,
     fit,
 )
-from trireme.autoscaler.types import Capacity, ObjectivePolicy, OutOfReach, Serving
+from trireme.autoscaler.types import (
+    BusiestStep,
+    Capacity,
+    Learnt,
+    ObjectivePolicy,
+    OutOfReach,
+    ServedPipeline,
+    Serving,
+)
 
 LEAST_EXECUTIONS = 100  # their mean strays by a tenth of what one does
 APART = 2.0  # the largest batch seen over the smallest: of 7 and 8 no line follows
@@ -36,6 +52,8 @@ MOST_MISFIT = 0.1
 SINGLE = 0.05  # of the requests, that may be more or fewer than what was executed
 NEWS = 0.03  # of a batch's time: a curve that differs by less is the same, and need not be searched
 NOISE_STEP = 0.05  # it moves p95 by 2 % at most (variation 0.1: 5 %), and makes searches rare
+LEAST_REQUESTS = 100  # to a pipeline, of which its steps' calls are counted
+OTHERS = 0.1  # of the calls of a step: a number that differs by less is the same
 MOST_NOISE = 0.3  # beyond it intervals differ by more than chance; the factor sees to that
 
 
@@ -103,13 +121,82 @@ def capacity(
     None where the objective is so near to an idle pod's latency that the curve, which may be off by
     as much, does not tell whether it can be kept.
     """
-    noise = round(learnt.noise / NOISE_STEP) * NOISE_STEP
-    pod = PodShape(learnt.curve, serving.instances, noise)
+    pod = PodShape(learnt.curve, serving.instances, _stepped(learnt.noise))
     rate = sustained_rate(pod, objective.percentile, objective.latency_target_seconds)
+    eased = partial(percentile_seconds, pod, percentile=objective.percentile)
+    return _judged(rate, objective, learnt.curve, eased)
+
+
+Calls = Mapping[str, float]
+"""How often a model is called, by anybody, for each request to a pipeline; by model."""
+
+
+def calls_per_request(
+    intervals: Sequence[Mapping[str, int]], name: str, steps: ServedPipeline, before: Calls | None
+) -> Calls:
+    """The calls after the recent intervals, each the requests to the models and the pipeline.
+
+    Each step calls its model once. What is seen beyond that, where the pipeline has requests, is
+    others' and is taken to be in proportion. Fewer calls, where steps before failed or a cache
+    answered for the whole, are no relief to count on.
+    """
+    own = Counter(step.model for step in steps.steps)
+    seen = [interval for interval in intervals if interval.get(name)]
+    requests = sum(interval[name] for interval in seen)
+    found = {}
+    for model, calls in own.items():
+        known = before.get(model, calls) if before else calls
+        if requests < LEAST_REQUESTS:
+            found[model] = float(known)
+            continue
+        count = sum(interval.get(model, 0) for interval in seen) / requests
+        count = calls if count <= (1 + SINGLE) * calls else count
+        found[model] = float(known if abs(count - known) <= OTHERS * known else count)
+    return found
+
+
+def pipeline_capacity(
+    curves: Mapping[str, LearntCurve],
+    calls: Calls,
+    served: ServedPipeline,
+    objective: ObjectivePolicy,
+) -> Capacity | OutOfReach | None:
+    """What one pod sustains of a pipeline within an objective; None as for a model.
+
+    Pre: there is a curve of each step's model.
+    """
+    shapes = [
+        pipelines.StepShape(
+            PodModel(
+                curves[step.model].curve,
+                step.serving.instances,
+                noise=_stepped(curves[step.model].noise),
+            ),
+            calls[step.model],
+            step.after,
+        )
+        for step in served.steps
+    ]
+    rate = pipelines.sustained_rate(shapes, objective.percentile, objective.latency_target_seconds)
+    model = served.steps[pipelines.busiest(shapes)].model
+    eased = partial(pipelines.percentile_seconds, shapes, percentile=objective.percentile)
+    return _judged(rate, objective, BusiestStep(model, curves[model].curve), eased)
+
+
+def _stepped(noise: float) -> float:
+    return round(noise / NOISE_STEP) * NOISE_STEP
+
+
+def _judged(
+    rate: Sustained | Unattainable,
+    objective: ObjectivePolicy,
+    learnt: Learnt,
+    eased_seconds: Callable[[float], float],
+) -> Capacity | OutOfReach | None:
     if isinstance(rate, Sustained):
-        return of_pod(pod, rate.per_second, objective.percentile)
+        return Capacity(rate.per_second, learnt, eased_seconds(EASE * rate.per_second))
     if rate.least_seconds > (1 + MOST_MISFIT) * objective.latency_target_seconds:
-        return OutOfReach(rate.least_seconds, learnt.curve)
+        return OutOfReach(rate.least_seconds, learnt)
     return None
 
 

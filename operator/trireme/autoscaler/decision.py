@@ -496,7 +496,7 @@ def _sustained(demand: _Demand | None, pods: int) -> str:
     return (
         f"{number(demand.per_second / pods)} req/s per pod{backlog} of "
         f"{number(demand.sustained_per_second)} that one sustains "
-        f"(learnt: {demand.capacity.curve}{by}), {ahead}"
+        f"(learnt: {demand.capacity.learnt}{by}), {ahead}"
     )
 
 
@@ -513,7 +513,7 @@ def _unreachable(known: OutOfReach | None) -> str:
     if known is None:
         return ""
     idle = number(known.least_seconds * 1e3)
-    return f", which no size keeps (an idle pod takes {idle} ms, learnt: {known.curve}),"
+    return f", which no size keeps (an idle pod takes {idle} ms, learnt: {known.learnt}),"
 
 
 def _pods(count: int) -> str:

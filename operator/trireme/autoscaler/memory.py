@@ -7,14 +7,17 @@ from datetime import datetime
 from trireme.api.types import (
     CurveStatus,
     LeadTimeStatus,
+    PipelineCapacityStatus,
     ScalingStatus,
     StagesStatus,
+    StepCallsStatus,
     TargetStatus,
 )
-from trireme.autoscaler.capacity import LearntCurve
+from trireme.autoscaler.capacity import Calls, LearntCurve
 from trireme.autoscaler.lead_time import Measured, Stages, Starts, measured
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
+    BusiestStep,
     Capacity,
     Decision,
     FactorMemory,
@@ -37,12 +40,15 @@ def memory_from_status(status: ScalingStatus | None, started: datetime, current:
     bounds of today's spec. So are the factors of capacities.
     """
     learnt = status.targets if status else []
-    curves = status.curves if status else []
+    curves, pipelines = (status.curves, status.pipelines) if status else ([], [])
     return Memory(
         started=started,
         recommendations=(Recommendation(started, current),),
         targets=tuple(TargetMemory(t.model, t.in_flight_per_pod, None, None) for t in learnt),
-        factors=tuple(FactorMemory(c.model, c.factor) for c in curves),
+        factors=(
+            *(FactorMemory(curve.model, curve.factor) for curve in curves),
+            *(FactorMemory(pipeline.model, pipeline.factor) for pipeline in pipelines),
+        ),
     )
 
 
@@ -99,6 +105,57 @@ def curves_status(
         )
         for model, learnt in sorted(curves.items())
     ]
+
+
+def pipelines_from_status(
+    status: ScalingStatus | None, repository_digest: str, curves: Mapping[str, LearntCurve]
+) -> dict[str, tuple[Calls, Capacity | None]]:
+    """By pipeline, how often its steps are called and what a pod sustains of it; nothing of another
+    repository.
+    """
+    restored: dict[str, tuple[Calls, Capacity | None]] = {}
+    for told in status.pipelines if status else []:
+        if told.repository_digest != repository_digest:
+            continue
+        calls = {step.model: step.per_request for step in told.steps}
+        known = curves.get(told.busiest_step)
+        sustained = None
+        if told.sustained_per_second is not None and known is not None:
+            step = BusiestStep(told.busiest_step, known.curve)
+            sustained = Capacity(told.sustained_per_second, step)
+        restored[told.model] = (calls, sustained)
+    return restored
+
+
+def pipelines_status(
+    repository_digest: str,
+    calls: Mapping[str, Calls],
+    capacities: Mapping[str, Capacity | OutOfReach],
+    memory: Memory,
+) -> list[PipelineCapacityStatus]:
+    """What follows for pipelines as the status keeps it, to four significant digits."""
+    factors = {f.model: f.factor for f in memory.factors}
+    told = []
+    for pipeline, steps in sorted(calls.items()):
+        known = capacities.get(pipeline)
+        if known is None or not isinstance(known.learnt, BusiestStep):
+            continue
+        told.append(
+            PipelineCapacityStatus(
+                model=pipeline,
+                repository_digest=repository_digest,
+                busiest_step=known.learnt.model,
+                steps=[
+                    StepCallsStatus(model=model, per_request=rounded(count))
+                    for model, count in sorted(steps.items())
+                ],
+                sustained_per_second=rounded(known.per_second)
+                if isinstance(known, Capacity)
+                else None,
+                factor=rounded(factors.get(pipeline, 1.0)),
+            )
+        )
+    return told
 
 
 def starts_from_status(status: ScalingStatus | None) -> Starts | None:

@@ -1,7 +1,8 @@
 """What a spec asks of the scaling decision. Pure."""
 
 from trireme.api.types import AgentSpec, Objective
-from trireme.autoscaler.types import ObjectivePolicy, Policy, Serving
+from trireme.autoscaler.calls import Call, calls
+from trireme.autoscaler.types import ObjectivePolicy, Policy, ServedPipeline, ServedStep, Serving
 from trireme.modelrepo.instances import instances_per_pod
 
 
@@ -21,7 +22,8 @@ def policy_of(spec: AgentSpec) -> Policy:
 
 def _objective_policy(spec: AgentSpec, objective: Objective) -> ObjectivePolicy:
     told = spec.scaling.target.in_flight
-    starts = _requests_executing_at_once(spec, objective.model)
+    called = calls(spec, objective.model)
+    starts = _requests_executing_at_once(spec, called)
     return ObjectivePolicy(
         model=objective.model,
         percentile=objective.latency.percentile,
@@ -32,16 +34,34 @@ def _objective_policy(spec: AgentSpec, objective: Objective) -> ObjectivePolicy:
         start_in_flight_per_pod=told or max(starts.values()),
         fixed_target=told is not None,
         start_of_step=starts if objective.model not in starts else {},
-        serving=None if told is not None else _serving(spec, objective.model),
+        serving=None if told is not None else _serving(spec, objective.model, called),
     )
 
 
-def _serving(spec: AgentSpec, name: str) -> Serving | None:
-    """How one pod serves a model. None of what the queueing model does not hold for: pipelines,
-    sequences, and requests with several answers.
+def _serving(
+    spec: AgentSpec, name: str, called: tuple[Call, ...]
+) -> Serving | ServedPipeline | None:
+    """How one pod serves a model or pipeline; None where the queueing model does not hold for it,
+    or for a step of it.
     """
-    model = next((m for m in spec.models if m.name == name), None)
-    if model is None or model.decoupled or "model_transaction_policy" in model.config:
+    by_model = {call.model: _serving_of(spec, call.model) for call in called}
+    if name in by_model:
+        return by_model[name]
+    steps = []
+    for call in called:
+        serving = by_model[call.model]
+        if serving is None:
+            return None
+        steps.append(ServedStep(call.model, serving, call.after))
+    return ServedPipeline(tuple(steps))
+
+
+def _serving_of(spec: AgentSpec, name: str) -> Serving | None:
+    """How one pod serves a model. None of what the queueing model does not hold for: sequences, and
+    requests with several answers.
+    """
+    model = next(m for m in spec.models if m.name == name)
+    if model.decoupled or "model_transaction_policy" in model.config:
         return None
     if "sequence_batching" in model.config or (model.batching and model.batching.sequence):
         return None
@@ -52,16 +72,14 @@ def _serving(spec: AgentSpec, name: str) -> Serving | None:
     )
 
 
-def _requests_executing_at_once(spec: AgentSpec, name: str) -> dict[str, float]:
-    """The requests one pod executes at once when it is full, by step of a pipeline: a start, to be
-    corrected by what is seen. A model is its own only step.
+def _requests_executing_at_once(spec: AgentSpec, called: tuple[Call, ...]) -> dict[str, float]:
+    """The requests one pod executes at once when it is full, by model that is called: a start, to
+    be corrected by what is seen.
     """
     models = {model.name: model for model in spec.models}
-    steps = next((p.steps for p in spec.pipelines if p.name == name), None)
-    members = [name] if steps is None else [step.model for step in steps]
     return {
-        member: float(
-            instances_per_pod(models[member], spec.server) * max(1, models[member].max_batch_size)
+        name: float(
+            instances_per_pod(models[name], spec.server) * max(1, models[name].max_batch_size)
         )
-        for member in members
+        for name in dict.fromkeys(call.model for call in called)
     }

@@ -23,6 +23,7 @@ from trireme.autoscaler.memory import (
     curves_status,
     lead_time_status,
     memory_from_status,
+    pipelines_status,
     record,
     starts_from_status,
 )
@@ -358,6 +359,9 @@ class Autoscaler:
                 learnt.repository_digest, learnt.curves, learnt.capacities, scaled.memory
             ),
             lead,
+            pipelines_status(
+                learnt.repository_digest, learnt.calls, learnt.capacities, scaled.memory
+            ),
         )
         found = scaling_report.findings(decision, observed)
         conditions = dated(found, scaled.conditions, view.body["metadata"]["generation"], now)

@@ -3,7 +3,7 @@
 Of each agent that is scaled by its objectives, one ready pod is asked for Triton's statistics once
 a minute, and every 15 s while a curve is still to be learnt from what is executed. A server that
 does not answer is no news. What follows from a new curve is searched in a thread, one search at a
-time: the rounds go on meanwhile by what was known.
+time: the rounds go on meanwhile by what was known. Of a pipeline its steps' models are learnt.
 """
 
 import asyncio
@@ -14,14 +14,20 @@ from datetime import datetime, timedelta
 
 from trireme.api import names
 from trireme.api.types import ScalingMode, ScalingStatus
-from trireme.autoscaler.capacity import Statistics, capacity, learn
-from trireme.autoscaler.memory import curves_from_status
+from trireme.autoscaler.capacity import (
+    Statistics,
+    calls_per_request,
+    capacity,
+    learn,
+    pipeline_capacity,
+)
+from trireme.autoscaler.memory import curves_from_status, pipelines_from_status
 from trireme.autoscaler.policy import policy_of
-from trireme.autoscaler.types import ObjectivePolicy
+from trireme.autoscaler.types import ObjectivePolicy, ServedPipeline
 from trireme.control.in_place import serving_pods
 from trireme.control.observed import PodView
 from trireme.control.queue import Key
-from trireme.control.store import AgentView, Learning, Store
+from trireme.control.store import AgentView, Learning, Searched, Store
 from trireme.edge import triton
 from trireme.errors import ServerError
 
@@ -51,6 +57,11 @@ def restored(view: AgentView, status: ScalingStatus | None) -> Learning:
         learning.curves[model] = curve
         if sustained is not None:
             learning.capacities[model] = sustained
+    told = pipelines_from_status(status, learning.repository_digest, learning.curves)
+    for pipeline, (calls, sustained) in told.items():
+        learning.calls[pipeline] = calls
+        if sustained is not None:
+            learning.capacities[pipeline] = sustained
     return learning
 
 
@@ -95,7 +106,7 @@ class Learner:
         if is_due:
             learning.due = now + _SURE
             await self._look(view, learning, asked, now)
-        _forget(learning, {objective.model for objective in asked})
+        _forget(learning, asked)
         for objective in asked:
             await self._search(learning, objective)
 
@@ -111,9 +122,7 @@ class Learner:
         async with self._asking:
             statistics = await triton.statistics(f"{pod.address}:{names.HTTP_PORT}")
         executing = _note(learning, pod, statistics)
-        for objective in asked:
-            model, serving = objective.model, objective.serving
-            assert serving is not None  # noqa: S101  # only these are asked
+        for model, serving in {m: s for o in asked for m, s in o.served_models.items()}.items():
             intervals = learning.intervals.get(model, ())
             curve = learn([*intervals], serving.max_batch, learning.curves.get(model))
             if curve is not None:
@@ -122,25 +131,37 @@ class Learner:
                 learning.curves.pop(model, None)
                 if model in executing:
                     learning.due = now + _UNSURE
+        for objective in asked:
+            if isinstance(steps := objective.serving, ServedPipeline):
+                known_calls = learning.calls.get(objective.model)
+                learning.calls[objective.model] = calls_per_request(
+                    learning.requests, objective.model, steps, known_calls
+                )
 
     async def _search(self, learning: Learning, objective: ObjectivePolicy) -> None:
         """Find what a pod sustains, where that may be something else than before."""
-        model, serving = objective.model, objective.serving
-        curve = learning.curves.get(model)
-        if curve is None or serving is None:
-            learning.capacities.pop(model, None)
-            learning.searched.pop(model, None)
+        name, serving = objective.model, objective.serving
+        curves = {m: c for m in objective.served_models if (c := learning.curves.get(m))}
+        if serving is None or len(curves) < len(objective.served_models):
+            learning.capacities.pop(name, None)
+            learning.searched.pop(name, None)
             return
-        asked = (curve.curve, curve.noise, objective)
-        if learning.searched.get(model) == asked:
+        calls = learning.calls.get(name, {})
+        asked = Searched({m: (c.curve, c.noise) for m, c in curves.items()}, calls, objective)
+        if learning.searched.get(name) == asked:
             return
         async with self._searching:
-            found = await asyncio.to_thread(capacity, curve, serving, objective)
-        learning.searched[model] = asked
+            if isinstance(serving, ServedPipeline):
+                found = await asyncio.to_thread(
+                    pipeline_capacity, curves, calls, serving, objective
+                )
+            else:
+                found = await asyncio.to_thread(capacity, curves[name], serving, objective)
+        learning.searched[name] = asked
         if found is None:
-            learning.capacities.pop(model, None)
+            learning.capacities.pop(name, None)
         else:
-            learning.capacities[model] = found
+            learning.capacities[name] = found
 
 
 def _note(learning: Learning, pod: PodView, statistics: Statistics) -> set[str]:
@@ -149,20 +170,30 @@ def _note(learning: Learning, pod: PodView, statistics: Statistics) -> set[str]:
     """
     same = pod.server_id == learning.server_id
     executing = set()
+    requests = dict[str, int]()
     for model, after in statistics.items():
         before = learning.statistics.get(model) if same else None
         interval = after.since(before) if before else None
+        if interval is not None:
+            requests[model] = interval.requests
         if interval is not None and interval.batches:
             kept = learning.intervals.setdefault(model, deque(maxlen=_KEPT_INTERVALS))
             kept.append(interval)
         if before is None or interval is None or interval.batches:
             executing.add(model)
     learning.server_id, learning.statistics = pod.server_id, statistics
+    if requests:
+        learning.requests = deque((*learning.requests, requests), maxlen=_KEPT_INTERVALS)
     return executing
 
 
-def _forget(learning: Learning, asked_models: set[str]) -> None:
+def _forget(learning: Learning, asked: list[ObjectivePolicy]) -> None:
     """What nobody asks for is not kept: an objective that goes, a target that the user sets."""
-    for by_model in (learning.curves, learning.capacities, learning.searched, learning.intervals):
-        for model in by_model.keys() - asked_models:
-            by_model.pop(model)
+    objectives = {objective.model for objective in asked}
+    models = {model for objective in asked for model in objective.served_models}
+    for by_objective in (learning.capacities, learning.searched, learning.calls):
+        for name in by_objective.keys() - objectives:
+            by_objective.pop(name)
+    for by_model in (learning.curves, learning.intervals):
+        for name in by_model.keys() - models:
+            by_model.pop(name)

@@ -12,6 +12,7 @@ from trireme.api.types import (
     DecisionStatus,
     LeadTimeStatus,
     ObservedLoad,
+    PipelineCapacityStatus,
     ScalingStatus,
 )
 from trireme.autoscaler.memory import targets_status
@@ -149,6 +150,7 @@ def scaling_status(
     untold: Sequence[Told] = (),
     curves: Sequence[CurveStatus] = (),
     lead_time: LeadTimeStatus | None = None,
+    pipelines: Sequence[PipelineCapacityStatus] = (),
 ) -> ScalingStatus:
     """The status after a decision. Of the notable ones, the `untold` among them, the last ten are
     kept, newest first, as far as they fit; a hold that only began anew takes the place of itself.
@@ -168,6 +170,7 @@ def scaling_status(
         observed=_observed(decision, signals) or (before.observed if before else None),
         targets=targets_status(memory),
         curves=list(curves),
+        pipelines=list(pipelines),
         lead_time=lead_time,
         decisions=decisions,
     )
@@ -182,6 +185,8 @@ def is_worth_showing(before: ScalingStatus | None, after: ScalingStatus) -> bool
     if _without_figures(before) != _without_figures(after):
         return True
     if _curves_differ(before.curves, after.curves):
+        return True
+    if _pipelines_differ(before.pipelines, after.pipelines):
         return True
     if _lead_times_differ(before.lead_time, after.lead_time):
         return True
@@ -204,7 +209,8 @@ _CURVE_FIGURES = ("fixed_milliseconds", "per_request_milliseconds", "sustained_p
 
 
 def _without_figures(status: ScalingStatus) -> ScalingStatus:
-    return status.model_copy(update={"observed": None, "curves": [], "lead_time": None})
+    figures = dict.fromkeys(("observed", "lead_time"))
+    return status.model_copy(update={**figures, "curves": [], "pipelines": []})
 
 
 def _curves_differ(old: Sequence[CurveStatus], new: Sequence[CurveStatus]) -> bool:
@@ -213,6 +219,18 @@ def _curves_differ(old: Sequence[CurveStatus], new: Sequence[CurveStatus]) -> bo
         (one.model, one.repository_digest, one.max_batch, one.factor)
         != (other.model, other.repository_digest, other.max_batch, other.factor)
         or any(_differ(getattr(one, f), getattr(other, f)) for f in _CURVE_FIGURES)
+        for one, other in zip(old, new, strict=True)
+    )
+
+
+def _pipelines_differ(
+    old: Sequence[PipelineCapacityStatus], new: Sequence[PipelineCapacityStatus]
+) -> bool:
+    """Whether other pipelines are told of, or one of which a pod sustains something else."""
+    return len(old) != len(new) or any(
+        (one.model, one.repository_digest, one.busiest_step, one.factor)
+        != (other.model, other.repository_digest, other.busiest_step, other.factor)
+        or _differ(one.sustained_per_second, other.sustained_per_second)
         for one, other in zip(old, new, strict=True)
     )
 

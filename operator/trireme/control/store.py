@@ -16,7 +16,7 @@ from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
 from trireme.api.types import AgentDeployment
-from trireme.autoscaler.capacity import LearntCurve, ModelStatistics, Statistics
+from trireme.autoscaler.capacity import Calls, LearntCurve, ModelStatistics, Statistics
 from trireme.autoscaler.demand import Demand, Terms
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import Capacity, ObjectivePolicy, OutOfReach
@@ -94,22 +94,37 @@ class InPlace:
     failure: ServerError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What a capacity was searched for: the curves and their noise by model, the calls of a
+    pipeline's steps, and the objective.
+    """
+
+    curves: Mapping[str, tuple[ServiceCurve, float]]
+    calls: Calls
+    objective: ObjectivePolicy
+
+
 @dataclass(slots=True)
 class Learning:
-    """What was learnt of the pods of one repository, by model, and what it is learnt from: the
-    last look at a server, when the next one is due, and what was executed in the recent intervals.
-    `searched` is what each capacity was searched for, `learnt_for` the spec last looked at.
+    """What was learnt of the pods of one repository, and what it is learnt from: the last look at a
+    server, when the next one is due, what each model executed in its recent intervals, and how many
+    requests all of them had in the server's. `calls` are by pipeline, `capacities` by an
+    objective's model or pipeline; `searched` is what each was searched for, `learnt_for` the spec
+    last looked at.
     """
 
     repository_digest: str
     curves: dict[str, LearntCurve] = field(default_factory=dict)
     capacities: dict[str, Capacity | OutOfReach] = field(default_factory=dict)
-    searched: dict[str, tuple[ServiceCurve, float, ObjectivePolicy]] = field(default_factory=dict)
+    calls: dict[str, Calls] = field(default_factory=dict)
+    searched: dict[str, Searched] = field(default_factory=dict)
     learnt_for: Accepted | None = None
     server_id: str = ""
     statistics: Statistics = field(default_factory=dict)
     due: datetime | None = None
     intervals: dict[str, deque[ModelStatistics]] = field(default_factory=dict)
+    requests: deque[Mapping[str, int]] = field(default_factory=deque)
 
 
 @dataclass(slots=True)

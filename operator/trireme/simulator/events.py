@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trireme.simulator.pods import PodModel, serve
+from trireme.autoscaler.batch_events import PodModel, serve
 
 Floats = npt.NDArray[np.float64]
 

@@ -1,42 +1,28 @@
-"""Pods as Triton serves from them, event by event: what became of each request.
+"""Fleets of pods as Triton serves from them, event by event: what became of each request.
 
-A pod has one queue for its instances. An instance that is free takes what is queued, up to the
-largest batch; with a queue delay it waits until the oldest request waited that long or the batch is
-full. (Source: triton core, dynamic_batch_scheduler.cc, rate_limiter.cc, instance_queue.cc.)
-
-Requests are given by their arrival times and answered by their latencies, in the same order. The
-tight loops are plain Python over batches and events: 200,000 requests take about a second at most.
+Requests are given by their arrival times and answered by their latencies, in the same order. What
+one pod does is `autoscaler.batch_events`.
 """
 
 import heapq
-import itertools
 import math
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 
-from trireme.autoscaler.service_curve import ServiceCurve
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class PodModel:
-    """How a pod serves.
-
-    `noise` is the coefficient of variation of a batch's time around the curve (lognormal).
-    """
-
-    curve: ServiceCurve
-    instances: int = 1
-    queue_delay_seconds: float = 0.0
-    noise: float = 0.0
+from trireme.autoscaler.batch_events import (
+    Floats,
+    Ints,
+    PodModel,
+    Served,
+    noise_factors,
+    outcome,
+    seconds_by_batch,
+    serve,
+)
 
 
 class Balancer(StrEnum):
@@ -46,56 +32,6 @@ class Balancer(StrEnum):
     ROUND_ROBIN = "round-robin"
     LEAST_OUTSTANDING = "least-outstanding"
     POWER_OF_TWO = "power-of-two"  # the less busy of two taken at random: Envoy's LEAST_REQUEST
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What became of the requests: `latency_seconds` and `wait_seconds` by request, the rest by
-    batch.
-    """
-
-    latency_seconds: Floats
-    wait_seconds: Floats
-    batches: Ints
-    batch_seconds: Floats
-
-    def percentile_seconds(self, percentile: float) -> float:
-        """A percentile of the latencies, of 0 to 100."""
-        return float(np.percentile(self.latency_seconds, percentile))
-
-
-def poisson_arrivals(
-    rate_per_second: float, requests: int, generator: np.random.Generator
-) -> Floats:
-    """The arrival times of a Poisson stream."""
-    return np.cumsum(generator.exponential(1 / rate_per_second, requests))
-
-
-def serve(arrivals: Floats, pod: PodModel, generator: np.random.Generator) -> Served:
-    """What one pod makes of requests that arrive at these times, the first one first."""
-    times: list[float] = arrivals.tolist()
-    seconds = _seconds_by_batch(pod.curve)
-    noise = _noise(pod.noise, generator)
-    most, delay = pod.curve.max_batch, pod.queue_delay_seconds
-    free = [0.0] * pod.instances
-    starts: list[float] = []
-    ends: list[float] = []
-    batches: list[int] = []
-    first, count = 0, len(times)
-    while first < count:
-        oldest, full = times[first], first + most
-        start = max(free[0], oldest)
-        if delay:
-            waited = oldest + delay
-            start = max(start, min(waited, times[full - 1]) if full <= count else waited)
-        after = bisect_right(times, start, first, min(full, count))
-        end = start + seconds[after - first] * next(noise)
-        heapq.heapreplace(free, end)
-        starts.append(start)
-        ends.append(end)
-        batches.append(after - first)
-        first = after
-    return _served(arrivals, starts, ends, batches)
 
 
 def serve_fleet(
@@ -131,17 +67,6 @@ def _together(chosen: Ints, served: Sequence[Served]) -> Served:
     )
 
 
-def _served(arrivals: Floats, starts: list[float], ends: list[float], batches: list[int]) -> Served:
-    sizes = np.array(batches, np.int64)
-    started, ended = np.array(starts), np.array(ends)
-    return Served(
-        latency_seconds=np.repeat(ended, sizes) - arrivals,
-        wait_seconds=np.repeat(started, sizes) - arrivals,
-        batches=sizes,
-        batch_seconds=ended - started,
-    )
-
-
 # ------------------------------------------------------------------- balancers that look at pods
 
 
@@ -165,7 +90,7 @@ def _serve_by_outstanding(
     balancer: Balancer,
     generator: np.random.Generator,
 ) -> Served:
-    seconds, noise = _seconds_by_batch(model.curve), _noise(model.noise, generator)
+    seconds, noise = seconds_by_batch(model.curve), noise_factors(model.noise, generator)
     most, delay = model.curve.max_batch, model.queue_delay_seconds
     fleet = [_Pod(model.instances) for _ in range(pods)]
     outstanding = [0] * pods
@@ -209,7 +134,7 @@ def _serve_by_outstanding(
         fleet[which].waiting.append(now)
         start(which, now)
     run_until(math.inf)
-    served = [_served(np.array(pod.arrivals), pod.starts, pod.ends, pod.batches) for pod in fleet]
+    served = [outcome(np.array(pod.arrivals), pod.starts, pod.ends, pod.batches) for pod in fleet]
     return _together(chosen, served)
 
 
@@ -234,21 +159,3 @@ def _picks(
         return equals[int(turns[request] * len(equals))]
 
     return least_busy
-
-
-# ------------------------------------------------------------------------------------- batches
-
-
-def _seconds_by_batch(curve: ServiceCurve) -> list[float]:
-    return [0.0, *(curve.seconds(batch) for batch in range(1, curve.max_batch + 1))]
-
-
-def _noise(variation: float, generator: np.random.Generator) -> Iterator[float]:
-    """Factors of mean 1 for one batch after another, drawn by the thousand."""
-    if variation == 0:
-        return itertools.repeat(1.0)
-    variance = math.log1p(variation**2)
-    return itertools.chain.from_iterable(
-        generator.lognormal(-variance / 2, math.sqrt(variance), 1000).tolist()
-        for _ in itertools.count()
-    )

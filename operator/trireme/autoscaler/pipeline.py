@@ -1,0 +1,104 @@
+"""How long requests take through a pipeline's steps in a pod, and which rate it sustains.
+
+Pure. The queueing model is of one queue that requests come to at random. A step's requests come as
+the step before ends its batches, many at once, and how long one waits there tells how long it waits
+next. Taken as independent queues of random arrivals (the latencies convolved), steps come out a
+third too quick to a quarter too slow (docs/benchmarks.md). So requests are drawn, always the same
+ones, and walk through the steps batch by batch (`batch_events`): branches, several instances and
+noise are as they are.
+
+The answers of a batch come one by one, a moment apart, and an idle instance takes the first at once
+and alone: so a real Triton does (tests/integration/test_pipeline_batches.py).
+
+Requests that others send to a step's model, or another step of the same model, are drawn besides:
+at random times, at a rate that is in proportion to the pipeline's.
+
+A curve that was learnt while the other steps ran holds what they cost each other on a shared GPU or
+CPU, at the load of then.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trireme.autoscaler.batch_events import Floats, PodModel, poisson_arrivals, serve
+from trireme.autoscaler.queueing import LEAST_LOAD, MOST_LOAD, Sustained, Unattainable
+
+REQUESTS = 60_000  # other ones move the sustained rate by up to 2 %: tests/bench/pipeline.py
+SEED = 1
+APART_SECONDS = 1e-7  # the answers of a batch: shorter than anything that a step takes
+DIGITS = 9  # of a second, to which a batch's answers are at once but for rounding
+WARM_UP = 0.05  # of the requests: a pod that begins idle is quicker
+PRECISION = 0.01  # of the sustained rate, to which it is found; never above it
+
+
+@dataclass(frozen=True, slots=True)
+class StepShape:
+    """A call of a model that serves so, after the calls at these places.
+
+    `calls` is how often the model is called, by anybody, for each request to the pipeline.
+    """
+
+    pod: PodModel
+    calls: float = 1.0
+    after: tuple[int, ...] = ()
+
+    @property
+    def capacity_per_second(self) -> float:
+        """The rate of the pipeline above which the model's queue grows without end."""
+        return self.pod.curve.capacity_per_second(self.pod.instances) / self.calls
+
+
+def busiest(steps: Sequence[StepShape]) -> int:
+    """The place of the step that is nearest to its capacity."""
+    return min(range(len(steps)), key=lambda at: steps[at].capacity_per_second)
+
+
+def latencies(
+    steps: Sequence[StepShape], rate_per_second: float, requests: int = REQUESTS, seed: int = SEED
+) -> Floats:
+    """The latencies of requests, from first to last, that come as a Poisson stream.
+
+    Pre: the rate is below each step's capacity.
+    """
+    generator = np.random.default_rng(seed)
+    arrivals = poisson_arrivals(rate_per_second, requests, generator)
+    arrivals *= requests / rate_per_second / arrivals[-1]  # the mean rate is exactly what was asked
+    ends = list[Floats]()
+    for step in steps:
+        begins = np.maximum.reduce([ends[at] for at in step.after]) if step.after else arrivals
+        others = generator.uniform(0, arrivals[-1], round((step.calls - 1) * requests))
+        comes = np.round(np.concatenate((begins, others)), DIGITS)
+        order = np.argsort(comes, kind="stable")
+        at = comes[order]
+        at += APART_SECONDS * (np.arange(len(at)) - np.searchsorted(at, at))  # of those at once
+        left = np.empty_like(at)
+        left[order] = at + serve(at, step.pod, generator).latency_seconds
+        ends.append(left[:requests])
+    through: Floats = np.maximum.reduce(ends) - arrivals
+    return through[round(WARM_UP * requests) :]
+
+
+def percentile_seconds(
+    steps: Sequence[StepShape], rate_per_second: float, percentile: float
+) -> float:
+    """The latency that so many in a hundred requests do not exceed at a rate."""
+    return float(np.percentile(latencies(steps, rate_per_second), percentile))
+
+
+def sustained_rate(
+    steps: Sequence[StepShape], percentile: float, limit_seconds: float
+) -> Sustained | Unattainable:
+    """The highest rate at which the percentile of the latencies is within the limit."""
+    capacity = steps[busiest(steps)].capacity_per_second
+
+    low, high = LEAST_LOAD, MOST_LOAD
+    idle = percentile_seconds(steps, low * capacity, percentile)
+    if idle > limit_seconds:
+        return Unattainable(idle)
+    while high - low > PRECISION * high:
+        load = (low + high) / 2
+        is_kept = percentile_seconds(steps, load * capacity, percentile) <= limit_seconds
+        low, high = (load, high) if is_kept else (low, load)
+    return Sustained(low * capacity)

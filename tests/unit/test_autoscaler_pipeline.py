@@ -1,0 +1,96 @@
+"""Pipelines of batch servers: what is known of them exactly, and other simulations."""
+
+import numpy as np
+import pytest
+
+from pipelines import SINGLE, SLOW, in_series
+from pods import LIGHT, MEDIUM, NARROW
+from trireme.autoscaler import queueing
+from trireme.autoscaler.batch_events import Floats, PodModel, poisson_arrivals
+from trireme.autoscaler.pipeline import StepShape, busiest, latencies, sustained_rate
+from trireme.autoscaler.queueing import PodShape, Sustained, Unattainable
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.simulator.pods import Balancer, serve_fleet
+
+
+@pytest.mark.parametrize("curve", [LIGHT, MEDIUM, NARROW], ids=str)
+def test_a_pipeline_of_one_step_sustains_what_its_model_does(curve: ServiceCurve) -> None:
+    limit = 2 * curve.full_batch_seconds
+    alone = queueing.sustained_rate(PodShape(curve), 95, limit)
+    line = sustained_rate(in_series((curve, 1)), 95, limit)
+    assert isinstance(alone, Sustained)
+    assert isinstance(line, Sustained)
+    assert line.per_second == pytest.approx(alone.per_second, rel=0.02)
+
+
+def by_another_simulation(curves: tuple[ServiceCurve, ...], rate: float, requests: int) -> Floats:
+    """Requests through pods in series, each simulated by a queue of events."""
+    generator = np.random.default_rng(7)
+    arrivals = poisson_arrivals(rate, requests, generator)
+    at = arrivals
+    for curve in curves:
+        order = np.argsort(at, kind="stable")
+        served = serve_fleet(at[order], 1, PodModel(curve), Balancer.LEAST_OUTSTANDING, generator)
+        ends = np.empty_like(at)
+        ends[order] = at[order] + served.latency_seconds
+        at = ends
+    return at - arrivals
+
+
+@pytest.mark.parametrize(
+    "curves",
+    [
+        pytest.param((LIGHT, MEDIUM), id="a quick step before a slow one"),
+        pytest.param((SLOW, SINGLE), id="batches before one by one"),
+        pytest.param((MEDIUM, LIGHT, NARROW), id="three steps"),
+    ],
+)
+def test_percentiles_are_those_of_another_simulation(curves: tuple[ServiceCurve, ...]) -> None:
+    line = in_series(*((curve, 1) for curve in curves))
+    rate = 0.7 * line[busiest(line)].capacity_per_second
+    found, other = latencies(line, rate), by_another_simulation(curves, rate, 60_000)
+    for percentile in (50, 95):
+        expected = pytest.approx(float(np.percentile(other, percentile)), rel=0.04)
+        assert float(np.percentile(found, percentile)) == expected
+
+
+def test_nobody_waits_before_a_second_step_that_is_no_slower_than_the_first() -> None:
+    # H. Friedman, Reduction methods for tandem queuing systems, 1965: constant times, one by one.
+    first, second = ServiceCurve(0.010, 0.0, 1), ServiceCurve(0.010, 0.0, 1)
+    one = latencies(in_series((first, 1)), 80.0)
+    two = latencies(in_series((first, 1), (second, 1)), 80.0)
+    assert two == pytest.approx(one + 0.010)
+
+
+def test_a_request_waits_for_the_longer_of_two_branches() -> None:
+    quick, slow = PodModel(ServiceCurve(0.010, 0.0, 1)), PodModel(ServiceCurve(0.030, 0.0, 1))
+    line = (StepShape(quick), StepShape(slow), StepShape(quick, after=(0, 1)))
+    assert np.median(latencies(line, 0.01)) == pytest.approx(0.040)
+
+
+def test_what_others_ask_of_a_step_is_taken_from_the_pipeline() -> None:
+    alone = in_series((MEDIUM, 1), (LIGHT, 1))
+    shared = (StepShape(PodModel(MEDIUM), calls=2.0), alone[1])
+    limit = 3 * MEDIUM.full_batch_seconds
+    own, halved = (sustained_rate(line, 95, limit) for line in (alone, shared))
+    assert isinstance(own, Sustained)
+    assert isinstance(halved, Sustained)
+    assert halved.per_second == pytest.approx(own.per_second / 2, rel=0.1)
+
+
+def test_the_busiest_step_is_the_one_nearest_to_its_capacity() -> None:
+    line = in_series((SLOW, 1), (NARROW, 1))  # 615/s and 195/s
+    assert busiest(line) == 1
+    assert busiest((StepShape(line[0].pod, calls=4.0), line[1])) == 0
+
+
+def test_no_rate_is_low_enough_for_a_limit_below_the_steps_together() -> None:
+    line = in_series((MEDIUM, 1), (LIGHT, 1))  # 8 ms and 4.5 ms
+    found = sustained_rate(line, 95, 0.012)
+    assert found == Unattainable(pytest.approx(0.0125, rel=0.01))
+    assert isinstance(sustained_rate(line, 95, 0.013), Sustained)
+
+
+def test_the_same_question_has_the_same_answer() -> None:
+    line = in_series((MEDIUM, 1), (LIGHT, 2))
+    assert sustained_rate(line, 95, 0.1) == sustained_rate(line, 95, 0.1)
