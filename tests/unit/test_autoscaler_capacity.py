@@ -5,15 +5,19 @@ from dataclasses import replace
 
 import pytest
 
+from pods import PROFILES, simulated
+from trireme.api.types import CurveSource
 from trireme.autoscaler.capacity import (
     LearntCurve,
     ModelStatistics,
     calls_per_request,
     capacity,
+    kept,
     learn,
     pipeline_capacity,
 )
-from trireme.autoscaler.service_curve import BatchTotal, ServiceCurve
+from trireme.autoscaler.queueing import PodShape
+from trireme.autoscaler.service_curve import BatchTotal, CounterWindow, ServiceCurve
 from trireme.autoscaler.types import (
     BusiestStep,
     Capacity,
@@ -127,6 +131,88 @@ def test_what_is_learnt(
         learnt.curve.per_request_seconds, abs=1e-6
     )
     assert found.noise == learnt.noise
+
+
+def summed(
+    mean_batch: float, curve: ServiceCurve = DEMO, *, executions: int = 200
+) -> ModelStatistics:
+    """Executions of two batch sizes next to the mean, as sums that count a batch's time for each of
+    its requests.
+    """
+    low = int(mean_batch)
+    more = round((mean_batch - low) * executions)
+    counts = {low: executions - more, low + 1: more}
+    inferences = sum(batch * count for batch, count in counts.items())
+    seconds = sum(batch * count * DEMO.seconds(batch) for batch, count in counts.items())
+    return ModelStatistics(
+        inferences, {}, CounterWindow(inferences, executions, round(seconds * 1e9))
+    )
+
+
+@pytest.mark.parametrize(
+    ("means", "before", "learnt"),
+    [
+        pytest.param([1.0, 2.0], None, True, id="of two loads"),
+        pytest.param([1.0, 1.4], None, False, id="of two that are near to each other"),
+        pytest.param([2.0], None, False, id="of one"),
+        pytest.param([2.0], EARLIER, True, id="what was known stays"),
+    ],
+)
+def test_what_is_learnt_where_batch_sizes_are_not_told_apart(
+    means: Sequence[float], before: LearntCurve | None, learnt: bool
+) -> None:
+    found = learn([summed(mean) for mean in means], 4, before)
+    if not learnt or before is not None:
+        assert found is before
+        return
+    assert found is not None
+    assert (found.source, found.noise, found.error) == (CurveSource.COUNTERS, 0.0, 0.2)
+    assert found.curve.max_batch == 4
+    # x = E[b] + 1 - 1/E[b] is 2.5 at a mean of 2, where all batches are 2 here: too small a slope.
+    assert found.curve.seconds(1) == pytest.approx(DEMO.seconds(1), rel=0.01)
+    assert found.curve.per_request_seconds == pytest.approx(0.010 / 1.5, rel=0.01)
+
+
+@pytest.mark.parametrize("true", PROFILES, ids=str)
+def test_a_simulated_pod_sustains_no_more_by_its_counters_than_by_its_batches(
+    true: ServiceCurve,
+) -> None:
+    intervals = []
+    for load in (0.1, 0.5, 0.8):
+        served = simulated(PodShape(true), load, requests=50_000)
+        seconds = float(served.batches @ served.batch_seconds)
+        sums = CounterWindow(50_000, len(served.batches), round(seconds * 1e9))
+        intervals.append(ModelStatistics(50_000, {}, sums))
+    found = learn(intervals, true.max_batch, None)
+    assert found is not None
+    within = replace(objective(), latency_target_seconds=2 * true.full_batch_seconds)
+    guessed = capacity(found, Serving(1, true.max_batch), within)
+    exact = capacity(LearntCurve(true, 0.0, 1000), Serving(1, true.max_batch), within)
+    assert isinstance(guessed, Capacity)
+    assert isinstance(exact, Capacity)
+    assert 0.70 < guessed.per_second / exact.per_second < 1.01
+
+
+def test_of_sums_the_last_of_each_load_is_kept() -> None:
+    kept_first = kept(kept((), summed(1.0), 3), summed(2.0), 3)
+    assert kept_first == (summed(1.0), summed(2.0))
+    assert kept(kept_first, summed(1.05), 3) == (summed(2.0), summed(1.05))
+    assert kept(kept(kept_first, summed(3.0), 3), summed(4.0), 3)[0] == summed(2.0)
+    first, second = executed({1: 10}), executed({1: 20})
+    assert kept((first, first), second, 3) == (first, first, second), "of batch sizes the last ones"
+
+
+@pytest.mark.parametrize("grown", [0, 1], ids=["nothing was executed", "something was"])
+def test_sums_are_differences_too(grown: int) -> None:
+    before, after = summed(2.0, executions=200), summed(2.0, executions=200 + grown)
+    interval = after.since(before)
+    assert interval == ModelStatistics(
+        2 * grown, {}, CounterWindow(2 * grown, grown, grown * 120_000_000)
+    )
+    assert interval.executed is bool(grown)
+    if grown:
+        assert before.since(after) is None, "a server that began anew"
+    assert after.since(ModelStatistics(0, {})) == after, "before the first execution there are none"
 
 
 def test_what_a_look_says_is_what_came_since_the_one_before() -> None:

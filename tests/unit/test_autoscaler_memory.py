@@ -1,6 +1,6 @@
 """What survives a restart of the operator."""
 
-from trireme.api.types import ScalingStatus, TargetStatus
+from trireme.api.types import CurveSource, ScalingStatus, TargetStatus
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.lead_time import Measured, Stages, Starts, lead_time
 from trireme.autoscaler.memory import (
@@ -52,7 +52,7 @@ def test_the_status_holds_the_targets_to_three_decimals() -> None:
 
 
 CURVE = ServiceCurve(0.040, 0.010, 4)
-LEARNT = LearntCurve(CURVE, 0.04, 812)
+LEARNT = LearntCurve(CURVE, 0.04, 812, CurveSource.COUNTERS)
 
 
 def learnt_status(*, sustained: bool = True) -> ScalingStatus:
@@ -109,6 +109,7 @@ def test_people_read_the_curve_in_milliseconds() -> None:
         "maxBatch": 4,
         "noise": 0.04,
         "executions": 812,
+        "source": "Counters",
         "sustainedPerSecond": 36.5,
         "factor": 0.8,
     }

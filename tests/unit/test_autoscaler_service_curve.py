@@ -34,9 +34,9 @@ def counters(curve: ServiceCurve, load: float) -> CounterWindow:
     """What Triton's counters grow by in a window at a load."""
     served = simulated(PodShape(curve), load, requests=50_000)
     return CounterWindow(
-        requests=float(served.batches.sum()),
+        inferences=int(served.batches.sum()),
         executions=len(served.batches),
-        compute_seconds=float(served.batches @ served.batch_seconds),
+        compute_nanoseconds=round(float(served.batches @ served.batch_seconds) * 1e9),
     )
 
 
@@ -234,9 +234,9 @@ def test_counters_of_one_load_tell_the_time_at_that_load_only() -> None:
 
 
 def test_counters_of_a_model_without_batching_tell_all() -> None:
-    found = fit_from_counters([CounterWindow(100.0, 100.0, 0.5)], 1)
+    found = fit_from_counters([CounterWindow(100, 100, 500_000_000)], 1)
     assert found == Fitted(ServiceCurve(0.005, 0.0, 1), 100, 1.0, 1.0, None, 0.0)
 
 
 def test_counters_that_did_not_grow_tell_nothing() -> None:
-    assert fit_from_counters([CounterWindow(0.0, 0.0, 0.0)], 8) == Nothing()
+    assert fit_from_counters([CounterWindow(0, 0, 0)], 8) == Nothing()

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from agents import agent_of, model_of, repository_of
 from trireme.api import names
-from trireme.api.types import ScalingStatus
+from trireme.api.types import CurveSource, ScalingStatus
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.memory import curves_status
 from trireme.autoscaler.service_curve import ServiceCurve
@@ -36,6 +36,7 @@ class Server:
     def __init__(self) -> None:
         self.counts: dict[int, int] = {}
         self.pipelines: dict[str, float] = {}
+        self.tells_batches = True
         self.asked = 0
 
     def execute(self, each: int) -> None:
@@ -45,6 +46,7 @@ class Server:
     async def answer(self, _: web.Request) -> web.Response:
         self.asked += 1
         requests = sum(batch * count for batch, count in self.counts.items())
+        seconds = sum(batch * count * CURVE.seconds(batch) for batch, count in self.counts.items())
         batches = [
             {
                 "batch_size": batch,
@@ -57,12 +59,18 @@ class Server:
             }
             for batch, count in self.counts.items()
         ]
-        stats = {
+        stats: dict[str, Any] = {
             "name": "double",
             "version": "1",
-            "inference_stats": {"success": {"count": requests, "ns": 0}},
-            "batch_stats": batches,
+            "inference_stats": {
+                "success": {"count": requests, "ns": 0},
+                "compute_infer": {"count": requests, "ns": seconds * 10**9},
+            },
+            "inference_count": requests,
+            "execution_count": sum(self.counts.values()),
         }
+        if self.tells_batches:
+            stats["batch_stats"] = batches
         lines = [
             {
                 "name": name,
@@ -170,6 +178,18 @@ async def test_a_curve_is_learnt_from_two_looks_and_says_what_a_pod_sustains(
     capacity = known(made.view).capacities["double"]
     assert isinstance(capacity, Capacity)
     assert capacity.per_second == pytest.approx(37.5, rel=0.02)
+
+
+async def test_a_curve_is_learnt_of_a_server_that_does_not_tell_batch_sizes_apart(
+    server: Server,
+) -> None:
+    server.tells_batches, made = False, operator()
+    await made.look(0)
+    for counts in ({1: 300}, {1: 300, 4: 300}):
+        server.counts = counts
+        await made.look(15)
+    assert made.curve is not None
+    assert known(made.view).curves["double"].source is CurveSource.COUNTERS
 
 
 async def test_a_server_is_asked_every_15_seconds_while_there_is_something_to_learn(

@@ -585,6 +585,13 @@ class TargetStatus(ApiModel):
     in_flight_per_pod: float = Field(description="Requests in flight per pod aimed at.")
 
 
+class CurveSource(StrEnum):
+    """What a curve was learnt from."""
+
+    BATCHES = "Batches"
+    COUNTERS = "Counters"
+
+
 class CurveStatus(ApiModel):
     """What a batch of requests costs in one pod, learnt from Triton's statistics."""
 
@@ -597,6 +604,10 @@ class CurveStatus(ApiModel):
     max_batch: int = Field(description="Largest batch that this is believed of.", ge=1)
     noise: float = Field(description="Coefficient of variation of a batch's time.", ge=0)
     executions: int = Field(description="Batches that it stands on.")
+    source: CurveSource = Field(
+        CurveSource.BATCHES,
+        description="Batches, or Counters where the server does not tell batch sizes apart.",
+    )
     sustained_per_second: float | None = Field(
         None,
         gt=0,

@@ -9,15 +9,20 @@ a line passes within a tenth of them. It is a line's word beyond the batches tha
 a pod counts as one that makes batches of up to twice the largest. Until a new one differs by more
 than its own error, or what is seen contradicts it, the one before stands.
 
+Where a server does not tell batch sizes apart, its sums say as much at loads that differ, if less
+surely: the line may miss them by a fifth, and another curve is news only if it is off by more.
+
 A pipeline executes nothing itself: what it sustains follows from the curves of its steps' models
 and from how often each is called for one of its requests (`pipeline`).
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from trireme.api.types import CurveSource
 from trireme.autoscaler import pipeline as pipelines
 from trireme.autoscaler.batch_events import PodModel
 from trireme.autoscaler.factor import EASE
@@ -29,11 +34,14 @@ from trireme.autoscaler.queueing import (
     sustained_rate,
 )
 from trireme.autoscaler.service_curve import (
+    DISTINCT,
     BatchTotals,
+    CounterWindow,
     Fitted,
     ServiceCurve,
     difference,
     fit,
+    fit_from_counters,
 )
 from trireme.autoscaler.types import (
     BusiestStep,
@@ -49,6 +57,9 @@ LEAST_EXECUTIONS = 100  # their mean strays by a tenth of what one does
 APART = 2.0  # the largest batch seen over the smallest: of 7 and 8 no line follows
 BEYOND = 2  # times the largest batch seen, as far as the line is believed
 MOST_MISFIT = 0.1
+COUNTERS_MISFIT = 0.2  # what E[b^2] is taken to be is off by as much (`fit_from_counters`)
+COUNTERS_NEWS = 0.1  # other loads alone move the curve so far
+COUNTERS_APART = 1.5  # the largest mean batch of a window over the smallest
 SINGLE = 0.05  # of the requests, that may be more or fewer than what was executed
 NEWS = 0.03  # of a batch's time: a curve that differs by less is the same, and need not be searched
 NOISE_STEP = 0.05  # it moves p95 by 2 % at most (variation 0.1: 5 %), and makes searches rare
@@ -59,21 +70,52 @@ MOST_NOISE = 0.3  # beyond it intervals differ by more than chance; the factor s
 
 @dataclass(frozen=True, slots=True)
 class ModelStatistics:
-    """What a server counts of one model: requests answered, and executions by batch size."""
+    """What a server counts of one model: requests answered, and executions by batch size; of a
+    server that does not tell those apart, the sums.
+    """
 
     requests: int
     batches: BatchTotals
+    sums: CounterWindow | None = None
 
     def since(self, before: "ModelStatistics") -> "ModelStatistics | None":
         """What came after an earlier look; None where the counters began anew in between."""
         batches = difference(before.batches, self.batches)
-        if batches is None or self.requests < before.requests:
+        sums = self.sums and self.sums.since(before.sums or CounterWindow(0, 0, 0))
+        if batches is None or self.requests < before.requests or (self.sums and not sums):
             return None
-        return ModelStatistics(self.requests - before.requests, batches)
+        return ModelStatistics(self.requests - before.requests, batches, sums)
+
+    @property
+    def executed(self) -> bool:
+        """Whether anything was."""
+        return bool(self.batches) or (self.sums is not None and self.sums.executions > 0)
+
+    @property
+    def inferences(self) -> int:
+        """The rows that were executed."""
+        if self.sums is not None:
+            return self.sums.inferences
+        return sum(batch * total.executions for batch, total in self.batches.items())
 
 
 Statistics = Mapping[str, ModelStatistics]
 """By model, of one server."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """When a curve may be used, and when another one is news."""
+
+    misfit: float
+    apart: float
+    news: float
+
+
+_LIMITS = {
+    CurveSource.BATCHES: _Limits(MOST_MISFIT, APART, NEWS),
+    CurveSource.COUNTERS: _Limits(COUNTERS_MISFIT, COUNTERS_APART, COUNTERS_NEWS),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +128,29 @@ class LearntCurve:
     curve: ServiceCurve
     noise: float
     executions: int
+    source: CurveSource = CurveSource.BATCHES
+
+    @property
+    def error(self) -> float:
+        """How far its times may be off."""
+        return _LIMITS[self.source].misfit
+
+
+def kept(
+    intervals: Sequence[ModelStatistics], new: ModelStatistics, most: int
+) -> tuple[ModelStatistics, ...]:
+    """The intervals to learn from with a new one: the last ones; of sums the last of each load,
+    since those of one load say nothing of the slope.
+    """
+    others = [each for each in intervals if not _are_of_one_load(each.sums, new.sums)]
+    return (*others, new)[-most:]
+
+
+def _are_of_one_load(one: CounterWindow | None, other: CounterWindow | None) -> bool:
+    if one is None or other is None:
+        return False
+    low, high = sorted((one.mean_batch, other.mean_batch))
+    return high < DISTINCT * low
 
 
 def learn(
@@ -99,16 +164,22 @@ def learn(
     """
     if not _requests_are_executed(intervals, max_batch):
         return None
-    found = fit([interval.batches for interval in intervals], max_batch)
+    windows = [interval.sums for interval in intervals if interval.sums is not None]
+    source = CurveSource.COUNTERS if windows else CurveSource.BATCHES
+    if windows:
+        found = fit_from_counters(windows, max_batch)
+    else:
+        found = fit([interval.batches for interval in intervals], max_batch)
+    limits = _LIMITS[source]
     if not isinstance(found, Fitted) or found.executions < LEAST_EXECUTIONS:
         return before
-    if max_batch > 1 and found.largest < APART * found.smallest:
+    if max_batch > 1 and found.largest < limits.apart * found.smallest:
         return before
-    if found.misfit > MOST_MISFIT:
+    if found.misfit > limits.misfit:
         return None
-    curve = replace(found.curve, max_batch=min(max_batch, BEYOND * int(found.largest)))
-    learnt = LearntCurve(curve, min(found.noise or 0.0, MOST_NOISE), found.executions)
-    if before is not None and _is_the_same(before, learnt):
+    curve = replace(found.curve, max_batch=min(max_batch, BEYOND * math.ceil(found.largest)))
+    learnt = LearntCurve(curve, min(found.noise or 0.0, MOST_NOISE), found.executions, source)
+    if before is not None and _is_the_same(before, learnt, limits.news):
         return replace(before, executions=found.executions)
     return learnt
 
@@ -124,7 +195,7 @@ def capacity(
     pod = PodShape(learnt.curve, serving.instances, _stepped(learnt.noise))
     rate = sustained_rate(pod, objective.percentile, objective.latency_target_seconds)
     eased = partial(percentile_seconds, pod, percentile=objective.percentile)
-    return _judged(rate, objective, learnt.curve, eased)
+    return _judged(rate, objective, learnt.curve, learnt.error, eased)
 
 
 Calls = Mapping[str, float]
@@ -179,8 +250,9 @@ def pipeline_capacity(
     ]
     rate = pipelines.sustained_rate(shapes, objective.percentile, objective.latency_target_seconds)
     model = served.steps[pipelines.busiest(shapes)].model
+    error = max(curves[step.model].error for step in served.steps)
     eased = partial(pipelines.percentile_seconds, shapes, percentile=objective.percentile)
-    return _judged(rate, objective, BusiestStep(model, curves[model].curve), eased)
+    return _judged(rate, objective, BusiestStep(model, curves[model].curve), error, eased)
 
 
 def _stepped(noise: float) -> float:
@@ -191,11 +263,12 @@ def _judged(
     rate: Sustained | Unattainable,
     objective: ObjectivePolicy,
     learnt: Learnt,
+    error: float,
     eased_seconds: Callable[[float], float],
 ) -> Capacity | OutOfReach | None:
     if isinstance(rate, Sustained):
         return Capacity(rate.per_second, learnt, eased_seconds(EASE * rate.per_second))
-    if rate.least_seconds > (1 + MOST_MISFIT) * objective.latency_target_seconds:
+    if rate.least_seconds > (1 + error) * objective.latency_target_seconds:
         return OutOfReach(rate.least_seconds, learnt)
     return None
 
@@ -209,21 +282,18 @@ def of_pod(pod: PodShape, per_second: float, percentile: float) -> Capacity:
 def _requests_are_executed(intervals: Sequence[ModelStatistics], max_batch: int) -> bool:
     """Whether each request is one inference; at both ends some are executed and not answered."""
     requests = sum(interval.requests for interval in intervals)
-    inferences = sum(
-        batch * total.executions
-        for interval in intervals
-        for batch, total in interval.batches.items()
-    )
+    inferences = sum(interval.inferences for interval in intervals)
     return abs(requests - inferences) <= SINGLE * requests + max_batch
 
 
-def _is_the_same(before: LearntCurve, after: LearntCurve) -> bool:
+def _is_the_same(before: LearntCurve, after: LearntCurve, news: float) -> bool:
     one, other = before.curve, after.curve
     return (
-        one.max_batch == other.max_batch
+        before.source is after.source
+        and one.max_batch == other.max_batch
         and abs(before.noise - after.noise) <= NOISE_STEP
         and all(
-            abs(other.seconds(batch) / one.seconds(batch) - 1) <= NEWS
+            abs(other.seconds(batch) / one.seconds(batch) - 1) <= news
             for batch in (1, one.max_batch)
         )
     )

@@ -75,7 +75,7 @@ def curves_from_status(
         )
         per_second = told.sustained_per_second
         restored[told.model] = (
-            LearntCurve(curve, told.noise, told.executions),
+            LearntCurve(curve, told.noise, told.executions, told.source),
             None if per_second is None else Capacity(per_second, curve),
         )
     return restored
@@ -98,6 +98,7 @@ def curves_status(
             max_batch=learnt.curve.max_batch,
             noise=rounded(learnt.noise),
             executions=learnt.executions,
+            source=learnt.source,
             sustained_per_second=rounded(capacity.per_second)
             if isinstance(capacity := capacities.get(model), Capacity)
             else None,

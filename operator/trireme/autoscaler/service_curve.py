@@ -1,9 +1,10 @@
 """What a batch costs: s(b) = fixed + per request x b, and how it is learnt from Triton's counters.
 
 Pure. The source of choice is `batch_stats` of GET /v2/models/MODEL/stats, which counts executions
-and their time per batch size. Where it is not to be had, the counters of /metrics say nearly as
-much (`fit_from_counters`). Both count from the server's start, so that what is fitted is the
-difference of two snapshots: the executions of loading and warming up are before the first.
+and their time per batch size. An answer without it has sums over all of them, the counters that
+/metrics has, too, and they say nearly as much (`fit_from_counters`). Both count from the server's
+start, so that what is fitted is the difference of two snapshots: the executions of loading and
+warming up are before the first.
 
 Two batch sizes at least must have been seen, else only the seconds at the one are known: OneBatch.
 """
@@ -169,13 +170,27 @@ def fit(intervals: Sequence[BatchTotals], max_batch: int) -> Fit:
 class CounterWindow:
     """The increase of Triton's counters over a window.
 
-    `compute_seconds` is that of the three nv_inference_compute_* counters, which are
+    `compute_nanoseconds` is that of the three nv_inference_compute_* counters, which are
     request-weighted: a batch of 8 that computes 10 ms adds 80 ms.
     """
 
-    requests: float
-    executions: float
-    compute_seconds: float
+    inferences: int
+    executions: int
+    compute_nanoseconds: int
+
+    @property
+    def mean_batch(self) -> float:
+        """The inferences of an execution."""
+        return self.inferences / self.executions
+
+    def since(self, before: "CounterWindow") -> "CounterWindow | None":
+        """What came after an earlier look; None where the counters began anew in between."""
+        inferences = self.inferences - before.inferences
+        executions = self.executions - before.executions
+        nanoseconds = self.compute_nanoseconds - before.compute_nanoseconds
+        if min(inferences, executions, nanoseconds) < 0:
+            return None
+        return CounterWindow(inferences, executions, nanoseconds)
 
 
 def fit_from_counters(windows: Sequence[CounterWindow], max_batch: int) -> Fit:
@@ -188,12 +203,12 @@ def fit_from_counters(windows: Sequence[CounterWindow], max_batch: int) -> Fit:
     of eight requests or more, 14 % at three, 20 % where the slope is nearly all. (With E[b] alone
     the slope is twice as wrong and more.) The spread of single executions is not in the counters.
     """
-    used = [each for each in windows if each.requests > 0 and each.executions > 0]
+    used = [each for each in windows if each.inferences > 0 and each.executions > 0]
     if not used:
         return Nothing()
-    requests = np.array([each.requests for each in used])
-    executions = np.array([each.executions for each in used])
-    seconds = np.array([each.compute_seconds for each in used]) / requests
+    requests = np.array([each.inferences for each in used], float)
+    executions = np.array([each.executions for each in used], float)
+    seconds = np.array([each.compute_nanoseconds for each in used]) / requests * NANOSECOND
     batches = requests / executions
     total = int(executions.sum())
     if max_batch > 1 and batches.max() < DISTINCT * batches.min():

@@ -18,6 +18,7 @@ from trireme.autoscaler.capacity import (
     Statistics,
     calls_per_request,
     capacity,
+    kept,
     learn,
     pipeline_capacity,
 )
@@ -124,7 +125,7 @@ class Learner:
         executing = _note(learning, pod, statistics)
         for model, serving in {m: s for o in asked for m, s in o.served_models.items()}.items():
             intervals = learning.intervals.get(model, ())
-            curve = learn([*intervals], serving.max_batch, learning.curves.get(model))
+            curve = learn(intervals, serving.max_batch, learning.curves.get(model))
             if curve is not None:
                 learning.curves[model] = curve
             else:
@@ -176,10 +177,10 @@ def _note(learning: Learning, pod: PodView, statistics: Statistics) -> set[str]:
         interval = after.since(before) if before else None
         if interval is not None:
             requests[model] = interval.requests
-        if interval is not None and interval.batches:
-            kept = learning.intervals.setdefault(model, deque(maxlen=_KEPT_INTERVALS))
-            kept.append(interval)
-        if before is None or interval is None or interval.batches:
+        if interval is not None and interval.executed:
+            earlier = learning.intervals.get(model, ())
+            learning.intervals[model] = kept(earlier, interval, _KEPT_INTERVALS)
+        if before is None or interval is None or interval.executed:
             executing.add(model)
     learning.server_id, learning.statistics = pod.server_id, statistics
     if requests:

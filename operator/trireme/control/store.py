@@ -123,7 +123,7 @@ class Learning:
     server_id: str = ""
     statistics: Statistics = field(default_factory=dict)
     due: datetime | None = None
-    intervals: dict[str, deque[ModelStatistics]] = field(default_factory=dict)
+    intervals: dict[str, tuple[ModelStatistics, ...]] = field(default_factory=dict)
     requests: deque[Mapping[str, int]] = field(default_factory=deque)
 
 

@@ -17,7 +17,7 @@ from tritonclient.utils import InferenceServerException
 
 from trireme.api import names
 from trireme.autoscaler.capacity import ModelStatistics, Statistics
-from trireme.autoscaler.service_curve import BatchTotal
+from trireme.autoscaler.service_curve import BatchTotal, CounterWindow
 from trireme.errors import ServerError, ServerRefused
 from trireme.modelrepo.proto import ModelConfig, json_format
 
@@ -115,11 +115,12 @@ async def _client(address: str, timeout_seconds: float) -> AsyncIterator[Inferen
 
 
 def _model_statistics(versions: Iterable[Mapping[str, Any]]) -> ModelStatistics:
-    """One model's, all of its versions together. Before the first execution `batch_stats` is
-    absent.
+    """One model's, all of its versions together. `batch_stats` is absent before the first
+    execution, and of a server that does not have it.
     """
-    requests, batches = 0, dict[int, BatchTotal]()
+    requests, batches, sums = 0, dict[int, BatchTotal](), CounterWindow(0, 0, 0)
     for version in versions:
+        sums = _with(sums, version)
         requests += int(version["inference_stats"]["success"]["count"])
         for each in version.get("batch_stats", []):
             size = int(each["batch_size"])
@@ -129,7 +130,18 @@ def _model_statistics(versions: Iterable[Mapping[str, Any]]) -> ModelStatistics:
                 before.executions + int(each["compute_infer"]["count"]),
                 before.nanoseconds + sum(int(part["ns"]) for part in parts),
             )
-    return ModelStatistics(requests, batches)
+    return ModelStatistics(requests, batches, sums if sums.executions and not batches else None)
+
+
+def _with(sums: CounterWindow, version: Mapping[str, Any]) -> CounterWindow:
+    """The sums with those of one more version."""
+    stats = version["inference_stats"]
+    parts = (stats.get(f"compute_{part}", {}) for part in ("input", "infer", "output"))
+    return CounterWindow(
+        sums.inferences + int(version.get("inference_count", 0)),
+        sums.executions + int(version.get("execution_count", 0)),
+        sums.compute_nanoseconds + sum(int(part.get("ns", 0)) for part in parts),
+    )
 
 
 def _model_state(entry: Mapping[str, str]) -> ModelState:
