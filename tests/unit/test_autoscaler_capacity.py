@@ -1,5 +1,6 @@
 """What is learnt of a pod from Triton's statistics, when it may be used, and what follows."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -243,6 +244,14 @@ def test_what_a_pod_sustains(
     learnt = LearntCurve(curve, 0.0, 1000)
     of = replace(objective(), latency_target_seconds=target)
     assert capacity(learnt, Serving(1, 4), of) == found
+
+
+def test_a_queue_that_rejects_sustains_less() -> None:
+    of, learnt = replace(objective(), latency_target_seconds=0.2), LearntCurve(DEMO, 0.0, 1000)
+    patient, hasty = (capacity(learnt, Serving(1, 4, wait), of) for wait in (math.inf, 0.05))
+    assert isinstance(patient, Capacity)
+    assert isinstance(hasty, Capacity)
+    assert 0.1 * patient.per_second < hasty.per_second < 0.7 * patient.per_second
 
 
 def test_two_instances_sustain_more_than_twice_what_one_does() -> None:

@@ -6,7 +6,7 @@ import pytest
 from pipelines import SINGLE, SLOW, in_series
 from pods import LIGHT, MEDIUM, NARROW
 from trireme.autoscaler import queueing
-from trireme.autoscaler.batch_events import Floats, PodModel, poisson_arrivals
+from trireme.autoscaler.batch_events import Floats, PodModel, poisson_arrivals, serve
 from trireme.autoscaler.pipeline import StepShape, busiest, latencies, sustained_rate
 from trireme.autoscaler.queueing import PodShape, Sustained, Unattainable
 from trireme.autoscaler.service_curve import ServiceCurve
@@ -94,3 +94,42 @@ def test_no_rate_is_low_enough_for_a_limit_below_the_steps_together() -> None:
 def test_the_same_question_has_the_same_answer() -> None:
     line = in_series((MEDIUM, 1), (LIGHT, 2))
     assert sustained_rate(line, 95, 0.1) == sustained_rate(line, 95, 0.1)
+
+
+def test_requests_that_waited_too_long_are_late_however_soon_they_are_told() -> None:
+    (step,) = in_series((MEDIUM, 1))
+    hasty = StepShape(step.pod, timeout_seconds=0.020)
+    rate = 0.8 * step.capacity_per_second
+    patient, rejected = latencies((step,), rate), np.isinf(latencies((hasty,), rate))
+    generator = np.random.default_rng(5)
+    waits = serve(poisson_arrivals(rate, 60_000, generator), step.pod, generator)
+    assert rejected.mean() == pytest.approx(np.mean(waits.wait_seconds > 0.020), rel=0.1)
+    assert np.isfinite(patient).all()
+
+
+@pytest.mark.parametrize(
+    ("most_rejected", "part"),
+    [
+        pytest.param(1.0, (0.8, 0.999), id="they count as late"),
+        pytest.param(0.001, (0.2, 0.8), id="and as failures, of which few are allowed"),
+    ],
+)
+def test_a_time_out_leaves_less_that_is_sustained(
+    most_rejected: float, part: tuple[float, float]
+) -> None:
+    (step,) = in_series((MEDIUM, 1))
+    hasty = StepShape(step.pod, timeout_seconds=MEDIUM.full_batch_seconds)
+    limit = 4 * MEDIUM.full_batch_seconds
+    patient = sustained_rate((step,), 95, limit, most_rejected)
+    found = sustained_rate((hasty,), 95, limit, most_rejected)
+    assert isinstance(patient, Sustained)
+    assert isinstance(found, Sustained)
+    low, high = part
+    assert low < found.per_second / patient.per_second < high
+
+
+def test_a_time_out_beyond_the_limit_changes_nothing_where_failures_are_allowed() -> None:
+    (step,) = in_series((MEDIUM, 1))
+    limit = 2 * MEDIUM.full_batch_seconds
+    late = StepShape(step.pod, timeout_seconds=limit)
+    assert sustained_rate((late,), 95, limit) == sustained_rate((step,), 95, limit)

@@ -158,10 +158,41 @@ def test_everything_else_is_read_from_the_spec() -> None:
     )
 
 
+def batching(**dynamic: Any) -> dict[str, Any]:
+    return {"maxBatchSize": 8, "batching": {"dynamic": dynamic}}
+
+
 @pytest.mark.parametrize(
     ("fields", "serving"),
     [
         pytest.param({"maxBatchSize": 8}, Serving(2, 1), id="without a batcher, one by one"),
+        pytest.param(
+            batching(queue={"timeout": "50ms"}), Serving(2, 8, 0.05), id="with a time-out"
+        ),
+        pytest.param(
+            {
+                "maxBatchSize": 8,
+                "config": {
+                    "dynamic_batching": {
+                        "default_queue_policy": {"default_timeout_microseconds": "50000"}
+                    }
+                },
+            },
+            Serving(2, 8, 0.05),
+            id="that Triton's own field says",
+        ),
+        pytest.param(
+            batching(queue={"timeout": "50ms", "timeoutAction": "Delay"}),
+            None,
+            id="those that waited for long are put behind the others",
+        ),
+        pytest.param(batching(priorityLevels=1), Serving(2, 8), id="one priority is none"),
+        pytest.param(batching(priorityLevels=2), None, id="some overtake others"),
+        pytest.param(
+            {"maxBatchSize": 8, "config": {"dynamic_batching": {"priority_levels": 2}}},
+            None,
+            id="or so by Triton's own field",
+        ),
         pytest.param(
             {"maxBatchSize": 8, "batching": {"dynamic": {}}}, Serving(2, 8), id="in batches"
         ),

@@ -192,9 +192,14 @@ def capacity(
     None where the objective is so near to an idle pod's latency that the curve, which may be off by
     as much, does not tell whether it can be kept.
     """
-    pod = PodShape(learnt.curve, serving.instances, _stepped(learnt.noise))
-    rate = sustained_rate(pod, objective.percentile, objective.latency_target_seconds)
-    eased = partial(percentile_seconds, pod, percentile=objective.percentile)
+    if math.isfinite(serving.timeout_seconds):
+        steps = (_step_shape(learnt, serving),)
+        rate = _walked(steps, objective)
+        eased = partial(pipelines.percentile_seconds, steps, percentile=objective.percentile)
+    else:
+        pod = PodShape(learnt.curve, serving.instances, _stepped(learnt.noise))
+        rate = sustained_rate(pod, objective.percentile, objective.latency_target_seconds)
+        eased = partial(percentile_seconds, pod, percentile=objective.percentile)
     return _judged(rate, objective, learnt.curve, learnt.error, eased)
 
 
@@ -237,22 +242,32 @@ def pipeline_capacity(
     Pre: there is a curve of each step's model.
     """
     shapes = [
-        pipelines.StepShape(
-            PodModel(
-                curves[step.model].curve,
-                step.serving.instances,
-                noise=_stepped(curves[step.model].noise),
-            ),
-            calls[step.model],
-            step.after,
-        )
+        _step_shape(curves[step.model], step.serving, calls[step.model], step.after)
         for step in served.steps
     ]
-    rate = pipelines.sustained_rate(shapes, objective.percentile, objective.latency_target_seconds)
+    rate = _walked(shapes, objective)
     model = served.steps[pipelines.busiest(shapes)].model
     error = max(curves[step.model].error for step in served.steps)
     eased = partial(pipelines.percentile_seconds, shapes, percentile=objective.percentile)
     return _judged(rate, objective, BusiestStep(model, curves[model].curve), error, eased)
+
+
+def _step_shape(
+    learnt: LearntCurve, serving: Serving, calls: float = 1.0, after: tuple[int, ...] = ()
+) -> pipelines.StepShape:
+    pod = PodModel(learnt.curve, serving.instances, noise=_stepped(learnt.noise))
+    return pipelines.StepShape(pod, calls, after, serving.timeout_seconds)
+
+
+def _walked(
+    steps: Sequence[pipelines.StepShape], objective: ObjectivePolicy
+) -> Sustained | Unattainable:
+    return pipelines.sustained_rate(
+        steps,
+        objective.percentile,
+        objective.latency_target_seconds,
+        objective.max_failure_ratio,
+    )
 
 
 def _stepped(noise: float) -> float:

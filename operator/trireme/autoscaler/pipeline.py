@@ -13,10 +13,14 @@ and alone: so a real Triton does (tests/integration/test_pipeline_batches.py).
 Requests that others send to a step's model, or another step of the same model, are drawn besides:
 at random times, at a rate that is in proportion to the pipeline's.
 
+A model whose queue rejects what waited for too long is walked through, too, as a pipeline of one
+step: the queueing model knows latencies only.
+
 A curve that was learnt while the other steps ran holds what they cost each other on a shared GPU or
 CPU, at the load of then.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,12 +41,14 @@ PRECISION = 0.01  # of the sustained rate, to which it is found; never above it
 class StepShape:
     """A call of a model that serves so, after the calls at these places.
 
-    `calls` is how often the model is called, by anybody, for each request to the pipeline.
+    `calls` is how often the model is called, by anybody, for each request to the pipeline. A
+    request that waits for longer than `timeout_seconds` is rejected.
     """
 
     pod: PodModel
     calls: float = 1.0
     after: tuple[int, ...] = ()
+    timeout_seconds: float = math.inf
 
     @property
     def capacity_per_second(self) -> float:
@@ -58,14 +64,15 @@ def busiest(steps: Sequence[StepShape]) -> int:
 def latencies(
     steps: Sequence[StepShape], rate_per_second: float, requests: int = REQUESTS, seed: int = SEED
 ) -> Floats:
-    """The latencies of requests, from first to last, that come as a Poisson stream.
+    """The latencies of requests, from first to last, that come as a Poisson stream; those of the
+    rejected are infinite. They go on to the next step here, so that it has no less to do.
 
     Pre: the rate is below each step's capacity.
     """
     generator = np.random.default_rng(seed)
     arrivals = poisson_arrivals(rate_per_second, requests, generator)
     arrivals *= requests / rate_per_second / arrivals[-1]  # the mean rate is exactly what was asked
-    ends = list[Floats]()
+    ends, rejected = list[Floats](), np.zeros(requests, bool)
     for step in steps:
         begins = np.maximum.reduce([ends[at] for at in step.after]) if step.after else arrivals
         others = generator.uniform(0, arrivals[-1], round((step.calls - 1) * requests))
@@ -74,31 +81,45 @@ def latencies(
         at = comes[order]
         at += APART_SECONDS * (np.arange(len(at)) - np.searchsorted(at, at))  # of those at once
         left = np.empty_like(at)
-        left[order] = at + serve(at, step.pod, generator).latency_seconds
+        waited = np.empty_like(at)
+        served = serve(at, step.pod, generator)
+        left[order], waited[order] = at + served.latency_seconds, served.wait_seconds
         ends.append(left[:requests])
-    through: Floats = np.maximum.reduce(ends) - arrivals
+        rejected |= waited[:requests] > step.timeout_seconds
+    through: Floats = np.where(rejected, math.inf, np.maximum.reduce(ends) - arrivals)
     return through[round(WARM_UP * requests) :]
 
 
 def percentile_seconds(
     steps: Sequence[StepShape], rate_per_second: float, percentile: float
 ) -> float:
-    """The latency that so many in a hundred requests do not exceed at a rate."""
-    return float(np.percentile(latencies(steps, rate_per_second), percentile))
+    """The latency that so many in a hundred requests do not exceed at a rate; without end where
+    they are rejected.
+    """
+    return float(np.percentile(latencies(steps, rate_per_second), percentile, method="higher"))
 
 
 def sustained_rate(
-    steps: Sequence[StepShape], percentile: float, limit_seconds: float
+    steps: Sequence[StepShape],
+    percentile: float,
+    limit_seconds: float,
+    most_rejected: float = 1.0,
 ) -> Sustained | Unattainable:
-    """The highest rate at which the percentile of the latencies is within the limit."""
+    """The highest rate at which the percentile of the latencies is within the limit, and at most a
+    share of the requests is rejected. A rejected one is late, however soon it is told so.
+    """
     capacity = steps[busiest(steps)].capacity_per_second
+    budget = 1 - percentile / 100
+
+    def keeps(found: Floats) -> bool:
+        late, rejected = np.mean(found > limit_seconds), np.mean(np.isinf(found))
+        return bool(late <= budget and rejected <= most_rejected)
 
     low, high = LEAST_LOAD, MOST_LOAD
-    idle = percentile_seconds(steps, low * capacity, percentile)
-    if idle > limit_seconds:
-        return Unattainable(idle)
+    idle = latencies(steps, low * capacity)
+    if not keeps(idle):
+        return Unattainable(float(np.percentile(idle, percentile, method="higher")))
     while high - low > PRECISION * high:
         load = (low + high) / 2
-        is_kept = percentile_seconds(steps, load * capacity, percentile) <= limit_seconds
-        low, high = (load, high) if is_kept else (low, load)
+        low, high = (load, high) if keeps(latencies(steps, load * capacity)) else (low, load)
     return Sustained(low * capacity)

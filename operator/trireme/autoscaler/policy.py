@@ -1,9 +1,15 @@
 """What a spec asks of the scaling decision. Pure."""
 
+import math
+
+from trireme.api.models import Model
 from trireme.api.types import AgentSpec, Objective
 from trireme.autoscaler.calls import Call, calls
 from trireme.autoscaler.types import ObjectivePolicy, Policy, ServedPipeline, ServedStep, Serving
+from trireme.modelrepo.fields import DYNAMIC_BATCHING
 from trireme.modelrepo.instances import instances_per_pod
+from trireme.modelrepo.proto import ModelConfig, json_format
+from trireme.modelrepo.proto import model_config_pb2 as pb
 
 
 def policy_of(spec: AgentSpec) -> Policy:
@@ -57,19 +63,36 @@ def _serving(
 
 
 def _serving_of(spec: AgentSpec, name: str) -> Serving | None:
-    """How one pod serves a model. None of what the queueing model does not hold for: sequences, and
-    requests with several answers.
+    """How one pod serves a model. None of what the queueing model does not hold for: sequences,
+    requests with several answers, and those that others may overtake. Who has which priority is in
+    no statistics, and a mixture of quick and slow ones has a longer tail than a queue in order.
     """
     model = next(m for m in spec.models if m.name == name)
     if model.decoupled or "model_transaction_policy" in model.config:
         return None
     if "sequence_batching" in model.config or (model.batching and model.batching.sequence):
         return None
-    dynamic = "dynamic_batching" in model.config or (model.batching and model.batching.dynamic)
-    return Serving(
-        instances=instances_per_pod(model, spec.server),
-        max_batch=max(1, model.max_batch_size) if dynamic else 1,
-    )
+    instances, batching = instances_per_pod(model, spec.server), _dynamic_batching(model)
+    if batching is None:
+        return Serving(instances, 1)
+    queue = batching.default_queue_policy
+    timeout_seconds = queue.default_timeout_microseconds / 1e6
+    delays = timeout_seconds > 0 and queue.timeout_action == pb.ModelQueuePolicy.DELAY
+    if batching.priority_levels > 1 or delays:
+        return None
+    return Serving(instances, max(1, model.max_batch_size), timeout_seconds or math.inf)
+
+
+def _dynamic_batching(model: Model) -> pb.ModelDynamicBatching | None:
+    """The batcher, as the typed field or `config` says it."""
+    config = ModelConfig()
+    if "dynamic_batching" in model.config:
+        json_format.ParseDict({"dynamic_batching": model.config["dynamic_batching"]}, config)
+        return config.dynamic_batching
+    if model.batching is None or model.batching.dynamic is None:
+        return None
+    DYNAMIC_BATCHING.write(model.batching.dynamic, config.dynamic_batching)
+    return config.dynamic_batching
 
 
 def _requests_executing_at_once(spec: AgentSpec, called: tuple[Call, ...]) -> dict[str, float]:

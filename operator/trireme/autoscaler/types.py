@@ -7,6 +7,7 @@ Times are aware datetimes; durations timedeltas; latencies and rates floats in t
 name.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -236,10 +237,13 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """How one pod serves a model: its instances, and the largest batch that is made of requests."""
+    """How one pod serves a model: its instances, the largest batch that is made of requests, and
+    how long a request may wait before it is rejected.
+    """
 
     instances: int
     max_batch: int
+    timeout_seconds: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ _QUEUE_ROWS = (
     Row("allow_timeout_override", "allow_timeout_override"),
 )
 _QUEUE = Codec(QueuePolicy, *_QUEUE_ROWS)
-_DYNAMIC = Codec(
+DYNAMIC_BATCHING = Codec(
     DynamicBatching,
     Row("preferred_batch_sizes", "preferred_batch_size"),
     Row("max_queue_delay", "max_queue_delay_microseconds", DURATION),
@@ -271,7 +271,7 @@ MODEL = Codec(
     Row("batch_inputs", "batch_input", _BATCH_INPUT),
     Row("batch_outputs", "batch_output", _BATCH_OUTPUT),
     Row("version_policy", "version_policy", _VERSION_POLICY),
-    Row("batching.dynamic", "dynamic_batching", _DYNAMIC),
+    Row("batching.dynamic", "dynamic_batching", DYNAMIC_BATCHING),
     Row("batching.sequence", "sequence_batching", _SEQUENCE),
     Row("instances", "instance_group", INSTANCES),
     Row("acceleration", "optimization", _ACCELERATION),
