@@ -109,6 +109,21 @@ async def test_the_curve_of_a_sleeping_model_is_learnt_from_differences(
     assert learnt.curve.per_request_seconds == pytest.approx(slope, rel=0.5)
 
 
+async def test_warming_up_is_counted_so_that_a_first_look_is_where_learning_begins(
+    tmp_path: Path,
+) -> None:
+    instances, warmup = [{"kind": "CPU"}], [{"batchSize": MAX_BATCH}]
+    inputs = [{"name": "x", "dataType": "FP32", "dims": [1]}]
+    fields = {"maxBatchSize": MAX_BATCH, "instances": instances, "inputs": inputs}
+    model = model_of("sleeps", **fields, warmup=warmup)
+    (config,) = plan(agent_of(models=[model], objectives=[]).spec)
+    write_model(tmp_path / "models", "sleeps", config_text(config), program=PROGRAM)
+    with triton(tmp_path / "models", tmp_path) as running:
+        first, again = await look(running), await look(running)
+    assert (first.requests, sum(t.executions for t in first.batches.values())) == (MAX_BATCH, 1)
+    assert again.since(first) == ModelStatistics(0, {})
+
+
 async def test_nothing_is_learnt_from_requests_of_several_rows(server: TritonServer) -> None:
     before = await look(server)
     await load(server, rows=3)

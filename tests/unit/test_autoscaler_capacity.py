@@ -22,6 +22,7 @@ from trireme.autoscaler.service_curve import BatchTotal, CounterWindow, ServiceC
 from trireme.autoscaler.types import (
     BusiestStep,
     Capacity,
+    EarlierCurve,
     OutOfReach,
     ServedPipeline,
     ServedStep,
@@ -252,6 +253,18 @@ def test_a_queue_that_rejects_sustains_less() -> None:
     assert isinstance(patient, Capacity)
     assert isinstance(hasty, Capacity)
     assert 0.1 * patient.per_second < hasty.per_second < 0.7 * patient.per_second
+
+
+def test_an_earlier_curve_promises_a_part_and_never_that_nothing_helps() -> None:
+    of = replace(objective(), latency_target_seconds=0.2)
+    now, before = LearntCurve(DEMO, 0.0, 1000), LearntCurve(DEMO, 0.0, 1000, CurveSource.EARLIER)
+    sure, unsure = (capacity(learnt, Serving(1, 4), of) for learnt in (now, before))
+    assert isinstance(sure, Capacity)
+    assert unsure == Capacity(0.8 * sure.per_second, EarlierCurve(DEMO))
+    assert capacity(before, Serving(1, 4), replace(of, latency_target_seconds=0.02)) is None
+    ones = capacity(before, Serving(1, 1), of)
+    assert isinstance(ones, Capacity)
+    assert ones.per_second < 20 * 0.8, "batches of one now, of 50 ms"
 
 
 def test_two_instances_sustain_more_than_twice_what_one_does() -> None:

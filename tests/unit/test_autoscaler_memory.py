@@ -1,5 +1,7 @@
 """What survives a restart of the operator."""
 
+from dataclasses import replace
+
 from trireme.api.types import CurveSource, ScalingStatus, TargetStatus
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.lead_time import Measured, Stages, Starts, lead_time
@@ -58,24 +60,32 @@ LEARNT = LearntCurve(CURVE, 0.04, 812, CurveSource.COUNTERS)
 def learnt_status(*, sustained: bool = True) -> ScalingStatus:
     memory = Memory(started=NOW, factors=(FactorMemory("m", 0.8, None, NOW),))
     capacities = {"m": Capacity(36.5, CURVE)} if sustained else {}
-    curves = curves_status("digest", {"m": LEARNT}, capacities, memory)
+    curves = curves_status({"m": "digest"}, {"m": LEARNT}, capacities, memory)
     return ScalingStatus(desired_replicas=1, curves=curves)
 
 
 def test_a_restart_remembers_what_a_pod_sustains_and_by_which_curve() -> None:
     status = learnt_status()
-    assert curves_from_status(status, "digest") == {"m": (LEARNT, Capacity(36.5, CURVE))}
+    assert curves_from_status(status, {"m": "digest"}) == {"m": (LEARNT, Capacity(36.5, CURVE))}
     assert memory_from_status(status, NOW, current=1).factors == (FactorMemory("m", 0.8),)
 
 
 def test_a_curve_whose_capacity_was_not_found_yet_is_remembered_by_itself() -> None:
     status = learnt_status(sustained=False)
-    assert curves_from_status(status, "digest") == {"m": (LEARNT, None)}
+    assert curves_from_status(status, {"m": "digest"}) == {"m": (LEARNT, None)}
 
 
-def test_a_curve_of_another_repository_is_forgotten() -> None:
-    assert curves_from_status(learnt_status(), "another digest") == {}
-    assert curves_from_status(None, "digest") == {}
+def test_a_curve_of_another_model_by_that_name_is_an_earlier_one() -> None:
+    earlier = replace(LEARNT, source=CurveSource.EARLIER)
+    assert curves_from_status(learnt_status(), {"m": "another"}) == {"m": (earlier, None)}
+    told = curves_status({"m": "another"}, {"m": earlier}, {}, Memory(NOW))
+    again = ScalingStatus(desired_replicas=1, curves=told)
+    assert curves_from_status(again, {"m": "another"}) == {"m": (earlier, None)}, "and stays one"
+
+
+def test_a_curve_of_a_model_that_is_gone_is_forgotten() -> None:
+    assert curves_from_status(learnt_status(), {"other": "digest"}) == {}
+    assert curves_from_status(None, {"m": "digest"}) == {}
 
 
 def test_a_restart_remembers_what_a_pod_sustains_of_a_pipeline() -> None:
@@ -103,7 +113,7 @@ def test_people_read_the_curve_in_milliseconds() -> None:
     (told,) = learnt_status().model_dump(mode="json", by_alias=True)["curves"]
     assert told == {
         "model": "m",
-        "repositoryDigest": "digest",
+        "modelDigest": "digest",
         "fixedMilliseconds": 40.0,
         "perRequestMilliseconds": 10.0,
         "maxBatch": 4,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from agents import agent_of, model_of, repository_of
+from agents import agent_of, directory_of, model_of, repository_of
 from trireme.api import names
 from trireme.api.types import CurveSource, ScalingStatus
 from trireme.autoscaler.capacity import LearntCurve
@@ -19,12 +19,14 @@ from trireme.autoscaler.types import Capacity, Memory
 from trireme.control.learning import Learner, known, restored
 from trireme.control.queue import Key
 from trireme.control.store import Accepted, AgentView, Store
+from trireme.modelrepo.render import directory_digest
 from unit.autoscaling import NOW
 
 KEY = Key("default", "echo")
 HOST = f"127.73.{os.getpid() // 256 % 256}.{os.getpid() % 256}"  # a run beside has its own
 CURVE = ServiceCurve(0.040, 0.010, 4)
 BATCHING = {"maxBatchSize": 4, "batching": {"dynamic": {}}}
+DIGESTS = {"double": directory_digest(directory_of())}
 OBJECTIVES = [{"model": "double", "latency": {"target": "200ms"}}]
 
 
@@ -218,14 +220,68 @@ async def test_a_container_that_began_anew_is_looked_at_anew(server: Server) -> 
     assert made.curve is None
 
 
-async def test_what_was_learnt_is_forgotten_with_the_repository(server: Server) -> None:
+def changed(**files: bytes) -> Accepted:
+    """As accepted, of another repository, in which the model has these files as well."""
+    files = {"1/model.py": b"# answers y = 2x\n", **files}
+    repository = repository_of(directory_of(files=files))
+    return Accepted(accepted().agent, replace(repository, digest="c" * 64))
+
+
+async def test_a_repository_in_which_the_model_is_the_same_changes_nothing(server: Server) -> None:
     made = await learnt(server)
-    made.view.accepted = accepted(digest="c" * 64)
-    assert (made.curve, known(made.view).capacities) == (None, {}), "at once"
+    capacity = known(made.view).capacities
+    made.view.accepted = changed()
+    assert (made.curve is None, known(made.view).capacities) == (False, capacity), "at once"
     server.execute(100)
     await made.look(60)
-    assert made.curve is None, "a pod of the old one is not asked"
-    assert server.asked == 2
+    assert known(made.view).capacities == capacity
+    assert server.asked == 2, "a pod of the old one is not asked"
+
+
+async def test_of_a_model_that_changed_a_part_is_counted_on_for_half_an_hour(
+    server: Server,
+) -> None:
+    made = await learnt(server)
+    before = known(made.view).capacities["double"]
+    made.view.accepted = changed(labels=b"yes")
+    assert known(made.view).curves["double"].source is CurveSource.EARLIER, "at once"
+    await made.look(60)
+    after = known(made.view).capacities["double"]
+    assert isinstance(before, Capacity)
+    assert isinstance(after, Capacity)
+    assert after.per_second == pytest.approx(0.8 * before.per_second, rel=0.01)
+    assert str(after.learnt) == f"{before.learnt}, before the model changed"
+    await made.look(29 * 60)
+    assert known(made.view).capacities["double"] == after
+    await made.look(60)
+    assert (made.curve, known(made.view).capacities) == (None, {})
+
+
+async def test_what_is_learnt_takes_the_place_of_what_was_before(server: Server) -> None:
+    made = await learnt(server)
+    before = known(made.view).capacities["double"]
+    made.view.accepted = changed(labels=b"yes")
+    made.view.pods["echo-1"] = pod("c" * 64, container="two")
+    await made.look(60)
+    server.execute(100)
+    await made.look(15)
+    assert known(made.view).curves["double"].source is CurveSource.BATCHES
+    assert known(made.view).capacities["double"] == before
+
+
+async def test_what_a_pod_executes_in_its_first_minute_is_left_out(server: Server) -> None:
+    made = operator()
+    ready = (NOW - timedelta(seconds=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    young = pod("a" * 64)
+    young["status"]["conditions"][0]["lastTransitionTime"] = ready
+    made.view.pods["echo-1"] = young
+    for later in (0, 15, 15):
+        server.execute(100)
+        await made.look(later)
+        assert made.curve is None
+    server.execute(50)
+    await made.look(15)
+    assert known(made.view).curves["double"].executions == 150, "of the last 15 seconds only"
 
 
 async def test_another_objective_is_another_capacity_of_the_same_curve(server: Server) -> None:
@@ -256,7 +312,7 @@ async def test_what_nobody_asks_for_is_not_learnt(server: Server, spec: dict[str
 
 async def test_a_server_that_does_not_answer_is_no_news() -> None:
     known_before = {"double": LearntCurve(CURVE, 0.0, 300)}
-    curves = curves_status("a" * 64, known_before, {}, Memory(NOW))
+    curves = curves_status(DIGESTS, known_before, {}, Memory(NOW))
     made = operator(ScalingStatus(desired_replicas=1, curves=curves))
     await made.look(0)
     assert made.curve == CURVE
@@ -267,7 +323,7 @@ async def test_a_restarted_operator_knows_the_curve_before_it_has_asked(server: 
     learning = known(before.view)
     status = ScalingStatus(
         desired_replicas=1,
-        curves=curves_status("a" * 64, learning.curves, learning.capacities, Memory(NOW)),
+        curves=curves_status(DIGESTS, learning.curves, learning.capacities, Memory(NOW)),
     )
     made = operator(status)
     assert made.curve is not None

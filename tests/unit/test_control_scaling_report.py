@@ -275,7 +275,7 @@ def test_what_a_steady_agents_status_is_written_for(change: dict[str, Any], wort
 
 CURVE = CurveStatus(
     model="policy",
-    repository_digest="a",
+    model_digest="a",
     fixed_milliseconds=40.0,
     per_request_milliseconds=10.0,
     max_batch=4,
@@ -310,7 +310,7 @@ CURVE = CurveStatus(
         ),
         pytest.param([CURVE], [CURVE.model_copy(update={"factor": 0.8})], True, id="corrected"),
         pytest.param(
-            [CURVE], [CURVE.model_copy(update={"repository_digest": "b"})], True, id="of another"
+            [CURVE], [CURVE.model_copy(update={"model_digest": "b"})], True, id="of another"
         ),
     ],
 )

@@ -590,14 +590,15 @@ class CurveSource(StrEnum):
 
     BATCHES = "Batches"
     COUNTERS = "Counters"
+    EARLIER = "Earlier"
 
 
 class CurveStatus(ApiModel):
     """What a batch of requests costs in one pod, learnt from Triton's statistics."""
 
     model: str = Field(description="The model, an objective's or a step of its pipeline.")
-    repository_digest: str = Field(
-        description="Digest of the model repository that it was learnt of."
+    model_digest: str = Field(
+        description="Digest of the model's files and configuration that it is used for."
     )
     fixed_milliseconds: float = Field(description="Time that every batch takes.", ge=0)
     per_request_milliseconds: float = Field(description="Time that each request adds.", ge=0)
@@ -606,7 +607,8 @@ class CurveStatus(ApiModel):
     executions: int = Field(description="Batches that it stands on.")
     source: CurveSource = Field(
         CurveSource.BATCHES,
-        description="Batches, or Counters where the server does not tell batch sizes apart.",
+        description="Batches; Counters, where the server does not tell batch sizes apart; Earlier, "
+        "if it is of the model's files or configuration before, until it is learnt anew.",
     )
     sustained_per_second: float | None = Field(
         None,

@@ -12,6 +12,9 @@ than its own error, or what is seen contradicts it, the one before stands.
 Where a server does not tell batch sizes apart, its sums say as much at loads that differ, if less
 surely: the line may miss them by a fifth, and another curve is news only if it is off by more.
 
+When a model's files or configuration change, its curve is used for a while, of which only a part is
+counted on (`EARLIER_SHARE`); what is learnt takes its place.
+
 A pipeline executes nothing itself: what it sustains follows from the curves of its steps' models
 and from how often each is called for one of its requests (`pipeline`).
 """
@@ -46,6 +49,7 @@ from trireme.autoscaler.service_curve import (
 from trireme.autoscaler.types import (
     BusiestStep,
     Capacity,
+    EarlierCurve,
     Learnt,
     ObjectivePolicy,
     OutOfReach,
@@ -59,6 +63,7 @@ BEYOND = 2  # times the largest batch seen, as far as the line is believed
 MOST_MISFIT = 0.1
 COUNTERS_MISFIT = 0.2  # what E[b^2] is taken to be is off by as much (`fit_from_counters`)
 COUNTERS_NEWS = 0.1  # other loads alone move the curve so far
+EARLIER_SHARE = 0.8  # of what a pod sustains by it: a step of the factor, until something is learnt
 COUNTERS_APART = 1.5  # the largest mean batch of a window over the smallest
 SINGLE = 0.05  # of the requests, that may be more or fewer than what was executed
 NEWS = 0.03  # of a batch's time: a curve that differs by less is the same, and need not be searched
@@ -115,6 +120,7 @@ class _Limits:
 _LIMITS = {
     CurveSource.BATCHES: _Limits(MOST_MISFIT, APART, NEWS),
     CurveSource.COUNTERS: _Limits(COUNTERS_MISFIT, COUNTERS_APART, COUNTERS_NEWS),
+    CurveSource.EARLIER: _Limits(COUNTERS_MISFIT, APART, NEWS),
 }
 
 
@@ -134,6 +140,11 @@ class LearntCurve:
     def error(self) -> float:
         """How far its times may be off."""
         return _LIMITS[self.source].misfit
+
+    @property
+    def told(self) -> ServiceCurve | EarlierCurve:
+        """What a capacity is told by."""
+        return EarlierCurve(self.curve) if self.source is CurveSource.EARLIER else self.curve
 
 
 def kept(
@@ -197,10 +208,10 @@ def capacity(
         rate = _walked(steps, objective)
         eased = partial(pipelines.percentile_seconds, steps, percentile=objective.percentile)
     else:
-        pod = PodShape(learnt.curve, serving.instances, _stepped(learnt.noise))
+        pod = PodShape(_fitted(learnt, serving), serving.instances, _stepped(learnt.noise))
         rate = sustained_rate(pod, objective.percentile, objective.latency_target_seconds)
         eased = partial(percentile_seconds, pod, percentile=objective.percentile)
-    return _judged(rate, objective, learnt.curve, learnt.error, eased)
+    return _judged(rate, objective, learnt.told, (learnt,), eased)
 
 
 Calls = Mapping[str, float]
@@ -247,15 +258,15 @@ def pipeline_capacity(
     ]
     rate = _walked(shapes, objective)
     model = served.steps[pipelines.busiest(shapes)].model
-    error = max(curves[step.model].error for step in served.steps)
+    used = [curves[step.model] for step in served.steps]
     eased = partial(pipelines.percentile_seconds, shapes, percentile=objective.percentile)
-    return _judged(rate, objective, BusiestStep(model, curves[model].curve), error, eased)
+    return _judged(rate, objective, BusiestStep(model, curves[model].told), used, eased)
 
 
 def _step_shape(
     learnt: LearntCurve, serving: Serving, calls: float = 1.0, after: tuple[int, ...] = ()
 ) -> pipelines.StepShape:
-    pod = PodModel(learnt.curve, serving.instances, noise=_stepped(learnt.noise))
+    pod = PodModel(_fitted(learnt, serving), serving.instances, noise=_stepped(learnt.noise))
     return pipelines.StepShape(pod, calls, after, serving.timeout_seconds)
 
 
@@ -270,6 +281,11 @@ def _walked(
     )
 
 
+def _fitted(learnt: LearntCurve, serving: Serving) -> ServiceCurve:
+    """The curve for the batches that are made: an earlier one may be of larger ones."""
+    return replace(learnt.curve, max_batch=min(learnt.curve.max_batch, serving.max_batch))
+
+
 def _stepped(noise: float) -> float:
     return round(noise / NOISE_STEP) * NOISE_STEP
 
@@ -278,14 +294,18 @@ def _judged(
     rate: Sustained | Unattainable,
     objective: ObjectivePolicy,
     learnt: Learnt,
-    error: float,
+    curves: Sequence[LearntCurve],
     eased_seconds: Callable[[float], float],
 ) -> Capacity | OutOfReach | None:
+    is_earlier = any(curve.source is CurveSource.EARLIER for curve in curves)
     if isinstance(rate, Sustained):
-        return Capacity(rate.per_second, learnt, eased_seconds(EASE * rate.per_second))
-    if rate.least_seconds > (1 + error) * objective.latency_target_seconds:
-        return OutOfReach(rate.least_seconds, learnt)
-    return None
+        share = EARLIER_SHARE if is_earlier else 1.0
+        per_second = share * rate.per_second
+        return Capacity(per_second, learnt, eased_seconds(EASE * per_second))
+    error = max(curve.error for curve in curves)
+    if is_earlier or rate.least_seconds <= (1 + error) * objective.latency_target_seconds:
+        return None
+    return OutOfReach(rate.least_seconds, learnt)
 
 
 def of_pod(pod: PodShape, per_second: float, percentile: float) -> Capacity:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from trireme.api.types import (
+    CurveSource,
     CurveStatus,
     LeadTimeStatus,
     PipelineCapacityStatus,
@@ -61,28 +62,31 @@ def targets_status(memory: Memory) -> list[TargetStatus]:
 
 
 def curves_from_status(
-    status: ScalingStatus | None, repository_digest: str
+    status: ScalingStatus | None, digests: Mapping[str, str]
 ) -> dict[str, tuple[LearntCurve, Capacity | None]]:
-    """The learnt curves by model, and the capacities that followed from them; nothing of another
-    repository.
+    """The learnt curves by model, and the capacities that followed from them. The `digests` are
+    those of the models as they are now; of one that was another, the curve is an earlier one.
     """
     restored = {}
     for told in status.curves if status else []:
-        if told.repository_digest != repository_digest:
+        if told.model not in digests:
             continue
         curve = ServiceCurve(
             told.fixed_milliseconds / 1e3, told.per_request_milliseconds / 1e3, told.max_batch
         )
-        per_second = told.sustained_per_second
+        is_same = told.model_digest == digests[told.model]
+        source = told.source if is_same else CurveSource.EARLIER
+        learnt = LearntCurve(curve, told.noise, told.executions, source)
+        per_second = told.sustained_per_second if is_same else None
         restored[told.model] = (
-            LearntCurve(curve, told.noise, told.executions, told.source),
-            None if per_second is None else Capacity(per_second, curve),
+            learnt,
+            None if per_second is None else Capacity(per_second, learnt.told),
         )
     return restored
 
 
 def curves_status(
-    repository_digest: str,
+    digests: Mapping[str, str],
     curves: Mapping[str, LearntCurve],
     capacities: Mapping[str, Capacity | OutOfReach],
     memory: Memory,
@@ -92,7 +96,7 @@ def curves_status(
     return [
         CurveStatus(
             model=model,
-            repository_digest=repository_digest,
+            model_digest=digests[model],
             fixed_milliseconds=rounded(learnt.curve.fixed_seconds * 1e3),
             per_request_milliseconds=rounded(learnt.curve.per_request_seconds * 1e3),
             max_batch=learnt.curve.max_batch,
@@ -122,7 +126,7 @@ def pipelines_from_status(
         known = curves.get(told.busiest_step)
         sustained = None
         if told.sustained_per_second is not None and known is not None:
-            step = BusiestStep(told.busiest_step, known.curve)
+            step = BusiestStep(told.busiest_step, known.told)
             sustained = Capacity(told.sustained_per_second, step)
         restored[told.model] = (calls, sustained)
     return restored

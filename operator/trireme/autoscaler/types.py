@@ -149,18 +149,29 @@ class NoSignals:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierCurve:
+    """The curve of a model before its files or configuration changed."""
+
+    curve: ServiceCurve
+
+    def __str__(self) -> str:
+        """`6 ms + 2 ms a request, up to 16, before the model changed`."""
+        return f"{self.curve}, before the model changed"
+
+
+@dataclass(frozen=True, slots=True)
 class BusiestStep:
     """The step of a pipeline whose model is nearest to its own capacity, and that model's curve."""
 
     model: str
-    curve: ServiceCurve
+    curve: ServiceCurve | EarlierCurve
 
     def __str__(self) -> str:
         """`policy is the busiest step, 6 ms + 2 ms a request, up to 16`."""
         return f"{self.model} is the busiest step, {self.curve}"
 
 
-Learnt = ServiceCurve | BusiestStep
+Learnt = ServiceCurve | EarlierCurve | BusiestStep
 """What a capacity is told by: a model's curve, of a pipeline that of the step that binds it."""
 
 

@@ -355,9 +355,7 @@ class Autoscaler:
             observed,
             scaled.memory,
             scaled.untold,
-            curves_status(
-                learnt.repository_digest, learnt.curves, learnt.capacities, scaled.memory
-            ),
+            curves_status(learnt.model_digests, learnt.curves, learnt.capacities, scaled.memory),
             lead,
             pipelines_status(
                 learnt.repository_digest, learnt.calls, learnt.capacities, scaled.memory

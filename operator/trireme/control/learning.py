@@ -10,10 +10,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trireme.api import names
-from trireme.api.types import ScalingMode, ScalingStatus
+from trireme.api.types import CurveSource, ScalingMode, ScalingStatus
 from trireme.autoscaler.capacity import (
     Statistics,
     calls_per_request,
@@ -31,30 +32,51 @@ from trireme.control.queue import Key
 from trireme.control.store import AgentView, Learning, Searched, Store
 from trireme.edge import triton
 from trireme.errors import ServerError
+from trireme.modelrepo.render import directory_digest
 
 logger = logging.getLogger(__name__)
 
 _SURE = timedelta(seconds=60)
 _UNSURE = timedelta(seconds=15)
 _TICK_SECONDS = 5.0
+_FIRST = timedelta(minutes=1)  # of a pod's: caches fill, kernels are compiled, and it is slower
+_EARLIER_FOR = timedelta(minutes=30)  # of no learning: it serves little, or by no curve
+_EARLIER = CurveSource.EARLIER
 _KEPT_INTERVALS = 10  # ten minutes of a curve that is sure
 _ASKED_AT_ONCE = 16
 _MODES = frozenset({ScalingMode.AUTOMATIC, ScalingMode.SHADOW})
 
 
 def known(view: AgentView) -> Learning:
-    """What is known of the pods of the present repository; nothing of those of another."""
+    """What is known of the pods of the present repository. Of another one it is what was learnt of
+    the models that are the same in both, and the curves of the others as earlier ones.
+    """
     assert view.accepted is not None  # noqa: S101  # who scales has looked
-    digest = view.accepted.repository.digest
-    if view.learning is None or view.learning.repository_digest != digest:
-        return Learning(digest)
-    return view.learning
+    repository, before = view.accepted.repository, view.learning
+    if before is not None and before.repository_digest == repository.digest:
+        return before
+    digests = {directory.name: directory_digest(directory) for directory in repository.models}
+    learning = Learning(repository.digest, digests)
+    if before is None:
+        return learning
+    same = {model for model in digests if before.model_digests.get(model) == digests[model]}
+    for model in before.curves.keys() & digests.keys():
+        curve = before.curves[model]
+        learning.curves[model] = curve if model in same else replace(curve, source=_EARLIER)
+    for name in before.capacities.keys() & before.searched.keys() & same:
+        searched = before.searched[name]
+        if searched.curves.keys() <= same:
+            learning.searched[name] = searched
+            learning.capacities[name] = before.capacities[name]
+            if searched.calls:
+                learning.calls[name] = searched.calls
+    return learning
 
 
 def restored(view: AgentView, status: ScalingStatus | None) -> Learning:
     """What an earlier process had learnt."""
     learning = known(view)
-    for model, (curve, sustained) in curves_from_status(status, learning.repository_digest).items():
+    for model, (curve, sustained) in curves_from_status(status, learning.model_digests).items():
         learning.curves[model] = curve
         if sustained is not None:
             learning.capacities[model] = sustained
@@ -102,6 +124,7 @@ class Learner:
         if not is_due and learning.learnt_for is view.accepted:
             return
         view.learning, learning.learnt_for = learning, view.accepted
+        _expire(learning, now)
         policy = policy_of(view.accepted.agent.spec)
         asked = [o for o in policy.objectives if o.serving and policy.mode in _MODES]
         if is_due:
@@ -122,7 +145,7 @@ class Learner:
         pod = next((pod for pod in pods if pod.server_id == learning.server_id), pods[0])
         async with self._asking:
             statistics = await triton.statistics(f"{pod.address}:{names.HTTP_PORT}")
-        executing = _note(learning, pod, statistics)
+        executing = _note(learning, pod, statistics, now)
         for model, serving in {m: s for o in asked for m, s in o.served_models.items()}.items():
             intervals = learning.intervals.get(model, ())
             curve = learn(intervals, serving.max_batch, learning.curves.get(model))
@@ -130,8 +153,8 @@ class Learner:
                 learning.curves[model] = curve
             else:
                 learning.curves.pop(model, None)
-                if model in executing:
-                    learning.due = now + _UNSURE
+            if (curve is None or curve.source is _EARLIER) and model in executing:
+                learning.due = now + _UNSURE
         for objective in asked:
             if isinstance(steps := objective.serving, ServedPipeline):
                 known_calls = learning.calls.get(objective.model)
@@ -148,7 +171,8 @@ class Learner:
             learning.searched.pop(name, None)
             return
         calls = learning.calls.get(name, {})
-        asked = Searched({m: (c.curve, c.noise) for m, c in curves.items()}, calls, objective)
+        stood_on = {m: (c.curve, c.noise, c.source) for m, c in curves.items()}
+        asked = Searched(stood_on, calls, objective)
         if learning.searched.get(name) == asked:
             return
         async with self._searching:
@@ -165,11 +189,26 @@ class Learner:
             learning.capacities[name] = found
 
 
-def _note(learning: Learning, pod: PodView, statistics: Statistics) -> set[str]:
+def _expire(learning: Learning, now: datetime) -> None:
+    """Earlier curves are used for a while from when they became that, or from a restart."""
+    earlier = [model for model, curve in learning.curves.items() if curve.source is _EARLIER]
+    if not earlier:
+        learning.earlier_until = None
+        return
+    learning.earlier_until = learning.earlier_until or now + _EARLIER_FOR
+    if now >= learning.earlier_until:
+        for model in earlier:
+            del learning.curves[model]
+
+
+def _note(learning: Learning, pod: PodView, statistics: Statistics, now: datetime) -> set[str]:
     """Keep what a server says; the models that were executed since it was last asked, and those
-    that it was not asked of before.
+    that it was not asked of before. What a pod executes in its first minute is left out.
     """
     same = pod.server_id == learning.server_id
+    looked, learning.looked = learning.looked, now
+    assert pod.ready_since is not None  # noqa: S101  # only ready pods are asked
+    usual = looked is not None and looked - pod.ready_since >= _FIRST
     executing = set()
     requests = dict[str, int]()
     for model, after in statistics.items():
@@ -177,7 +216,7 @@ def _note(learning: Learning, pod: PodView, statistics: Statistics) -> set[str]:
         interval = after.since(before) if before else None
         if interval is not None:
             requests[model] = interval.requests
-        if interval is not None and interval.executed:
+        if interval is not None and interval.executed and usual:
             earlier = learning.intervals.get(model, ())
             learning.intervals[model] = kept(earlier, interval, _KEPT_INTERVALS)
         if before is None or interval is None or interval.executed:

@@ -15,7 +15,7 @@ from trireme.admission.examine import Inspections
 from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
-from trireme.api.types import AgentDeployment
+from trireme.api.types import AgentDeployment, CurveSource
 from trireme.autoscaler.capacity import Calls, LearntCurve, ModelStatistics, Statistics
 from trireme.autoscaler.demand import Demand, Terms
 from trireme.autoscaler.service_curve import ServiceCurve
@@ -96,11 +96,11 @@ class InPlace:
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """What a capacity was searched for: the curves and their noise by model, the calls of a
+    """What a capacity was searched for: the curves, noise and source by model, the calls of a
     pipeline's steps, and the objective.
     """
 
-    curves: Mapping[str, tuple[ServiceCurve, float]]
+    curves: Mapping[str, tuple[ServiceCurve, float, CurveSource]]
     calls: Calls
     objective: ObjectivePolicy
 
@@ -111,10 +111,12 @@ class Learning:
     server, when the next one is due, what each model executed in its recent intervals, and how many
     requests all of them had in the server's. `calls` are by pipeline, `capacities` by an
     objective's model or pipeline; `searched` is what each was searched for, `learnt_for` the spec
-    last looked at.
+    last looked at. `looked` is when the server last was, `earlier_until` until when curves of other
+    files or configurations are used.
     """
 
     repository_digest: str
+    model_digests: Mapping[str, str]
     curves: dict[str, LearntCurve] = field(default_factory=dict)
     capacities: dict[str, Capacity | OutOfReach] = field(default_factory=dict)
     calls: dict[str, Calls] = field(default_factory=dict)
@@ -123,6 +125,8 @@ class Learning:
     server_id: str = ""
     statistics: Statistics = field(default_factory=dict)
     due: datetime | None = None
+    looked: datetime | None = None
+    earlier_until: datetime | None = None
     intervals: dict[str, tuple[ModelStatistics, ...]] = field(default_factory=dict)
     requests: deque[Mapping[str, int]] = field(default_factory=deque)
 
