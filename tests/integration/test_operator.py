@@ -300,7 +300,7 @@ def test_a_restart_of_the_operator_writes_nothing_where_nothing_changed(
     assert team.events("echo") == told
 
 
-def test_what_was_learnt_of_a_pod_outlives_the_operator_and_not_its_repository(
+def test_what_was_learnt_of_a_pod_outlives_the_operator_and_of_another_model_is_an_earlier_one(
     team: Kube, tmp_path: Path
 ) -> None:
     agent, files = echo()
@@ -308,27 +308,26 @@ def test_what_was_learnt_of_a_pod_outlives_the_operator_and_not_its_repository(
         team.apply(files, agent)
         team.until("its Deployment", lambda: owners(team) == ["trireme-scale"], 30, "echo")
         team.until("looked at it", lambda: looked_at(PORT, team.namespace), 30, "echo")
-    metadata = team.get("deployment", "echo")["spec"]["template"]["metadata"]
-    digest = metadata["annotations"]["trireme.dev/repository-digest"]
     curve = {
         "model": "double",
-        "repositoryDigest": digest,
+        "modelDigest": "another",
         "fixedMilliseconds": 6,
         "perRequestMilliseconds": 2,
         "maxBatch": 1,
         "noise": 0,
         "executions": 600,
+        "source": "Batches",
         "sustainedPerSecond": 90,
         "factor": 0.8,
     }
     write_curves(team, [curve])
     with operator(team, tmp_path / "two"):
-        team.until("told of again", lambda: active(team) != "", 30, "echo")
-        assert curves(team) == [curve]
-    write_curves(team, [curve | {"repositoryDigest": "another"}])
+        team.until("told of as earlier", lambda: sources(team) == ["Earlier"], 30, "echo")
+    curve["modelDigest"] = curves(team)[0]["modelDigest"]
+    write_curves(team, [curve])
     with operator(team, tmp_path / "three"):
         team.until("told of again", lambda: active(team) != "", 30, "echo")
-        assert curves(team) == []
+        assert curves(team) == [curve]
 
 
 def test_how_long_pods_take_to_start_is_measured_and_outlives_the_operator(
@@ -567,6 +566,11 @@ def curves(kube: Kube) -> list[dict[str, Any]]:
     """What the status says was learnt."""
     told: list[dict[str, Any]] = kube.get("agd", "echo")["status"]["scaling"]["curves"]
     return told
+
+
+def sources(kube: Kube) -> list[str]:
+    """What the curves were learnt from."""
+    return [curve["source"] for curve in curves(kube)]
 
 
 def start_pod(kube: Kube, name: str, *, loading_seconds: int) -> None:

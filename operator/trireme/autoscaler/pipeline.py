@@ -2,8 +2,8 @@
 
 Pure. The queueing model is of one queue that requests come to at random. A step's requests come as
 the step before ends its batches, many at once, and how long one waits there tells how long it waits
-next. Taken as independent queues of random arrivals (the latencies convolved), steps come out a
-third too quick to a quarter too slow (docs/benchmarks.md). So requests are drawn, always the same
+next. Taken as independent queues of random arrivals (the latencies convolved), steps come out up to
+29 % too quick and 21 % too slow (docs/benchmarks.md). So requests are drawn, always the same
 ones, and walk through the steps batch by batch (`batch_events`): branches, several instances and
 noise are as they are.
 

@@ -1,6 +1,7 @@
 """What a spec asks of the scaling decision. Pure."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 from trireme.api.models import Model
 from trireme.api.types import AgentSpec, Objective
@@ -29,7 +30,11 @@ def policy_of(spec: AgentSpec) -> Policy:
 def _objective_policy(spec: AgentSpec, objective: Objective) -> ObjectivePolicy:
     told = spec.scaling.target.in_flight
     called = calls(spec, objective.model)
-    starts = _requests_executing_at_once(spec, called)
+    names = {call.model for call in called}
+    models = [model for model in spec.models if model.name in names]
+    instances = {model.name: instances_per_pod(model, spec.server) for model in models}
+    # The requests that a full pod executes at once: a start, to be corrected by what is seen.
+    starts = {m.name: float(instances[m.name] * max(1, m.max_batch_size)) for m in models}
     return ObjectivePolicy(
         model=objective.model,
         percentile=objective.latency.percentile,
@@ -40,39 +45,38 @@ def _objective_policy(spec: AgentSpec, objective: Objective) -> ObjectivePolicy:
         start_in_flight_per_pod=told or max(starts.values()),
         fixed_target=told is not None,
         start_of_step=starts if objective.model not in starts else {},
-        serving=None if told is not None else _serving(spec, objective.model, called),
+        serving=_serving(objective, called, models, instances) if told is None else None,
     )
 
 
 def _serving(
-    spec: AgentSpec, name: str, called: tuple[Call, ...]
+    objective: Objective,
+    called: Sequence[Call],
+    models: Sequence[Model],
+    instances: Mapping[str, int],
 ) -> Serving | ServedPipeline | None:
-    """How one pod serves a model or pipeline; None where the queueing model does not hold for it,
-    or for a step of it.
+    """How one pod serves an objective's model or pipeline; None where the queueing model does not
+    hold for it, or for a step of it.
     """
-    by_model = {call.model: _serving_of(spec, call.model) for call in called}
-    if name in by_model:
-        return by_model[name]
-    steps = []
-    for call in called:
-        serving = by_model[call.model]
-        if serving is None:
-            return None
-        steps.append(ServedStep(call.model, serving, call.after))
-    return ServedPipeline(tuple(steps))
+    found = {m.name: _serving_of(m, instances[m.name]) for m in models}
+    by_model = {name: serving for name, serving in found.items() if serving is not None}
+    if len(by_model) < len(found):
+        return None
+    if objective.model in by_model:
+        return by_model[objective.model]
+    return ServedPipeline(tuple(ServedStep(c.model, by_model[c.model], c.after) for c in called))
 
 
-def _serving_of(spec: AgentSpec, name: str) -> Serving | None:
+def _serving_of(model: Model, instances: int) -> Serving | None:
     """How one pod serves a model. None of what the queueing model does not hold for: sequences,
     requests with several answers, and those that others may overtake. Who has which priority is in
     no statistics, and a mixture of quick and slow ones has a longer tail than a queue in order.
     """
-    model = next(m for m in spec.models if m.name == name)
     if model.decoupled or "model_transaction_policy" in model.config:
         return None
     if "sequence_batching" in model.config or (model.batching and model.batching.sequence):
         return None
-    instances, batching = instances_per_pod(model, spec.server), _dynamic_batching(model)
+    batching = _dynamic_batching(model)
     if batching is None:
         return Serving(instances, 1)
     queue = batching.default_queue_policy
@@ -93,16 +97,3 @@ def _dynamic_batching(model: Model) -> pb.ModelDynamicBatching | None:
         return None
     DYNAMIC_BATCHING.write(model.batching.dynamic, config.dynamic_batching)
     return config.dynamic_batching
-
-
-def _requests_executing_at_once(spec: AgentSpec, called: tuple[Call, ...]) -> dict[str, float]:
-    """The requests one pod executes at once when it is full, by model that is called: a start, to
-    be corrected by what is seen.
-    """
-    models = {model.name: model for model in spec.models}
-    return {
-        name: float(
-            instances_per_pod(models[name], spec.server) * max(1, models[name].max_batch_size)
-        )
-        for name in dict.fromkeys(call.model for call in called)
-    }
