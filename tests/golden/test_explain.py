@@ -59,7 +59,7 @@ AS_BY_DEFAULT = policy(LEARNABLE, bounds=(1, 10), behavior=Behavior())
 AT_PEAK = replace(SETTLED, recommendations=(Recommendation(NOW - seconds(100), 3),))
 LEARNT = CurveStatus(
     model="m",
-    repository_digest="a" * 64,
+    model_digest="a" * 64,
     fixed_milliseconds=40,
     per_request_milliseconds=10,
     max_batch=8,

@@ -260,7 +260,8 @@ def test_an_earlier_curve_promises_a_part_and_never_that_nothing_helps() -> None
     now, before = LearntCurve(DEMO, 0.0, 1000), LearntCurve(DEMO, 0.0, 1000, CurveSource.EARLIER)
     sure, unsure = (capacity(learnt, Serving(1, 4), of) for learnt in (now, before))
     assert isinstance(sure, Capacity)
-    assert unsure == Capacity(0.8 * sure.per_second, EarlierCurve(DEMO))
+    assert isinstance(unsure, Capacity)
+    assert (unsure.per_second, unsure.learnt) == (0.8 * sure.per_second, EarlierCurve(DEMO))
     assert capacity(before, Serving(1, 4), replace(of, latency_target_seconds=0.02)) is None
     ones = capacity(before, Serving(1, 1), of)
     assert isinstance(ones, Capacity)

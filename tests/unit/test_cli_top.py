@@ -27,7 +27,7 @@ BODY: dict[str, Any] = {
             "curves": [
                 {
                     "model": "m",
-                    "repositoryDigest": "d",
+                    "modelDigest": "d",
                     "fixedMilliseconds": 40,
                     "perRequestMilliseconds": 10,
                     "maxBatch": 8,

@@ -197,7 +197,8 @@ def _of_status(agent: Agent, now: datetime) -> _Told:
     status, scaling = agent.status, agent.status.scaling
     active = _condition(status, ConditionType.AUTOSCALING_ACTIVE)
     replicas = scaling.desired_replicas if scaling else status.replicas
-    restored = curves_from_status(scaling, status.repository_digest)
+    curves = scaling.curves if scaling else []
+    restored = curves_from_status(scaling, {each.model: each.model_digest for each in curves})
     lead = lead_time(starts_from_status(scaling))
     return _Told(
         replicas=replicas,
@@ -308,7 +309,7 @@ def _sustains(objective: ObjectivePolicy, told: _Told, status: AgentStatus) -> s
         case _:
             pass
     if objective.serving is None:
-        why = "of a pipeline, of sequences and of several answers to a request no rate is learnt"
+        why = "of sequences, priorities and several answers to a request no rate is learnt"
     elif curve is not None:
         why = "its curve is known, and the rate that follows is not computed yet"
     else:

@@ -14,7 +14,13 @@ from rich.text import Text
 from trireme.admission.parse import readable_status
 from trireme.api import kinds
 from trireme.api.scalars import parse_duration
-from trireme.api.types import ObservedLoad, ScalingMode, ScalingStatus
+from trireme.api.types import (
+    CurveStatus,
+    ObservedLoad,
+    PipelineCapacityStatus,
+    ScalingMode,
+    ScalingStatus,
+)
 from trireme.autoscaler.explain import age
 from trireme.autoscaler.wording import number
 from trireme.control.clock import utc_now
@@ -147,10 +153,13 @@ def _latency(milliseconds: float | None, target_seconds: float | None) -> str:
 
 
 def _sustained(scaling: ScalingStatus | None, observed: ObservedLoad | None) -> tuple[str, str]:
-    for curve in scaling.curves if scaling else ():
-        known = curve.sustained_per_second
-        if observed and curve.model == observed.model and known is not None:
-            return number(known * curve.factor), number(curve.factor)
+    learnt: list[CurveStatus | PipelineCapacityStatus] = []
+    if scaling:
+        learnt = [*scaling.curves, *scaling.pipelines]
+    for told in learnt:
+        known = told.sustained_per_second
+        if observed and told.model == observed.model and known is not None:
+            return number(known * told.factor), number(told.factor)
     return _NONE, _NONE
 
 
