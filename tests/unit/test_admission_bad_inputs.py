@@ -423,7 +423,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "test_triton_alone_gives_means_and_sums_over_pods_and_gpus",
     ),
     "fallback that never engages": (
-        "tests/e2e/test_scaling.py::test_prometheus_lost_at_peak_holds_the_fleet_until_it_is_back",
+        "tests/e2e/test_scaling.py::test_prometheus_lost_at_peak_is_replaced_by_what_the_pods_tell",
     ),
     "units misread": (
         "tests/unit/test_autoscaler_decision.py::"

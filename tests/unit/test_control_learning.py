@@ -16,7 +16,7 @@ from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.memory import curves_status
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import Capacity, Memory
-from trireme.control.learning import Learner, known, restored
+from trireme.control.learning import Learner, capacities, known, restored
 from trireme.control.queue import Key
 from trireme.control.store import Accepted, AgentView, Store
 from trireme.modelrepo.render import directory_digest
@@ -192,6 +192,18 @@ async def test_a_curve_is_learnt_of_a_server_that_does_not_tell_batch_sizes_apar
         await made.look(15)
     assert made.curve is not None
     assert known(made.view).curves["double"].source is CurveSource.COUNTERS
+
+
+async def test_what_a_decision_stood_on_does_not_change_with_what_is_learnt_later(
+    server: Server,
+) -> None:
+    made = operator()
+    await made.look(0)
+    before = capacities(made.view)
+    server.execute(100)
+    await made.look(15)
+    assert before == {}
+    assert capacities(made.view).keys() == {"double"}
 
 
 async def test_a_server_is_asked_every_15_seconds_while_there_is_something_to_learn(

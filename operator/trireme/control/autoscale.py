@@ -445,7 +445,7 @@ def _observe(
             pod.trouble is not None and pod.trouble.reason is Reason.UNSCHEDULABLE for pod in stuck
         ),
         signals=signals,
-        capacities=learning.known(view).capacities,
+        capacities=learning.capacities(view),
     )
 
 

@@ -25,7 +25,7 @@ from trireme.autoscaler.capacity import (
 )
 from trireme.autoscaler.memory import curves_from_status, pipelines_from_status
 from trireme.autoscaler.policy import policy_of
-from trireme.autoscaler.types import ObjectivePolicy, ServedPipeline
+from trireme.autoscaler.types import Capacity, ObjectivePolicy, OutOfReach, ServedPipeline
 from trireme.control.in_place import serving_pods
 from trireme.control.observed import PodView
 from trireme.control.queue import Key
@@ -71,6 +71,13 @@ def known(view: AgentView) -> Learning:
             if searched.calls:
                 learning.calls[name] = searched.calls
     return learning
+
+
+def capacities(view: AgentView) -> dict[str, Capacity | OutOfReach]:
+    """What a pod is known to sustain now. A copy: what a decision stood on is replayed as it was,
+    whatever is learnt after it.
+    """
+    return dict(known(view).capacities)
 
 
 def restored(view: AgentView, status: ScalingStatus | None) -> Learning:
