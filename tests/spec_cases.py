@@ -56,6 +56,18 @@ CEL_CASES = (
         "min must not be greater than max",
     ),
     Refused(
+        "no pods without a demand from outside them",
+        {"spec.scaling": {"min": 0}},
+        "spec.scaling.min",
+        "min 0 needs scaling.demand: without a pod nothing else tells of requests",
+    ),
+    Refused(
+        "a schedule of no pods without a demand from outside them",
+        {"spec.scaling.schedules": [{"schedule": "0 8 * * *", "duration": "1h", "min": 0}]},
+        "spec.scaling.schedules[0].min",
+        "min 0 needs scaling.demand: without a pod nothing else tells of requests",
+    ),
+    Refused(
         "a schedule that sets nothing",
         {"spec.scaling.schedules": [{"schedule": "0 8 * * *", "duration": "1h"}]},
         "spec.scaling.schedules[0]",

@@ -22,6 +22,7 @@ from trireme.api.types import (
     StagesStatus,
     TargetStatus,
 )
+from trireme.autoscaler import outside
 from trireme.autoscaler.explain import Agent, explain
 from trireme.autoscaler.records import Inputs, Record, conclude
 from trireme.autoscaler.service_curve import ServiceCurve
@@ -29,11 +30,13 @@ from trireme.autoscaler.types import (
     Bound,
     Capacity,
     Coverage,
+    DemandPolicy,
     FactorMemory,
     Forecast,
     LeadTime,
     NoSignals,
     OutOfReach,
+    Outside,
     Recommendation,
     Serving,
     Signals,
@@ -117,7 +120,25 @@ def of_record(inputs: Inputs) -> Record:
     return Record("1", "team", "echo", inputs, conclude(inputs)[0])
 
 
+BY_DEMAND = replace(
+    policy(LEARNABLE, bounds=(0, 10), behavior=Behavior()),
+    demand=DemandPolicy(activation_per_second=0.5, cooldown=seconds(300)),
+)
+NONE_READY = NoSignals(Reason.NO_PODS, "no server pod is ready")
+
 SITUATIONS = {
+    "without-a-pod": Inputs(
+        outside.observed(observed(0, NONE_READY, capacity=SUSTAINS_57), Outside(0.2)),
+        BY_DEMAND,
+        SETTLED,
+    ),
+    "the-last-pod": Inputs(
+        outside.observed(
+            observed(1, seen(0.0, None, rate=0.0), capacity=SUSTAINS_57), Outside(0.0)
+        ),
+        BY_DEMAND,
+        replace(SETTLED, idle_since=NOW - seconds(200)),
+    ),
     "steady": Inputs(
         observed(3, seen(6.4, 0.072, rate=120.0), capacity=SUSTAINS_57), AS_BY_DEFAULT, SETTLED
     ),

@@ -22,6 +22,7 @@ from integration.operator_process import (
     operator,
     started,
 )
+from integration.prometheus_server import prometheus
 from kube import Kube, merged, objects
 from ports import free_port
 from trireme.api.node_cache import NodeCacheKey
@@ -218,6 +219,49 @@ def test_the_pods_of_a_window_are_asked_for_a_lead_time_before_it_opens(
             30,
             "echo",
         )
+
+
+def test_an_agent_has_no_pod_while_nobody_asks_and_one_as_soon_as_somebody_does(
+    team: Kube, tmp_path: Path
+) -> None:
+    def asked(query: str) -> dict[str, Any]:
+        demand = {"query": query, "cooldownPeriod": "0s"}
+        return merged(agent, {"spec": {"scaling": {"min": 0, "demand": demand}}})
+
+    agent, files = echo(gateway={"enabled": False})
+    (tmp_path / "prometheus").mkdir()
+    with (
+        prometheus(tmp_path / "prometheus", ["# TYPE up gauge", "up 1 1767268800"]) as url,
+        operator(team, tmp_path / "log", TRIREME_PROMETHEUS_URL=url),
+    ):
+        team.apply(files, asked("sum(nothing_of_this_name)"))
+        team.until("told the loss", lambda: signals(team) == "NoSeries", 60, "echo")
+        assert team.replicas("echo") == 1, "what is not known is not zero"
+
+        team.apply(asked("vector(0)"))
+        team.until("emptied", lambda: team.replicas("echo") == 0, 30, "echo")
+        finish_rollout(team, "echo")
+        ready = ("True", "ScaledToZero")
+        team.until("is Ready", lambda: team.conditions("echo")["Ready"][:2] == ready, 30, "echo")
+        assert team.conditions("echo")["Available"][:2] == ("False", "ScaledToZero")
+        assert signals(team) == "Fresh"
+        words = "0 req/s outside (scaling.demand) and no pod ready: 1 → 0 (nothing was asked for 0s"
+        assert dict(team.events("echo"))["ScaledDown"] == f"{words})"
+
+        team.apply(asked("sum(nothing_of_this_name)"))
+        team.until("told the loss", lambda: signals(team) == "NoSeries", 30, "echo")
+        assert team.replicas("echo") == 0
+
+        team.apply(asked("3"))
+        team.until("started", lambda: team.replicas("echo") == 1, 30, "echo")
+        words = "3 req/s outside (scaling.demand) and no pod ready: 0 → 1"
+        team.until(
+            "said so", lambda: dict(team.events("echo")).get("ScaledUp") == words, 30, "echo"
+        )
+
+
+def signals(kube: Kube) -> str:
+    return kube.conditions("echo").get("SignalsAvailable", ("", ""))[1]
 
 
 def test_a_hand_edit_is_repaired_and_a_child_no_longer_wanted_is_deleted(

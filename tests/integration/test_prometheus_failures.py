@@ -19,6 +19,7 @@ import pytest
 from trireme.autoscaler.past_demand import Past
 from trireme.autoscaler.queries import Query
 from trireme.autoscaler.samples import Round
+from trireme.edge.demand import DemandQueries
 from trireme.edge.prometheus import Access, Prometheus
 from trireme.errors import SignalsUnavailable
 
@@ -297,6 +298,24 @@ async def test_no_secret_is_in_a_message(
     access = make("http://127.0.0.1:1", token)
     assert "hunter2" not in await problem(access)
     assert "hunter2" not in repr(access)
+
+
+async def test_demands_that_are_not_answered_are_given_up_together() -> None:
+    with serving(Answer(None)) as server:
+        async with DemandQueries(Access(server.url, timeout_seconds=1)) as demand:
+            answers = await demand.round([f"vector({n})" for n in range(9)], NOW)
+        assert len(server.asked) == 4, "no more at a time than there are connections"
+    told = sorted(str(answer).partition(" did not ")[2] for answer in answers.values())
+    asked = [f"answer the query vector({n}) within 1 s" for n in range(4)]
+    assert told == asked + [f"come to the query vector({n}) within 1 s" for n in range(4, 9)]
+
+
+async def test_a_demand_is_asked_for_two_series_at_most() -> None:
+    with serving(result()) as server:
+        async with DemandQueries(Access(server.url, timeout_seconds=5)) as demand:
+            assert await demand.round(["vector(1)", "vector(1)"], NOW) == {"vector(1)": ()}
+        (parameters,) = server.parameters
+        assert (parameters["limit"], parameters["query"]) == (["2"], ["vector(1)"])
 
 
 @pytest.fixture(scope="module")

@@ -175,7 +175,47 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "fewer than no pods (keda#6356)": (
         {"spec.scaling.min": -1},
         "spec.scaling.min",
-        "Write 1 or more",
+        "Write 0 or more",
+    ),
+    "no pods, and nothing that would start one": (
+        {"spec.scaling.min": 0},
+        "spec.scaling.min",
+        "Write 1, or set scaling.demand.query to PromQL that gives the requests a second",
+    ),
+    "no pods at night, and nothing that would start one": (
+        {"spec.scaling.schedules": [{"schedule": "0 22 * * *", "duration": "8h", "min": 0}]},
+        "spec.scaling.schedules[0].min",
+        "min 0 needs scaling.demand: without a pod nothing else tells of requests",
+    ),
+    "a demand without a query": (
+        {"spec.scaling.demand": {"activationThreshold": 1}},
+        "spec.scaling.demand.query",
+        "it is required. Add it",
+    ),
+    "a demand that asks for nothing": (
+        {"spec.scaling": {"min": 0, "demand": {"query": "  "}}},
+        "spec.scaling.demand.query",
+        "Write PromQL that gives the requests a second",
+    ),
+    "a demand with a threshold per pod, as in KEDA": (
+        {"spec.scaling.demand": {"query": "vector(1)", "threshold": 100}},
+        "spec.scaling.demand.threshold",
+        "there is no such field",
+    ),
+    "an activation below nothing": (
+        {"spec.scaling.demand": {"query": "vector(1)", "activationThreshold": -1}},
+        "spec.scaling.demand.activationThreshold",
+        "Write 0.0 or more",
+    ),
+    "a cooldown in seconds without a unit, as in KEDA": (
+        {"spec.scaling.demand": {"query": "vector(1)", "cooldownPeriod": 300}},
+        "spec.scaling.demand.cooldownPeriod",
+        "300 is not a duration. Write it with a unit",
+    ),
+    "a cooldown of days": (
+        {"spec.scaling.demand": {"query": "vector(1)", "cooldownPeriod": "48h"}},
+        "spec.scaling.demand.cooldownPeriod",
+        "Write a duration from 0s to 24h",
     ),
     "a time of day that is none": (
         {"spec.scaling.schedules": [{"schedule": "0 25 * * *", "duration": "1h", "min": 2}]},

@@ -473,6 +473,14 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"spec.scaling": {"min": 4, "schedules": [scheduled(min=None, max=2)]}},
         ["spec.scaling.schedules[0].max"],
     ),
+    "no pods at any time without a demand": (
+        {"spec.scaling": {"min": 0, "schedules": [scheduled(min=0)]}},
+        ["spec.scaling.min", "spec.scaling.schedules[0].min"],
+    ),
+    "a demand that asks for nothing": (
+        {"spec.scaling.demand": {"query": " "}},
+        ["spec.scaling.demand.query"],
+    ),
     "a window of seconds": (
         {"spec.scaling.schedules": [scheduled(duration="10s")]},
         ["spec.scaling.schedules[0].duration"],
@@ -512,6 +520,10 @@ WARNINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a percentile without a histogram to read it from": (
         {"spec.gateway": {"enabled": False}},
         ["spec.objectives[0].latency.percentile"],
+    ),
+    "a demand where the size is fixed": (
+        {"spec.replicas": 3, "spec.scaling": {"mode": "Fixed", "demand": {"query": "vector(1)"}}},
+        ["spec.scaling.demand"],
     ),
     "schedules where the size is fixed": (
         {

@@ -116,7 +116,7 @@ def test_a_word_that_yaml_read_as_a_boolean_is_told_to_be_quoted(word: str) -> N
 
 
 def test_all_mistakes_are_reported_at_once() -> None:
-    edits = {"spec.models.0.nam": "x", "spec.models.1.version": 0, "spec.scaling.min": 0}
+    edits = {"spec.models.0.nam": "x", "spec.models.1.version": 0, "spec.scaling.min": -1}
     assert [fault.partition(":")[0] for fault in faults(edits)] == [
         "spec.models[0].nam",
         "spec.models[1].version",

@@ -12,7 +12,8 @@ def test_condition_types() -> None:
 
 def test_condition_reasons() -> None:
     assert " ".join(Reason) == (
-        "Valid InvalidSpec SourceNotFound Inspecting PodsReady NoPodsReady RolledOut RollingOut "
+        "Valid InvalidSpec SourceNotFound Inspecting PodsReady NoPodsReady ScaledToZero "
+        "RolledOut RollingOut "
         "UpdatingInPlace InPlaceUpdateFailed GatewayNotReady ProgressDeadlineExceeded ApplyFailed "
         "Unschedulable ImagePullFailed ContainerFailed Loaded Loading Fetching ModelLoadFailed "
         "Fresh ReadDirectly NoPods PrometheusUnreachable NoSeries Stale Partial NotANumber "

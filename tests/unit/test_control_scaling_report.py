@@ -23,6 +23,7 @@ from trireme.autoscaler.types import (
     Memory,
     ModelSignals,
     NoSignals,
+    Outside,
     Signals,
     Source,
 )
@@ -211,6 +212,13 @@ def test_conditions_say_whether_trireme_scales_and_whether_it_sees() -> None:
     assert seeing[ConditionType.SIGNALS_AVAILABLE].reason is Reason.FRESH
     assert blind[ConditionType.AUTOSCALING_ACTIVE].status is False
     assert blind[ConditionType.SIGNALS_AVAILABLE].reason is Reason.PROMETHEUS_UNREACHABLE
+
+
+def test_without_a_pod_the_demand_outside_is_the_signal() -> None:
+    found = findings(UP, Signals(NOW, timedelta(0), ()), Outside(0.0))
+    available = found[ConditionType.SIGNALS_AVAILABLE]
+    assert (available.status, available.reason) == (True, Reason.FRESH)
+    assert available.message == "no pod is ready; scaling.demand is known"
 
 
 def test_the_status_keeps_the_last_ten_notable_decisions_newest_first() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agents import agent_of
 from trireme.api.conditions import ConditionType, EventReason, Reason
 from trireme.api.types import AgentStatus
 from trireme.control.events import Story, transitions
@@ -16,6 +17,7 @@ from trireme.control.status import (
     Verdict,
     dated,
     findings,
+    may_be_empty,
     model_statuses,
     with_unlisted,
 )
@@ -78,6 +80,12 @@ SERVING = Observed(
     pods=(pod("a", ready=True), pod("b", ready=True)),
     gateway_pods=(pod("g", ready=True),),
     models={},
+)
+NONE_WANTED = replace(
+    SERVING,
+    server=deployment_view(deployment(wanted=0, existing=0, updated=0, ready=0)),
+    pods=(replace(pod("a", ready=False), terminating=True),),
+    may_be_empty=True,
 )
 STARTING = replace(SERVING, server=ROLLING, pods=(pod("a", ready=False),))
 
@@ -189,6 +197,42 @@ def read(
         ),
         pytest.param(
             VALID,
+            NONE_WANTED,
+            {
+                "Available": (False, "ScaledToZero"),
+                "Ready": (True, "ScaledToZero"),
+                "Reconciling": (False, "RolledOut"),
+                "Stalled": (False, "Valid"),
+                "ModelsReady": (None, "ScaledToZero"),
+            },
+            id="a fleet that is to have no pod now is Ready to have some",
+        ),
+        pytest.param(
+            VALID,
+            replace(NONE_WANTED, gateway=None, gateway_pods=()),
+            {"Available": (False, "ScaledToZero"), "Ready": (False, "RollingOut")},
+            id="not without its gateway",
+        ),
+        pytest.param(
+            VALID,
+            replace(NONE_WANTED, gateway=replace(SETTLED, ready=0)),
+            {"Ready": (False, "GatewayNotReady")},
+            id="nor with one that is not ready",
+        ),
+        pytest.param(
+            VALID,
+            replace(NONE_WANTED, may_be_empty=False),
+            {"Available": (False, "NoPodsReady"), "Ready": (False, "NoPodsReady")},
+            id="a fleet that somebody emptied is not Ready",
+        ),
+        pytest.param(
+            VALID,
+            replace(NONE_WANTED, server=SETTLED),
+            {"Available": (False, "NoPodsReady"), "Ready": (False, "NoPodsReady")},
+            id="nor is one whose pods are wanted and gone",
+        ),
+        pytest.param(
+            VALID,
             replace(SERVING, apply_failure="spec.template: Invalid value", apply_final=True),
             {"Stalled": (True, "ApplyFailed"), "Ready": (False, "ApplyFailed")},
             id="an object the API refuses for good stalls",
@@ -206,6 +250,29 @@ def test_conditions(
 ) -> None:
     found = read(verdict, observed)
     assert {kind: found[kind] for kind in expected} == expected
+
+
+SOME_DAYS = {"schedule": "0 22 * * *", "duration": "8h", "min": 0}
+BY_DEMAND = {"demand": {"query": "vector(1)"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "may"),
+    [
+        pytest.param({}, False, id="a min of one"),
+        pytest.param({"scaling": {"min": 0, **BY_DEMAND}}, True, id="a min of none"),
+        pytest.param({"scaling": {"schedules": [SOME_DAYS], **BY_DEMAND}}, True, id="at night"),
+        pytest.param({"replicas": 0, "scaling": {"mode": "Fixed"}}, True, id="told so"),
+        pytest.param(
+            {"replicas": 2, "scaling": {"mode": "Fixed", "min": 0, **BY_DEMAND}},
+            False,
+            id="told otherwise",
+        ),
+    ],
+)
+def test_which_agents_may_be_without_a_pod(spec: dict[str, Any], may: bool) -> None:
+    objectives = [{"model": "double", "latency": {"target": "100ms"}}]
+    assert may_be_empty(agent_of(objectives=objectives, **spec).spec) is may
 
 
 def status_after(observed: Observed, previous: AgentStatus, now: datetime = NOW) -> AgentStatus:

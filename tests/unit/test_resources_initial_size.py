@@ -9,6 +9,7 @@ from trireme.resources.initial_size import initial_replicas
 
 OBJECTIVES = [{"model": "double", "latency": {"target": "100ms"}}]
 DAY = {"schedule": "0 8 * * *", "duration": "10h", "min": 4, "max": 20}
+EMPTY = {"min": 0, "demand": {"query": "vector(1)"}}
 NIGHT = {"schedule": "0 22 * * *", "duration": "8h", "min": 1}
 
 
@@ -22,6 +23,8 @@ NIGHT = {"schedule": "0 22 * * *", "duration": "8h", "min": 1}
         pytest.param({"schedules": [DAY]}, None, 2, id="the autoscaler says which window is open"),
         pytest.param({"schedules": [DAY]}, 18, 18, id="what a window may have allowed"),
         pytest.param({"schedules": [DAY]}, 25, 20, id="more than any window allows"),
+        pytest.param({**EMPTY}, None, 1, id="one that may be empty loads its models once"),
+        pytest.param({**EMPTY}, 0, 0, id="one that was empty"),
         pytest.param({"schedules": [DAY, NIGHT]}, 1, 1, id="as few as a window may have allowed"),
     ],
 )

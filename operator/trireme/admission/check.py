@@ -158,6 +158,8 @@ _FAULTS: tuple[Rule, ...] = (
     scaling.automatic_with_replicas,
     scaling.replicas_missing,
     scaling.fewest_exceeds_most,
+    scaling.none_without_demand,
+    scaling.demand_query_is_blank,
     scaling.rollout_cannot_move,
     schedules.schedule_is_no_cron_expression,
     schedules.time_zone_is_unknown,
@@ -191,6 +193,7 @@ _WARNINGS: tuple[Rule, ...] = (
     acceleration.graphs_are_not_captured,
     acceleration.buckets_of_no_histogram,
     schedules.schedules_of_another_mode,
+    scaling.demand_of_another_mode,
 )
 
 

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     # Available, Ready, Reconciling, Stalled
     PODS_READY = "PodsReady"  # at least one pod is ready
     NO_PODS_READY = "NoPodsReady"  # no pod is ready
+    SCALED_TO_ZERO = "ScaledToZero"  # there is to be no pod now, and there is none
     ROLLED_OUT = "RolledOut"  # every pod runs this generation and is ready
     ROLLING_OUT = "RollingOut"  # pods of an earlier template still run, or new ones start
     UPDATING_IN_PLACE = "UpdatingInPlace"  # pods are being changed that stay

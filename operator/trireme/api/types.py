@@ -406,18 +406,56 @@ class Schedule(ApiModel):
     )
     min: int | None = Field(
         None,
-        ge=1,
+        ge=0,
         le=10_000,
-        description="Fewest pods while it is open; they are started a lead time before.",
+        description="Fewest pods while it is open; they are started a lead time before. 0 needs "
+        "scaling.demand.",
     )
     max: int | None = Field(None, ge=1, le=10_000, description="Most pods while it is open.")
+
+
+class OutsideDemand(ApiModel):
+    """What is asked of the agent, seen from outside its pods: without a pod nothing else tells.
+
+    Named as in KEDA's Prometheus trigger. It has no `threshold`: what a pod sustains is learnt.
+    """
+
+    query: str = Field(
+        min_length=1,
+        max_length=4096,
+        description="PromQL whose one value is the requests a second that arrive or wait in front "
+        'of the agent, such as sum(rate(requests_total{service="support"}[1m])). No value is not '
+        "zero: then nothing is changed.",
+    )
+    activation_threshold: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Requests a second above which pods are started from none.",
+    )
+    cooldown_period: Duration = Field(
+        timedelta(minutes=5),
+        description="How long nothing must have been asked before the last pod goes, from 0s to "
+        "24h; two lead times, if those are longer.",
+    )
 
 
 class Scaling(ApiModel):
     """How the number of pods is decided."""
 
     model_config = ConfigDict(
-        json_schema_extra=cel(("self.min <= self.max", "min must not be greater than max"))
+        json_schema_extra=cel(
+            ("self.min <= self.max", "min must not be greater than max"),
+            (
+                "has(self.demand) || self.min > 0",
+                "min 0 needs scaling.demand: without a pod nothing else tells of requests",
+            ),
+            (
+                "has(self.demand) || !has(self.schedules) || "
+                "self.schedules.all(s, !has(s.min) || s.min > 0)",
+                "min 0 needs scaling.demand: without a pod nothing else tells of requests",
+            ),
+        )
     )
 
     mode: ScalingMode = Field(
@@ -426,10 +464,15 @@ class Scaling(ApiModel):
         "External: an autoscaler writes /scale. Shadow: spec.replicas, and Trireme only reports "
         "what it would do.",
     )
-    min: int = Field(1, ge=1, le=10_000, description="Fewest pods in mode Automatic.")
+    min: int = Field(
+        1, ge=0, le=10_000, description="Fewest pods in mode Automatic. 0 needs demand."
+    )
     max: int = Field(10, ge=1, le=10_000, description="Most pods in mode Automatic.")
     schedules: list[Schedule] = Field(
         [], max_length=32, description="Other bounds at certain times."
+    )
+    demand: OutsideDemand | None = Field(
+        None, description="What is asked of the agent, seen from outside its pods."
     )
     target: ScalingTarget = Field(ScalingTarget(), description="What one pod should hold.")
     tolerance: Ratio | None = Field(

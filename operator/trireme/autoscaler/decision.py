@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from trireme.api.conditions import Reason
 from trireme.api.scalars import format_duration
 from trireme.api.types import Paused, PolicyType, ScalingMode
-from trireme.autoscaler import factor, stabiliser, targets
+from trireme.autoscaler import factor, outside, stabiliser, targets
 from trireme.autoscaler import memory as memories
 from trireme.autoscaler.demand import hold
 from trireme.autoscaler.types import (
@@ -30,7 +30,9 @@ from trireme.autoscaler.types import (
     ObjectivePolicy,
     Observation,
     OutOfReach,
+    Outside,
     Policy,
+    Recommendation,
     Signals,
     Source,
 )
@@ -44,7 +46,9 @@ TOLERANCE = 0.1  # of HorizontalPodAutoscaler v2, where the spec names none and 
 def decide(observation: Observation, policy: Policy, memory: Memory) -> tuple[Decision, Memory]:
     """How many replicas there should be now, why, and what to remember.
 
-    Pre: `observation.signals`, where there are any, hold each objective of `policy`.
+    Pre: `observation.signals`, where there are any, hold each objective of `policy`, unless only
+    the demand outside tells of requests. Where `policy.min_replicas` is 0 there is a
+    `policy.demand`.
     """
     match policy.mode:
         case ScalingMode.AUTOMATIC:
@@ -138,6 +142,9 @@ def _automatic(observation: Observation, policy: Policy, memory: Memory) -> tupl
             words = f"{_pods(current)} held: {message}"
             return _keep(observation, Reason.NO_SIGNALS, words), memories.interrupted(memory, now)
         case Signals() as signals:
+            asked = observation.outside
+            if observation.by_outside and isinstance(asked, Outside):
+                return _by_outside(observation, policy, memory, signals, asked)
             return _by_signals(observation, policy, memory, signals)
 
 
@@ -157,10 +164,12 @@ def _by_signals(
         recommendations=stabiliser.remember(memory.recommendations, winner.replicas, windows, now),
         targets=tuple(p.correction.target for p in proposals if not p.objective.fixed_target),
         factors=tuple(p.demand.factor for p in proposals if p.demand),
+        idle_since=_idle_since(observation, policy, memory, signals),
     )
     course = _proposed(winner, current, signals.window)
     course = _stabilised(course, windows, memory, now)
     course = _settled(course, winner, observation, memory, signals.window)
+    course = _emptied(course, observation, policy, memory, signals)
     course = _rate_limited(course, policy, memory, now)
     course = _bounded(course, policy)
     decision = _unpaused(course, policy.paused, _seen(winner, observation, policy), observation)
@@ -169,6 +178,93 @@ def _by_signals(
         # A fleet that is smaller than its target asks for says nothing against the target.
         memory = replace(memory, targets=memories.unwatched(memory.targets))
     return decision, memory
+
+
+# ----------------------------------------------------------------------------- from and to none
+
+
+def _by_outside(
+    observation: Observation, policy: Policy, memory: Memory, signals: Signals, asked: Outside
+) -> tuple[Decision, Memory]:
+    """The size by what is asked outside, while no pod is ready to tell of requests.
+
+    The first pod starts whatever `behavior` says; no window is waited for. Pods that start are not
+    stopped because less is asked, until nothing was for long enough.
+    """
+    now, current = observation.now, observation.replicas
+    since = _idle_since(observation, policy, memory, signals)
+    memory = replace(memories.interrupted(memory, now), idle_since=since)
+    seen = f"{outside.words(asked)} and no pod ready"
+    wanted = current
+    if since is None:
+        sustained = _least_sustained(observation, policy, memory)
+        wanted = max(current, 1)
+        if sustained is not None:
+            wanted = max(wanted, math.ceil(asked.per_second * (1 + MARGIN) / sustained))
+            seen = f"{seen}, {number(sustained)} req/s that one sustains"
+    course = _Course(current, wanted, wanted)
+    if wanted > current and observation.unschedulable:
+        words = f"no node takes {_pods(observation.unschedulable)}"
+        course = course.to(current, Reason.HELD, words)
+    if since is not None:
+        course = _emptied(course, observation, policy, memory, signals)
+    course = _rate_limited(course, policy, memory, now)
+    if since is None and course.replicas == 0:
+        course = replace(course, replicas=1, bound=course.bound if wanted > 1 else None)
+    course = _bounded(course, policy)
+    decision = _unpaused(course, policy.paused, seen, observation)
+    if decision.replicas > current:
+        memory = replace(memory, recommendations=(Recommendation(now, decision.replicas),))
+    return decision, memory
+
+
+def _least_sustained(observation: Observation, policy: Policy, memory: Memory) -> float | None:
+    """The requests a second that a pod sustains, whichever of its objectives they are for."""
+    known = [
+        factor.initial(objective.model, memory).factor * capacity.per_second
+        for objective in policy.objectives
+        if not objective.fixed_target
+        and isinstance(capacity := observation.capacities.get(objective.model), Capacity)
+    ]
+    return min(known, default=None)
+
+
+def _idle_since(
+    observation: Observation, policy: Policy, memory: Memory, signals: Signals
+) -> datetime | None:
+    if policy.demand is None:
+        return None
+    return outside.idle_since(observation, policy.demand, memory, signals)
+
+
+def _emptied(
+    course: _Course, observation: Observation, policy: Policy, memory: Memory, signals: Signals
+) -> _Course:
+    """The last pods go once nothing was asked for long enough, neither of them nor outside."""
+    is_last = course.replicas == 1 or not observation.ready
+    if policy.demand is None or policy.min_replicas > 0 or not (is_last and course.replicas):
+        return course
+    if not outside.is_idle(signals):
+        return course
+    match observation.outside:
+        case NoSignals(_, message):
+            return replace(course, bound=(Reason.HELD, f"the last pod stays: {message}"))
+        case Outside() as asked if memory.idle_since is None:
+            words = f"the last pod stays for {outside.words(asked)}"
+            return replace(course, bound=(Reason.WITHIN_TARGET, words))
+        case _:
+            pass
+    since = memory.idle_since or observation.now
+    needed = outside.cooldown(observation, policy.demand, signals)
+    idle = observation.now - since
+    if idle < needed:
+        words = (
+            f"the last goes after {format_duration(needed)} without demand, "
+            f"{format_duration(timedelta(seconds=round(idle.total_seconds())))} so far"
+        )
+        return replace(course, bound=(Reason.WITHIN_TARGET, words))
+    words = f"nothing was asked for {format_duration(needed)}"
+    return replace(course, wanted=0).to(0, Reason.WITHIN_TARGET, words)
 
 
 # ------------------------------------------------------------------------------------- the steps

@@ -40,6 +40,7 @@ from trireme.autoscaler.types import (
     NoSignals,
     ObjectivePolicy,
     OutOfReach,
+    Outside,
     Policy,
     Signals,
 )
@@ -147,6 +148,7 @@ class _Told:
     memory: Memory
     lead_time: LeadTime | None
     forecasts: Mapping[str, Forecast] = field(default_factory=dict)
+    outside: Outside | NoSignals | None = None
     broken: bool = False
 
 
@@ -167,6 +169,7 @@ def _of_record(record: Record) -> _Told:
         memory=memory,
         lead_time=observation.lead_time,
         forecasts=observation.forecasts,
+        outside=observation.outside,
         broken=_is_broken(record),
     )
 
@@ -380,6 +383,8 @@ def _more(told: _Told, found: Thresholds) -> Iterator[str]:
 
 
 def _fewer(told: _Told, found: Thresholds) -> Iterator[str]:
+    if told.replicas == 0:
+        return
     if told.wanted < told.replicas:
         yield "1 pod stays." if told.wanted == 1 else f"{told.wanted} pods stay."
         return
@@ -418,6 +423,12 @@ def _holds(told: _Told, direction: Paused) -> Iterator[str]:
     elif not grows and told.replicas <= policy.min_replicas:
         bound = policy.min_bound
         yield f"Not while {bound.field} is {policy.min_replicas}{bound.when}."
+    elif grows and not told.replicas and policy.demand is not None:
+        least = number(policy.demand.activation_per_second)
+        yield f"The first pod starts once scaling.demand is over {least} requests/s."
+    elif not grows and told.replicas == 1 and policy.demand is not None:
+        waited = format_duration(policy.demand.cooldown)
+        yield f"It goes once nothing was asked for {waited}, by scaling.demand either."
     elif window > timedelta(0):
         waited = format_duration(window)
         yield f"A pod {moves} once {which} were wanted for {waited} (scaling.behavior.{field})."
@@ -436,6 +447,9 @@ def _at(threshold: Threshold, told: _Told) -> str:
 
 def _signals(told: _Told, status: AgentStatus, now: datetime) -> Iterator[str]:
     match told.signals:
+        case Signals(models=()) if isinstance(told.outside, Outside):
+            rate = number(told.outside.per_second)
+            yield f"No pod is ready to tell of any; scaling.demand is {rate} requests/s."
         case Signals(models=()):
             yield "No objective asks for any."
         case Signals(at=at, window=window, instead=why) as signals:

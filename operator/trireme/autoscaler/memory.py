@@ -223,7 +223,7 @@ def interrupted(memory: Memory, now: datetime) -> Memory:
     The stabilisation windows stand still: recommendations age only while there are new ones, so
     that a fleet does not shrink on the first sight after an outage. As after a restart, a full
     window of signals must be seen again before anything shrinks, and no window of a target or
-    factor counts across the gap.
+    factor counts across the gap; nor does the time that nothing was asked.
     """
     newest = max((r.at for r in memory.recommendations), default=now)
     kept = tuple(replace(r, at=r.at + (now - newest)) for r in memory.recommendations)
@@ -233,6 +233,7 @@ def interrupted(memory: Memory, now: datetime) -> Memory:
         recommendations=kept,
         targets=unwatched(memory.targets),
         factors=tuple(FactorMemory(f.model, f.factor) for f in memory.factors),
+        idle_since=None,
     )
 
 

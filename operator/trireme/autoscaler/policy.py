@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from trireme.api.models import Model
 from trireme.api.types import AgentSpec, Objective
 from trireme.autoscaler.calls import Call, calls
-from trireme.autoscaler.types import ObjectivePolicy, Policy, ServedPipeline, ServedStep, Serving
+from trireme.autoscaler.types import (
+    DemandPolicy,
+    ObjectivePolicy,
+    Policy,
+    ServedPipeline,
+    ServedStep,
+    Serving,
+)
 from trireme.modelrepo.fields import DYNAMIC_BATCHING
 from trireme.modelrepo.instances import instances_per_pod
 from trireme.modelrepo.proto import ModelConfig, json_format
@@ -15,6 +22,7 @@ from trireme.modelrepo.proto import model_config_pb2 as pb
 
 def policy_of(spec: AgentSpec) -> Policy:
     """Read a spec that has been accepted: every objective names a model or pipeline of it."""
+    demand = spec.scaling.demand
     return Policy(
         mode=spec.scaling.mode,
         replicas=spec.replicas,
@@ -24,6 +32,9 @@ def policy_of(spec: AgentSpec) -> Policy:
         behavior=spec.scaling.behavior,
         paused=spec.scaling.paused,
         objectives=tuple(_objective_policy(spec, objective) for objective in spec.objectives),
+        demand=None
+        if demand is None
+        else DemandPolicy(demand.activation_threshold, demand.cooldown_period),
     )
 
 

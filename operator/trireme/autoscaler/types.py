@@ -225,6 +225,13 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """What is asked of the agent, as `scaling.demand` has it: seen without any pod of it."""
+
+    per_second: float
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What the cluster and the signals say at `now`.
 
@@ -232,7 +239,8 @@ class Observation:
     ready nor on their way: no node takes them, their image or container fails, or they were ready
     once and are so no more; of these no node takes `unschedulable`. `capacities` holds, by an
     objective's model, what a pod is known to sustain; of others nothing is known. `lead_time` is
-    None until a pod was seen to start.
+    None until a pod was seen to start. `outside` is what `scaling.demand` asks for, or why that is
+    not known; None where the spec has none.
     """
 
     now: datetime
@@ -244,6 +252,12 @@ class Observation:
     capacities: Mapping[str, Capacity | OutOfReach] = field(default_factory=dict)
     forecasts: Mapping[str, Forecast] = field(default_factory=dict)
     lead_time: LeadTime | None = None
+    outside: Outside | NoSignals | None = None
+
+    @property
+    def by_outside(self) -> bool:
+        """Whether only the demand outside tells of requests: no pod can."""
+        return self.outside is not None and (self.replicas == 0 or self.ready == 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +337,16 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
+class DemandPolicy:
+    """Above which demand outside the pods there are some, and for how long there must have been
+    nothing before the last one goes.
+    """
+
+    activation_per_second: float
+    cooldown: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What the spec asks of the decision. `replicas` is spec.replicas, None in mode Automatic."""
 
@@ -336,6 +360,7 @@ class Policy:
     objectives: tuple[ObjectivePolicy, ...]
     min_bound: Bound = Bound("scaling.min")
     max_bound: Bound = Bound("scaling.max")
+    demand: DemandPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +421,8 @@ class Memory:
     """What a decision hands to the next one.
 
     `started` is when this memory began (a restart begins a new one), so that nothing shrinks
-    before one full window was seen.
+    before one full window was seen. `idle_since`: since when nothing was asked, neither of the
+    pods nor outside them; None where something is, or nothing is known.
     """
 
     started: datetime
@@ -404,6 +430,7 @@ class Memory:
     changes: tuple[ScaleChange, ...] = ()
     targets: tuple[TargetMemory, ...] = ()
     factors: tuple[FactorMemory, ...] = ()
+    idle_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
 from trireme.api.conditions import SCALING_CONDITIONS, ConditionType, EventReason, Reason
 from trireme.api.types import AgentStatus, Condition, ScalingMode, ScalingStatus
+from trireme.autoscaler import outside
 from trireme.autoscaler.lead_time import lead_time
 from trireme.autoscaler.memory import (
     before,
@@ -35,7 +36,15 @@ from trireme.autoscaler.samples import Index, index, scrape_interval
 from trireme.autoscaler.schedules import bounded
 from trireme.autoscaler.signals import Limits, Subject, assemble
 from trireme.autoscaler.sources import SourceMemory, choose
-from trireme.autoscaler.types import Memory, NoSignals, Observation, Policy, Signals, Source
+from trireme.autoscaler.types import (
+    Memory,
+    NoSignals,
+    Observation,
+    Outside,
+    Policy,
+    Signals,
+    Source,
+)
 from trireme.control import learning, scaling_report, starts
 from trireme.control.direct import PodReader
 from trireme.control.foresight import foresee
@@ -53,6 +62,7 @@ from trireme.control.scaling_report import Told
 from trireme.control.status import Finding, dated
 from trireme.control.store import AgentView, Object, Store
 from trireme.edge.cluster import Cluster
+from trireme.edge.demand import DemandQueries
 from trireme.edge.metrics import Metrics
 from trireme.edge.prometheus import Prometheus
 from trireme.edge.recorder import Event, Recorder, Regarding
@@ -112,6 +122,7 @@ class Autoscaler:
         store: Store,
         prometheus: Prometheus,
         reader: PodReader,
+        demand: DemandQueries,
         recorder: Recorder,
         metrics: Metrics,
         history: History,
@@ -122,6 +133,7 @@ class Autoscaler:
         self._store = store
         self._prometheus = prometheus
         self._reader = reader
+        self._demand = demand
         self._recorder = recorder
         self._metrics = metrics
         self._history = history
@@ -141,15 +153,17 @@ class Autoscaler:
             self._history.forget(gone)
         self._metrics.agents.set(len(keys))
         with self._metrics.round_seconds.time():
-            samples = await self._samples(keys)
-            await asyncio.gather(*(self._tried(key, samples) for key in keys))
+            samples, asked = await asyncio.gather(self._samples(keys), self._outside(keys))
+            await asyncio.gather(*(self._tried(key, samples, asked.get(key)) for key in keys))
 
-    async def _tried(self, key: Key, samples: _Samples | SignalsUnavailable) -> None:
+    async def _tried(
+        self, key: Key, samples: _Samples | SignalsUnavailable, asked: Outside | NoSignals | None
+    ) -> None:
         """One agent's part of a round; never raises: kopf, when it ends, takes a task's exception
         for a failure of its own.
         """
         try:
-            await self._agent(key, samples)
+            await self._agent(key, samples, asked)
         except ClusterError as error:
             logger.warning("%s: %s", key, error)
         except Exception:
@@ -178,7 +192,29 @@ class Autoscaler:
         latencies = (o.latency for a in running if a for o in a.agent.spec.objectives)
         return {(latency.percentile, latency.target) for latency in latencies}
 
-    async def _agent(self, key: Key, samples: _Samples | SignalsUnavailable) -> None:
+    async def _outside(self, keys: Iterable[Key]) -> dict[Key, Outside | NoSignals]:
+        """What is asked outside the pods of each agent that has a query for it."""
+        running = {key: self._store.view(key).accepted for key in keys}
+        queries = {
+            key: accepted.agent.spec.scaling.demand.query
+            for key, accepted in running.items()
+            if accepted is not None
+            and accepted.agent.spec.scaling.demand is not None
+            and accepted.agent.spec.scaling.mode in (ScalingMode.AUTOMATIC, ScalingMode.SHADOW)
+        }
+        answers = await self._demand.round(queries.values(), self._clock())
+        asked: dict[Key, Outside | NoSignals] = {}
+        for key, query in queries.items():
+            match answers[query]:
+                case SignalsUnavailable() as error:
+                    asked[key] = NoSignals(Reason.PROMETHEUS_UNREACHABLE, str(error))
+                case answer:
+                    asked[key] = outside.told(query, answer)
+        return asked
+
+    async def _agent(
+        self, key: Key, samples: _Samples | SignalsUnavailable, asked: Outside | NoSignals | None
+    ) -> None:
         """One agent's part of a round."""
         view = self._store.view(key)
         deployment = view.deployment(names.server(key.name))
@@ -210,6 +246,7 @@ class Autoscaler:
         live = deployment_view(deployment)
         observation = _observe(view, live, signals, now)
         observation = dataclasses.replace(observation, lead_time=lead)
+        observation = outside.observed(observation, asked)
         forecasts = foresee(view.foresights, observation, policy, scaled.memory)
         observation = dataclasses.replace(observation, forecasts=forecasts)
         foreign_writer = None
@@ -361,7 +398,7 @@ class Autoscaler:
                 learnt.repository_digest, learnt.calls, learnt.capacities, scaled.memory
             ),
         )
-        found = scaling_report.findings(decision, observed)
+        found = scaling_report.findings(decision, observed, made.inputs.observation.outside)
         conditions = dated(found, scaled.conditions, view.body["metadata"]["generation"], now)
         due = scaled.written_at is None or now - scaled.written_at >= _QUIET
         news = scaled.untold or _statuses(conditions) != _statuses(scaled.conditions)

@@ -22,6 +22,7 @@ from trireme.control.reconcile import Keys, Reconciler
 from trireme.control.store import Store
 from trireme.edge import leader
 from trireme.edge.cluster import Cluster, connect
+from trireme.edge.demand import DemandQueries
 from trireme.edge.metrics import Metrics
 from trireme.edge.operator_key import read_node_cache_key, read_operator_key
 from trireme.edge.pod_metrics import PodMetrics
@@ -151,6 +152,7 @@ async def _act(
     async with (
         Prometheus(Access.from_settings(settings)) as prometheus,
         PodMetrics() as pod_metrics,
+        DemandQueries(Access.from_settings(settings)) as demand,
         asyncio.TaskGroup() as group,
     ):
         labels = Labels(
@@ -165,6 +167,7 @@ async def _act(
             store=store,
             prometheus=prometheus,
             reader=reader,
+            demand=demand,
             recorder=recorder,
             metrics=metrics,
             history=history,

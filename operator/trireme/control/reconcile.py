@@ -454,6 +454,7 @@ class Reconciler:
             apply_failure=failure.message if failure else None,
             apply_final=failure is not None and _is_final(failure),
             in_place=in_place.progress(view, before),
+            may_be_empty=running is not None and status.may_be_empty(running.agent.spec),
             fetches=await _ask_fetchers(pods),
         )
 

@@ -16,7 +16,7 @@ from trireme.api.types import (
     ScalingStatus,
 )
 from trireme.autoscaler.memory import targets_status
-from trireme.autoscaler.types import Decision, Memory, NoSignals, Signals, Source
+from trireme.autoscaler.types import Decision, Memory, NoSignals, Outside, Signals, Source
 from trireme.autoscaler.wording import rounded
 from trireme.control.status import Finding, format_time
 from trireme.edge.recorder import Event
@@ -55,9 +55,15 @@ class Told:
     input_digest: str
 
 
-def findings(decision: Decision, signals: Signals | NoSignals) -> dict[ConditionType, Finding]:
+def findings(
+    decision: Decision,
+    signals: Signals | NoSignals,
+    outside: Outside | NoSignals | None = None,
+) -> dict[ConditionType, Finding]:
     """The autoscaler's two conditions."""
     match signals:
+        case Signals(models=()) if outside is not None:
+            available = Finding(True, Reason.FRESH, "no pod is ready; scaling.demand is known")
         case Signals(models=()):
             available = Finding(True, Reason.FRESH, "no objective asks for signals")
         case Signals(source=Source.PODS, instead=why):

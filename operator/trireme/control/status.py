@@ -13,7 +13,7 @@ from typing import Any
 from trireme.api import names
 from trireme.api.conditions import SCALING_CONDITIONS, ConditionType, Reason
 from trireme.api.fetch import FetchProgress, FetchReason
-from trireme.api.types import AgentStatus, Condition, ModelStatus
+from trireme.api.types import AgentSpec, AgentStatus, Condition, ModelStatus, ScalingMode
 from trireme.control.fetching import progress_by_model, progress_words
 from trireme.control.observed import DeploymentView, PodView
 from trireme.edge.triton import ModelState
@@ -51,7 +51,8 @@ class InPlaceProgress:
 class Observed:
     """What the cluster shows of an agent.
 
-    `gateway` is None where none exists, `gateway_wanted` whether the spec wants one. `pods` are the
+    `gateway` is None where none exists, `gateway_wanted` whether the spec wants one, `may_be_empty`
+    whether it is content without a server pod. `pods` are the
     servers'. `models` holds, by pod, what Triton says of its models; pods that could not be asked
     are absent.
     `apply_failure` is the API's refusal of a child, `apply_final` whether trying again is no use.
@@ -67,6 +68,7 @@ class Observed:
     apply_failure: str | None = None
     apply_final: bool = False
     in_place: InPlaceProgress | None = None
+    may_be_empty: bool = False
     fetches: tuple[FetchProgress, ...] = ()
 
 
@@ -96,7 +98,7 @@ def findings(
         ready = Finding(False, verdict.reason, verdict.message)
         reconciling = Finding(True, verdict.reason, verdict.message)
     else:
-        ready = rolled_out if rolling else available
+        ready = rolled_out if rolling else _served(available, observed)
         reconciling = Finding(rolling, rolled_out.reason, rolled_out.message)
     return {
         ConditionType.ACCEPTED: accepted,
@@ -108,16 +110,48 @@ def findings(
     }
 
 
+def _served(available: Finding, observed: Observed) -> Finding:
+    """Whether all is as it should be of a fleet that is rolled out: one that is to have no pod now
+    is ready to have some.
+    """
+    if available.reason is not Reason.SCALED_TO_ZERO:
+        return available
+    return _gateway_trouble(observed) or Finding(True, available.reason, available.message)
+
+
+def _gateway_trouble(observed: Observed) -> Finding | None:
+    if not observed.gateway_wanted or (observed.gateway and observed.gateway.ready):
+        return None
+    ready = sum(pod.ready_since is not None for pod in observed.pods)
+    return _first_trouble(observed.gateway_pods) or Finding(
+        False, Reason.GATEWAY_NOT_READY, f"{_count(ready)} ready, no gateway pod is"
+    )
+
+
+def may_be_empty(spec: AgentSpec) -> bool:
+    """Whether a fleet without a pod can be what its spec wants, at some time."""
+    scaling = spec.scaling
+    if scaling.mode is not ScalingMode.AUTOMATIC:
+        return spec.replicas == 0
+    return 0 in (scaling.min, *(schedule.min for schedule in scaling.schedules))
+
+
+def _is_empty(observed: Observed) -> bool:
+    """Whether there is no server pod, and is to be none."""
+    is_to_be = observed.server is not None and observed.server.replicas == 0
+    return observed.may_be_empty and is_to_be and all(p.terminating for p in observed.pods)
+
+
 def _available(observed: Observed) -> Finding:
     ready = sum(pod.ready_since is not None for pod in observed.pods)
+    if _is_empty(observed):
+        return Finding(False, Reason.SCALED_TO_ZERO, "no server pod is wanted now")
     if ready == 0:
         return _first_trouble(observed.pods) or Finding(
             False, Reason.NO_PODS_READY, "no server pod is ready"
         )
-    if observed.gateway_wanted and (observed.gateway is None or observed.gateway.ready == 0):
-        return _first_trouble(observed.gateway_pods) or Finding(
-            False, Reason.GATEWAY_NOT_READY, f"{_count(ready)} ready, no gateway pod is"
-        )
+    if (trouble := _gateway_trouble(observed)) is not None:
+        return trouble
     return Finding(True, Reason.PODS_READY, f"{_count(ready)} ready")
 
 
@@ -138,6 +172,8 @@ def _models_ready(observed: Observed) -> Finding:
         return failed
     if words := progress_words(observed.fetches):
         return Finding(False, Reason.FETCHING, words)
+    if _is_empty(observed):
+        return Finding(None, Reason.SCALED_TO_ZERO, "no pod runs that could load one")
     if starting or not staying:
         return Finding(False, Reason.LOADING, f"{_count(len(starting))} starting")
     return Finding(True, Reason.LOADED, f"every model is loaded in {_count(len(staying))}")

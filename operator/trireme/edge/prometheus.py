@@ -9,7 +9,7 @@ SignalsUnavailable with one plain sentence, which holds no header, no token and 
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -118,30 +118,56 @@ class Prometheus:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._round, queries, now)
 
-    def _round(self, queries: Mapping[Query, str], now: datetime) -> Round:
-        limit = self._access.timeout_seconds
-        params = {
+    async def ask(self, query: str, now: datetime, deadline: float) -> tuple[Series, ...]:
+        """Answer a user's own query as of `now`, with two series of many; a scalar is one without
+        labels. The whole of it ends at `deadline`, by the monotonic clock.
+
+        Raises SignalsUnavailable as `round` does.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._one, query, now, deadline)
+
+    def _one(self, query: str, now: datetime, deadline: float) -> tuple[Series, ...]:
+        name = _shortened(" ".join(query.split()))
+        left = deadline - time.monotonic()
+        if left <= 0:
+            limit = self._access.timeout_seconds
+            raise self._unavailable(f"did not come to the query {name} within {limit:g} s")
+        params = self._params(now) | {"limit": "2"}  # enough to know that there are several
+        return self._instant(name, query, params, left, _scalar_or_vector)
+
+    def _params(self, now: datetime) -> dict[str, str]:
+        return {
             "time": f"{now.timestamp():.3f}",
-            "timeout": f"{limit:g}s",
+            "timeout": f"{self._access.timeout_seconds:g}s",
             "partial_response": "false",  # Thanos: an error instead of half an answer
         }
+
+    def _round(self, queries: Mapping[Query, str], now: datetime) -> Round:
+        limit = self._access.timeout_seconds
+        params = self._params(now)
         deadline = time.monotonic() + limit
         answers = {}
         for name, query in queries.items():
             left = deadline - time.monotonic()
             if left <= 0:
                 raise self._unavailable(f"did not answer every query within {limit:g} s")
-            answers[name] = self._instant(name, query, params, left)
+            answers[name] = self._instant(name, query, params, left, _vector)
         return answers
 
     def _instant(
-        self, name: Query, query: str, params: Mapping[str, str], seconds_left: float
+        self,
+        name: str,
+        query: str,
+        params: Mapping[str, str],
+        seconds_left: float,
+        read: Callable[[Sequence[object]], tuple[Series, ...]],
     ) -> tuple[Series, ...]:
         timeout = (min(_CONNECT_TIMEOUT_SECONDS, seconds_left), seconds_left)
 
         def ask() -> tuple[Series, ...]:
             answer = self._client.custom_query(query, params=dict(params), timeout=timeout)
-            return tuple(_series(element) for element in answer)
+            return read(answer)
 
         return self._told(name, "an instant vector", ask)
 
@@ -181,7 +207,7 @@ class Prometheus:
             begin = until + step
         return tuple(Past(dict(labels), found) for labels, found in values.items())
 
-    def _told(self, name: Query, kind: str, ask: Callable[[], T]) -> T:
+    def _told(self, name: str, kind: str, ask: Callable[[], T]) -> T:
         """What was asked; raises SignalsUnavailable, in one sentence, where it is no `kind`."""
         try:
             return ask()
@@ -209,6 +235,17 @@ class Prometheus:
 
     def _unavailable(self, problem: str) -> SignalsUnavailable:
         return SignalsUnavailable(f"Prometheus at {self._access.name} {problem}")
+
+
+def _vector(answer: Sequence[object]) -> tuple[Series, ...]:
+    return tuple(_series(element) for element in answer)
+
+
+def _scalar_or_vector(answer: Sequence[object]) -> tuple[Series, ...]:
+    """A scalar is `[time, "text"]`, where a vector has its elements."""
+    if len(answer) == 2 and isinstance(answer[1], str):
+        answer = [{"metric": {}, "value": answer}]
+    return _vector(answer)
 
 
 def _series(element: object) -> Series:

@@ -14,7 +14,7 @@ def initial_replicas(agent: AgentDeployment, desired: int | None) -> int:
     if desired is None and agent.status.scaling is not None:
         desired = agent.status.scaling.desired_replicas
     if desired is None:
-        return scaling.min
+        return max(1, scaling.min)  # of one that may have none: its models are seen to load once
     least = min([scaling.min, *(s.min for s in scaling.schedules if s.min is not None)])
     most = max([scaling.max, *(s.max for s in scaling.schedules if s.max is not None)])
     return min(most, max(least, desired))

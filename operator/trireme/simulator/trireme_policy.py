@@ -47,7 +47,8 @@ class TriremePolicy:
     they had been learnt long ago; None leaves the rule of requests in flight, and the usual lead
     time.
 
-    Pre: `policy` has mode Automatic and one objective.
+    Pre: `policy` has mode Automatic, one objective, and a min of 1 or more: nothing outside
+    the pods tells of requests here.
     """
 
     policy: Policy

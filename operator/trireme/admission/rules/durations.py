@@ -46,6 +46,9 @@ def _bounded(spec: AgentSpec) -> Iterator[_Bounded]:
             yield _Bounded(f"{path}.stabilizationWindow", rules.stabilization_window, _ZERO, _HOUR)
         for at, policy in enumerate(rules.policies):
             yield _Bounded(f"{path}.policies[{at}].period", policy.period, _SECOND, 30 * _MINUTE)
+    if (demand := spec.scaling.demand) is not None:
+        path = "spec.scaling.demand.cooldownPeriod"
+        yield _Bounded(path, demand.cooldown_period, _ZERO, _DAY)
     for index, schedule in enumerate(spec.scaling.schedules):
         path = f"spec.scaling.schedules[{index}].duration"
         yield _Bounded(path, schedule.duration, _MINUTE, 31 * _DAY)

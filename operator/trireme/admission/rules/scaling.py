@@ -69,6 +69,52 @@ def fewest_exceeds_most(spec: AgentSpec) -> Iterator[Fault]:
         )
 
 
+def none_without_demand(spec: AgentSpec) -> Iterator[Fault]:
+    """From no pods nothing would ever be started: only pods tell of requests."""
+    scaling = spec.scaling
+    if scaling.demand is not None:
+        return
+    least = {"spec.scaling.min": scaling.min}
+    least |= {
+        f"spec.scaling.schedules[{index}].min": schedule.min
+        for index, schedule in enumerate(scaling.schedules)
+        if schedule.min is not None
+    }
+    for path, replicas in least.items():
+        if replicas == 0:
+            yield Fault(
+                path,
+                replicas,
+                "min 0 needs scaling.demand: without a pod nothing else tells of requests",
+                "Write 1, or set scaling.demand.query to PromQL that gives the requests a second "
+                "in front of the agent",
+            )
+
+
+def demand_query_is_blank(spec: AgentSpec) -> Iterator[Fault]:
+    """Prometheus would refuse it in every round."""
+    demand = spec.scaling.demand
+    if demand is not None and not demand.query.strip():
+        yield Fault(
+            "spec.scaling.demand.query",
+            demand.query,
+            "a query of spaces asks for nothing",
+            "Write PromQL that gives the requests a second in front of the agent",
+        )
+
+
+def demand_of_another_mode(spec: AgentSpec) -> Iterator[Fault]:
+    """Somebody else decides on the size, and it is not asked for."""
+    mode = spec.scaling.mode
+    if spec.scaling.demand is not None and mode in (ScalingMode.FIXED, ScalingMode.EXTERNAL):
+        yield Fault(
+            "spec.scaling.demand",
+            None,
+            f"demand has no effect in mode {mode}",
+            "Set scaling.mode to Automatic, or remove it",
+        )
+
+
 def rollout_cannot_move(spec: AgentSpec) -> Iterator[Fault]:
     """Neither one more pod nor one fewer."""
     if spec.rollout.max_surge + spec.rollout.max_unavailable == 0:
