@@ -9,6 +9,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from trireme.api.gpu_budgets import GpuBudget
+
 
 class Settings(BaseSettings):
     """Everything `trireme run` can be told."""
@@ -50,6 +52,8 @@ class Settings(BaseSettings):
     node_cache_key_file: Path | None = Field(
         None, description="File with the key that it shares with the operator; the URL needs it."
     )
+
+    gpu_budgets: list[GpuBudget] = Field([], description="GPUs that agents share, by name.")
 
     prometheus_url: str = Field("http://prometheus.monitoring:9090", description="Base URL.")
     prometheus_timeout_seconds: float = Field(4, gt=0)

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import helm
 from trireme.api import kinds
 from trireme.api.crd import crd
+from trireme.api.gpu_budgets import GpuBudget
 from trireme.cli import app
 from trireme.edge.leader import LEASE_NAME
 from trireme.settings import Settings
@@ -52,6 +53,7 @@ FULL_VALUES: dict[str, Any] = {
     "discovery": "PodMonitor",
     "scrapeIntervalSeconds": 10,
     "podMonitorLabels": {"release": "prometheus"},
+    "gpuBudgets": [{"name": "team-a", "gpus": 16}],
     "autoscaleIntervalSeconds": 2.5,
     "workers": 8,
     "resyncSeconds": 300,
@@ -483,6 +485,7 @@ def test_every_value_reaches_the_operator(monkeypatch: pytest.MonkeyPatch) -> No
     assert settings.pod_monitor_labels == {"release": "prometheus"}
     assert (settings.autoscale_interval_seconds, settings.resync_seconds) == (2.5, 300)
     assert settings.workers == 8
+    assert settings.gpu_budgets == [GpuBudget(name="team-a", gpus=16)]
     assert settings.lease_duration_seconds == 30
     assert settings.lease_renew_deadline_seconds == 20
     assert settings.lease_retry_period_seconds == 4

@@ -264,6 +264,41 @@ def signals(kube: Kube) -> str:
     return kube.conditions("echo").get("SignalsAvailable", ("", ""))[1]
 
 
+def test_agents_share_a_budget_of_gpus_by_priority(team: Kube, tmp_path: Path) -> None:
+    def sharing(budget: dict[str, Any] | None) -> dict[str, Any]:
+        scaling = {"min": 0, "demand": {"query": "5"}, "budget": budget}
+        one_gpu = {"gpus": {"count": 1}}
+        spec = {"gateway": {"enabled": False}, "server": one_gpu, "scaling": scaling}
+        return merged(agent, {"spec": spec})
+
+    def why() -> str:
+        message = team.conditions("echo").get("AutoscalingActive", ("", "", ""))[2]
+        return message.removeprefix("5 req/s outside (scaling.demand) and no pod ready: ")
+
+    agent, files = echo()
+    vital = merged(sharing({"name": "team-a", "priority": 100}), {"metadata": {"name": "vital"}})
+    (tmp_path / "prometheus").mkdir()
+    with (
+        prometheus(tmp_path / "prometheus", ["# TYPE up gauge", "up 1 1767268800"]) as url,
+        operator(
+            team,
+            tmp_path / "log",
+            TRIREME_PROMETHEUS_URL=url,
+            TRIREME_GPU_BUDGETS='[{"name": "team-a", "gpus": 1}]',
+        ),
+    ):
+        team.apply(files, vital, sharing({"name": "team-a"}))
+        team.until("none is left", lambda: team.replicas("echo") == 0, 60, "echo")
+        assert team.replicas("vital") == 1
+        words = "0 held, 1 wanted (limited by GPU budget team-a: 1 of 1 GPUs given)"
+        team.until("told why", lambda: why() == words, 60, "echo")
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics") as answer:
+            assert b'trireme_gpu_budget_gpus{budget="team-a",kind="wanted"} 2.0' in answer.read()
+
+        team.apply(sharing(None))
+        team.until("not bounded", lambda: team.replicas("echo") == 1, 30, "echo")
+
+
 def test_a_hand_edit_is_repaired_and_a_child_no_longer_wanted_is_deleted(
     team: Kube, tmp_path: Path
 ) -> None:

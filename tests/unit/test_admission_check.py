@@ -521,6 +521,10 @@ WARNINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"spec.gateway": {"enabled": False}},
         ["spec.objectives[0].latency.percentile"],
     ),
+    "part in a budget of GPUs without a GPU": (
+        {"spec.server.gpus": {"count": 0}, "spec.scaling.budget": {"name": "team-a"}},
+        ["spec.scaling.budget"],
+    ),
     "a demand where the size is fixed": (
         {"spec.replicas": 3, "spec.scaling": {"mode": "Fixed", "demand": {"query": "vector(1)"}}},
         ["spec.scaling.demand"],

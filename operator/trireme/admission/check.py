@@ -194,6 +194,7 @@ _WARNINGS: tuple[Rule, ...] = (
     acceleration.buckets_of_no_histogram,
     schedules.schedules_of_another_mode,
     scaling.demand_of_another_mode,
+    scaling.budget_without_gpus,
 )
 
 

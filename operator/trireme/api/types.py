@@ -440,6 +440,20 @@ class OutsideDemand(ApiModel):
     )
 
 
+class BudgetShare(ApiModel):
+    """Part in a budget of GPUs, which the operator's settings define."""
+
+    name: str = Field(
+        min_length=1, max_length=63, description="One of the chart's gpuBudgets, by its name."
+    )
+    priority: int = Field(
+        0,
+        ge=-1_000_000_000,
+        le=1_000_000_000,
+        description="Who has more pods than their min first: the larger, as in PriorityClass.",
+    )
+
+
 class Scaling(ApiModel):
     """How the number of pods is decided."""
 
@@ -474,6 +488,7 @@ class Scaling(ApiModel):
     demand: OutsideDemand | None = Field(
         None, description="What is asked of the agent, seen from outside its pods."
     )
+    budget: BudgetShare | None = Field(None, description="GPUs that are shared with other agents.")
     target: ScalingTarget = Field(ScalingTarget(), description="What one pod should hold.")
     tolerance: Ratio | None = Field(
         None,

@@ -3,7 +3,7 @@
 Pure. The number of replicas walks through small named steps, each of which may bind it and then
 says so; the message is made once, at the end, from what was seen and what bound it last:
 
-    proposed -> stabilised -> settled -> rate limited -> bounded -> unpaused
+    proposed -> stabilised -> settled -> emptied -> rate limited -> bounded -> granted -> unpaused
 
 A size outside scaling.min and scaling.max is corrected at once, whatever the signals say, as
 HorizontalPodAutoscaler v2 does.
@@ -171,7 +171,7 @@ def _by_signals(
     course = _settled(course, winner, observation, memory, signals.window)
     course = _emptied(course, observation, policy, memory, signals)
     course = _rate_limited(course, policy, memory, now)
-    course = _bounded(course, policy)
+    course = _granted(_bounded(course, policy), observation)
     decision = _unpaused(course, policy.paused, _seen(winner, observation, policy), observation)
     decision = replace(decision, model=winner.objective.model)
     if course.wanted > current or decision.replicas != current:
@@ -211,7 +211,7 @@ def _by_outside(
     course = _rate_limited(course, policy, memory, now)
     if since is None and course.replicas == 0:
         course = replace(course, replicas=1, bound=course.bound if wanted > 1 else None)
-    course = _bounded(course, policy)
+    course = _granted(_bounded(course, policy), observation)
     decision = _unpaused(course, policy.paused, seen, observation)
     if decision.replicas > current:
         memory = replace(memory, recommendations=(Recommendation(now, decision.replicas),))
@@ -478,6 +478,14 @@ def _bounded(course: _Course, policy: Policy) -> _Course:
         words = f"{bound.field} is {policy.min_replicas}{bound.when}"
         return course.to(policy.min_replicas, Reason.WITHIN_TARGET, words)
     return course
+
+
+def _granted(course: _Course, observation: Observation) -> _Course:
+    """No more than the agent's part of what it shares with others."""
+    grant = observation.grant
+    if grant is None or course.replicas <= grant.replicas:
+        return course
+    return course.to(grant.replicas, Reason.LIMITED, f"limited by {grant.words}")
 
 
 def _unpaused(course: _Course, paused: Paused, seen: str, observation: Observation) -> Decision:

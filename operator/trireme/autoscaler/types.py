@@ -232,6 +232,14 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """How many pods an agent may have of what it shares with others, and the words for it."""
+
+    replicas: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What the cluster and the signals say at `now`.
 
@@ -240,7 +248,7 @@ class Observation:
     once and are so no more; of these no node takes `unschedulable`. `capacities` holds, by an
     objective's model, what a pod is known to sustain; of others nothing is known. `lead_time` is
     None until a pod was seen to start. `outside` is what `scaling.demand` asks for, or why that is
-    not known; None where the spec has none.
+    not known; None where the spec has none. `grant` bounds the size where a GPU budget is shared.
     """
 
     now: datetime
@@ -253,6 +261,7 @@ class Observation:
     forecasts: Mapping[str, Forecast] = field(default_factory=dict)
     lead_time: LeadTime | None = None
     outside: Outside | NoSignals | None = None
+    grant: Grant | None = None
 
     @property
     def by_outside(self) -> bool:

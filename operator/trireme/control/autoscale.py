@@ -8,14 +8,16 @@ the Event, the metric and the log line are made from the one Decision.
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from trireme import __version__
 from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
 from trireme.api.conditions import SCALING_CONDITIONS, ConditionType, EventReason, Reason
+from trireme.api.gpu_budgets import GpuBudget
 from trireme.api.types import AgentStatus, Condition, ScalingMode, ScalingStatus
 from trireme.autoscaler import outside
 from trireme.autoscaler.lead_time import lead_time
@@ -37,6 +39,7 @@ from trireme.autoscaler.schedules import bounded
 from trireme.autoscaler.signals import Limits, Subject, assemble
 from trireme.autoscaler.sources import SourceMemory, choose
 from trireme.autoscaler.types import (
+    Grant,
     Memory,
     NoSignals,
     Observation,
@@ -59,6 +62,7 @@ from trireme.control.observed import (
 )
 from trireme.control.queue import Key
 from trireme.control.scaling_report import Told
+from trireme.control.shares import Shares
 from trireme.control.status import Finding, dated
 from trireme.control.store import AgentView, Object, Store
 from trireme.edge.cluster import Cluster
@@ -67,6 +71,8 @@ from trireme.edge.metrics import Metrics
 from trireme.edge.prometheus import Prometheus
 from trireme.edge.recorder import Event, Recorder, Regarding
 from trireme.errors import ClusterError, SignalsUnavailable
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 decision_lines = logging.getLogger("trireme.decisions")
@@ -112,6 +118,17 @@ class _Scaled:
         return next((c for c in self.conditions if c.type == kind), None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """One agent in a round: what its decision is made from, and where it is carried out."""
+
+    key: Key
+    view: AgentView
+    deployment: Object
+    scaled: _Scaled
+    inputs: Inputs
+
+
 class Autoscaler:
     """Runs the rounds."""
 
@@ -123,6 +140,7 @@ class Autoscaler:
         prometheus: Prometheus,
         reader: PodReader,
         demand: DemandQueries,
+        budgets: Sequence[GpuBudget],
         recorder: Recorder,
         metrics: Metrics,
         history: History,
@@ -134,6 +152,7 @@ class Autoscaler:
         self._prometheus = prometheus
         self._reader = reader
         self._demand = demand
+        self._shares = Shares(store, budgets, metrics, clock)
         self._recorder = recorder
         self._metrics = metrics
         self._history = history
@@ -154,20 +173,29 @@ class Autoscaler:
         self._metrics.agents.set(len(keys))
         with self._metrics.round_seconds.time():
             samples, asked = await asyncio.gather(self._samples(keys), self._outside(keys))
-            await asyncio.gather(*(self._tried(key, samples, asked.get(key)) for key in keys))
+            observed = await asyncio.gather(
+                *(self._tried(key, self._observed(key, samples, asked.get(key))) for key in keys)
+            )
+            decided = {each.key: each for each in observed if each is not None}
+            given = self._shares.grants({key: each.inputs for key, each in decided.items()})
+            await asyncio.gather(
+                *(
+                    self._tried(key, self._act(each, given.get(key)))
+                    for key, each in decided.items()
+                )
+            )
 
-    async def _tried(
-        self, key: Key, samples: _Samples | SignalsUnavailable, asked: Outside | NoSignals | None
-    ) -> None:
+    async def _tried(self, key: Key, part: Awaitable[T]) -> T | None:
         """One agent's part of a round; never raises: kopf, when it ends, takes a task's exception
         for a failure of its own.
         """
         try:
-            await self._agent(key, samples, asked)
+            return await part
         except ClusterError as error:
             logger.warning("%s: %s", key, error)
         except Exception:
             logger.exception("%s: the scaling round failed", key)
+        return None
 
     async def _samples(self, keys: Iterable[Key]) -> _Samples | SignalsUnavailable:
         """What Prometheus has of every agent, or why it has nothing."""
@@ -212,19 +240,19 @@ class Autoscaler:
                     asked[key] = outside.told(query, answer)
         return asked
 
-    async def _agent(
+    async def _observed(
         self, key: Key, samples: _Samples | SignalsUnavailable, asked: Outside | NoSignals | None
-    ) -> None:
-        """One agent's part of a round."""
+    ) -> _Observed | None:
+        """What there is to decide of one agent; None where nothing is to be."""
         view = self._store.view(key)
         deployment = view.deployment(names.server(key.name))
         if view.body is None:
-            return
+            return None
         if view.accepted is None:
             await self._report_unaccepted(key, view, view.body)
-            return
+            return None
         if deployment is None:
-            return  # nothing runs yet
+            return None  # nothing runs yet
         now = self._clock()
         live = deployment_view(deployment)
         pods = server_pods(view.pods.values())
@@ -232,7 +260,7 @@ class Autoscaler:
         scaled = self._agents.get(key)
         if scaled is None or scaled.uid != uid:
             if not pods_known(live, pods):
-                return  # just started: the watch of pods has yet to tell of them
+                return None  # just started: the watch of pods has yet to tell of them
             scaled = self._restore(key, view, live, pods, now)
         starts.look(scaled.starts, pods)
         spec = view.accepted.agent.spec
@@ -256,11 +284,20 @@ class Autoscaler:
             elif live.replicas_manager not in (names.SCALE_MANAGER, names.TEMPLATE_MANAGER):
                 foreign_writer = live.replicas_manager
         inputs = Inputs(observation, policy, scaled.memory, foreign_writer)
+        return _Observed(key, view, deployment, scaled, inputs)
+
+    async def _act(self, observed: _Observed, grant: Grant | None) -> None:
+        """Decide, and do and tell what was decided."""
+        key, view, scaled, inputs = observed.key, observed.view, observed.scaled, observed.inputs
+        now = inputs.observation.now
+        inputs = dataclasses.replace(
+            inputs, observation=dataclasses.replace(inputs.observation, grant=grant)
+        )
         decision, memory = conclude(inputs)
         made = Record(__version__, *key, inputs, decision)
         self._history.add(made)
-        if decision.replicas != live.replicas:
-            await self._actuate(deployment, decision.replicas)
+        if decision.replicas != decision.current:
+            await self._actuate(observed.deployment, decision.replicas)
         scaled.memory = record(memory, decision, carried_out=decision.replicas != decision.current)
         view.desired_replicas = decision.replicas
         await self._report(key, view, scaled, made, now)

@@ -168,6 +168,7 @@ async def _act(
             prometheus=prometheus,
             reader=reader,
             demand=demand,
+            budgets=settings.gpu_budgets,
             recorder=recorder,
             metrics=metrics,
             history=history,

@@ -33,6 +33,12 @@ class Metrics:
         self.desired_replicas = Gauge(
             "trireme_agent_desired_replicas", "Pods wanted", agent, registry=self.registry
         )
+        self.budget_gpus = Gauge(
+            "trireme_gpu_budget_gpus",
+            "GPUs of each budget: total, given to agents, wanted by them",
+            ("budget", "kind"),
+            registry=self.registry,
+        )
         self.decisions = Counter(
             "trireme_agent_decisions",
             "Decisions that changed something or began to hold, by reason",

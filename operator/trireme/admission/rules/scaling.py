@@ -115,6 +115,17 @@ def demand_of_another_mode(spec: AgentSpec) -> Iterator[Fault]:
         )
 
 
+def budget_without_gpus(spec: AgentSpec) -> Iterator[Fault]:
+    """Its pods take nothing of what is shared."""
+    if spec.scaling.budget is not None and spec.server.gpus.count == 0:
+        yield Fault(
+            "spec.scaling.budget",
+            None,
+            "budget has no effect where a pod has no GPU",
+            "Set server.gpus.count to 1 or more, or remove budget",
+        )
+
+
 def rollout_cannot_move(spec: AgentSpec) -> Iterator[Fault]:
     """Neither one more pod nor one fewer."""
     if spec.rollout.max_surge + spec.rollout.max_unavailable == 0:

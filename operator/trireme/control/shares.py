@@ -1,0 +1,125 @@
+"""Who may have how many pods in a round, of the agents that share a budget of GPUs.
+
+Their decisions are taken twice: here as each would by itself, and then, by the loop, with what each
+was granted. The agents that are not scaled now (another decides, signals are missing, nobody has
+looked yet) keep what they have, and it counts.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from trireme.api import names
+from trireme.api.conditions import Reason
+from trireme.api.gpu_budgets import GpuBudget
+from trireme.api.types import AgentSpec, BudgetShare, Paused, ScalingMode
+from trireme.autoscaler.budget import PATIENCE, Member, granted, grants, moves
+from trireme.autoscaler.records import Inputs, conclude
+from trireme.autoscaler.types import Grant
+from trireme.control.observed import deployment_view
+from trireme.control.queue import Key
+from trireme.control.store import Store
+from trireme.edge.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+
+class Shares:
+    """The budgets, and when pods were last taken from one agent for another."""
+
+    def __init__(
+        self,
+        store: Store,
+        budgets: Sequence[GpuBudget],
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._budgets = {budget.name: budget for budget in budgets}
+        self._metrics = metrics
+        self._clock = clock
+        self._moved = dict.fromkeys(self._budgets, clock())
+
+    def grants(self, inputs: Mapping[Key, Inputs]) -> dict[Key, Grant]:
+        """What each agent that names a budget may have, by the inputs of its decision."""
+        members: dict[str, dict[str, Member]] = {}
+        found: dict[Key, Grant] = {}
+        keys: dict[str, Key] = {}
+        for key in self._store.agents():
+            view = self._store.view(key)
+            spec = view.accepted.agent.spec if view.accepted else None
+            if spec is None or (share := spec.scaling.budget) is None:
+                continue
+            deployment = view.deployment(names.server(key.name))
+            current = deployment_view(deployment).replicas if deployment else 0
+            member = _tried(key, spec, share, current, inputs.get(key))
+            if (wrong := self._unusable(spec, share)) is not None:
+                found[key] = Grant(max(member.least, current), wrong)
+                continue
+            keys[member.name] = key
+            members.setdefault(share.name, {})[member.name] = member
+        for name, sharing in members.items():
+            given = self._of_budget(self._budgets[name], list(sharing.values()))
+            found |= {keys[member]: grant for member, grant in given.items()}
+        return found
+
+    def _of_budget(self, budget: GpuBudget, members: Sequence[Member]) -> dict[str, Grant]:
+        now = self._clock()
+        may_move = now - self._moved[budget.name] >= PATIENCE
+        pods = granted(members, budget.gpus, may_move=may_move)
+        if moves(members, pods):
+            self._moved[budget.name] = now
+        figures = {
+            "total": budget.gpus,
+            "given": sum(pods[member.name] * member.gpus for member in members),
+            "wanted": sum(max(member.least, member.wanted) * member.gpus for member in members),
+        }
+        for kind, gpus in figures.items():
+            self._metrics.budget_gpus.labels(budget.name, kind).set(gpus)
+        return grants(budget.name, members, pods, budget.gpus)
+
+    def _unusable(self, spec: AgentSpec, share: BudgetShare) -> str | None:
+        """Why an agent cannot have part in the budget that it names: then it does not grow."""
+        budget, gpus = self._budgets.get(share.name), spec.server.gpus
+        if budget is None:
+            return f"GPU budget {share.name}, which the operator's gpuBudgets do not have"
+        if gpus.count and gpus.resource != budget.resource:
+            return f"GPU budget {share.name}, which counts {budget.resource}, not {gpus.resource}"
+        return None
+
+
+def _tried(
+    key: Key, spec: AgentSpec, share: BudgetShare, current: int, inputs: Inputs | None
+) -> Member:
+    """The member; one whose decision fails keeps what it has, and no other suffers."""
+    try:
+        return _member(key, spec, share, current, inputs)
+    except Exception:
+        logger.exception("%s: its part of the GPU budget could not be told", key)
+        return _member(key, spec, share, current, None)
+
+
+def _member(
+    key: Key, spec: AgentSpec, share: BudgetShare, current: int, inputs: Inputs | None
+) -> Member:
+    least = wanted = need = current
+    if inputs is not None and inputs.foreign_writer is None:
+        policy, decision = inputs.policy, conclude(inputs)[0]
+        wanted = least = need = decision.replicas
+        stays = decision.reason is Reason.NO_SIGNALS or policy.paused in (
+            Paused.ALL,
+            Paused.SCALE_IN,
+        )
+        if policy.mode is ScalingMode.AUTOMATIC:
+            need = wanted if decision.proposed is None else decision.proposed
+            least = max(policy.min_replicas, current if stays else 0)
+            wanted = max(wanted, least)
+    return Member(
+        name=str(key),
+        least=least,
+        current=current,
+        wanted=wanted,
+        need=need,
+        gpus=spec.server.gpus.count,
+        priority=share.priority,
+    )

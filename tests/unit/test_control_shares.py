@@ -1,0 +1,144 @@
+"""What agents of a store may have of the GPU budgets that they name."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from agents import agent_of, repository_of
+from trireme.api.conditions import Reason
+from trireme.api.gpu_budgets import GpuBudget
+from trireme.api.types import Paused, ScalingMode
+from trireme.autoscaler.records import Inputs
+from trireme.autoscaler.types import Grant, NoSignals
+from trireme.control.queue import Key
+from trireme.control.shares import Shares
+from trireme.control.store import Accepted, Store
+from trireme.edge.metrics import Metrics
+from unit.autoscaling import NOW, SETTLED, observed, policy, seconds, seen
+
+OBJECTIVES = [{"model": "double", "latency": {"target": "100ms"}}]
+STALE = NoSignals(Reason.STALE, "the newest sample is 95s old")
+FULL = "GPU budget team-a: 4 of 4 GPUs given"
+
+
+@dataclass
+class Cluster:
+    """A store with agents, and a clock a minute after the operator's start."""
+
+    store: Store = field(default_factory=Store)
+    now: datetime = NOW
+    inputs: dict[Key, Inputs] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics()
+        budgets = [GpuBudget(name="team-a", gpus=4)]
+        self.shares = Shares(self.store, budgets, self.metrics, lambda: self.now)
+        self.now += seconds(60)
+
+    def add(
+        self,
+        name: str,
+        replicas: int,
+        made: Inputs | None,
+        budget: dict[str, Any] | None = None,
+        resource: str = "nvidia.com/gpu",
+    ) -> None:
+        key = Key("team", name)
+        body = {"metadata": {"namespace": "team", "name": name}}
+        self.store.agent_event({**body, "spec": {}}, deleted=False)
+        view = self.store.view(key)
+        view.accepted = Accepted(
+            agent_of(
+                objectives=OBJECTIVES,
+                server={"image": "x:24.10-py3", "gpus": {"resource": resource}},
+                scaling={"budget": budget or {"name": "team-a"}},
+            ),
+            repository_of(),
+        )
+        view.children["Deployment", name] = {**body, "spec": {"replicas": replicas}}
+        if made is not None:
+            self.inputs[key] = made
+
+    def grants(self) -> dict[str, Grant]:
+        return {key.name: grant for key, grant in self.shares.grants(self.inputs).items()}
+
+
+def wanting(pods: int, there_are: int, **rule: Any) -> Inputs:
+    """Of a fleet whose load fills so many pods of eight requests in flight."""
+    return Inputs(observed(there_are, seen(8.0 * pods, 0.05)), policy(**rule), SETTLED)
+
+
+def test_who_is_not_scaled_now_keeps_what_it_has_and_it_counts() -> None:
+    blind = Inputs(observed(2, STALE), policy(), SETTLED)
+    cluster = Cluster()
+    cluster.add("blind", 2, blind)
+    cluster.add("busy", 1, wanting(6, 1), {"name": "team-a", "priority": 9})
+    assert cluster.grants() == {"blind": Grant(2, FULL), "busy": Grant(2, FULL)}
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        pytest.param(None, id="nobody has looked at it yet"),
+        pytest.param(
+            Inputs(observed(3, seen(0.0)), policy(), SETTLED, foreign_writer="kubectl"),
+            id="another writes its size",
+        ),
+        pytest.param(wanting(1, 3, paused=Paused.SCALE_IN), id="it may not shrink"),
+        pytest.param(wanting(1, 3, mode=ScalingMode.SHADOW, replicas=3), id="it is only told of"),
+        pytest.param(wanting(1, 2, mode=ScalingMode.FIXED, replicas=3), id="it is to have them"),
+    ],
+)
+def test_nothing_is_taken_from_who_cannot_give(kept: Inputs | None) -> None:
+    cluster = Cluster()
+    cluster.add("kept", 3, kept)
+    cluster.add("busy", 1, wanting(6, 1), {"name": "team-a", "priority": 9})
+    assert cluster.grants() == {"kept": Grant(3, FULL), "busy": Grant(1, FULL)}
+
+
+def test_pods_are_moved_at_most_once_a_minute() -> None:
+    cluster = Cluster()
+    cluster.add("calm", 3, wanting(3, 3))
+    cluster.add("busy", 1, wanting(6, 1), {"name": "team-a", "priority": 9})
+    assert cluster.grants() == {"calm": Grant(1, FULL), "busy": Grant(3, FULL)}
+    cluster.now += seconds(59)
+    assert cluster.grants() == {"calm": Grant(3, FULL), "busy": Grant(1, FULL)}
+    cluster.now += seconds(1)
+    assert cluster.grants()["busy"] == Grant(3, FULL)
+
+
+@pytest.mark.parametrize(
+    ("budget", "resource", "words"),
+    [
+        pytest.param(
+            {"name": "team-z"},
+            "nvidia.com/gpu",
+            "GPU budget team-z, which the operator's gpuBudgets do not have",
+            id="one that is not there",
+        ),
+        pytest.param(
+            {"name": "team-a"},
+            "nvidia.com/mig-1g.10gb",
+            "GPU budget team-a, which counts nvidia.com/gpu, not nvidia.com/mig-1g.10gb",
+            id="one of other GPUs",
+        ),
+    ],
+)
+def test_a_budget_that_cannot_be_used_lets_nobody_grow(
+    budget: dict[str, Any], resource: str, words: str
+) -> None:
+    cluster = Cluster()
+    cluster.add("lost", 2, wanting(6, 2), budget, resource)
+    assert cluster.grants() == {"lost": Grant(2, words)}
+
+
+def test_the_metrics_tell_what_there_is_what_is_given_and_what_is_wanted() -> None:
+    cluster = Cluster()
+    cluster.add("busy", 1, wanting(6, 1))
+    cluster.grants()
+    told = cluster.metrics.registry.get_sample_value
+    kinds = ("total", "given", "wanted")
+    labels = [{"budget": "team-a", "kind": kind} for kind in kinds]
+    assert [told("trireme_gpu_budget_gpus", each) for each in labels] == [4, 4, 6]
