@@ -270,7 +270,7 @@ class Autoscaler:
         signals = await self._signals(key, view, scaled, policy, samples, now)
         deployment = view.deployment(names.server(key.name))  # while others had their turn
         if view.body is None or deployment is None:
-            return
+            return None
         live = deployment_view(deployment)
         observation = _observe(view, live, signals, now)
         observation = dataclasses.replace(observation, lead_time=lead)

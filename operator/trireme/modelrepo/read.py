@@ -116,6 +116,9 @@ def _read(
             read = api_type.model_validate(values(left), by_name=True)
         except ValidationError as error:
             wrong = {_field_of(details, fields) for details in error.errors()}
+            if wrong <= free.keys():  # it is wrong without a value, too
+                first = error.errors()[0]
+                raise UnreadableConfig(f"{_where(first)}: {first['msg']}") from error
         else:
             wrong = _differing(typed(read), left)
         if not wrong - free.keys():
@@ -127,8 +130,12 @@ def _read(
     return {**told, "config": free} if free else told
 
 
+def _where(details: ErrorDetails) -> str:
+    return ".".join(map(str, details["loc"]))
+
+
 def _field_of(details: ErrorDetails, fields: Mapping[str, str]) -> str:
-    where = ".".join(map(str, details["loc"]))
+    where = _where(details)
     of = (field for attribute, field in fields.items() if f"{where}.".startswith(f"{attribute}."))
     field = next(of, None)
     if field is None or field in ALWAYS_TYPED:
