@@ -145,7 +145,7 @@ class BackTest:
             cost=FADE * self.cost + is_known * held_now,
             worth=FADE * self.worth + is_known * max(needed, 1.0),
             steps=FADE * self.steps + 1,
-            usual=self.usual + 0.01 * (needed - self.usual),
+            usual=self.usual + max(0.01, 1 / (self.steps + 1)) * (needed - self.usual),
             seen_late=FADE * self.seen_late + is_seen * (late_share or 0.0) * needed,
             foreseen_late=FADE * self.foreseen_late + is_seen * float(late[self.chosen]) * needed,
         )
