@@ -124,6 +124,13 @@ def test_without_signals_nothing_is_added_and_nothing_foreseen() -> None:
     assert foresights["m"].demand is before
 
 
+def test_without_a_pod_to_tell_of_it_the_past_stays() -> None:
+    _, foresights = watched()
+    before = foresights["m"].demand
+    assert foresee(foresights, observed(0, ()), policy(objective()), SETTLED) == {}
+    assert foresights["m"].demand is before
+
+
 def test_an_objective_that_goes_is_forgotten() -> None:
     _, foresights = watched()
     other = observed(2, seen(1.0, model="n"))

@@ -39,16 +39,20 @@ _BIN = STEPS_PER_BIN * _STEP
 def foresee(
     foresights: dict[str, Foresight], observation: Observation, policy: Policy, memory: Memory
 ) -> dict[str, Forecast]:
-    """Add what a round saw to the past of each objective, and tell what to be ready for."""
+    """Add what a round saw to the past of each objective, and tell what to be ready for. Of those
+    that nothing was seen of, such as without a pod, nothing is told.
+    """
+    for gone in foresights.keys() - {objective.model for objective in policy.objectives}:
+        del foresights[gone]
     signals = observation.signals
     if not isinstance(signals, Signals):
         return {}
     forecasts = {}
     seen_of = {seen.model: seen for seen in signals.models}
-    for gone in foresights.keys() - seen_of.keys():
-        del foresights[gone]
     for objective in policy.objectives:
-        model, seen = objective.model, seen_of[objective.model]
+        model, seen = objective.model, seen_of.get(objective.model)
+        if seen is None:
+            continue
         capacity = None if objective.fixed_target else observation.capacities.get(model)
         terms = terms_of(objective, capacity, observation.lead_time, policy, memory)
         begun = Foresight(Demand.unknown(signals.at), recall_due=signals.at)
