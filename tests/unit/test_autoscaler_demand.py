@@ -21,11 +21,18 @@ from trireme.autoscaler.types import (
     Memory,
     OutOfReach,
 )
-from unit.autoscaling import objective, policy
+from unit.autoscaling import WINDOW, objective, policy
 
 MIDNIGHT = datetime(2026, 5, 4, tzinfo=UTC)
 HOUR = 3600
-TERMS = Terms(sustained_per_second=10.0, lead_seconds=60, least=1, most=40, allowed_late=0.05)
+TERMS = Terms(
+    sustained_per_second=10.0,
+    lead_seconds=60,
+    window_seconds=30,
+    least=1,
+    most=40,
+    allowed_late=0.05,
+)
 
 
 def lived(
@@ -33,13 +40,20 @@ def lived(
     seconds: int,
     terms: Terms = TERMS,
     late: Callable[[int], float | None] = lambda second: None,
+    replicas: Callable[[Demand], int] | None = None,
 ) -> Demand:
-    """A past of so many seconds, a round each 15."""
+    """A past of so many seconds, a round each 15; the fleet is as the expert's unless said."""
     demand = Demand.unknown(MIDNIGHT)
     for second in range(0, seconds, STEP_SECONDS):
         now = MIDNIGHT + timedelta(seconds=second)
-        demand = demand.after(now, rate(second), late(second), terms)
+        ready = replicas(demand) if replicas else serving(demand)
+        demand = demand.after(now, rate(second), late(second), ready, terms)
     return demand
+
+
+def serving(demand: Demand) -> int:
+    """The replicas that the expert in charge has: of its last lead time the fewest."""
+    return int(demand.test.held[-5:, *demand.test.chosen].min()) if demand.test else 0
 
 
 def told(demand: Demand, terms: Terms = TERMS) -> Forecast:
@@ -97,6 +111,28 @@ def test_more_late_requests_than_foreseen_make_it_more_careful() -> None:
     assert bought(warned) > bought(trusted)
 
 
+def test_late_requests_of_another_fleet_say_nothing_of_the_foresight() -> None:
+    """A fleet that another decides on, or that something holds."""
+    shadow = lived(every_five_minutes, HOUR, late=lambda second: 0.9, replicas=lambda demand: 60)
+    assert shadow.test is not None
+    assert shadow.test.correction(0.05) == 1.0
+
+
+def test_a_capacity_that_is_away_for_a_moment_takes_no_experience_away() -> None:
+    before = lived(every_five_minutes, 2 * HOUR)
+    now = MIDNIGHT + timedelta(seconds=2 * HOUR)
+    away = before.after(now, 200.0, None, 0, None)
+    back = away.after(now + timedelta(seconds=15), 200.0, None, 0, TERMS)
+    assert away.test is before.test
+    assert back.test is not None
+    assert before.test is not None
+    assert back.test.steps == pytest.approx(before.test.steps + 1, rel=0.01)
+
+
+def test_a_slower_scrape_looks_further_ahead() -> None:
+    assert replace(TERMS, window_seconds=120).horizon_steps == TERMS.horizon_steps + 3
+
+
 def test_an_unknown_late_share_says_nothing_of_the_foresight() -> None:
     unknown = lived(every_five_minutes, HOUR).test
     assert unknown is not None
@@ -122,14 +158,14 @@ def test_nothing_recalled_is_nothing_known() -> None:
 
 def test_one_step_is_tested_once_however_many_rounds_it_has() -> None:
     now = MIDNIGHT + timedelta(seconds=HOUR)
-    once = lived(every_five_minutes, HOUR).after(now, 200.0, None, TERMS)
-    again = once.after(now + timedelta(seconds=5), 150.0, None, TERMS)
+    once = lived(every_five_minutes, HOUR).after(now, 200.0, None, 0, TERMS)
+    again = once.after(now + timedelta(seconds=5), 150.0, None, 0, TERMS)
     assert again.test is once.test
     assert again.history.last == 150.0
 
 
 def test_without_a_capacity_only_the_past_is_kept() -> None:
-    demand = Demand.unknown(MIDNIGHT).after(MIDNIGHT, 20.0, 0.0, None)
+    demand = Demand.unknown(MIDNIGHT).after(MIDNIGHT, 20.0, 0.0, 1, None)
     assert demand.history.last == 20.0
     assert demand.forecast(TERMS) is None
 
@@ -138,7 +174,7 @@ def test_a_gap_is_no_time_without_requests() -> None:
     """What repeats is looked for before a gap; what nobody saw does not count as calm."""
     before = lived(every_five_minutes, 2 * HOUR)
     later = MIDNIGHT + timedelta(seconds=2 * HOUR + 1500 - 15)
-    after = before.after(later, 20.0, None, TERMS)
+    after = before.after(later, 20.0, None, 0, TERMS)
     assert after.test is not None
     assert before.test is not None
     assert after.test.steps == pytest.approx(before.test.steps + 1, rel=0.01)
@@ -156,7 +192,7 @@ def test_a_gap_is_no_time_without_requests() -> None:
 def test_a_replica_is_held_for_a_lead_time(lead: LeadTime | None, hold: float) -> None:
     memory = Memory(MIDNIGHT, factors=(FactorMemory("m", 0.5),))
     known = Capacity(40.0, ServiceCurve(0.01, 0.001, 8))
-    terms = terms_of(objective(), known, lead, policy(objective()), memory)
+    terms = terms_of(objective(), known, lead, WINDOW, policy(objective()), memory)
     assert terms is not None
     assert terms.hold_seconds == hold
     assert terms.lead_seconds == (lead.p95_seconds if lead else USUAL_LEAD_SECONDS)
@@ -166,7 +202,8 @@ def test_a_replica_is_held_for_a_lead_time(lead: LeadTime | None, hold: float) -
 
 @pytest.mark.parametrize("known", [None, OutOfReach(3.0, ServiceCurve(0.01, 0.001, 8))])
 def test_without_a_capacity_there_are_no_terms(known: OutOfReach | None) -> None:
-    assert terms_of(objective(), known, None, policy(objective()), Memory(MIDNIGHT)) is None
+    asked = policy(objective())
+    assert terms_of(objective(), known, None, WINDOW, asked, Memory(MIDNIGHT)) is None
 
 
 @given(

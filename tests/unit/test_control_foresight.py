@@ -1,5 +1,6 @@
 """What came before this process is recalled once, and what rounds see is added to it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -35,6 +36,7 @@ class Told:
     labels: Mapping[str, str]
     asked: list[tuple[Query, datetime, datetime, timedelta]] = field(default_factory=list)
     is_away: bool = False
+    knows: bool = True
 
     async def past(
         self, name: Query, query: str, begin: datetime, end: datetime, step: timedelta
@@ -48,6 +50,8 @@ class Told:
         values = {
             second: 200.0 if second % 300 < 60 else 20.0 for second in range(first, last + 1, width)
         }
+        if not self.knows:
+            return (Past(self.labels, dict.fromkeys(values, math.nan)),)
         others = Past({"model": "another"}, dict.fromkeys(values, 1e6))
         return (Past(self.labels, values), *([others] if self.labels else []))
 
@@ -67,7 +71,11 @@ def watched(**spec: Any) -> tuple[Store, dict[str, Foresight]]:
 
 def recaller(store: Store, told: Told, now: datetime = NOW) -> Recaller:
     return Recaller(
-        store=store, prometheus=cast(Prometheus, told), labels=Labels(), clock=lambda: now
+        store=store,
+        prometheus=cast(Prometheus, told),
+        labels=Labels(),
+        scrape_interval=lambda: None,
+        clock=lambda: now,
     )
 
 
@@ -106,6 +114,26 @@ async def test_a_prometheus_that_is_away_is_asked_again_a_minute_later() -> None
     told.is_away = False
     await recaller(store, told, NOW + seconds(60)).round()
     assert foresights["m"].demand is not before
+
+
+async def test_until_the_past_is_read_a_fleet_is_held_as_without_a_forecast() -> None:
+    store, foresights = watched()
+
+    def held() -> float:
+        return foresee(foresights, OBSERVED, policy(objective()), SETTLED)["m"].hold_seconds
+
+    before = held()
+    await recaller(store, Told({})).round()
+    assert (before, held()) == (300.0, 60.0)
+
+
+async def test_a_prometheus_that_knows_nothing_takes_nothing_away() -> None:
+    store, foresights = watched()
+    before = foresights["m"].demand
+    told = Told({}, knows=False)
+    await recaller(store, told).round()
+    assert foresights["m"].demand is before
+    assert foresights["m"].recall_due == NOW + seconds(60)
 
 
 async def test_without_a_capacity_nothing_is_recalled() -> None:

@@ -34,6 +34,7 @@ EASY = 0.8  # times what it sustains, and hardly a request is late
 DOUBT_STEPS = 120  # half an hour of a past that nobody saw, in which each expert was late:
 DOUBT_LATE, DOUBT_MARGIN = 1.8, 0.2  # this multiple of the allowance, less by e for each margin
 MOST_CORRECTION = 4.0
+ALIKE = 0.1  # of the replicas, by which a fleet may differ from an expert's: starts vary
 SEEN_AFTER_STEPS = 2  # half a minute, in which a late share is that of requests before
 LAST_RESORT_COST = 0.03  # of a share of late requests, for a fleet as large as needed
 STAY = 0.01  # cheaper another expert must be: two that are alike do not take turns
@@ -116,12 +117,15 @@ class BackTest:
         most: int,
         allowed_late: float,
         late_share: float | None,
+        ready: int,
         is_next: bool,
     ) -> Self:
         """One step later: `needed` replicas are needed now, and each forecaster foresees so many.
 
-        `late_share` of the requests were late in truth, None where that is not known. Where this is
-        not the next step, since some were not seen, the fleets begin anew at what they ask for now.
+        `late_share` of the requests were late in truth, with `ready` replicas, None where that is
+        not known. It says something of the expert in charge only where its fleet has as many;
+        another may decide, or something hold the real one. Where this is not the next step, since
+        some were not seen, the fleets begin anew at what they ask for now.
         """
         highest = np.array(foreseen).reshape(-1, 1)
         is_known = ~np.isnan(highest)
@@ -133,8 +137,8 @@ class BackTest:
         waiting = self.queue if is_next else np.zeros_like(self.queue)
         queue = np.maximum(waiting + needed - FULL * serving, 0.0)
         late = np.where((queue > 0) | (waiting > 0), 1.0, _late(needed / serving, allowed_late))
-        # What was ordered before the test began is not the expert's.
-        is_seen = late_share is not None and self.steps > lead_steps + SEEN_AFTER_STEPS
+        is_its_own = abs(ready - float(serving[self.chosen])) <= ALIKE * ready
+        is_seen = late_share is not None and is_its_own and self.steps > SEEN_AFTER_STEPS
         after = replace(
             self,
             asked=asked,

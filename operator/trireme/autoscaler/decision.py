@@ -605,7 +605,7 @@ def _sustained(demand: _Demand | None, pods: int) -> str:
 
 
 def _expected(forecast: Forecast) -> str:
-    """`at most 182 req/s expected within 45s (as 5m ago, x 1.1)`."""
+    """`182 req/s expected within 45s (as 5m ago, x 1.1)`."""
     within = format_duration(timedelta(seconds=round(forecast.horizon_seconds)))
     margin = f", x {number(forecast.margin)}" if forecast.margin != 1 else ""
     return (

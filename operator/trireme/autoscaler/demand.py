@@ -6,14 +6,14 @@ would have foreseen (`forecasters`, `back_test`), and the best of them says what
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from trireme.autoscaler import factor
 from trireme.autoscaler.back_test import BackTest
 from trireme.autoscaler.forecasters import FORECASTERS
-from trireme.autoscaler.history import STEP_SECONDS, RateHistory, step_of
+from trireme.autoscaler.history import STEP_SECONDS, RateHistory
 from trireme.autoscaler.stabiliser import SHRINKING
 from trireme.autoscaler.types import (
     Capacity,
@@ -25,8 +25,8 @@ from trireme.autoscaler.types import (
     Policy,
 )
 
-SEEING_SECONDS = 20.0
-"""By which a rate lags: half its window of 30 s, half a scrape interval, and the round's."""
+ROUND_SECONDS = 5.0
+"""By which a rate lags behind the middle of its window: half a scrape interval and half a round."""
 SHORTEST_HOLD_SECONDS = 60.0
 """A replica is held for the lead time, which is the price of another start (2-competitive, as in
 ski rental), and for a minute at least: shorter turns are noise."""
@@ -36,20 +36,24 @@ USUAL_LEAD_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the past is tested on: what a replica sustains, how long one takes to start, the bounds
-    of the fleet, and the share of requests that may be late.
+    """What the past is tested on: what a replica sustains, how long one takes to start, the window
+    of the rates, the bounds of the fleet, and the share of requests that may be late.
     """
 
     sustained_per_second: float
     lead_seconds: float
+    window_seconds: float
     least: int
     most: int
     allowed_late: float
 
     @property
     def horizon_steps(self) -> int:
-        """How far is looked ahead: 30 s and 20 of seeing are 4 steps of 15 s."""
-        return math.ceil((self.lead_seconds + SEEING_SECONDS) / STEP_SECONDS)
+        """How far is looked ahead, from the middle of the window that rates are of: a lead time of
+        30 s, half a window of 30 s and 5 s are 4 steps of 15 s.
+        """
+        ahead = self.lead_seconds + self.window_seconds / 2 + ROUND_SECONDS
+        return math.ceil(ahead / STEP_SECONDS)
 
     @property
     def hold_seconds(self) -> float:
@@ -61,6 +65,7 @@ def terms_of(
     objective: ObjectivePolicy,
     capacity: Capacity | OutOfReach | None,
     lead_time: LeadTime | None,
+    window: timedelta,
     policy: Policy,
     memory: Memory,
 ) -> Terms | None:
@@ -70,6 +75,7 @@ def terms_of(
     return Terms(
         sustained_per_second=factor.initial(objective.model, memory).factor * capacity.per_second,
         lead_seconds=lead_time.p95_seconds if lead_time else USUAL_LEAD_SECONDS,
+        window_seconds=window.total_seconds(),
         least=policy.min_replicas,
         most=policy.max_replicas,
         allowed_late=1 - objective.percentile / 100,
@@ -88,10 +94,13 @@ def hold(objectives: Sequence[ObjectivePolicy], forecasts: Mapping[str, Forecast
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The past of one objective's requests, and how the forecasters did on it."""
+    """The past of one objective's requests, and how the forecasters did on it until the step that
+    was tested last.
+    """
 
     history: RateHistory
     test: BackTest | None = None
+    tested_step: int | None = None
 
     @classmethod
     def unknown(cls, now: datetime) -> Self:
@@ -109,7 +118,7 @@ class Demand:
         before = {second: rate for second, rate in week.items() if second < first}
         demand = cls(RateHistory.recalled(before, first))
         for second, rate in sorted(hours.items()):
-            demand = demand.after(datetime.fromtimestamp(second, UTC), rate, None, terms)
+            demand = demand.after(datetime.fromtimestamp(second, UTC), rate, None, 0, terms)
         return demand
 
     def after(
@@ -117,26 +126,26 @@ class Demand:
         now: datetime,
         rate_per_second: float,
         late_share: float | None,
+        ready: int,
         terms: Terms | None,
     ) -> Self:
-        """With the rate of a round; tested once a step. `terms` is None where what a replica
-        sustains is not known: then only the past is kept.
+        """With the rate of a round, and the share of late requests that `ready` replicas had;
+        tested once a step. `terms` is None where what a replica sustains is not known: then nothing
+        is.
         """
-        steps = step_of(now) - self.history.newest
         history = self.history.after(now, rate_per_second)
-        if terms is None:
-            return type(self)(history)
-        if steps <= 0 and self.test is not None:
-            return type(self)(history, self.test)
-        is_next = steps == 1 and self.test is not None
-        test = self._tested(history, rate_per_second, late_share, terms, is_next=is_next)
-        return type(self)(history, test)
+        if terms is None or self.tested_step == history.newest:
+            return replace(self, history=history)
+        is_next = self.tested_step == history.newest - 1
+        test = self._tested(history, rate_per_second, late_share, ready, terms, is_next=is_next)
+        return type(self)(history, test, history.newest)
 
     def _tested(
         self,
         history: RateHistory,
         rate_per_second: float,
         late_share: float | None,
+        ready: int,
         terms: Terms,
         *,
         is_next: bool,
@@ -153,6 +162,7 @@ class Demand:
             most=terms.most,
             allowed_late=terms.allowed_late,
             late_share=late_share,
+            ready=ready,
             is_next=is_next,
         )
 

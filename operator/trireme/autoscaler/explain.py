@@ -60,6 +60,8 @@ _WHY = {
     Reason.FOREIGN_WRITER: "Somebody else set the number",
     Reason.NOT_ACCEPTED: "Nothing is scaled yet",
 }
+_PRAISE = "Tried on this agent's past, that was the cheapest way to keep the objective"
+_LAST_RESORT = "Tried on this agent's past, nothing kept the objective, and that was the nearest"
 _DECIDING = frozenset({ScalingMode.AUTOMATIC, ScalingMode.SHADOW})
 
 
@@ -362,12 +364,14 @@ def _ahead(told: _Told) -> Iterator[str]:
         bought = number(forecast.margin * forecast.per_second)
         yield (
             f"{named}Within {_lasting(forecast.horizon_seconds)}, in which a pod starts, at most "
-            f"{number(forecast.per_second)} requests/s are expected, {forecast.words}; pods for "
-            f"{bought} are wanted (x {number(forecast.margin)})."
+            f"{number(forecast.per_second)} requests/s are expected, {forecast.words}; pods for at "
+            f"least {bought} are wanted (x {number(forecast.margin)})."
         )
+        objective = _objective(told.policy, model)
+        keeps = objective and forecast.late_share <= 1 - objective.percentile / 100
         yield (
-            "Tried on the past of this agent, that was the cheapest way to keep the objective, "
-            f"with {number(forecast.late_share * 100)} % of the requests late."
+            f"{_PRAISE if keeps else _LAST_RESORT}, with "
+            f"{number(forecast.late_share * 100)} % of the requests late."
         )
 
 
@@ -431,7 +435,11 @@ def _holds(told: _Told, direction: Paused) -> Iterator[str]:
         yield f"It goes once nothing was asked for {waited}, by scaling.demand either."
     elif window > timedelta(0):
         waited = format_duration(window)
-        yield f"A pod {moves} once {which} were wanted for {waited} (scaling.behavior.{field})."
+        is_told = (
+            policy.behavior.up if grows else policy.behavior.down
+        ).stabilization_window is not None
+        by = f" (scaling.behavior.{field})" if is_told else ""
+        yield f"A pod {moves} once {which} were wanted for {waited}{by}."
 
 
 def _at(threshold: Threshold, told: _Told) -> str:

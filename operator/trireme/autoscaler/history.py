@@ -65,6 +65,14 @@ class RateHistory:
         return type(self)(step, steps, bins)
 
     @property
+    def known(self) -> dict[int, float]:
+        """The rates by Unix seconds of the steps that are known."""
+        return {
+            (self.newest - KEPT_STEPS + 1 + int(at)) * STEP_SECONDS: float(self.steps[at])
+            for at in np.flatnonzero(~np.isnan(self.steps))
+        }
+
+    @property
     def last(self) -> float:
         """The rate at the newest step."""
         return float(self.steps[-1])

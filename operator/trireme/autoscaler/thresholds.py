@@ -2,7 +2,8 @@
 
 Pure. The decision itself is asked, with the load that was seen made larger or smaller and all else
 as it was; so what is found holds for whatever rule decides. Requests in flight are taken to grow
-with the rate (Little's law, at the latency of now), and every objective's load by the same factor.
+with the rate (Little's law, at the latency of now), and so is what is expected; and every
+objective's load by the same factor.
 """
 
 from collections.abc import Callable
@@ -47,7 +48,13 @@ def thresholds(inputs: Inputs) -> Thresholds:
     def at(times: float) -> Threshold | None:
         """The proposal at so many times the load; None where nothing is proposed."""
         models = tuple(_scaled(model, times) for model in base)
-        observation = replace(inputs.observation, signals=replace(seen, models=models))
+        forecasts = {
+            model: replace(forecast, per_second=times * forecast.per_second)
+            for model, forecast in inputs.observation.forecasts.items()
+        }
+        observation = replace(
+            inputs.observation, signals=replace(seen, models=models), forecasts=forecasts
+        )
         decision, _ = conclude(replace(inputs, observation=observation))
         if decision.proposed is None or decision.model is None:
             return None

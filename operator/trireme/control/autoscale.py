@@ -162,6 +162,11 @@ class Autoscaler:
         self._scrape_interval: timedelta | None = None
         self._evaluating = asyncio.Lock()
 
+    @property
+    def scrape_interval(self) -> timedelta | None:
+        """How often pods are scraped, as the last round found it; None until one has."""
+        return self._scrape_interval
+
     async def round(self) -> None:
         """One round over all agents. An agent that fails is tried again in the next one."""
         keys = self._store.agents()

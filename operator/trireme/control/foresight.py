@@ -7,8 +7,10 @@ time, and tested in a thread: the rounds go on meanwhile by what they saw themse
 
 import asyncio
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trireme.api.types import AgentSpec
@@ -16,6 +18,7 @@ from trireme.autoscaler.demand import Demand, terms_of
 from trireme.autoscaler.history import KEPT_BINS, KEPT_STEPS, STEP_SECONDS, STEPS_PER_BIN
 from trireme.autoscaler.past_demand import FROM_GATEWAY, FROM_SERVERS, demand_queries
 from trireme.autoscaler.queries import Labels, window
+from trireme.autoscaler.stabiliser import SHRINKING
 from trireme.autoscaler.types import (
     Forecast,
     Memory,
@@ -54,14 +57,18 @@ def foresee(
         if seen is None:
             continue
         capacity = None if objective.fixed_target else observation.capacities.get(model)
-        terms = terms_of(objective, capacity, observation.lead_time, policy, memory)
+        lead, window = observation.lead_time, signals.window
+        terms = terms_of(objective, capacity, lead, window, policy, memory)
         begun = Foresight(Demand.unknown(signals.at), recall_due=signals.at)
         known = foresights.setdefault(model, begun)
         known.terms = terms
         known.demand = known.demand.after(
-            signals.at, seen.request_rate_per_second, seen.late_share, terms
+            signals.at, seen.request_rate_per_second, seen.late_share, observation.ready, terms
         )
         if terms and (forecast := known.demand.forecast(terms)):
+            if known.recall_due is not None:  # what held the fleet may be in a past not read yet
+                held = max(forecast.hold_seconds, SHRINKING.total_seconds())
+                forecast = replace(forecast, hold_seconds=held)
             forecasts[model] = forecast
     return forecasts
 
@@ -75,8 +82,10 @@ class Recaller:
         store: Store,
         prometheus: Prometheus,
         labels: Labels,
+        scrape_interval: Callable[[], timedelta | None],
         clock: Callable[[], datetime],
     ) -> None:
+        self._scrape_interval = scrape_interval
         self._store = store
         self._prometheus = prometheus
         self._labels = labels
@@ -109,8 +118,12 @@ class Recaller:
             known.recall_due = now + _AGAIN
             hours = await self._rates(key, spec, model, now - KEPT_STEPS * _STEP, now, _STEP)
             week = await self._rates(key, spec, model, now - KEPT_BINS * _BIN, now, _BIN)
-            known.demand = await asyncio.to_thread(Demand.recalled, week, hours, known.terms, now)
-            known.recall_due = None
+            if hours:
+                seen = known.demand.history.known
+                known.demand = await asyncio.to_thread(
+                    Demand.recalled, week, {**hours, **seen}, known.terms, now
+                )
+                known.recall_due = None
 
     async def _rates(
         self,
@@ -123,14 +136,15 @@ class Recaller:
     ) -> Mapping[int, float]:
         """Requests per second by Unix seconds, as the rounds would have seen them."""
         by_gateway = spec.gateway.enabled and len(spec.objectives) == 1
-        asked = demand_queries(window(None), self._labels, *key)
+        asked = demand_queries(window(self._scrape_interval()), self._labels, *key)
         total: dict[int, float] = defaultdict(float)
         whole = _on_steps(begin, step), _on_steps(end, step)
         for name in FROM_GATEWAY if by_gateway else FROM_SERVERS:
             for past in await self._prometheus.past(name, asked[name], *whole, step):
                 if by_gateway or past.labels.get("model") == model:
                     for second, rate in past.values.items():
-                        total[second] += rate
+                        if math.isfinite(rate):
+                            total[second] += rate
         return total
 
 

@@ -117,13 +117,11 @@ class Learner:
     async def _tried(self, key: Key) -> None:
         """One agent; never raises, so that what fails for one is tried again in the next round."""
         try:
-            await self._agent(self._store.view(key))
-        except ServerError as error:
-            logger.debug("%s: %s", key, error)
+            await self._agent(key, self._store.view(key))
         except Exception:
             logger.exception("%s: learning failed", key)
 
-    async def _agent(self, view: AgentView) -> None:
+    async def _agent(self, key: Key, view: AgentView) -> None:
         if view.learning is None or view.accepted is None:
             return  # the autoscaler has yet to read what was learnt before
         learning, now = known(view), self._clock()
@@ -136,7 +134,10 @@ class Learner:
         asked = [o for o in policy.objectives if o.serving and policy.mode in _MODES]
         if is_due:
             learning.due = now + _SURE
-            await self._look(view, learning, asked, now)
+            try:
+                await self._look(view, learning, asked, now)
+            except ServerError as error:
+                logger.debug("%s: %s", key, error)
         _forget(learning, asked)
         for objective in asked:
             await self._search(learning, objective)

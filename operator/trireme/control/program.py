@@ -151,6 +151,7 @@ async def _act(
     shell.register(registry, store, queue)
     async with (
         Prometheus(Access.from_settings(settings)) as prometheus,
+        Prometheus(Access.from_settings(settings)) as past,  # a week's answer holds up no round
         PodMetrics() as pod_metrics,
         DemandQueries(Access.from_settings(settings)) as demand,
         asyncio.TaskGroup() as group,
@@ -175,13 +176,20 @@ async def _act(
             labels=labels,
             clock=utc_now,
         )
+        recaller = Recaller(
+            store=store,
+            prometheus=past,
+            labels=labels,
+            scrape_interval=lambda: autoscaler.scrape_interval,
+            clock=utc_now,
+        )
         parts = [
             *(queue.work(reconciler.handle) for _ in range(settings.workers)),
             *(in_place.work(updates.handle) for _ in range(settings.workers)),
             _resync(store, queue, settings.resync_seconds),
             _rounds(autoscaler, state, settings.autoscale_interval_seconds),
             Learner(store=store, clock=utc_now).learn(),
-            Recaller(store=store, prometheus=prometheus, labels=labels, clock=utc_now).recall(),
+            recaller.recall(),
             reader.read(),
         ]
         tasks = [group.create_task(part) for part in parts]

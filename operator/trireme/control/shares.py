@@ -58,8 +58,9 @@ class Shares:
                 continue
             keys[member.name] = key
             members.setdefault(share.name, {})[member.name] = member
-        for name, sharing in members.items():
-            given = self._of_budget(self._budgets[name], list(sharing.values()))
+        for name, budget in self._budgets.items():
+            sharing = list(members.get(name, {}).values())
+            given = self._of_budget(budget, sharing)
             found |= {keys[member]: grant for member, grant in given.items()}
         return found
 

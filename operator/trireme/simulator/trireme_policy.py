@@ -93,8 +93,12 @@ class TriremePolicy:
         demand, forecasts = known.demand, {}
         if isinstance(signals, Signals):
             (seen,) = signals.models
-            terms = terms_of(objective, self.capacity, self.lead_time, self.policy, known.memory)
-            demand = demand.after(signals.at, seen.request_rate_per_second, seen.late_share, terms)
+            terms = terms_of(
+                objective, self.capacity, self.lead_time, signals.window, self.policy, known.memory
+            )
+            demand = demand.after(
+                signals.at, seen.request_rate_per_second, seen.late_share, observed.ready, terms
+            )
             if terms and (forecast := demand.forecast(terms)):
                 forecasts[objective.model] = forecast
         observation = replace(observation, forecasts=forecasts)
