@@ -4,9 +4,10 @@ The Helm chart writes them; `trireme run --help` does not repeat them. Each has 
 name.
 """
 
+from collections import Counter
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from trireme.api.gpu_budgets import GpuBudget
@@ -54,6 +55,15 @@ class Settings(BaseSettings):
     )
 
     gpu_budgets: list[GpuBudget] = Field([], description="GPUs that agents share, by name.")
+
+    @field_validator("gpu_budgets")
+    @classmethod
+    def _each_name_once(cls, budgets: list[GpuBudget]) -> list[GpuBudget]:
+        counts = Counter(budget.name for budget in budgets)
+        twice = sorted(name for name, count in counts.items() if count > 1)
+        if twice:
+            raise ValueError(f"{', '.join(twice)} is there more than once: remove all but one")
+        return budgets
 
     prometheus_url: str = Field("http://prometheus.monitoring:9090", description="Base URL.")
     prometheus_timeout_seconds: float = Field(4, gt=0)

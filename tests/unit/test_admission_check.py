@@ -284,6 +284,28 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
         },
         ["spec.pipelines[0].steps"],
     ),
+    "pipelines whose calls multiply": (
+        {
+            f"spec.pipelines.{at}": {
+                "name": f"p{at}",
+                "maxBatchSize": 4,
+                "inputs": [{"name": "text_ids", "dataType": "INT64", "dims": [-1]}],
+                "outputs": [
+                    {"name": name, "dataType": "FP32", "dims": [1]} for name in ("score", "again")
+                ],
+                "steps": [
+                    {
+                        "model": f"p{at - 1}" if at > 1 else "agent",
+                        "inputs": {"text_ids": "text_ids"},
+                        "outputs": {"score": name},
+                    }
+                    for name in ("score", "again")
+                ],
+            }
+            for at in range(1, 9)
+        },
+        ["spec.pipelines[8].steps"],
+    ),
     "pipelines that call each other": (
         {
             "spec.pipelines.1": {

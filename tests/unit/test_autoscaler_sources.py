@@ -60,6 +60,7 @@ DIRECT = SourceMemory(Source.PODS)
         pytest.param(
             replace(DIRECT, whole_since=LONG), GAPS, TOLD, TOLD, True, id="it is back with gaps"
         ),
+        pytest.param(DIRECT, YOUNG, TOLD, TOLD, True, id="new pods are read already"),
         pytest.param(DIRECT, ALL, SILENT, SILENT, True, id="the pods are silent for a moment"),
         pytest.param(
             replace(DIRECT, lost_since=NOW - PATIENCE),

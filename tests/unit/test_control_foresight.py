@@ -133,7 +133,7 @@ async def test_a_prometheus_that_knows_nothing_takes_nothing_away() -> None:
     told = Told({}, knows=False)
     await recaller(store, told).round()
     assert foresights["m"].demand is before
-    assert foresights["m"].recall_due == NOW + seconds(60)
+    assert foresights["m"].recall_due == NOW + seconds(600)
 
 
 async def test_without_a_capacity_nothing_is_recalled() -> None:

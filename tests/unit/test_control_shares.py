@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from agents import agent_of, repository_of
 from trireme.api.conditions import Reason
@@ -16,6 +17,7 @@ from trireme.control.queue import Key
 from trireme.control.shares import Shares
 from trireme.control.store import Accepted, Store
 from trireme.edge.metrics import Metrics
+from trireme.settings import Settings
 from unit.autoscaling import NOW, SETTLED, observed, policy, seconds, seen
 
 OBJECTIVES = [{"model": "double", "latency": {"target": "100ms"}}]
@@ -142,3 +144,9 @@ def test_the_metrics_tell_what_there_is_what_is_given_and_what_is_wanted() -> No
     kinds = ("total", "given", "wanted")
     labels = [{"budget": "team-a", "kind": kind} for kind in kinds]
     assert [told("trireme_gpu_budget_gpus", each) for each in labels] == [4, 4, 6]
+
+
+def test_two_budgets_of_one_name_are_refused() -> None:
+    twice = [GpuBudget(name="team-a", gpus=4), GpuBudget(name="team-a", gpus=40)]
+    with pytest.raises(ValidationError, match="team-a is there more than once: remove all but one"):
+        Settings(gpu_budgets=twice)

@@ -142,6 +142,7 @@ _FAULTS: tuple[Rule, ...] = (
     pipelines.step_calls_unknown_model,
     pipelines.step_calls_unknown_version,
     pipelines.pipelines_call_each_other,
+    pipelines.pipeline_makes_too_many_calls,
     pipelines.step_names_unknown_tensor,
     pipelines.step_maps_nothing,
     pipelines.required_input_is_not_fed,

@@ -68,6 +68,7 @@ COUNTERS_APART = 1.5  # the largest mean batch of a window over the smallest
 SINGLE = 0.05  # of the requests, that may be more or fewer than what was executed
 NEWS = 0.03  # of a batch's time: a curve that differs by less is the same, and need not be searched
 NOISE_STEP = 0.05  # it moves p95 by 2 % at most (variation 0.1: 5 %), and makes searches rare
+MOST_CALLS = 10.0  # of a model for each request to a pipeline
 LEAST_REQUESTS = 100  # to a pipeline, of which its steps' calls are counted
 OTHERS = 0.1  # of the calls of a step: a number that differs by less is the same
 MOST_NOISE = 0.3  # beyond it intervals differ by more than chance; the factor sees to that
@@ -250,8 +251,11 @@ def pipeline_capacity(
 ) -> Capacity | OutOfReach | None:
     """What one pod sustains of a pipeline within an objective; None as for a model.
 
-    Pre: there is a curve of each step's model.
+    None too where others call a model more than ten times as often: what a pod does then follows
+    from them. Pre: there is a curve of each step's model.
     """
+    if max(calls.values()) > MOST_CALLS:
+        return None
     shapes = [
         _step_shape(curves[step.model], step.serving, calls[step.model], step.after)
         for step in served.steps

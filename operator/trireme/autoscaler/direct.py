@@ -236,7 +236,8 @@ class _Reader:
     def _quantiles(self, buckets: Each, by: tuple[str, ...], per: float) -> Values:
         histograms: dict[LabelSet, list[tuple[float, float]]] = defaultdict(list)
         for named, value in self._sum((buckets,), *by, "le").items():
-            histograms[_only(named, by)].append((_edge(named), value))
+            if (edge := _edge(named)) is not None:
+                histograms[_only(named, by)].append((edge, value))
         return {
             (*named, ("quantile", f"{percentile / 100:g}")): points.quantile(percentile / 100, told)
             / per
@@ -248,7 +249,8 @@ class _Reader:
         own = (self.labels.pod, *buckets.kind.own)
         within: dict[LabelSet, dict[float, float]] = defaultdict(dict)
         for named, value in self._each(buckets, "le"):
-            within[_only(named, own)][_edge(named)] = value
+            if (edge := _edge(named)) is not None:
+                within[_only(named, own)][edge] = value
         shares: dict[LabelSet, float] = {}
         for edge in self.edges:
             sums: dict[LabelSet, list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -284,8 +286,12 @@ def _fits(labels: LabelSet, where: Where) -> bool:
     return (value in where.values) is not where.other
 
 
-def _edge(labels: LabelSet) -> float:
-    return float(next(value for name, value in labels if name == "le"))
+def _edge(labels: LabelSet) -> float | None:
+    """The upper edge of a bucket; None of what is none, which PromQL passes over, too."""
+    try:
+        return float(next(value for name, value in labels if name == "le"))
+    except (StopIteration, ValueError):
+        return None
 
 
 def _larger(before: float | None, value: float) -> float:

@@ -28,14 +28,5 @@ def demand_queries(
     window: timedelta, labels: Labels, namespace: str, agent: str
 ) -> Mapping[Query, str]:
     """The queries for one agent's requests per second, each over `window`."""
-    asked = queries(window, labels)
-    owners = dict.fromkeys(FROM_GATEWAY, labels.gateway) | dict.fromkeys(FROM_SERVERS, labels.agent)
-    return {
-        name: f"({asked[name]}) and on ({labels.namespace}, {owner}) "
-        + _with(_with("vector(1)", labels.namespace, namespace), owner, agent)
-        for name, owner in owners.items()
-    }
-
-
-def _with(expression: str, label: str, value: str) -> str:
-    return f'label_replace({expression}, "{label}", "{value}", "", "")'
+    asked = queries(window, labels, only=(namespace, agent))
+    return {name: asked[name] for name in (*FROM_GATEWAY, *FROM_SERVERS)}

@@ -32,8 +32,9 @@ def queries(
     labels: Labels,
     percentiles: Iterable[int] = (95,),
     targets: Iterable[timedelta] = (timedelta(milliseconds=100),),
+    only: tuple[str, str] | None = None,
 ) -> Mapping[Query, str]:
-    """Every query of a round, over `window`.
+    """Every query of a round, over `window`; `only` of one agent, by namespace and name.
 
     `percentiles` and `targets` are those that some objective names; all are answered by one query
     each for the servers and the gateways, told apart by the labels `quantile` and `le`.
@@ -43,6 +44,7 @@ def queries(
         math.ceil(window.total_seconds()),
         tuple(sorted(set(percentiles))),
         tuple(sorted({target / timedelta(milliseconds=1) for target in targets})),
+        only,
     )
     return {
         Query.SAMPLE_TIME: _union(*(writer.sample_time(each) for each in PRESENCE.values())),
@@ -62,6 +64,7 @@ class _Writer:
     seconds: int
     percentiles: tuple[int, ...]
     edges: tuple[float, ...]
+    only: tuple[str, str] | None
 
     def text(self, expression: Expression) -> str:
         match expression:
@@ -101,9 +104,15 @@ class _Writer:
         return ", ".join((self.labels.namespace, self.labels.owner(kind), *more))
 
     def _selector(self, each: Each) -> str:
-        """A selector of the metric on pods that belong to some agent."""
-        owned = f'{self.labels.owner(each.kind)}!=""'
-        return f"{each.metric}{{{', '.join((owned, *map(_matcher, each.where)))}}}"
+        """A selector of the metric on pods that belong to some agent, or to the one that is asked
+        for.
+        """
+        owner = self.labels.owner(each.kind)
+        owned = [f'{owner}!=""']
+        if self.only is not None:
+            namespace, agent = self.only
+            owned = [f'{self.labels.namespace}="{namespace}"', f'{owner}="{agent}"']
+        return f"{each.metric}{{{', '.join((*owned, *map(_matcher, each.where)))}}}"
 
     def _series(self, each: Each) -> str:
         """The function of every series that somebody scraped."""

@@ -123,7 +123,7 @@ def from_line(line: str) -> Read | None:
         raise UnreadableRecord("it has no inputDigest")
     try:
         return Read(_RECORD.read(told), digest)
-    except ValueError as error:
+    except (ValueError, OverflowError, TypeError) as error:
         writer = told.get("version")
         raise UnreadableRecord(f"{error} (written by version {writer})") from None
 

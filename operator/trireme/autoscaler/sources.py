@@ -49,7 +49,8 @@ def choose(
     Where neither has any, that is said of both. Where no pod is ready, or the pods only just became
     ready, no source is at fault.
     """
-    if isinstance(prometheus, NoSignals) and prometheus.awaited:
+    reads_pods = memory.source is Source.PODS and isinstance(pods, Signals)
+    if isinstance(prometheus, NoSignals) and prometheus.awaited and not reads_pods:
         return prometheus, replace(memory, whole_since=None)
     whole = isinstance(prometheus, Signals) and not prometheus.gaps
     memory = replace(memory, whole_since=(memory.whole_since or now) if whole else None)

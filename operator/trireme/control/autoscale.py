@@ -300,9 +300,9 @@ class Autoscaler:
         )
         decision, memory = conclude(inputs)
         made = Record(__version__, *key, inputs, decision)
-        self._history.add(made)
         if decision.replicas != decision.current:
             await self._actuate(observed.deployment, decision.replicas)
+        self._history.add(made)
         scaled.memory = record(memory, decision, carried_out=decision.replicas != decision.current)
         view.desired_replicas = decision.replicas
         await self._report(key, view, scaled, made, now)
@@ -318,6 +318,7 @@ class Autoscaler:
     ) -> Signals | NoSignals:
         """What an agent is scaled by: what Prometheus has of it, or its pods tell themselves."""
         if not policy.objectives:
+            self._reader.unwant(key)
             return Signals(now, window(None), ())
         subject = _subject(key, view, policy)
         prometheus: Signals | NoSignals

@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 _TICK_SECONDS = 5.0
 _AGAIN = timedelta(minutes=1)  # after a Prometheus that does not answer
+_LATER = timedelta(minutes=10)  # after one that knows nothing
 _STEP = timedelta(seconds=STEP_SECONDS)
 _BIN = STEPS_PER_BIN * _STEP
 
@@ -118,6 +119,7 @@ class Recaller:
             known.recall_due = now + _AGAIN
             hours = await self._rates(key, spec, model, now - KEPT_STEPS * _STEP, now, _STEP)
             week = await self._rates(key, spec, model, now - KEPT_BINS * _BIN, now, _BIN)
+            known.recall_due = now + _LATER
             if hours:
                 seen = known.demand.history.known
                 known.demand = await asyncio.to_thread(

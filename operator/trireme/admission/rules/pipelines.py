@@ -19,6 +19,8 @@ from trireme.modelrepo.sources import served_versions
 _LATEST = -1
 _OF_PIPELINES = 1  # the one version that the repository has of each
 
+MOST_CALLS = 256  # of one request: four times the steps of the longest pipeline
+
 
 @dataclass(frozen=True, slots=True)
 class _Call:
@@ -183,6 +185,29 @@ def pipelines_call_each_other(spec: AgentSpec) -> Iterator[Fault]:
                 pipeline.name,
                 f"pipeline {pipeline.name} calls itself: {way}",
                 "Remove the step that closes the circle",
+            )
+
+
+def pipeline_makes_too_many_calls(spec: AgentSpec) -> Iterator[Fault]:
+    """Pipelines in pipelines multiply: twelve that each call the one before twice are 4,096."""
+    steps = {each.name: [step.model for step in each.steps] for each in spec.pipelines}
+    if any(_way_back(name, steps) for name in steps):
+        return
+    counts: dict[str, int] = {}
+
+    def count(name: str) -> int:
+        if name not in counts:
+            counts[name] = sum(map(count, steps[name])) if name in steps else 1
+        return counts[name]
+
+    for path, pipeline in pipelines(spec):
+        if (made := count(pipeline.name)) > MOST_CALLS:
+            yield Fault(
+                f"{path}.steps",
+                made,
+                f"a request to pipeline {pipeline.name} would make {made} calls, and {MOST_CALLS} "
+                "are the most",
+                "Call fewer pipelines from pipelines",
             )
 
 
