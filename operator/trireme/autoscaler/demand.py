@@ -21,8 +21,10 @@ from trireme.autoscaler.types import (
     LeadTime,
     Memory,
     ObjectivePolicy,
+    Observation,
     OutOfReach,
     Policy,
+    Signals,
 )
 
 ROUND_SECONDS = 5.0
@@ -139,6 +141,29 @@ class Demand:
         is_next = self.tested_step == history.newest - 1
         test = self._tested(history, rate_per_second, late_share, ready, terms, is_next=is_next)
         return type(self)(history, test, history.newest)
+
+    def seen(
+        self,
+        observation: Observation,
+        signals: Signals,
+        objective: ObjectivePolicy,
+        policy: Policy,
+        memory: Memory,
+    ) -> tuple[Self, Terms | None, Forecast | None]:
+        """With what a round saw of an objective: the terms that hold now, and what to be ready for.
+        Nothing is foreseen where a target is set by hand, or a pod's capacity is not known.
+
+        Pre: the signals hold the objective's model.
+        """
+        model = objective.model
+        seen = next(each for each in signals.models if each.model == model)
+        capacity = None if objective.fixed_target else observation.capacities.get(model)
+        lead, window = observation.lead_time, signals.window
+        terms = terms_of(objective, capacity, lead, window, policy, memory)
+        after = self.after(
+            signals.at, seen.request_rate_per_second, seen.late_share, observation.ready, terms
+        )
+        return after, terms, after.forecast(terms) if terms else None
 
     def _tested(
         self,

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trireme.api.types import AgentSpec
-from trireme.autoscaler.demand import Demand, terms_of
+from trireme.autoscaler.demand import Demand
 from trireme.autoscaler.history import KEPT_BINS, KEPT_STEPS, STEP_SECONDS, STEPS_PER_BIN
 from trireme.autoscaler.past_demand import FROM_GATEWAY, FROM_SERVERS, demand_queries
 from trireme.autoscaler.queries import Labels, window
@@ -52,21 +52,17 @@ def foresee(
     if not isinstance(signals, Signals):
         return {}
     forecasts = {}
-    seen_of = {seen.model: seen for seen in signals.models}
+    seen = {each.model for each in signals.models}
     for objective in policy.objectives:
-        model, seen = objective.model, seen_of.get(objective.model)
-        if seen is None:
+        model = objective.model
+        if model not in seen:
             continue
-        capacity = None if objective.fixed_target else observation.capacities.get(model)
-        lead, window = observation.lead_time, signals.window
-        terms = terms_of(objective, capacity, lead, window, policy, memory)
         begun = Foresight(Demand.unknown(signals.at), recall_due=signals.at)
         known = foresights.setdefault(model, begun)
-        known.terms = terms
-        known.demand = known.demand.after(
-            signals.at, seen.request_rate_per_second, seen.late_share, observation.ready, terms
+        known.demand, known.terms, forecast = known.demand.seen(
+            observation, signals, objective, policy, memory
         )
-        if terms and (forecast := known.demand.forecast(terms)):
+        if forecast is not None:
             if known.recall_due is not None:  # what held the fleet may be in a past not read yet
                 held = max(forecast.hold_seconds, SHRINKING.total_seconds())
                 forecast = replace(forecast, hold_seconds=held)

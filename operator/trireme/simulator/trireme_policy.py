@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from trireme.api.conditions import Reason
 from trireme.autoscaler.decision import decide
-from trireme.autoscaler.demand import Demand, terms_of
+from trireme.autoscaler.demand import Demand
 from trireme.autoscaler.memory import memory_from_status, record
 from trireme.autoscaler.queries import window
 from trireme.autoscaler.types import (
@@ -92,14 +92,10 @@ class TriremePolicy:
         )
         demand, forecasts = known.demand, {}
         if isinstance(signals, Signals):
-            (seen,) = signals.models
-            terms = terms_of(
-                objective, self.capacity, self.lead_time, signals.window, self.policy, known.memory
+            demand, _, forecast = demand.seen(
+                observation, signals, objective, self.policy, known.memory
             )
-            demand = demand.after(
-                signals.at, seen.request_rate_per_second, seen.late_share, observed.ready, terms
-            )
-            if terms and (forecast := demand.forecast(terms)):
+            if forecast is not None:
                 forecasts[objective.model] = forecast
         observation = replace(observation, forecasts=forecasts)
         decision, memory = decide(observation, self.policy, known.memory)
