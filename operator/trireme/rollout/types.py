@@ -1,0 +1,193 @@
+"""The values of a canary rollout, each made in one place and flowing one way. Pure.
+
+The control loop reads what both tracks answered since its last round and makes a `Round`;
+`steps.advance` turns Round, Plan and Memory into a Verdict and the next Memory. Times are aware
+datetimes, durations timedeltas, shares numbers from 0 to 1.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from trireme.rollout.evidence import NONE, START, Bets, Share
+
+
+class Measure(StrEnum):
+    """What the canary is compared on, in the words of messages."""
+
+    FAILURES = "failed"
+    LATE = "late"
+    SLOW = "slower than the stable pods' usual"
+    DIFFERENT = "answered differently"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one track answered in an interval.
+
+    `late`: over the objective's latency target, or failed. `slow`: over the latency that about half
+    of the stable pods' requests took when the analysis began.
+    """
+
+    requests: int = 0
+    failed: int = 0
+    late: int = 0
+    slow: int = 0
+
+    def __add__(self, other: "Answers") -> "Answers":
+        return Answers(
+            self.requests + other.requests,
+            self.failed + other.failed,
+            self.late + other.late,
+            self.slow + other.slow,
+        )
+
+    def share(self, measure: Measure) -> Share:
+        """The requests that are cases of a measure; of DIFFERENT a track knows nothing itself."""
+        match measure:
+            case Measure.FAILURES:
+                return Share(self.failed, self.requests)
+            case Measure.LATE:
+                return Share(self.late, self.requests)
+            case Measure.SLOW:
+                return Share(self.slow, self.requests)
+            case Measure.DIFFERENT:
+                return NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much worse a canary may be, as shares of the requests.
+
+    `late` is half of what an objective of p95 allows; `slow` lets the median wander to what was the
+    30th or the 70th percentile; `different` is of the answers that were compared.
+    """
+
+    failed: float = 0.001
+    late: float = 0.025
+    slow: float = 0.2
+    different: float = 0.01
+
+    def of(self, measure: Measure) -> float:
+        """The limit of one measure."""
+        match measure:
+            case Measure.FAILURES:
+                return self.failed
+            case Measure.LATE:
+                return self.late
+            case Measure.SLOW:
+                return self.slow
+            case Measure.DIFFERENT:
+                return self.different
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A share of the requests, and how long and for how many of them it is watched at least."""
+
+    weight: float
+    pause: timedelta
+    least_requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a canary goes through before it is promoted.
+
+    `false_alarm_rate` is the probability that a canary that is no worse is ever taken back for what
+    the analysis saw, over the whole rollout and all measures. `deadline`: how long one step may
+    take before the canary is taken back undecided.
+    """
+
+    steps: tuple[Step, ...]
+    false_alarm_rate: float
+    deadline: timedelta
+    limits: Limits = Limits()
+
+
+class Command(StrEnum):
+    """What a person tells a rollout."""
+
+    PROMOTE = "promote"
+    ABORT = "abort"
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What is seen in one round, since the one before.
+
+    `carries`: whether the canary's ready pods can carry the step's share of the requests. `canary`
+    and `stable` are None where nothing is known of them. `compared`: mirrored requests that both
+    tracks answered, and those of them whose answers differ.
+    """
+
+    at: datetime
+    carries: bool
+    canary: Answers | None
+    stable: Answers | None
+    compared: Share = NONE
+    command: Command | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was seen of both tracks since the analysis began, and the capital of the bets on it.
+
+    `pending` are the rounds that are not yet enough for a bet. `failed` and `different` are
+    logarithms.
+    """
+
+    canary: Answers = Answers()
+    stable: Answers = Answers()
+    compared: Share = NONE
+    pending_canary: Answers = Answers()
+    pending_stable: Answers = Answers()
+    failed: float = 0.0
+    different: float = 0.0
+    late: Bets = START
+    slow: Bets = START
+
+    def log(self, measure: Measure) -> float:
+        """The logarithm of the capital that was bet on one measure."""
+        match measure:
+            case Measure.FAILURES:
+                return self.failed
+            case Measure.LATE:
+                return self.late.log
+            case Measure.SLOW:
+                return self.slow.log
+            case Measure.DIFFERENT:
+                return self.different
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a round hands to the next one.
+
+    `step` counts from 0; `since` is when it was begun, `carried_since` since when the canary
+    carries its share, None while it does not; `seen` are the canary's requests in the step.
+    """
+
+    step: int
+    since: datetime
+    carried_since: datetime | None = None
+    seen: int = 0
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+class Phase(StrEnum):
+    """What becomes of a canary."""
+
+    PROGRESSING = "Progressing"
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The share of the requests that the canary is to get now, and why, for an SRE to read."""
+
+    at: datetime
+    phase: Phase
+    weight: float
+    message: str

@@ -1,0 +1,178 @@
+"""What becomes of a canary, round by round in virtual time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
+
+from trireme.rollout.evidence import Share
+from trireme.rollout.steps import advance, begin
+from trireme.rollout.types import Answers, Command, Memory, Phase, Plan, Round, Step, Verdict
+
+START = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
+EVERY = timedelta(seconds=5)
+PLAN = Plan(
+    steps=(
+        Step(0.05, timedelta(minutes=2), 500),
+        Step(0.25, timedelta(minutes=2), 500),
+        Step(0.5, timedelta(minutes=2), 500),
+    ),
+    false_alarm_rate=0.01,
+    deadline=timedelta(minutes=30),
+)
+RATE = 100  # requests a second of the agent
+
+
+@dataclass(frozen=True, slots=True)
+class Chances:
+    """Of a request to fail, to be late, and to be slower than what is usual."""
+
+    failed: float = 0.0
+    late: float = 0.02
+    slow: float = 0.5
+
+
+WELL = Chances()
+
+
+def answered(random: Random, requests: int, chances: Chances) -> Answers:
+    failed = sum(random.random() < chances.failed for _ in range(requests))
+    late = sum(random.random() < chances.late for _ in range(requests - failed))
+    slow = sum(random.random() < chances.slow for _ in range(requests - failed))
+    return Answers(requests, failed, failed + late, failed + slow)
+
+
+def rolled_out(
+    canary: Chances,
+    stable: Chances = WELL,
+    *,
+    plan: Plan = PLAN,
+    seed: int = 1,
+    changed: Callable[[Round], Round] = lambda seen: seen,
+) -> tuple[Verdict, int, timedelta]:
+    """How a rollout ends, after how many of the canary's requests and how much time."""
+    random, memory, now, requests = Random(seed), begin(START), START, 0
+    weight = plan.steps[0].weight
+    while True:
+        now += EVERY
+        asked = RATE * int(EVERY.total_seconds())
+        mine = round(asked * weight)
+        seen = changed(
+            Round(now, True, answered(random, mine, canary), answered(random, asked - mine, stable))
+        )
+        requests += 0 if seen.canary is None else seen.canary.requests
+        verdict, memory = advance(plan, memory, seen)
+        if verdict.phase is not Phase.PROGRESSING:
+            return verdict, requests, now - START
+        weight = verdict.weight
+
+
+def test_a_canary_that_is_as_good_is_promoted_after_all_steps() -> None:
+    verdict, requests, passed = rolled_out(WELL)
+    assert verdict.phase is Phase.PROMOTED
+    assert verdict.weight == 1.0
+    assert verdict.message.startswith("not worse than the stable pods: failed: 0 of ")
+    assert timedelta(minutes=6) <= passed <= timedelta(minutes=7)
+    assert requests > 3 * 500
+
+
+@pytest.mark.parametrize(
+    ("canary", "word", "most_requests"),
+    [
+        pytest.param(Chances(failed=1.0, late=0), "failed: ", 60, id="fails always"),
+        pytest.param(Chances(failed=0.1), "failed: ", 200, id="fails now and then"),
+        pytest.param(Chances(late=1.0, slow=1.0), "late: ", 400, id="is always late"),
+        pytest.param(Chances(late=0.4, slow=0.9), "late: ", 1000, id="is often late"),
+        pytest.param(
+            Chances(slow=1.0),
+            "slower than the stable pods' usual: ",
+            1000,
+            id="slow within the bound",
+        ),
+    ],
+)
+def test_a_worse_canary_is_taken_back_within_so_many_of_its_requests(
+    canary: Chances, word: str, most_requests: int
+) -> None:
+    verdict, requests, _ = rolled_out(canary)
+    assert verdict.phase is Phase.ROLLED_BACK
+    assert verdict.weight == 0.0
+    assert verdict.message.startswith("worse than the stable pods: ")
+    assert word in verdict.message
+    assert requests <= most_requests
+
+
+def test_answers_that_differ_take_it_back() -> None:
+    def compare(seen: Round) -> Round:
+        return replace(seen, compared=Share(3, 20))
+
+    verdict, _, _ = rolled_out(WELL, changed=compare)
+    assert verdict.phase is Phase.ROLLED_BACK
+    assert "answered differently: " in verdict.message
+
+
+def test_of_many_equal_canaries_fewer_are_taken_back_than_the_rate_says() -> None:
+    plan = replace(PLAN, false_alarm_rate=0.05, deadline=timedelta(minutes=8))
+    poor = Chances(failed=0.01, late=0.05)
+    ends = [rolled_out(poor, poor, plan=plan, seed=seed)[0] for seed in range(60)]
+    alarms = [end for end in ends if end.message.startswith("worse")]
+    assert len(alarms) <= 3
+
+
+def test_a_rise_too_small_to_mind_is_no_harm_even_where_it_is_shown() -> None:
+    verdict, _, _ = rolled_out(Chances(late=0.03), Chances(late=0.02))
+    assert verdict.phase is Phase.PROMOTED
+
+
+def test_a_canary_without_requests_waits_and_is_taken_back_undecided() -> None:
+    def nothing(seen: Round) -> Round:
+        return replace(seen, canary=Answers())
+
+    verdict, _, passed = rolled_out(WELL, changed=nothing)
+    assert verdict.phase is Phase.ROLLED_BACK
+    assert verdict.message == "undecided after 1800s: 0 of 500 requests in this step"
+    assert passed == PLAN.deadline
+
+
+def test_unknown_figures_are_not_good_ones() -> None:
+    def unknown(seen: Round) -> Round:
+        return replace(seen, canary=None)
+
+    verdict, _, _ = rolled_out(WELL, changed=unknown)
+    assert verdict.phase is Phase.ROLLED_BACK
+    assert verdict.message == "undecided after 1800s: no figures of both tracks"
+
+
+def test_what_is_late_while_pods_start_does_not_count() -> None:
+    def starting(seen: Round) -> Round:
+        if seen.at - START > timedelta(minutes=5):
+            return seen
+        return replace(seen, carries=False, canary=Answers(50, 0, 50, 50))
+
+    verdict, _, passed = rolled_out(WELL, changed=starting)
+    assert verdict.phase is Phase.PROMOTED
+    assert passed >= timedelta(minutes=11)
+
+
+@pytest.mark.parametrize(
+    ("command", "phase", "weight"),
+    [(Command.PROMOTE, Phase.PROMOTED, 1.0), (Command.ABORT, Phase.ROLLED_BACK, 0.0)],
+)
+def test_a_person_has_the_last_word(command: Command, phase: Phase, weight: float) -> None:
+    told = Round(START, False, None, None, command=command)
+    verdict, _ = advance(PLAN, begin(START), told)
+    assert (verdict.phase, verdict.weight) == (phase, weight)
+    assert verdict.message == f"told to: {command}"
+
+
+def test_each_step_says_what_it_waits_for() -> None:
+    memory: Memory = begin(START)
+    few = Round(START + EVERY, True, Answers(25, 0, 0, 12), Answers(475, 0, 9, 240))
+    verdict, _ = advance(PLAN, memory, few)
+    assert verdict.message == "step 1 of 3, 5%: waits: 25 of 500 requests in this step"
+    verdict, _ = advance(PLAN, memory, replace(few, carries=False))
+    assert verdict.message == (
+        "step 1 of 3, 5%: waits: the canary's pods cannot carry 5% of the requests yet"
+    )
