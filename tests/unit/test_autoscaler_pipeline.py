@@ -6,7 +6,13 @@ import pytest
 from pipelines import SINGLE, SLOW, in_series
 from pods import LIGHT, MEDIUM, NARROW
 from trireme.autoscaler import queueing
-from trireme.autoscaler.batch_events import Floats, PodModel, poisson_arrivals, serve
+from trireme.autoscaler.batch_events import (
+    Floats,
+    PodModel,
+    poisson_arrivals,
+    serve,
+    serve_by_priority,
+)
 from trireme.autoscaler.pipeline import StepShape, busiest, latencies, sustained_rate
 from trireme.autoscaler.queueing import PodShape, Sustained, Unattainable
 from trireme.autoscaler.service_curve import ServiceCurve
@@ -94,6 +100,52 @@ def test_no_rate_is_low_enough_for_a_limit_below_the_steps_together() -> None:
 def test_the_same_question_has_the_same_answer() -> None:
     line = in_series((MEDIUM, 1), (LIGHT, 2))
     assert sustained_rate(line, 95, 0.1) == sustained_rate(line, 95, 0.1)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_within_what_is_sustained_with_priorities_few_are_late_whoever_has_one(
+    share: float,
+) -> None:
+    (step,) = in_series((MEDIUM, 1))
+    limit = 2.5 * MEDIUM.full_batch_seconds
+    found = sustained_rate((StepShape(step.pod, has_priorities=True),), 95, limit)
+    assert isinstance(found, Sustained)
+    generator = np.random.default_rng(5)
+    arrivals = poisson_arrivals(found.per_second, 120_000, generator)
+    levels = (generator.random(len(arrivals)) > share).astype(np.int64)
+    served = serve_by_priority(arrivals, levels, step.pod, generator)
+    assert np.mean(served.latency_seconds > limit) < 0.06
+
+
+def test_priorities_cost_a_little_of_what_is_sustained() -> None:
+    (step,) = in_series((MEDIUM, 1))
+    limit = 2.5 * MEDIUM.full_batch_seconds
+    line, ranked = (step,), (StepShape(step.pod, has_priorities=True),)
+    in_order, by_rank = (sustained_rate(steps, 95, limit) for steps in (line, ranked))
+    assert isinstance(in_order, Sustained)
+    assert isinstance(by_rank, Sustained)
+    assert 0.93 * in_order.per_second < by_rank.per_second < in_order.per_second
+
+
+def test_of_one_priority_all_are_served_as_in_a_queue_in_order() -> None:
+    generator = np.random.default_rng(5)
+    arrivals = poisson_arrivals(700.0, 5_000, generator)
+    pod = PodModel(MEDIUM, instances=2)
+    ranked = serve_by_priority(arrivals, np.zeros(len(arrivals), np.int64), pod, generator)
+    in_order = serve(arrivals, pod, generator)
+    assert ranked.latency_seconds == pytest.approx(in_order.latency_seconds)
+    assert ranked.batches.tolist() == in_order.batches.tolist()
+
+
+def test_the_first_priority_hardly_waits_behind_a_queue_of_the_second() -> None:
+    curve = ServiceCurve(0.010, 0.0, 1)
+    arrivals = np.concatenate((np.zeros(10), [0.005]))
+    levels = np.array([1] * 10 + [0])
+    served = serve_by_priority(arrivals, levels, PodModel(curve), np.random.default_rng(1))
+    assert served.wait_seconds[-1] == pytest.approx(0.005)
+    assert served.wait_seconds[:10].tolist() == pytest.approx(
+        [0.0, *(0.010 * (place + 1) for place in range(1, 10))]
+    )
 
 
 def test_requests_that_waited_too_long_are_late_however_soon_they_are_told() -> None:

@@ -187,10 +187,14 @@ def batching(**dynamic: Any) -> dict[str, Any]:
             id="those that waited for long are put behind the others",
         ),
         pytest.param(batching(priorityLevels=1), Serving(2, 8), id="one priority is none"),
-        pytest.param(batching(priorityLevels=2), None, id="some overtake others"),
+        pytest.param(
+            batching(priorityLevels=2),
+            Serving(2, 8, has_priorities=True),
+            id="some overtake others",
+        ),
         pytest.param(
             {"maxBatchSize": 8, "config": {"dynamic_batching": {"priority_levels": 2}}},
-            None,
+            Serving(2, 8, has_priorities=True),
             id="or so by Triton's own field",
         ),
         pytest.param(

@@ -204,14 +204,14 @@ def capacity(
     None where the objective is so near to an idle pod's latency that the curve, which may be off by
     as much, does not tell whether it can be kept.
     """
-    if math.isfinite(serving.timeout_seconds):
-        steps = (_step_shape(learnt, serving),)
-        rate = _walked(steps, objective)
-        eased = partial(pipelines.percentile_seconds, steps, percentile=objective.percentile)
-    else:
+    if serving.is_in_order:
         pod = PodShape(_fitted(learnt, serving), serving.instances, _stepped(learnt.noise))
         rate = sustained_rate(pod, objective.percentile, objective.latency_target_seconds)
         eased = partial(percentile_seconds, pod, percentile=objective.percentile)
+    else:
+        steps = (_step_shape(learnt, serving),)
+        rate = _walked(steps, objective)
+        eased = partial(pipelines.percentile_seconds, steps, percentile=objective.percentile)
     return _judged(rate, objective, learnt.told, (learnt,), eased)
 
 
@@ -271,7 +271,7 @@ def _step_shape(
     learnt: LearntCurve, serving: Serving, calls: float = 1.0, after: tuple[int, ...] = ()
 ) -> pipelines.StepShape:
     pod = PodModel(_fitted(learnt, serving), serving.instances, noise=_stepped(learnt.noise))
-    return pipelines.StepShape(pod, calls, after, serving.timeout_seconds)
+    return pipelines.StepShape(pod, calls, after, serving.timeout_seconds, serving.has_priorities)
 
 
 def _walked(

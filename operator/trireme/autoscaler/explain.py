@@ -314,7 +314,7 @@ def _sustains(objective: ObjectivePolicy, told: _Told, status: AgentStatus) -> s
         case _:
             pass
     if objective.serving is None:
-        why = "of sequences, priorities and several answers to a request no rate is learnt"
+        why = "of sequences, delayed queues and several answers to a request no rate is learnt"
     elif curve is not None:
         why = "its curve is known, and the rate that follows is not computed yet"
     else:

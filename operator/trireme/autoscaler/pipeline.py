@@ -13,8 +13,10 @@ and alone: so a real Triton does (tests/integration/test_pipeline_batches.py).
 Requests that others send to a step's model, or another step of the same model, are drawn besides:
 at random times, at a rate that is in proportion to the pipeline's.
 
-A model whose queue rejects what waited for too long is walked through, too, as a pipeline of one
-step: the queueing model knows latencies only.
+A model whose queue rejects what waited for too long, or whose requests have priorities, is walked
+through, too, as a pipeline of one step: the queueing model knows latencies in order only. Which
+request has which priority is in no statistics: two levels that are as frequent are next to the
+worst case, at most 5 % below a queue in order (docs/benchmarks.md).
 
 A curve that was learnt while the other steps ran holds what they cost each other on a shared GPU or
 CPU, at the load of then.
@@ -26,7 +28,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trireme.autoscaler.batch_events import Floats, PodModel, poisson_arrivals, serve
+from trireme.autoscaler.batch_events import (
+    Floats,
+    PodModel,
+    Served,
+    poisson_arrivals,
+    serve,
+    serve_by_priority,
+)
 from trireme.autoscaler.queueing import LEAST_LOAD, MOST_LOAD, Sustained, Unattainable
 
 REQUESTS = 60_000  # other ones move the sustained rate by up to 2 %: tests/bench/pipeline.py
@@ -43,18 +52,27 @@ class StepShape:
     """A call of a model that serves so, after the calls at these places.
 
     `calls` is how often the model is called, by anybody, for each request to the pipeline. A
-    request that waits for longer than `timeout_seconds` is rejected.
+    request that waits for longer than `timeout_seconds` is rejected; with priorities half
+    of the requests wait for the other half.
     """
 
     pod: PodModel
     calls: float = 1.0
     after: tuple[int, ...] = ()
     timeout_seconds: float = math.inf
+    has_priorities: bool = False
 
     @property
     def capacity_per_second(self) -> float:
         """The rate of the pipeline above which the model's queue grows without end."""
         return self.pod.curve.capacity_per_second(self.pod.instances) / self.calls
+
+    def serve(self, arrivals: Floats, generator: np.random.Generator) -> Served:
+        """What becomes of the calls that arrive at these times."""
+        if self.has_priorities:
+            levels = generator.integers(2, size=len(arrivals))
+            return serve_by_priority(arrivals, levels, self.pod, generator)
+        return serve(arrivals, self.pod, generator)
 
 
 def busiest(steps: Sequence[StepShape]) -> int:
@@ -85,7 +103,7 @@ def latencies(
         at += APART_SECONDS * (np.arange(len(at)) - np.searchsorted(at, at))  # of those at once
         left = np.empty_like(at)
         waited = np.empty_like(at)
-        served = serve(at, step.pod, generator)
+        served = step.serve(at, generator)
         left[order], waited[order] = at + served.latency_seconds, served.wait_seconds
         ends.append(left[:requests])
         rejected |= waited[:requests] > step.timeout_seconds

@@ -80,8 +80,7 @@ def _serving(
 
 def _serving_of(model: Model, instances: int) -> Serving | None:
     """How one pod serves a model. None of what the queueing model does not hold for: sequences,
-    requests with several answers, and those that others may overtake. Who has which priority is in
-    no statistics, and a mixture of quick and slow ones has a longer tail than a queue in order.
+    requests with several answers, and those that are put back once they waited for too long.
     """
     if model.decoupled or "model_transaction_policy" in model.config:
         return None
@@ -93,9 +92,14 @@ def _serving_of(model: Model, instances: int) -> Serving | None:
     queue = batching.default_queue_policy
     timeout_seconds = queue.default_timeout_microseconds / 1e6
     delays = timeout_seconds > 0 and queue.timeout_action == pb.ModelQueuePolicy.DELAY
-    if batching.priority_levels > 1 or delays:
+    if delays:
         return None
-    return Serving(instances, max(1, model.max_batch_size), timeout_seconds or math.inf)
+    return Serving(
+        instances,
+        max(1, model.max_batch_size),
+        timeout_seconds or math.inf,
+        batching.priority_levels > 1,
+    )
 
 
 def _dynamic_batching(model: Model) -> pb.ModelDynamicBatching | None:

@@ -271,13 +271,19 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """How one pod serves a model: its instances, the largest batch that is made of requests, and
-    how long a request may wait before it is rejected.
+    """How one pod serves a model: its instances, the largest batch that is made of requests, how
+    long a request may wait before it is rejected, and whether some go before others.
     """
 
     instances: int
     max_batch: int
     timeout_seconds: float = math.inf
+    has_priorities: bool = False
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether every request is served, and in the order of its arrival."""
+        return math.isinf(self.timeout_seconds) and not self.has_priorities
 
 
 @dataclass(frozen=True, slots=True)
