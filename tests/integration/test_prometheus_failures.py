@@ -142,6 +142,11 @@ async def problem(access: Access, queries: dict[Query, str] = ONE) -> str:
             id="a JSON list",
         ),
         pytest.param(
+            Answer("[" * 200_000),
+            "answered the query sample_time with something other than an instant vector",
+            id="JSON without a bottom",
+        ),
+        pytest.param(
             result(NOW.timestamp(), "1"),
             "answered the query sample_time with something other than an instant vector",
             id="a scalar",

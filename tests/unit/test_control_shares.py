@@ -32,11 +32,11 @@ class Cluster:
     store: Store = field(default_factory=Store)
     now: datetime = NOW
     inputs: dict[Key, Inputs] = field(default_factory=dict)
+    budgets: tuple[GpuBudget, ...] = (GpuBudget(name="team-a", gpus=4),)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
-        budgets = [GpuBudget(name="team-a", gpus=4)]
-        self.shares = Shares(self.store, budgets, self.metrics, lambda: self.now)
+        self.shares = Shares(self.store, self.budgets, self.metrics, lambda: self.now)
         self.now += seconds(60)
 
     def add(
@@ -134,6 +134,36 @@ def test_a_budget_that_cannot_be_used_lets_nobody_grow(
     cluster = Cluster()
     cluster.add("lost", 2, wanting(6, 2), budget, resource)
     assert cluster.grants() == {"lost": Grant(2, words)}
+
+
+def uncountable(name: str) -> GpuBudget:
+    """A budget that no arithmetic works on: stands for whatever fails with one."""
+    return GpuBudget.model_construct(name=name, gpus=None, resource="nvidia.com/gpu")
+
+
+def test_a_budget_that_fails_lets_its_agents_keep_what_they_have_and_no_other_suffers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cluster = Cluster(budgets=(uncountable("team-0"), GpuBudget(name="team-a", gpus=4)))
+    cluster.add("calm", 3, wanting(1, 3), {"name": "team-0"})
+    cluster.add("small", 1, wanting(9, 1, bounds=(2, 9)), {"name": "team-0"})
+    cluster.add("unseen", 2, None, {"name": "team-0"})
+    cluster.add("busy", 1, wanting(6, 1))
+    words = "GPU budget team-0, which could not be shared out: the operator's log says why"
+    assert cluster.grants() == {
+        "calm": Grant(3, words),
+        "small": Grant(2, words),
+        "busy": Grant(4, FULL),
+    }
+    assert "the GPU budget team-0 could not be shared out" in caplog.text
+
+
+def test_nobody_grows_while_it_is_not_known_how_many_pods_one_of_them_has() -> None:
+    cluster = Cluster()
+    cluster.add("busy", 1, wanting(6, 1))
+    cluster.add("odd", 3, None)
+    cluster.store.view(Key("team", "odd")).children["Deployment", "odd"] = {"spec": {}}
+    assert cluster.grants()["busy"].replicas == 1
 
 
 def test_the_metrics_tell_what_there_is_what_is_given_and_what_is_wanted() -> None:

@@ -82,6 +82,7 @@ _QUIET = timedelta(seconds=60)  # without news, an agent's status is written at 
 _LOSS = timedelta(seconds=15)  # signals that are away for less are no news: the fleet is held
 _MOST_UNTOLD = 10  # as many as the status keeps
 _LIMITS = Limits()
+_UNUSABLE = "what Prometheus answered cannot be used: the operator's log says why"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +214,15 @@ class Autoscaler:
             percentiles, targets = zip(*objectives, strict=True)
             asked = queries(over, self._labels, percentiles, targets)
             answers = await self._prometheus.round(asked, now)
+            self._scrape_interval = scrape_interval(answers, _LIMITS.longest_scrape_interval)
+            return _Samples(now, over, index(answers, self._labels))
         except SignalsUnavailable as error:
-            self._metrics.prometheus_failures.inc()
-            return error
-        self._scrape_interval = scrape_interval(answers, _LIMITS.longest_scrape_interval)
-        return _Samples(now, over, index(answers, self._labels))
+            problem = error
+        except Exception:
+            logger.exception("the answers of Prometheus cannot be used")
+            problem = SignalsUnavailable(_UNUSABLE)
+        self._metrics.prometheus_failures.inc()
+        return problem
 
     def _objectives(self, keys: Iterable[Key]) -> set[tuple[int, timedelta]]:
         """The percentiles and targets that some objective names: they are asked for of all."""
@@ -235,7 +240,11 @@ class Autoscaler:
             and accepted.agent.spec.scaling.demand is not None
             and accepted.agent.spec.scaling.mode in (ScalingMode.AUTOMATIC, ScalingMode.SHADOW)
         }
-        answers = await self._demand.round(queries.values(), self._clock())
+        try:
+            answers = await self._demand.round(queries.values(), self._clock())
+        except Exception:
+            logger.exception("the demand outside cannot be asked for")
+            answers = dict.fromkeys(queries.values(), SignalsUnavailable(_UNUSABLE))
         asked: dict[Key, Outside | NoSignals] = {}
         for key, query in queries.items():
             match answers[query]:

@@ -6,7 +6,7 @@ looked yet) keep what they have, and it counts.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from trireme.api import names
@@ -22,6 +22,8 @@ from trireme.control.store import Store
 from trireme.edge.metrics import Metrics
 
 logger = logging.getLogger(__name__)
+
+_Sharing = tuple[Key, AgentSpec, BudgetShare]
 
 
 class Shares:
@@ -41,27 +43,42 @@ class Shares:
         self._moved = dict.fromkeys(self._budgets, clock())
 
     def grants(self, inputs: Mapping[Key, Inputs]) -> dict[Key, Grant]:
-        """What each agent that names a budget may have, by the inputs of its decision."""
-        members: dict[str, dict[str, Member]] = {}
-        found: dict[Key, Grant] = {}
-        keys: dict[str, Key] = {}
+        """What each agent that names a budget may have, by the inputs of its decision.
+
+        A budget that cannot be shared out lets none of its agents grow, and no other suffers.
+        """
+        sharing: dict[str, list[_Sharing]] = {name: [] for name in self._budgets}
         for key in self._store.agents():
-            view = self._store.view(key)
-            spec = view.accepted.agent.spec if view.accepted else None
-            if spec is None or (share := spec.scaling.budget) is None:
-                continue
-            deployment = view.deployment(names.server(key.name))
+            accepted = self._store.view(key).accepted
+            if accepted is not None and (share := accepted.agent.spec.scaling.budget) is not None:
+                sharing.setdefault(share.name, []).append((key, accepted.agent.spec, share))
+        found: dict[Key, Grant] = {}
+        for name, agents in sharing.items():
+            try:
+                found |= self._shared_out(name, agents, inputs)
+            except Exception:
+                logger.exception("the GPU budget %s could not be shared out", name)
+                found |= _held(name, agents, inputs)
+        return found
+
+    def _shared_out(
+        self, name: str, agents: Iterable[_Sharing], inputs: Mapping[Key, Inputs]
+    ) -> dict[Key, Grant]:
+        """What each agent may have that names this budget."""
+        budget = self._budgets.get(name)
+        members: dict[Key, Member] = {}
+        found: dict[Key, Grant] = {}
+        for key, spec, share in agents:
+            deployment = self._store.view(key).deployment(names.server(key.name))
             current = deployment_view(deployment).replicas if deployment else 0
             member = _tried(key, spec, share, current, inputs.get(key))
-            if (wrong := self._unusable(spec, share)) is not None:
+            if (wrong := _unusable(name, budget, spec)) is not None:
                 found[key] = Grant(max(member.least, current), wrong)
-                continue
-            keys[member.name] = key
-            members.setdefault(share.name, {})[member.name] = member
-        for name, budget in self._budgets.items():
-            sharing = list(members.get(name, {}).values())
-            given = self._of_budget(budget, sharing)
-            found |= {keys[member]: grant for member, grant in given.items()}
+            else:
+                members[key] = member
+        if budget is not None:
+            given = self._of_budget(budget, [*members.values()])
+            found |= {key: given[member.name] for key, member in members.items()}
         return found
 
     def _of_budget(self, budget: GpuBudget, members: Sequence[Member]) -> dict[str, Grant]:
@@ -79,14 +96,27 @@ class Shares:
             self._metrics.budget_gpus.labels(budget.name, kind).set(gpus)
         return grants(budget.name, members, pods, budget.gpus)
 
-    def _unusable(self, spec: AgentSpec, share: BudgetShare) -> str | None:
-        """Why an agent cannot have part in the budget that it names: then it does not grow."""
-        budget, gpus = self._budgets.get(share.name), spec.server.gpus
-        if budget is None:
-            return f"GPU budget {share.name}, which the operator's gpuBudgets do not have"
-        if gpus.count and gpus.resource != budget.resource:
-            return f"GPU budget {share.name}, which counts {budget.resource}, not {gpus.resource}"
-        return None
+
+def _unusable(name: str, budget: GpuBudget | None, spec: AgentSpec) -> str | None:
+    """Why an agent cannot have part in the budget that it names: then it does not grow."""
+    gpus = spec.server.gpus
+    if budget is None:
+        return f"GPU budget {name}, which the operator's gpuBudgets do not have"
+    if gpus.count and gpus.resource != budget.resource:
+        return f"GPU budget {name}, which counts {budget.resource}, not {gpus.resource}"
+    return None
+
+
+def _held(
+    budget: str, agents: Iterable[_Sharing], inputs: Mapping[Key, Inputs]
+) -> dict[Key, Grant]:
+    """Nobody grows beyond their min: what is left of the budget is not known."""
+    words = f"GPU budget {budget}, which could not be shared out: the operator's log says why"
+    return {
+        key: Grant(max(made.policy.min_replicas, made.observation.replicas), words)
+        for key, _, _ in agents
+        if (made := inputs.get(key)) is not None
+    }
 
 
 def _tried(

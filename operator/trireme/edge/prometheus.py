@@ -229,7 +229,7 @@ class Prometheus:
             problem = f"refused the query {name}: {_shortened(str(error))}"
         except OSError as error:
             problem = f"was not asked: {_shortened(str(error))}"
-        except (KeyError, TypeError, ValueError, OverflowError):
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
             problem = f"answered the query {name} with something other than {kind}"
         raise self._unavailable(problem)
 
