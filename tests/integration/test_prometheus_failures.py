@@ -323,6 +323,18 @@ async def test_a_demand_is_asked_for_two_series_at_most() -> None:
         assert (parameters["limit"], parameters["query"]) == (["2"], ["vector(1)"])
 
 
+async def test_a_demand_of_many_series_is_not_read_to_its_end_where_no_limit_is_known() -> None:
+    query = "a_metric_of_each_user"
+    with serving(result(*(sample("1") for _ in range(10_000)))) as server:
+        access = Access(server.url, timeout_seconds=30)
+        async with DemandQueries(access) as demand:
+            answer = (await demand.round([query], NOW))[query]
+    assert str(answer) == (
+        f"Prometheus at {access.name} answered the query {query} with more than 262144 bytes, and "
+        "one value is needed: put sum(...) around it"
+    )
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A self-signed certificate of 127.0.0.1, and its key."""

@@ -1,7 +1,6 @@
 """The generator in virtual time: hours of load pass in milliseconds, exactly on time."""
 
 import asyncio
-import selectors
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -12,29 +11,7 @@ from hypothesis import strategies as st
 from load.arrivals import RateProfile, Step, parse_profile, poisson_arrivals
 from load.generator import Limits, describe, generate
 from load.results import Protocol, Recorder, SecondReport, Summary
-
-
-class _NoWait(selectors.SelectSelector):
-    """Lets the loop's clock jump to the next timer instead of waiting for it."""
-
-    loop: "VirtualTimeLoop"
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.loop.now += timeout or 0.0
-        return super().select(0)
-
-
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time passes only by waiting."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        selector = _NoWait()
-        selector.loop = self
-        super().__init__(selector)
-
-    def time(self) -> float:
-        return self.now
+from virtual_time import VirtualTimeLoop
 
 
 @dataclass(frozen=True)

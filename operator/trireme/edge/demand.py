@@ -4,25 +4,23 @@ Each is asked by itself: one that fails or is slow is unknown, and no other suff
 the round of queries that all agents share, which has a connection of its own.
 """
 
-import asyncio
 import contextlib
-import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from trireme.autoscaler.samples import Series
 from trireme.edge.prometheus import Access, Prometheus
-from trireme.errors import SignalsUnavailable
+from trireme.edge.turns import Answer, Turns
 
 _AT_A_TIME = 4  # of a Prometheus' 20 (--query.max-concurrency), which has others to serve
+_LARGEST_ANSWER = 256 * 2**10  # bytes: one value with its labels is a thousandth of it
 
 
 class DemandQueries:
     """A few connections to Prometheus that share the queries of a round."""
 
     def __init__(self, access: Access) -> None:
-        self._limit_seconds = access.timeout_seconds
-        self._connections = [Prometheus(access) for _ in range(_AT_A_TIME)]
+        self._connections = [Prometheus(access, _LARGEST_ANSWER) for _ in range(_AT_A_TIME)]
+        self._turns = Turns(self._connections, access.timeout_seconds)
         self._open = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> "DemandQueries":
@@ -33,21 +31,6 @@ class DemandQueries:
     async def __aexit__(self, *_: object) -> None:
         await self._open.aclose()
 
-    async def round(
-        self, queries: Iterable[str], now: datetime
-    ) -> Mapping[str, tuple[Series, ...] | SignalsUnavailable]:
+    async def round(self, queries: Iterable[str], now: datetime) -> Mapping[str, Answer]:
         """Answer each query as of `now`, or say why not; all of them within one timeout."""
-        deadline = time.monotonic() + self._limit_seconds
-        waiting = sorted(set(queries), reverse=True)
-        answers: dict[str, tuple[Series, ...] | SignalsUnavailable] = {}
-
-        async def work(connection: Prometheus) -> None:
-            while waiting:
-                query = waiting.pop()
-                try:
-                    answers[query] = await connection.ask(query, now, deadline)
-                except SignalsUnavailable as error:
-                    answers[query] = error
-
-        await asyncio.gather(*map(work, self._connections))
-        return answers
+        return await self._turns.round(queries, now)

@@ -9,7 +9,7 @@ SignalsUnavailable with one plain sentence, which holds no header, no token and 
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -81,16 +81,19 @@ class Access:
 
 
 class Prometheus:
-    """A connection to Prometheus; close it with `close`, or use it in an `async with`."""
+    """A connection to Prometheus; close it with `close`, or use it in an `async with`.
 
-    def __init__(self, access: Access) -> None:
+    Of an answer no more than `largest_answer_bytes` are read, where they are given.
+    """
+
+    def __init__(self, access: Access, largest_answer_bytes: int | None = None) -> None:
         self._access = access
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="prometheus")
         self._client = PrometheusConnect(
             access.url.rstrip("/"),
             headers=dict(access.headers),
             auth=_BearerToken(access.token_file) if access.token_file else None,
-            session=_session(access),
+            session=_session(access, largest_answer_bytes),
             retry=Retry(total=0),
         )
 
@@ -120,7 +123,7 @@ class Prometheus:
 
     async def ask(self, query: str, now: datetime, deadline: float) -> tuple[Series, ...]:
         """Answer a user's own query as of `now`, with two series of many; a scalar is one without
-        labels. The whole of it ends at `deadline`, by the monotonic clock.
+        labels. The whole of it ends at `deadline`, by the event loop's clock, the monotonic one.
 
         Raises SignalsUnavailable as `round` does.
         """
@@ -133,7 +136,8 @@ class Prometheus:
         if left <= 0:
             limit = self._access.timeout_seconds
             raise self._unavailable(f"did not come to the query {name} within {limit:g} s")
-        params = self._params(now) | {"limit": "2"}  # enough to know that there are several
+        # Enough to know that there are several. Not every Prometheus knows the parameter.
+        params = self._params(now) | {"limit": "2"}
         return self._instant(name, query, params, left, _scalar_or_vector)
 
     def _params(self, now: datetime) -> dict[str, str]:
@@ -211,6 +215,11 @@ class Prometheus:
         """What was asked; raises SignalsUnavailable, in one sentence, where it is no `kind`."""
         try:
             return ask()
+        except _TooLarge as error:
+            problem = (
+                f"answered the query {name} with more than {error.most_bytes} bytes, and one value "
+                "is needed: put sum(...) around it"
+            )
         except requests.exceptions.JSONDecodeError:
             problem = "answered something other than JSON: a login page, or another server?"
         except requests.exceptions.InvalidHeader:
@@ -283,8 +292,45 @@ class _BearerToken(AuthBase):
         return request
 
 
-def _session(access: Access) -> requests.Session:
+class _TooLarge(Exception):
+    """An answer that is larger than is read of it."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(f"more than {most_bytes} bytes")
+        self.most_bytes = most_bytes
+
+
+class _Bounded:
+    """What a response is read from, up to so many bytes: raises _TooLarge at the next one."""
+
+    def __init__(self, raw: urllib3.BaseHTTPResponse, most_bytes: int) -> None:
+        self._raw = raw
+        self._most_bytes = most_bytes
+
+    def stream(self, amount: int, decode_content: bool) -> Iterator[bytes]:
+        left = self._most_bytes
+        for chunk in self._raw.stream(amount, decode_content):
+            left -= len(chunk)
+            if left < 0:
+                self.close()  # the rest of it is not waited for
+                raise _TooLarge(self._most_bytes)
+            yield chunk
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def release_conn(self) -> None:
+        self._raw.release_conn()
+
+
+def _session(access: Access, largest_answer_bytes: int | None) -> requests.Session:
     session = requests.Session()
+    if largest_answer_bytes is not None:
+
+        def bound(response: requests.Response, **_: object) -> None:
+            response.raw = _Bounded(response.raw, largest_answer_bytes)
+
+        session.hooks["response"].append(bound)
     if access.insecure_skip_verify:
         # Asked for: a warning with every request would say nothing new.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)

@@ -1,0 +1,27 @@
+"""Virtual time for tests of coroutines: hours of waiting pass in milliseconds."""
+
+import asyncio
+import selectors
+
+
+class _NoWait(selectors.SelectSelector):
+    """Lets the loop's clock jump to the next timer instead of waiting for it."""
+
+    loop: "VirtualTimeLoop"
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.loop.now += timeout or 0.0
+        return super().select(0)
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time passes only by waiting."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        selector = _NoWait()
+        selector.loop = self
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return self.now
