@@ -1,21 +1,26 @@
 """Whole scaling rounds over agents of a store: what fails for one is held, and the others go on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
+import pytest
+
 from agents import agent_of, repository_of
 from trireme.api import names
+from trireme.api.conditions import Reason
 from trireme.api.gpu_budgets import GpuBudget
 from trireme.api.kinds import Kind
+from trireme.autoscaler.direct import Sample
 from trireme.autoscaler.queries import Labels, Query
 from trireme.autoscaler.samples import Round, Series
 from trireme.control.autoscale import Autoscaler
 from trireme.control.direct import PodReader
 from trireme.control.history import History
 from trireme.control.queue import Key
-from trireme.control.store import Accepted, Store
+from trireme.control.store import Accepted, AgentView, Refused, Store
 from trireme.edge.cluster import Cluster, Object
 from trireme.edge.demand import DemandQueries
 from trireme.edge.metrics import Metrics
@@ -34,15 +39,26 @@ class Api(Cluster):
     def __init__(self) -> None:
         self.sizes: dict[str, int] = {}
         self.statuses: dict[str, Any] = {}
+        self.hanging: dict[str, asyncio.Event] = {}
 
     async def apply_scale(self, deployment: Object, replicas: int, manager: str) -> None:
-        self.sizes[deployment["metadata"]["name"]] = replicas
+        name = deployment["metadata"]["name"]
+        await self._answer(name)
+        self.sizes[name] = replicas
 
     async def apply_status(
         self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any], manager: str
     ) -> Object:
+        await self._answer(name)
         self.statuses[name] = status
         return {}
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Object) -> Object:
+        return patch
+
+    async def _answer(self, name: str) -> None:
+        if name in self.hanging:
+            await self.hanging[name].wait()
 
     async def create(self, manifest: Object) -> Object:
         return manifest
@@ -80,6 +96,19 @@ class Outside:
 
 
 @dataclass
+class Pods:
+    """What pods tell of themselves: nothing. Keeps the addresses that were read."""
+
+    read_of: list[str] = field(default_factory=list)
+
+    async def read(
+        self, address: str, port: int, path: str, wanted: frozenset[str]
+    ) -> tuple[Sample, ...]:
+        self.read_of.append(address)
+        return ()
+
+
+@dataclass
 class Rounds:
     """An operator's rounds, over agents that a test adds."""
 
@@ -88,10 +117,10 @@ class Rounds:
     now: datetime = NOW
 
     def __post_init__(self) -> None:
-        self.api, self.store = Api(), Store()
+        self.api, self.store, self.pods = Api(), Store(), Pods()
         self.reader = PodReader(
             store=self.store,
-            pod_metrics=cast(PodMetrics, None),  # nobody reads: that is beside the rounds
+            pod_metrics=cast(PodMetrics, self.pods),
             labels=Labels(),
             clock=lambda: self.now,
         )
@@ -123,9 +152,30 @@ class Rounds:
         }
         return key
 
+    def start(self, key: Key) -> None:
+        """A pod of the agent is ready."""
+        view, at = self.store.view(key), self.now.isoformat()
+        ready = {"type": "Ready", "status": "True", "lastTransitionTime": at}
+        view.pods["pod"] = {
+            "metadata": {
+                "name": "pod",
+                "uid": "uid-pod",
+                "creationTimestamp": at,
+                "labels": {names.AGENT: key.name},
+            },
+            "status": {"podIP": key.name, "conditions": [ready]},
+        }
+
     async def round(self, later: float = 5) -> None:
         self.now += seconds(later)
         await self.autoscaler.round()
+
+    async def read(self) -> list[str]:
+        """The pods that are read beside the rounds."""
+        self.now += seconds(5)
+        self.pods.read_of.clear()
+        await self.reader.round()
+        return self.pods.read_of
 
 
 DEMAND = {"min": 0, "max": 9, "demand": {"query": "sum(waiting)"}}
@@ -175,3 +225,96 @@ async def test_demand_that_cannot_be_asked_for_is_unknown_and_the_rounds_go_on()
         "False",
         "PrometheusUnreachable",
     )
+
+
+def resuming(view: AgentView) -> None:
+    assert view.body is not None
+    view.body["metadata"]["annotations"] = {names.COMMAND: names.RESUME}
+
+
+def refused(view: AgentView) -> None:
+    view.accepted, view.refused = None, Refused(Reason.INVALID_SPEC, "a mistake")
+
+
+@pytest.mark.parametrize(
+    "becomes",
+    [
+        pytest.param(resuming, id="whose size is taken back"),
+        pytest.param(refused, id="whose spec is refused"),
+    ],
+)
+async def test_nobody_waits_for_what_is_written_of_another(
+    becomes: Callable[[AgentView], None],
+) -> None:
+    rounds = Rounds()
+    becomes(rounds.store.view(rounds.add("slow", 2)))
+    rounds.add("small", 1, scaling={"min": 3, "max": 9})
+    answers = rounds.api.hanging["slow"] = asyncio.Event()
+    round = asyncio.create_task(rounds.round())
+    for _ in range(100):  # turns of the event loop: nothing in a round waits for time
+        await asyncio.sleep(0)
+    assert rounds.api.sizes == {"small": 3}
+    assert not round.done()
+    answers.set()
+    await round
+    assert "slow" in rounds.api.statuses
+
+
+async def test_a_size_that_somebody_else_set_is_taken_back_when_a_user_says_so() -> None:
+    rounds = Rounds()
+    view = rounds.store.view(rounds.add("echo", 12))
+    other = {"manager": "kubectl", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    view.children["Deployment", "echo"]["metadata"]["managedFields"] = [other]
+    await rounds.round()
+    assert rounds.api.condition("echo", "AutoscalingActive")[1] == "ForeignWriter"
+    resuming(view)
+    await rounds.round()
+    assert rounds.api.sizes == {"echo": 10}  # 12 are taken back, and are more than scaling.max
+
+
+def without_objectives(view: AgentView) -> None:
+    view.accepted = Accepted(agent_of(objectives=[]), repository_of())
+
+
+def without_a_deployment(view: AgentView) -> None:
+    del view.children["Deployment", "echo"]
+
+
+def deleted(view: AgentView) -> None:
+    assert view.body is not None
+    view.body["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "becomes",
+    [
+        pytest.param(without_a_deployment, id="that has no Deployment any more"),
+        pytest.param(refused, id="that has no accepted spec any more"),
+        pytest.param(without_objectives, id="that has no objective any more"),
+        pytest.param(deleted, id="that is deleted"),
+    ],
+)
+async def test_the_pods_of_an_agent_are_read_no_more(becomes: Callable[[AgentView], None]) -> None:
+    rounds = Rounds(told=Told(answers=SignalsUnavailable("it is away")))
+    key = rounds.add("echo", 1)
+    rounds.start(key)
+    await rounds.round()
+    assert await rounds.read() == ["echo"]
+    becomes(rounds.store.view(key))
+    await rounds.round()
+    assert await rounds.read() == []
+
+
+async def test_the_time_without_demand_begins_anew_after_a_gap_in_what_is_seen() -> None:
+    rounds = Rounds()
+    key = rounds.add("echo", 1, scaling=DEMAND)  # its pod is never ready, and nothing is asked
+    children = rounds.store.view(key).children
+    await rounds.round()
+    deployment = children.pop(("Deployment", "echo"))
+    await rounds.round(later=200)
+    children["Deployment", "echo"] = deployment
+    await rounds.round()
+    await rounds.round(later=299)
+    assert rounds.api.sizes == {}
+    await rounds.round(later=1)
+    assert rounds.api.sizes == {"echo": 0}

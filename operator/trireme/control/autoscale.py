@@ -24,6 +24,7 @@ from trireme.autoscaler.lead_time import lead_time
 from trireme.autoscaler.memory import (
     before,
     curves_status,
+    interrupted,
     lead_time_status,
     memory_from_status,
     pipelines_status,
@@ -81,6 +82,7 @@ decision_lines = logging.getLogger("trireme.decisions")
 _QUIET = timedelta(seconds=60)  # without news, an agent's status is written at most this often
 _LOSS = timedelta(seconds=15)  # signals that are away for less are no news: the fleet is held
 _MOST_UNTOLD = 10  # as many as the status keeps
+_OURS = (names.SCALE_MANAGER, names.TEMPLATE_MANAGER)
 _LIMITS = Limits()
 _UNUSABLE = "what Prometheus answered cannot be used: the operator's log says why"
 
@@ -121,13 +123,22 @@ class _Scaled:
 
 @dataclass(frozen=True, slots=True)
 class _Observed:
-    """One agent in a round: what its decision is made from, and where it is carried out."""
+    """One agent in a round: what its decision is made from, and where it is carried out.
+
+    `resumes`: a user said that Trireme is to scale it again.
+    """
 
     key: Key
     view: AgentView
     deployment: Object
     scaled: _Scaled
     inputs: Inputs
+    resumes: bool
+
+    @property
+    def wants_pods(self) -> bool:
+        """Whether its pods' own metrics are to be read."""
+        return bool(self.inputs.policy.objectives) and self.scaled.source.wants_pods
 
 
 class Autoscaler:
@@ -173,7 +184,6 @@ class Autoscaler:
         keys = self._store.agents()
         for gone in self._agents.keys() - set(keys):
             del self._agents[gone]
-            self._reader.unwant(gone)
             self._metrics.forget(*gone)
             self._history.forget(gone)
         self._metrics.agents.set(len(keys))
@@ -183,13 +193,22 @@ class Autoscaler:
                 *(self._tried(key, self._observed(key, samples, asked.get(key))) for key in keys)
             )
             decided = {each.key: each for each in observed if each is not None}
+            self._unobserved(self._agents.keys() - decided.keys())
+            self._reader.want(key for key, each in decided.items() if each.wants_pods)
             given = self._shares.grants({key: each.inputs for key, each in decided.items()})
             await asyncio.gather(
                 *(
                     self._tried(key, self._act(each, given.get(key)))
                     for key, each in decided.items()
-                )
+                ),
+                *(self._tried(key, self._report_unaccepted(key)) for key in keys),
             )
+
+    def _unobserved(self, keys: Iterable[Key]) -> None:
+        """Of agents that a round could not look at nothing is known, as without signals."""
+        now = self._clock()
+        for key in keys:
+            self._agents[key].memory = interrupted(self._agents[key].memory, now)
 
     async def _tried(self, key: Key, part: Awaitable[T]) -> T | None:
         """One agent's part of a round; never raises: kopf, when it ends, takes a task's exception
@@ -257,13 +276,12 @@ class Autoscaler:
     async def _observed(
         self, key: Key, samples: _Samples | SignalsUnavailable, asked: Outside | NoSignals | None
     ) -> _Observed | None:
-        """What there is to decide of one agent; None where nothing is to be."""
+        """What there is to decide of one agent; None where nothing is to be. Nothing is written
+        here, since all agents wait until each is observed.
+        """
         view = self._store.view(key)
         deployment = view.deployment(names.server(key.name))
-        if view.body is None:
-            return None
-        if view.accepted is None:
-            await self._report_unaccepted(key, view, view.body)
+        if view.body is None or view.accepted is None:
             return None
         if deployment is None:
             return None  # nothing runs yet
@@ -291,19 +309,21 @@ class Autoscaler:
         observation = outside.observed(observation, asked)
         forecasts = foresee(view.foresights, observation, policy, scaled.memory)
         observation = dataclasses.replace(observation, forecasts=forecasts)
+        command = view.body["metadata"].get("annotations", {}).get(names.COMMAND)
+        automatic = spec.scaling.mode is ScalingMode.AUTOMATIC
+        resumes = automatic and command == names.RESUME
         foreign_writer = None
-        if spec.scaling.mode is ScalingMode.AUTOMATIC:
-            if view.body["metadata"].get("annotations", {}).get(names.COMMAND) == names.RESUME:
-                live = await self._take_back(key, view, deployment)
-            elif live.replicas_manager not in (names.SCALE_MANAGER, names.TEMPLATE_MANAGER):
-                foreign_writer = live.replicas_manager
+        if automatic and not resumes and live.replicas_manager not in _OURS:
+            foreign_writer = live.replicas_manager
         inputs = Inputs(observation, policy, scaled.memory, foreign_writer)
-        return _Observed(key, view, deployment, scaled, inputs)
+        return _Observed(key, view, deployment, scaled, inputs, resumes)
 
     async def _act(self, observed: _Observed, grant: Grant | None) -> None:
         """Decide, and do and tell what was decided."""
         key, view, scaled, inputs = observed.key, observed.view, observed.scaled, observed.inputs
         now = inputs.observation.now
+        if observed.resumes:
+            await self._take_back(key, view, observed.deployment)
         inputs = dataclasses.replace(
             inputs, observation=dataclasses.replace(inputs.observation, grant=grant)
         )
@@ -327,7 +347,6 @@ class Autoscaler:
     ) -> Signals | NoSignals:
         """What an agent is scaled by: what Prometheus has of it, or its pods tell themselves."""
         if not policy.objectives:
-            self._reader.unwant(key)
             return Signals(now, window(None), ())
         subject = _subject(key, view, policy)
         prometheus: Signals | NoSignals
@@ -352,10 +371,6 @@ class Autoscaler:
         signals, scaled.source = choose(scaled.source, prometheus, pods, now=now, window=over)
         same = scaled.source.source is was
         scaled.memory = before(scaled.memory, signals, same_source=same, now=now)
-        if scaled.source.wants_pods:
-            self._reader.want(key)
-        else:
-            self._reader.unwant(key)
         return signals
 
     def _restore(
@@ -392,7 +407,7 @@ class Autoscaler:
         await self._cluster.apply_scale(deployment, wanted, names.SCALE_MANAGER)
         deployment["spec"]["replicas"] = wanted
 
-    async def _take_back(self, key: Key, view: AgentView, deployment: Object) -> DeploymentView:
+    async def _take_back(self, key: Key, view: AgentView, deployment: Object) -> None:
         """A user said `resume`: own the size again, as it is now, and consume the command."""
         live = deployment_view(deployment)
         await self._cluster.apply_scale(deployment, live.replicas, names.SCALE_MANAGER)
@@ -400,7 +415,6 @@ class Autoscaler:
         await self._cluster.merge(kinds.AGENT_DEPLOYMENT, key.namespace, key.name, patch)
         note = f"Trireme scales again, from {live.replicas} replicas"
         await self._emit(key, view, [Event(EventReason.SCALING_RESUMED, note, "Scale")])
-        return dataclasses.replace(live, replicas_manager=names.SCALE_MANAGER)
 
     # ---------------------------------------------------------------------------- reporting
 
@@ -476,10 +490,12 @@ class Autoscaler:
         logger.info("%s: %s", key, decision.message, extra={"agent": str(key)})
         decision_lines.info("%s", as_json.line)
 
-    async def _report_unaccepted(self, key: Key, view: AgentView, body: Object) -> None:
+    async def _report_unaccepted(self, key: Key) -> None:
         """An agent whose spec was never accepted is not scaled, and its conditions say so."""
-        if view.refused is None:
-            return  # nobody has looked yet
+        view = self._store.view(key)
+        body = view.body
+        if body is None or view.accepted is not None or view.refused is None:
+            return  # it is scaled, or nobody has looked yet
         before = _own(readable_status(body.get("status")).conditions)
         finding = Finding(False, Reason.NOT_ACCEPTED, "no spec was accepted yet: see Accepted")
         found = dict.fromkeys(sorted(SCALING_CONDITIONS), finding)

@@ -68,15 +68,12 @@ class PodReader:
         self._agents: dict[Key, _Reading] = {}
         self._asked = asyncio.Event()
 
-    def want(self, key: Key) -> None:
-        """Read an agent's pods from now on."""
-        if key not in self._agents:
-            self._agents[key] = _Reading()
+    def want(self, keys: Iterable[Key]) -> None:
+        """Read the pods of these agents from now on, and forget what those of others told."""
+        wanted = set(keys)
+        if wanted - self._agents.keys():
             self._asked.set()
-
-    def unwant(self, key: Key) -> None:
-        """Read them no more, and forget what they told."""
-        self._agents.pop(key, None)
+        self._agents = {key: self._agents.get(key) or _Reading() for key in wanted}
 
     def samples(
         self, key: Key, objectives: Iterable[ObjectivePolicy]
