@@ -17,9 +17,8 @@ def test_condition_reasons() -> None:
         "UpdatingInPlace InPlaceUpdateFailed GatewayNotReady ProgressDeadlineExceeded ApplyFailed "
         "Unschedulable ImagePullFailed ContainerFailed Loaded Loading Fetching ModelLoadFailed "
         "Fresh ReadDirectly NoPods PrometheusUnreachable NoSeries Stale Partial NotANumber "
-        "ScrapeIntervalTooLong WithinTarget ScaledUp ScaledDown Limited Held NoSignals Paused "
-        "Fixed External Shadow "
-        "ForeignWriter NotAccepted"
+        "ScrapeIntervalTooLong TooManySeries WithinTarget ScaledUp ScaledDown Limited Held "
+        "NoSignals Paused Fixed External Shadow ForeignWriter NotAccepted"
     )
 
 

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     PARTIAL = "Partial"  # fewer pods are covered than are ready
     NOT_A_NUMBER = "NotANumber"  # a query gave NaN or an infinity
     SCRAPE_INTERVAL_TOO_LONG = "ScrapeIntervalTooLong"  # scraped less often than every 30 s
+    TOO_MANY_SERIES = "TooManySeries"  # a pod that is read directly tells more than is kept
 
     # AutoscalingActive
     WITHIN_TARGET = "WithinTarget"  # no change is wanted

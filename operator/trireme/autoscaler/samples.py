@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from trireme.autoscaler.queries import Labels, Query
@@ -24,11 +24,12 @@ Round = Mapping[Query, tuple[Series, ...]]
 
 @dataclass(frozen=True, slots=True)
 class AgentSamples:
-    """What one round holds of one agent."""
+    """What one round holds of one agent; `refused` says of pods why nothing of them is in it."""
 
     labels: Labels
     series: Mapping[Query, Sequence[Series]]
     source: Source = Source.PROMETHEUS
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, query: Query, model: str | None = None) -> Sequence[Series]:
         """The answers to a query, all of them or those about one model."""

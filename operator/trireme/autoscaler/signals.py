@@ -217,6 +217,13 @@ class _Coverage:
 
     def gap(self, pods: _Pods) -> NoSignals | None:
         """What is missing of the pods' samples; None where nothing is."""
+        refused = [pod for pod in sorted(pods.ready_since) if pod in self.samples.refused]
+        if refused:
+            return NoSignals(
+                Reason.TOO_MANY_SERIES,
+                f"{pods.kind} pod {refused[0]} {self.samples.refused[refused[0]]}: have Prometheus "
+                "scrape it",
+            )
         times, counts = self._times(), self._counts()
         heard = [pod for pod in pods.ready_since if pod in times]
         if heard:
