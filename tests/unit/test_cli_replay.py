@@ -89,3 +89,15 @@ def test_standard_input_is_read() -> None:
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["replay", str(tmp_path)])
     assert (result.exit_code, result.stderr) == (2, f"{tmp_path}: Is a directory\n")
+
+
+def test_a_directory_by_the_name_of_an_agent_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no cluster is to be had; of one, its agent would be replayed."""
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    result = CliRunner().invoke(app, ["replay", "docs"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("docs is no file, and no cluster to talk to: ")

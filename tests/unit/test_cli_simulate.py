@@ -119,6 +119,7 @@ def test_a_window_of_the_trace_is_chosen_by_the_seed() -> None:
         ("noise", "x", "'x' is not a percentage"),
         ("failures", "fire=1", "'fire=1' is no failure: write deaths=0.02 or outages=3x10m"),
         ("failures", "deaths=-1", "'deaths=-1' is no failure"),
+        ("failures", "deaths=999", "'deaths=999' is more than one death a minute: write deaths=60"),
         ("failures", "outages=2x25h", "'25h' is too long: write 86400s or less"),
         ("window", "1s", "1s is too short: write 1m or more"),
         ("peak-replicas", "0", "greater than or equal to 1"),
@@ -133,6 +134,30 @@ def test_a_bad_value_is_refused_by_its_option(option: str, value: str, said: str
     assert result.stdout == ""
     assert f"--{option}" in words(result)
     assert said in words(result)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("agent", "shop/support-agent"),
+        ("model", "double"),
+        ("days", "14"),
+        ("until", "2026-01-01T12:00:00Z"),
+        ("step", "60s"),
+        ("fill-gaps", "1m"),
+    ],
+)
+def test_an_option_of_an_agents_past_is_refused_with_a_trace(option: str, value: str) -> None:
+    result = simulate(**{option: value})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"Invalid value for --{option}: a --trace is taken as it is: leave" in words(result)
+
+
+def test_an_objective_that_cannot_be_kept_is_refused_before_anything_is_asked() -> None:
+    options = ["--curve", "6ms,2ms,16", "--slo", "p95=5ms", "--lead-time", "30s"]
+    past = ["--prometheus", "http://127.0.0.1:1", "--agent", "shop/echo"]  # nobody answers there
+    result = CliRunner().invoke(app, ["simulate", *options, *past])
+    assert "p95=5ms cannot be kept: an idle pod takes 8" in words(result)
 
 
 def test_a_trace_that_is_not_there_is_refused(tmp_path: Path) -> None:

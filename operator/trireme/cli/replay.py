@@ -63,7 +63,8 @@ def _lines(source: str, namespace: str | None) -> Iterable[str]:
     if source == "-":
         return sys.stdin
     path = Path(source)
-    if namespace is None and path.exists():
+    # A folder here may have the name of an agent; an agent's name has no slash.
+    if namespace is None and path.exists() and ("/" in source or not path.is_dir()):
         try:
             return path.read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError as error:

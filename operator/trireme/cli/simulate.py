@@ -50,6 +50,8 @@ _LONGEST_OUTAGE_SECONDS = 86400
 _MOST_REPLICAS = 10_000
 _LONGEST_LEAD_SECONDS = 3600
 _MOST_BATCH = 1024
+_MOST_DEATHS = 60  # of a pod an hour: one a minute, before most have served for long
+_OF_THE_PAST = ("agent", "model", "days", "until", "step", "fill_gaps")
 
 
 class Output(StrEnum):
@@ -60,6 +62,7 @@ class Output(StrEnum):
 
 
 def simulate(
+    context: typer.Context,
     *,
     trace: Annotated[
         Path | None,
@@ -186,11 +189,8 @@ def simulate(
         raise typer.BadParameter(f"{length} is too short: write 1m or more", param_hint="--window")
     if (trace is None) == (prometheus is None):
         raise typer.BadParameter("say one of both", param_hint="--trace, --prometheus")
-    if trace is not None:
-        peak_replicas = peak_replicas or _TRACE_PEAK
-        traffic = _recorded(trace)
-    else:
-        traffic = _measured(prometheus or "", agent, model, days, until, step, fill_gaps)
+    if prometheus is None:
+        _refuse_options_of_the_past(context)
     try:
         most_sustained = sustained(pod, objective)
     except UnattainableObjective as error:
@@ -198,6 +198,11 @@ def simulate(
             f"{slo} cannot be kept: {error} with this --curve; raise the limit, or lower --curve",
             param_hint="--slo",
         ) from error
+    if trace is not None:
+        peak_replicas = peak_replicas or _TRACE_PEAK
+        traffic = _recorded(trace)
+    else:
+        traffic = _measured(prometheus or "", agent, model, days, until, step, fill_gaps)
     if peak_replicas is None:
         peak_replicas = math.ceil(float(traffic.rate_per_second.max()) / most_sustained)
     else:
@@ -281,6 +286,20 @@ def _measured(
 # ---------------------------------------------------------------------------------------- options
 
 
+def _refuse_options_of_the_past(context: typer.Context) -> None:
+    """Nothing that was said is passed over: these options choose a part of an agent's past."""
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in _OF_THE_PAST
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    ]
+    if given:
+        raise typer.BadParameter(
+            "a --trace is taken as it is: leave it out, or say --prometheus instead of --trace",
+            param_hint=", ".join(given),
+        )
+
+
 def _names(text: str) -> list[str]:
     names = list(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
@@ -324,6 +343,12 @@ def _failures(text: str) -> Failures:
     found = Failures()
     for part in filter(None, (part.strip() for part in text.split(","))):
         if match := _DEATHS.fullmatch(part):
+            if float(match[1]) > _MOST_DEATHS:
+                raise typer.BadParameter(
+                    f"{part!r} is more than one death a minute: write deaths={_MOST_DEATHS} or "
+                    "less, of each pod an hour",
+                    param_hint="--failures",
+                )
             found = replace(found, deaths_per_pod_hour=float(match[1]))
         elif match := _OUTAGES.fullmatch(part):
             seconds = int(_seconds("--failures", match[2], _LONGEST_OUTAGE_SECONDS))
