@@ -33,6 +33,7 @@ from trireme.autoscaler.types import (
     DemandPolicy,
     FactorMemory,
     Forecast,
+    Grant,
     LeadTime,
     NoSignals,
     OutOfReach,
@@ -124,9 +125,25 @@ BY_DEMAND = replace(
     policy(LEARNABLE, bounds=(0, 10), behavior=Behavior()),
     demand=DemandPolicy(activation_per_second=0.5, cooldown=seconds(300)),
 )
+SPENT = "GPU budget team-a: 4 of 4 GPUs given"
 NONE_READY = NoSignals(Reason.NO_PODS, "no server pod is ready")
 
 SITUATIONS = {
+    "a-budget-that-is-spent": Inputs(
+        replace(observed(2, seen(40.0, 0.120), capacity=SUSTAINS_57), grant=Grant(2, SPENT)),
+        AS_BY_DEFAULT,
+        SETTLED,
+    ),
+    "a-budget-that-gives-some": Inputs(
+        replace(observed(2, seen(40.0, 0.120), capacity=SUSTAINS_57), grant=Grant(3, SPENT)),
+        AS_BY_DEFAULT,
+        SETTLED,
+    ),
+    "a-budget-that-has-enough": Inputs(
+        replace(observed(3, seen(6.0, rate=119.0), capacity=SUSTAINS_57), grant=Grant(3, SPENT)),
+        AS_BY_DEFAULT,
+        SETTLED,
+    ),
     "without-a-pod": Inputs(
         outside.observed(observed(0, NONE_READY, capacity=SUSTAINS_57), Outside(0.2)),
         BY_DEMAND,

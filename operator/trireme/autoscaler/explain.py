@@ -5,7 +5,7 @@ and what the decision would be at other loads (`thresholds`); else from the stat
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,6 +35,7 @@ from trireme.autoscaler.thresholds import Threshold, Thresholds, thresholds
 from trireme.autoscaler.types import (
     Capacity,
     Forecast,
+    Grant,
     LeadTime,
     Memory,
     NoSignals,
@@ -50,7 +51,7 @@ _WHY = {
     Reason.WITHIN_TARGET: "No change is due",
     Reason.SCALED_UP: "Pods are being added",
     Reason.SCALED_DOWN: "Pods are being removed",
-    Reason.LIMITED: "Another number is wanted than a limit of the spec allows",
+    Reason.LIMITED: "Another number is wanted than a limit allows",
     Reason.HELD: "A change is wanted and waits",
     Reason.NO_SIGNALS: "Signals are missing, and without them nothing is changed",
     Reason.PAUSED: "Scaling is paused",
@@ -134,7 +135,8 @@ class _Told:
     """What is known of the latest decision, from its record or from the status.
 
     `wanted` is what is written, equal to `replicas` for no change. `proposed` and `signals` are in
-    records only; so is whether the objective that decided is `broken`.
+    records only; so is whether the objective that decided is `broken`, and the `grant`. That is
+    `binding` where the decision would be another one without it.
     """
 
     replicas: int
@@ -152,6 +154,8 @@ class _Told:
     forecasts: Mapping[str, Forecast] = field(default_factory=dict)
     outside: Outside | NoSignals | None = None
     broken: bool = False
+    grant: Grant | None = None
+    binding: bool = False
 
 
 def _of_record(record: Record) -> _Told:
@@ -173,7 +177,15 @@ def _of_record(record: Record) -> _Told:
         forecasts=observation.forecasts,
         outside=observation.outside,
         broken=_is_broken(record),
+        grant=observation.grant,
+        binding=_is_bound(record),
     )
+
+
+def _is_bound(record: Record) -> bool:
+    """Whether what was granted of a budget made the decision: it is asked without."""
+    alone = replace(record.inputs.observation, grant=None)
+    return conclude(replace(record.inputs, observation=alone))[0] != conclude(record.inputs)[0]
 
 
 def _is_broken(record: Record) -> bool:
@@ -378,6 +390,7 @@ def _ahead(told: _Told) -> Iterator[str]:
 def _more(told: _Told, found: Thresholds) -> Iterator[str]:
     if told.wanted > told.replicas:
         yield f"{_pods(told.wanted)} are asked for now."
+        yield from _granted(told)
         return
     if told.proposed is not None and told.proposed > told.replicas:
         yield f"{_pods(told.proposed)} are wanted now."
@@ -402,6 +415,12 @@ def _fewer(told: _Told, found: Thresholds) -> Iterator[str]:
     yield from _holds(told, Paused.SCALE_IN)
 
 
+def _granted(told: _Told) -> Iterator[str]:
+    """The part of a budget, where it binds."""
+    if told.grant is not None and told.binding:
+        yield f"No more than {_pods(told.grant.replicas)} for now by {told.grant.words}."
+
+
 def _is_decided(told: _Told) -> bool:
     """Whether Trireme decides by the load now."""
     decides = told.policy is not None and told.policy.mode in _DECIDING
@@ -424,6 +443,8 @@ def _holds(told: _Told, direction: Paused) -> Iterator[str]:
     elif grows and told.replicas >= policy.max_replicas:
         bound = policy.max_bound
         yield f"Not while {bound.field} is {policy.max_replicas}{bound.when}."
+    elif grows and told.binding:
+        yield from _granted(told)
     elif not grows and told.replicas <= policy.min_replicas:
         bound = policy.min_bound
         yield f"Not while {bound.field} is {policy.min_replicas}{bound.when}."
@@ -512,6 +533,12 @@ def _facts(agent: Agent, told: _Told, found: Thresholds, record: Record | None) 
         "proposedReplicas": told.proposed,
         "minReplicas": policy.min_replicas if policy else None,
         "maxReplicas": policy.max_replicas if policy else None,
+        "grant": told.grant
+        and {
+            "replicas": told.grant.replicas,
+            "by": told.grant.words,
+            "binding": told.binding,
+        },
         "reason": told.reason,
         "message": told.message,
         "observed": load
