@@ -10,7 +10,7 @@ import pytest
 
 from agents import agent_of, directory_of, model_of, repository_of
 from trireme.api.conditions import Reason
-from trireme.autoscaler.past_demand import FROM_GATEWAY, FROM_SERVERS, Past
+from trireme.autoscaler.past_demand import Past
 from trireme.autoscaler.queries import Labels, Query
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import Capacity, NoSignals
@@ -52,6 +52,8 @@ class Told:
         }
         if not self.knows:
             return (Past(self.labels, dict.fromkeys(values, math.nan)),)
+        if name is Query.GATEWAY_ARRIVALS:
+            return (Past({}, values),)
         others = Past({"model": "another"}, dict.fromkeys(values, 1e6))
         return (Past(self.labels, values), *([others] if self.labels else []))
 
@@ -79,27 +81,29 @@ def recaller(store: Store, told: Told, now: datetime = NOW) -> Recaller:
     )
 
 
+NAMES = (Query.GATEWAY_ARRIVALS, Query.SERVER_REQUESTS, Query.SERVER_FAILURES)
+
+
 @pytest.mark.parametrize(
-    ("spec", "labels", "names"),
+    ("spec", "labels", "times"),
     [
-        pytest.param({}, {}, FROM_GATEWAY, id="from the gateway"),
-        pytest.param(
-            {"gateway": {"enabled": False}}, {"model": "m"}, FROM_SERVERS, id="from the servers"
-        ),
+        pytest.param({}, {}, 1, id="from the gateway"),
+        pytest.param({}, {"model": "m"}, 2, id="of streams from the servers, which count more"),
+        pytest.param({"gateway": {"enabled": False}}, {"model": "m"}, 2, id="from the servers"),
     ],
 )
 async def test_the_past_is_read_once(
-    spec: dict[str, Any], labels: dict[str, str], names: tuple[Query, ...]
+    spec: dict[str, Any], labels: dict[str, str], times: int
 ) -> None:
     store, foresights = watched(**spec)
     told = Told(labels)
     for _ in range(2):
         await recaller(store, told).round()
-    assert [name for name, *_ in told.asked] == [*names, *names]  # of hours, and of a week
+    assert [name for name, *_ in told.asked] == [*NAMES, *NAMES]  # of hours, and of a week
     assert {step for *_, step in told.asked} == {seconds(15), timedelta(minutes=5)}
     history = foresights["m"].demand.history
-    assert history.highest(40) == 200.0 * len(names)
-    assert history.highest_of_bins(4 * 60 * 24, 4 * 60 * 24) == 200.0 * len(names)
+    assert history.highest(40) == 200.0 * times
+    assert history.highest_of_bins(4 * 60 * 24, 4 * 60 * 24) == 200.0 * times
     forecast = foresee(foresights, OBSERVED, policy(objective()), SETTLED)["m"]
     assert "ago" in forecast.words
 

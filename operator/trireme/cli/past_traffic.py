@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from trireme.autoscaler.past_demand import FROM_GATEWAY, FROM_SERVERS, Past, demand_queries
+from trireme.autoscaler.past_demand import (
+    Answers,
+    Past,
+    by_gateway,
+    by_servers,
+    demand_queries,
+    is_by_gateway,
+    models_of,
+)
 from trireme.autoscaler.queries import Labels, Query, window
 from trireme.autoscaler.signals import Limits
 from trireme.errors import IncompleteHistory
@@ -23,8 +31,6 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 120  # of each part of a range query: days of samples take their time
 _NAME = re.compile(r"([a-z0-9.-]+)/([a-z0-9.-]+)")
-
-Answers = Mapping[Query, Sequence[Past]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,35 +81,25 @@ def ask(wanted: Wanted) -> PastTraffic:
 def traffic_from(answers: Answers, wanted: Wanted) -> PastTraffic:
     """By the gateway where it was ever scraped, else by one model of the servers."""
     name = f"{wanted.namespace}/{wanted.agent}"
-    gateway = [series for query in FROM_GATEWAY for series in answers.get(query, ())]
-    parts = gateway or _of_model(answers, wanted, name)
-    rates = _sum([_on_steps(series, wanted) for series in parts], wanted.steps)
-    reach = math.ceil(wanted.window / wanted.step)
-    return past_traffic(name, rates, wanted.begin, wanted.step, wanted.longest_gap, reach)
-
-
-def _of_model(answers: Answers, wanted: Wanted, name: str) -> list[Past]:
-    series = [each for query in FROM_SERVERS for each in answers.get(query, ())]
-    models = sorted({each.labels.get("model", "") for each in series})
-    if wanted.model is None and len(models) > 1:
+    models = models_of(answers)
+    model = wanted.model or (models[0] if len(models) == 1 else None)
+    if is_by_gateway(answers):
+        rates = by_gateway(answers, model)
+    elif model is None and models:
         raise IncompleteHistory(
             f"{name} has no gateway that counts what comes, and the models {', '.join(models)}: "
             "say which is asked, with --model"
         )
-    return [each for each in series if wanted.model in (None, each.labels.get("model"))]
+    else:
+        rates = by_servers(answers, model or "")
+    reach = math.ceil(wanted.window / wanted.step)
+    steps = _on_steps(rates, wanted)
+    return past_traffic(name, steps, wanted.begin, wanted.step, wanted.longest_gap, reach)
 
 
-def _on_steps(series: Past, wanted: Wanted) -> npt.NDArray[np.float64]:
+def _on_steps(rates: Mapping[int, float], wanted: Wanted) -> npt.NDArray[np.float64]:
     first, width = round(wanted.begin.timestamp()), round(wanted.step.total_seconds())
-    return np.array([series.values.get(first + at * width, math.nan) for at in range(wanted.steps)])
-
-
-def _sum(parts: list[npt.NDArray[np.float64]], steps: int) -> npt.NDArray[np.float64]:
-    """Of what is known at each step; where nothing is, nothing."""
-    if not parts:
-        return np.full(steps, math.nan)
-    known = np.isfinite(parts)
-    return np.where(known.any(axis=0), np.where(known, parts, 0).sum(axis=0), math.nan)
+    return np.array([rates.get(first + at * width, math.nan) for at in range(wanted.steps)])
 
 
 async def _answers(settings: Settings, queries: Mapping[Query, str], wanted: Wanted) -> Answers:

@@ -82,7 +82,8 @@ def simulate(
         str | None, typer.Option(metavar="NAMESPACE/NAME", help="Which agent, with --prometheus.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Which of its models, where it has no gateway.")
+        str | None,
+        typer.Option(help="Which of its models, where it has no gateway, or is asked by streams."),
     ] = None,
     days: Annotated[
         float, typer.Option(min=0.01, max=366, help="How much of its past, up to --until.")

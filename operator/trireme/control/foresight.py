@@ -7,8 +7,6 @@ time, and tested in a thread: the rounds go on meanwhile by what they saw themse
 
 import asyncio
 import logging
-import math
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,7 +14,7 @@ from datetime import datetime, timedelta
 from trireme.api.types import AgentSpec
 from trireme.autoscaler.demand import Demand
 from trireme.autoscaler.history import KEPT_BINS, KEPT_STEPS, STEP_SECONDS, STEPS_PER_BIN
-from trireme.autoscaler.past_demand import FROM_GATEWAY, FROM_SERVERS, demand_queries
+from trireme.autoscaler.past_demand import by_gateway, by_servers, demand_queries
 from trireme.autoscaler.queries import Labels, window
 from trireme.autoscaler.stabiliser import SHRINKING
 from trireme.autoscaler.types import (
@@ -133,17 +131,15 @@ class Recaller:
         step: timedelta,
     ) -> Mapping[int, float]:
         """Requests per second by Unix seconds, as the rounds would have seen them."""
-        by_gateway = spec.gateway.enabled and len(spec.objectives) == 1
         asked = demand_queries(window(self._scrape_interval()), self._labels, *key)
-        total: dict[int, float] = defaultdict(float)
         whole = _on_steps(begin, step), _on_steps(end, step)
-        for name in FROM_GATEWAY if by_gateway else FROM_SERVERS:
-            for past in await self._prometheus.past(name, asked[name], *whole, step):
-                if by_gateway or past.labels.get("model") == model:
-                    for second, rate in past.values.items():
-                        if math.isfinite(rate):
-                            total[second] += rate
-        return total
+        answers = {
+            name: await self._prometheus.past(name, query, *whole, step)
+            for name, query in asked.items()
+        }
+        if spec.gateway.enabled and len(spec.objectives) == 1:
+            return by_gateway(answers, model)
+        return by_servers(answers, model)
 
 
 def _on_steps(moment: datetime, step: timedelta) -> datetime:
