@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from agents import agent_of, repository_of
 from trireme.api import names
+from trireme.autoscaler.policy import policy_of
 from trireme.control.queue import Key, Work
-from trireme.control.store import Store, owner_of
+from trireme.control.store import Accepted, Store, owner_of
 
 KEY = Key("team", "chat")
 
@@ -122,3 +124,9 @@ def test_what_is_told_before_the_agent_itself_is_kept_for_it() -> None:
 def test_an_object_without_the_owner_label_belongs_to_nobody() -> None:
     assert owner_of(child()) == KEY
     assert owner_of(child(labels={})) is None
+
+
+def test_what_an_accepted_spec_asks_of_scaling_is_read_once() -> None:
+    accepted = Accepted(agent_of(), repository_of())
+    assert accepted.policy is accepted.policy
+    assert accepted.policy == policy_of(accepted.agent.spec)

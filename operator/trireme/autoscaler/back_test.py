@@ -33,6 +33,7 @@ FULL = 1.1  # times what it sustains, and a replica answers no more; measured 1.
 EASY = 0.8  # times what it sustains, and hardly a request is late
 DOUBT_STEPS = 120  # half an hour of a past that nobody saw, in which each expert was late:
 DOUBT_LATE, DOUBT_MARGIN = 1.8, 0.2  # this multiple of the allowance, less by e for each margin
+_DOUBTED = np.exp(-(np.maximum(MARGINS, 0.9) - 1) / DOUBT_MARGIN)  # of each, before a past is seen
 MOST_CORRECTION = 4.0
 ALIKE = 0.1  # of the replicas, by which a fleet may differ from an expert's: starts vary
 SEEN_AFTER_STEPS = 2  # half a minute, in which a late share is that of requests before
@@ -96,13 +97,15 @@ class BackTest:
 
     def late_share(self, allowed_late: float) -> float:
         """The share of late requests that the expert in charge is believed to have."""
-        return float(self._late_shares(allowed_late)[self.chosen])
+        forecaster, margin = self.chosen
+        late, requests = self.late[forecaster, margin], self.requests[forecaster, 0]
+        return float(self._believed(late, requests, _DOUBTED[margin], allowed_late))
 
     def correction(self, allowed_late: float) -> float:
         """What was late in truth over what was foreseen, once that is much against half an hour in
         which all of the budget was late.
         """
-        usual = self._doubted * BUDGET_SHARE * allowed_late
+        usual = self._unseen * BUDGET_SHARE * allowed_late
         corrected = (self.seen_late + usual) / (self.foreseen_late + usual)
         return min(max(corrected, 1 / MOST_CORRECTION), MOST_CORRECTION)
 
@@ -159,8 +162,8 @@ class BackTest:
         """The expert to follow: the cheapest within the budget, else the one that is late least;
         of those that foresee anything now.
         """
-        late = self._late_shares(allowed_late)
-        cost = (self.cost + self._doubted * MARGINS) / (self.worth + self._doubted)
+        late = self._believed(self.late, self.requests, _DOUBTED, allowed_late)
+        cost = (self.cost + self._unseen * MARGINS) / (self.worth + self._unseen)
         late[self.chosen] *= 1 - STAY
         cost[self.chosen] *= 1 - STAY
         is_within = is_known & (late <= BUDGET_SHARE * allowed_late)
@@ -171,13 +174,18 @@ class BackTest:
         forecaster, margin = np.unravel_index(price.argmin(), price.shape)
         return int(forecaster), int(margin)
 
-    def _late_shares(self, allowed_late: float) -> Floats:
-        doubted = self._doubted
-        late = self.late + doubted * _doubt(allowed_late)
-        return np.asarray(self.correction(allowed_late) * late / (self.requests + doubted))
+    def _believed(
+        self, late: Floats, requests: Floats, doubted: Floats, allowed_late: float
+    ) -> Floats:
+        """The share of late requests of an expert, or of each: by what was `late` of how many
+        `requests`, and `doubted` of the past that nobody saw.
+        """
+        unseen = self._unseen
+        late = late + unseen * (DOUBT_LATE * allowed_late * doubted)
+        return np.asarray(self.correction(allowed_late) * late / (requests + unseen))
 
     @property
-    def _doubted(self) -> float:
+    def _unseen(self) -> float:
         """The requests of the past that nobody saw; more than none."""
         return DOUBT_STEPS * max(self.usual, 0.01)
 
@@ -203,9 +211,3 @@ def _late(load: Floats, allowed_late: float) -> Floats:
     below = np.clip((load - EASY) / (1 - EASY), 0, 1) ** 6 * allowed_late
     above = np.clip((load - 1) / (FULL - 1), 0, 1) * (1 - allowed_late)
     return np.asarray(below + above)
-
-
-def _doubt(allowed_late: float) -> Floats:
-    """The share of late requests that each margin is believed to have had before any was seen."""
-    worst = DOUBT_LATE * allowed_late
-    return np.asarray(worst * np.exp(-(np.maximum(MARGINS, 0.9) - 1) / DOUBT_MARGIN))

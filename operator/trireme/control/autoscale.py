@@ -31,7 +31,6 @@ from trireme.autoscaler.memory import (
     record,
     starts_from_status,
 )
-from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.promql import queries
 from trireme.autoscaler.queries import Labels, window
 from trireme.autoscaler.records import Inputs, Record, conclude, written
@@ -297,7 +296,7 @@ class Autoscaler:
         starts.look(scaled.starts, pods)
         spec = view.accepted.agent.spec
         lead = lead_time(scaled.starts.known)
-        policy = dataclasses.replace(policy_of(spec), replicas=_replicas_told(view))
+        policy = dataclasses.replace(view.accepted.policy, replicas=_replicas_told(view))
         policy = bounded(policy, spec.scaling.schedules, now, lead)
         signals = await self._signals(key, view, scaled, policy, samples, now)
         deployment = view.deployment(names.server(key.name))  # while others had their turn

@@ -24,7 +24,6 @@ from trireme.autoscaler.capacity import (
     pipeline_capacity,
 )
 from trireme.autoscaler.memory import curves_from_status, pipelines_from_status
-from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.types import Capacity, ObjectivePolicy, OutOfReach, ServedPipeline
 from trireme.control.in_place import serving_pods
 from trireme.control.observed import PodView
@@ -130,7 +129,7 @@ class Learner:
             return
         view.learning, learning.learnt_for = learning, view.accepted
         _expire(learning, now)
-        policy = policy_of(view.accepted.agent.spec)
+        policy = view.accepted.policy
         asked = [o for o in policy.objectives if o.serving and policy.mode in _MODES]
         if is_due:
             learning.due = now + _SURE

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from trireme.admission.examine import Inspections
@@ -18,8 +19,9 @@ from trireme.api.fetch import FetchReason
 from trireme.api.types import AgentDeployment, CurveSource
 from trireme.autoscaler.capacity import Calls, LearntCurve, ModelStatistics, Statistics
 from trireme.autoscaler.demand import Demand, Terms
+from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity, ObjectivePolicy, OutOfReach
+from trireme.autoscaler.types import Capacity, ObjectivePolicy, OutOfReach, Policy
 from trireme.control.observed import Trouble, kept
 from trireme.control.queue import Key, Work
 from trireme.errors import ClusterError, Fault, ServerError
@@ -31,7 +33,7 @@ Object = dict[str, Any]
 ChildId = tuple[str, str]  # kind, name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: `policy` is kept
 class Accepted:
     """A spec that can be used, completed from its files; its repository, and what is odd in it."""
 
@@ -39,6 +41,11 @@ class Accepted:
     repository: Repository
     warnings: tuple[Fault, ...] = ()
     inspections: Inspections = field(default_factory=dict)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """What it asks of the scaling decision: read once, and asked for in every round."""
+        return policy_of(self.agent.spec)
 
 
 @dataclass(frozen=True, slots=True)
