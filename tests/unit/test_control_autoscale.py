@@ -318,3 +318,41 @@ async def test_the_time_without_demand_begins_anew_after_a_gap_in_what_is_seen()
     assert rounds.api.sizes == {}
     await rounds.round(later=1)
     assert rounds.api.sizes == {"echo": 0}
+
+
+def pipeline(name: str, step: str) -> dict[str, Any]:
+    tensor = {"name": "t", "dataType": "FP32", "dims": [-1]}
+    steps = [{"model": step, "inputs": {"x": "t"}, "outputs": {"y": "u"}}]
+    return {"name": name, "inputs": [tensor], "outputs": [{**tensor, "name": "u"}], "steps": steps}
+
+
+async def test_what_waits_in_a_pipeline_within_a_pipeline_is_in_flight() -> None:
+    labels = Labels()
+
+    def of_agent(value: float, **more: str) -> Series:
+        return Series({labels.agent: "echo", labels.namespace: "team", **more}, value, NOW)
+
+    def by_model(**values: float) -> tuple[Series, ...]:
+        return tuple(of_agent(value, model=model) for model, value in values.items())
+
+    answers = {
+        Query.SAMPLE_TIME: (of_agent(NOW.timestamp(), pod="pod"),),
+        Query.SAMPLE_COUNT: (of_agent(6, pod="pod"),),
+        Query.SERVER_REQUESTS: by_model(outer=100, inner=100, double=100),
+        Query.SERVER_FAILURES: by_model(outer=0, inner=0, double=0),
+        Query.SERVER_DURATION: by_model(outer=8, inner=7, double=6),
+        Query.SERVER_QUEUE: by_model(outer=0, inner=0, double=5),
+        Query.SERVER_PENDING: by_model(outer=0, inner=0, double=30),
+    }
+    rounds = Rounds(told=Told(answers=answers))
+    key = rounds.add(
+        "echo",
+        1,
+        pipelines=[pipeline("outer", "inner"), pipeline("inner", "double")],
+        objectives=[{"model": "outer", "latency": {"target": "100ms"}}],
+        gateway={"enabled": False},
+    )
+    rounds.start(key)
+    await rounds.round()
+    # Of 8 in the pipeline 5 wait, by their durations; by the gauge 30 do.
+    assert rounds.api.statuses["echo"]["scaling"]["observed"]["inFlight"] == 33

@@ -526,7 +526,8 @@ def _subject(key: Key, view: AgentView, policy: Policy) -> Subject:
         namespace=key.namespace,
         agent=key.name,
         objectives=policy.objectives,
-        pipelines={p.name: tuple(s.model for s in p.steps) for p in spec.pipelines},
+        # A step that is a pipeline itself has no queue: requests wait in the models that it calls.
+        pipelines={o.model: tuple(o.start_of_step) for o in policy.objectives if o.start_of_step},
         ready_pods=_ready_since(server_pods(view.pods.values())),
         gateway_pods=_ready_since(gateway_pods(view.pods.values()))
         if spec.gateway.enabled
