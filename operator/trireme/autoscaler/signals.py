@@ -62,7 +62,7 @@ class Subject:
 
     `ready_pods` and `gateway_pods` map the names of ready pods to when they became ready;
     `gateway_pods` is None where the agent has no gateway. `pipelines` maps a pipeline to the
-    models of its steps.
+    models that a request to it calls.
     """
 
     namespace: str
