@@ -6,6 +6,7 @@ from trireme.api.models import Model
 from trireme.api.types import AgentDeployment
 from trireme.modelrepo.plan import model_config
 from trireme.modelrepo.repository import ModelDirectory, Repository
+from trireme.resources.pod_sets import PodSet, pod_sets
 
 
 def agent_of(name: str = "echo", model: str = "double", **spec: Any) -> AgentDeployment:
@@ -18,6 +19,12 @@ def agent_of(name: str = "echo", model: str = "double", **spec: Any) -> AgentDep
     return AgentDeployment.model_validate(
         {"metadata": {"name": name, "uid": "0f5e"}, "spec": {**body, **spec}}
     )
+
+
+def pods_of(agent: AgentDeployment) -> PodSet:
+    """The one set of an agent's server pods."""
+    (pods,) = pod_sets(agent)
+    return pods
 
 
 def model_of(name: str, **fields: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from trireme.api.types import AgentDeployment
 from trireme.modelrepo.render import render
 from trireme.modelrepo.repository import Repository
 from trireme.resources.desired import desired_objects
+from trireme.resources.initial_size import initial_sizes
 from trireme.resources.options import ResourceOptions
 from trireme.settings import Settings
 
@@ -73,7 +74,7 @@ def _row(shape: Shape) -> Sequence[str]:
 
 
 def _objects(agent: AgentDeployment, files: Repository) -> tuple[dict[str, Any], ...]:
-    return desired_objects(agent, files, OPTIONS, initial_replicas=1)
+    return desired_objects(agent, files, OPTIONS, initial_replicas=initial_sizes(agent, None))
 
 
 def _timed(make: Callable[[], Made]) -> tuple[Made, float]:

@@ -93,7 +93,10 @@ def test_the_objects_of_an_agent_are_the_golden_ones(
     options = ResourceOptions("envoyproxy/envoy:v1.36.2", discovery)
 
     objects = desired_objects(
-        agent, repository_of(*MODELS[name]), options, initial_replicas=initial_replicas
+        agent,
+        repository_of(*MODELS[name]),
+        options,
+        initial_replicas={} if initial_replicas is None else {name: initial_replicas},
     )
 
     for found in objects:

@@ -16,6 +16,7 @@ from trireme.errors import InvalidSpec
 from trireme.modelrepo.render import render
 from trireme.modelrepo.sources import config_map_names
 from trireme.resources.desired import desired_objects
+from trireme.resources.initial_size import initial_sizes
 from trireme.resources.options import Discovery, ResourceOptions
 
 PYTHON = {"model.py": b"class TritonPythonModel:\n    def execute(self, requests): ...\n"}
@@ -283,7 +284,9 @@ def rolled_out(body: dict[str, Any]) -> str | None:
     agent = agent.model_copy(update={"spec": examined.spec})
     policy_of(agent.spec)
     repository = render(agent.spec, SOURCES)
-    return to_yaml(*desired_objects(agent, repository, OPTIONS, initial_replicas=1))
+    return to_yaml(
+        *desired_objects(agent, repository, OPTIONS, initial_replicas=initial_sizes(agent, None))
+    )
 
 
 def test_a_spec_with_everything_in_it_is_rolled_out() -> None:

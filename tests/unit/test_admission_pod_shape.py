@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents import agent_of, repository_of
+from agents import agent_of, pods_of, repository_of
 from specs import valid_body
 from trireme.admission import pod_fields
 from trireme.admission.check import check
@@ -134,7 +134,7 @@ def test_null_deletes_what_is_not_computed_whatever_its_type() -> None:
 
 def test_every_field_that_trireme_computes_is_in_the_table() -> None:
     template = deployment(
-        agent_of(), repository_of(), ResourceOptions("envoy"), initial_replicas=1
+        pods_of(agent_of()), repository_of(), ResourceOptions("envoy"), initial_replicas=1
     )["spec"]["template"]
     assert set(template["spec"]) <= set(pod_fields.FIELDS["PodSpec"])
     assert set(template["spec"]["containers"][0]) <= set(pod_fields.FIELDS["Container"])

@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from agents import agent_of, directory_of, model_of, repository_of
+from agents import agent_of, directory_of, model_of, pods_of, repository_of
 from trireme.api import names
 from trireme.api.types import CurveSource, ScalingStatus
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.memory import curves_status
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity, Memory
-from trireme.control.learning import Learner, capacities, known, restored
+from trireme.autoscaler.types import Capacity, Memory, OutOfReach
+from trireme.control import learning as learning_of
+from trireme.control.learning import Learner
 from trireme.control.queue import Key
-from trireme.control.store import Accepted, AgentView, Store
+from trireme.control.store import Accepted, AgentView, Learning, Store
 from trireme.modelrepo.render import directory_digest
 from unit.autoscaling import NOW
 
@@ -103,7 +104,7 @@ def pod(digest: str, container: str = "one") -> dict[str, Any]:
             "namespace": "default",
             "uid": "echo-1",
             "creationTimestamp": "2026-01-01T00:00:00Z",
-            "labels": {names.AGENT: "echo"},
+            "labels": {names.AGENT: "echo", names.TRACK: names.TRACK_STABLE},
             "annotations": {names.REPOSITORY_DIGEST: digest},
         },
         "status": {
@@ -121,6 +122,17 @@ def pod(digest: str, container: str = "one") -> dict[str, Any]:
 def accepted(digest: str = "a" * 64, **spec: Any) -> Accepted:
     fields = {"models": [model_of("double", **BATCHING)], "objectives": OBJECTIVES, **spec}
     return Accepted(agent_of(**fields), replace(repository_of(), digest=digest))
+
+
+def known(view: AgentView) -> Learning:
+    """What is known of the agent's one set of pods."""
+    assert view.accepted is not None
+    return learning_of.known(view, pods_of(view.accepted.agent))
+
+
+def capacities(view: AgentView) -> dict[str, Capacity | OutOfReach]:
+    assert view.accepted is not None
+    return learning_of.capacities(view, pods_of(view.accepted.agent))
 
 
 @dataclass
@@ -149,7 +161,8 @@ def operator(status: ScalingStatus | None = None, **spec: Any) -> Operator:
     view = store.view(KEY)
     view.accepted = accepted(**spec)
     view.pods["echo-1"] = pod("a" * 64)
-    view.learning = restored(view, status)
+    pods = pods_of(view.accepted.agent)
+    view.learning = {pods.name: learning_of.restored(view, pods, status)}
     made = Operator(view, Learner(store=store, clock=lambda: NOW + timedelta(seconds=made.seconds)))
     return made
 
@@ -350,9 +363,9 @@ async def test_a_restarted_operator_knows_the_curve_before_it_has_asked(server: 
 
 async def test_nothing_is_learnt_before_the_autoscaler_has_read_the_status(server: Server) -> None:
     made = operator()
-    made.view.learning = None
+    made.view.learning = {}
     await made.look(0)
-    assert (made.view.learning, server.asked) == (None, 0)
+    assert (made.view.learning, server.asked) == ({}, 0)
 
 
 def line(name: str, calls: int) -> dict[str, Any]:

@@ -59,7 +59,10 @@ class Cluster:
             ),
             repository_of(),
         )
-        view.children["Deployment", name] = {**body, "spec": {"replicas": replicas}}
+        labels = {"trireme.dev/agent": name}
+        metadata = {**body["metadata"], "labels": labels}
+        spec = {"replicas": replicas}
+        view.children["Deployment", name] = {"metadata": metadata, "spec": spec}
         if made is not None:
             self.inputs[key] = made
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agents import agent_of, model_of
+from agents import agent_of, model_of, pods_of
 from trireme.admission.parse import parse_agent
 from trireme.modelrepo.render import render
 from trireme.resources.change import Change, Effect, Running, change
@@ -174,8 +174,12 @@ def test_every_part_is_named_with_what_it_does(
 
     assert {part.path: part.effect for part in found.parts} == parts
     assert found.effect is effect
-    replaced = pod_template(*one, OPTIONS) != pod_template(*other, OPTIONS)
+    replaced = _template(one) != _template(other)
     assert replaced == (effect is Effect.ROLLOUT)
+
+
+def _template(running: Running) -> dict[str, Any]:
+    return pod_template(pods_of(running.agent), running.repository, OPTIONS)
 
 
 def test_what_was_read_back_from_the_cluster_is_the_same() -> None:

@@ -11,6 +11,7 @@ from agents import agent_of, directory_of, repository_of
 from trireme.api import names
 from trireme.modelrepo.repository import ClaimFolder
 from trireme.resources.desired import desired_objects
+from trireme.resources.initial_size import initial_sizes
 from trireme.resources.options import Discovery, ResourceOptions
 
 OPTIONS = ResourceOptions("registry.example/envoy:v1.36.2", discovery=Discovery.POD_MONITOR)
@@ -24,7 +25,7 @@ MODEL_NAMES = st.from_regex(names.MODEL_NAME_PATTERN, fullmatch=True)
 
 
 def objects(**spec: Any) -> tuple[dict[str, Any], ...]:
-    return desired_objects(agent_of(**spec), repository_of(), OPTIONS, initial_replicas=None)
+    return desired_objects(agent_of(**spec), repository_of(), OPTIONS, initial_replicas={})
 
 
 def test_what_a_pod_needs_is_applied_before_it() -> None:
@@ -43,7 +44,7 @@ def test_what_a_pod_needs_is_applied_before_it() -> None:
 def test_pod_monitors_have_the_labels_that_prometheus_selects_by_and_keep_their_own() -> None:
     chosen = {"release": "prometheus", names.OWNER: "nobody"}
     options = replace(OPTIONS, pod_monitor_labels=chosen)
-    found = desired_objects(agent_of(), repository_of(), options, initial_replicas=None)
+    found = desired_objects(agent_of(), repository_of(), options, initial_replicas={})
     monitors = [each["metadata"]["labels"] for each in found if each["kind"] == "PodMonitor"]
     assert len(monitors) == 2
     for labels in monitors:
@@ -108,7 +109,9 @@ def test_every_allowed_name_gives_allowed_names(agent_name: str, model_name: str
     )
     agent = agent_of(name=agent_name, model=model_name)
 
-    found = desired_objects(agent, repository_of(*models), OPTIONS, initial_replicas=1)
+    found = desired_objects(
+        agent, repository_of(*models), OPTIONS, initial_replicas=initial_sizes(agent, None)
+    )
 
     identities = [(o["kind"], o["metadata"]["name"]) for o in found]
     assert len(set(identities)) == len(identities)

@@ -9,7 +9,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from agents import agent_of, model_of
+from agents import agent_of, model_of, pods_of
 from trireme.api import names
 from trireme.api.fetch import FetchCache, FetchNodeCache, FetchPlan
 from trireme.api.node_cache import NodeCacheKey
@@ -45,7 +45,7 @@ def plan_of(source: dict[str, Any], **spec: Any) -> FetchPlan | None:
 
 def pod_of(source: dict[str, Any], **spec: Any) -> dict[str, Any]:
     made = agent(source, **spec)
-    template = pod_template(made, render(made.spec, {}), OPTIONS)
+    template = pod_template(pods_of(made), render(made.spec, {}), OPTIONS)
     found: dict[str, Any] = template["spec"]
     return found
 
@@ -129,7 +129,7 @@ def test_a_cache_is_mounted_where_the_plan_says(
     assert plan is not None
     assert isinstance(plan.cache, FetchCache)
     assert plan.cache.limit_bytes == 1024**3
-    pod = pod_template(made, repository, OPTIONS)["spec"]
+    pod = pod_template(pods_of(made), repository, OPTIONS)["spec"]
     name = mount_paths(pod["initContainers"][0])[plan.cache.path]
     (volume,) = [each for each in pod["volumes"] if each["name"] == name]
     assert volume["persistentVolumeClaim"] == {"claimName": claim}
@@ -146,7 +146,7 @@ def test_a_node_cache_is_an_address_and_a_token_that_only_the_fetcher_has() -> N
     plan = fetch_plan(made, repository, options)
     assert plan is not None
     assert plan.cache == FetchNodeCache(url="http://cache.trireme:8004/v1/default")
-    pod = pod_template(made, repository, options)["spec"]
+    pod = pod_template(pods_of(made), repository, options)["spec"]
     (fetcher,), (server,) = pod["initContainers"], pod["containers"]
     name = mount_paths(fetcher)["/etc/trireme/node-cache"]
     assert name not in mount_paths(server).values()
@@ -165,7 +165,9 @@ def test_a_node_cache_is_an_address_and_a_token_that_only_the_fetcher_has() -> N
 def test_where_the_nodes_have_no_cache_a_spec_that_asks_for_one_is_served_and_warned_of() -> None:
     made, without = agent(S3, download=NODE), agent(S3)
     repository = render(made.spec, {})
-    assert pod_template(made, repository, OPTIONS) == pod_template(without, repository, OPTIONS)
+    assert pod_template(pods_of(made), repository, OPTIONS) == pod_template(
+        pods_of(without), repository, OPTIONS
+    )
     (warning,) = missing_node_cache(made, OPTIONS)
     assert str(warning).startswith("spec.download.cache.node: the nodes have no cache")
     assert "nodeCache.enabled: true" in str(warning)
@@ -193,7 +195,7 @@ def test_the_objects_are_what_kubernetes_knows() -> None:
     repository = render(made.spec, {})
     objects = (
         *fetch_objects(made, repository, OPTIONS),
-        deployment(made, repository, OPTIONS, initial_replicas=1),
+        deployment(pods_of(made), repository, OPTIONS, initial_replicas=1),
     )
     for each in objects:
         kubernetes_validate.validate(each, "1.34", strict=True)

@@ -5,7 +5,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from agents import agent_of, model_of
+from agents import agent_of, model_of, pods_of
 from trireme.api.inspect import InspectPlan
 from trireme.api.types import AgentDeployment
 from trireme.modelrepo.render import render
@@ -96,7 +96,7 @@ def test_the_pod_has_what_the_init_container_has_and_no_gpu() -> None:
         download={"env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}]},
     )
     pod = pod_of(made)
-    server = pod_template(made, render(made.spec, {}), OPTIONS)["spec"]
+    server = pod_template(pods_of(made), render(made.spec, {}), OPTIONS)["spec"]
     (own,), (init,) = pod["containers"], server["initContainers"]
     for part in ("image", "imagePullPolicy", "env", "resources", "securityContext"):
         assert own[part] == init[part]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agents import agent_of, directory_of, model_of, repository_of
+from agents import agent_of, directory_of, model_of, pods_of, repository_of
 from trireme.api.flags import RESERVED, flag_name
 from trireme.api.types import AgentDeployment
 from trireme.modelrepo.plan import plan
@@ -19,7 +19,7 @@ IMAGE = "registry.example/triton:24.10-py3"
 
 def template(agent: AgentDeployment, **options: Any) -> dict[str, Any]:
     found = ResourceOptions(OPTIONS.gateway_image, **options) if options else OPTIONS
-    return pod_template(agent, repository_of(), found)
+    return pod_template(pods_of(agent), repository_of(), found)
 
 
 def container(agent: AgentDeployment) -> dict[str, Any]:
@@ -32,15 +32,15 @@ def server(**fields: Any) -> dict[str, Any]:
 
 
 def test_replicas_are_there_only_for_a_new_deployment() -> None:
-    new = deployment(agent_of(), repository_of(), OPTIONS, initial_replicas=5)
-    running = deployment(agent_of(), repository_of(), OPTIONS, initial_replicas=None)
+    new = deployment(pods_of(agent_of()), repository_of(), OPTIONS, initial_replicas=5)
+    running = deployment(pods_of(agent_of()), repository_of(), OPTIONS, initial_replicas=None)
 
     assert new["spec"]["replicas"] == 5
     assert "replicas" not in running["spec"]
 
 
 def test_the_selector_includes_the_track_and_never_a_digest() -> None:
-    made = deployment(agent_of(), repository_of(), OPTIONS, initial_replicas=None)
+    made = deployment(pods_of(agent_of()), repository_of(), OPTIONS, initial_replicas=None)
 
     assert made["spec"]["selector"]["matchLabels"] == {
         "trireme.dev/agent": "echo",
@@ -60,7 +60,7 @@ def test_what_changes_in_place_is_no_new_template(counts: tuple[int, int]) -> No
         agent = agent_of(models=[model_of("double", instances=[{"kind": "CPU", "count": count}])])
         (config,) = plan(agent.spec)
         repository = Repository((directory_of(config=config),), "a" * 64, str(count))
-        return pod_template(agent, repository, OPTIONS)
+        return pod_template(pods_of(agent), repository, OPTIONS)
 
     templates = [made(count) for count in counts]
 
@@ -128,7 +128,7 @@ def test_a_claim_is_mounted_read_only_at_the_version_directory() -> None:
     claim = ClaimFolder("models", "encoder/3")
     model = directory_of("encoder", files={}, mounts={3: claim})
 
-    spec = pod_template(agent_of(model="encoder"), repository_of(model), OPTIONS)["spec"]
+    spec = pod_template(pods_of(agent_of(model="encoder")), repository_of(model), OPTIONS)["spec"]
 
     config, version, *_ = spec["containers"][0]["volumeMounts"]
     assert (config["mountPath"], config["readOnly"]) == ("/models/encoder/config.pbtxt", True)
@@ -140,7 +140,9 @@ def test_each_thing_in_a_models_directory_is_a_mount_of_its_own() -> None:
     """None of which follows its ConfigMap: Triton would see a model that changed."""
     files = {"1/model.py": b"a", "1/words": b"b", "labels.txt": b"c"}
 
-    spec = pod_template(agent_of(), repository_of(directory_of(files=files)), OPTIONS)["spec"]
+    spec = pod_template(pods_of(agent_of()), repository_of(directory_of(files=files)), OPTIONS)[
+        "spec"
+    ]
 
     mounts = [m for m in spec["containers"][0]["volumeMounts"] if "/models" in m["mountPath"]]
     assert [(m["mountPath"], m["subPath"]) for m in mounts] == [
@@ -156,7 +158,7 @@ def test_a_claim_of_two_models_is_one_volume() -> None:
         for name in ("one", "two")
     ]
 
-    spec = pod_template(agent_of(), repository_of(*models), OPTIONS)["spec"]
+    spec = pod_template(pods_of(agent_of()), repository_of(*models), OPTIONS)["spec"]
 
     claims = [v for v in spec["volumes"] if "persistentVolumeClaim" in v]
     assert len(claims) == 1

@@ -22,7 +22,7 @@ from trireme.modelrepo.repository import (
 )
 from trireme.modelrepo.sources import SourceFiles
 from trireme.resources.desired import desired_objects
-from trireme.resources.initial_size import initial_replicas
+from trireme.resources.initial_size import initial_sizes
 from trireme.resources.options import ResourceOptions
 from trireme.settings import Settings
 
@@ -90,7 +90,7 @@ def _print_objects(repositories: Sequence[tuple[AgentDeployment, Repository]]) -
         manifest
         for agent, files in repositories
         for manifest in desired_objects(
-            agent, files, options, initial_replicas=initial_replicas(agent, None)
+            agent, files, options, initial_replicas=initial_sizes(agent, None)
         )
     ]
     typer.echo(_NOT_SHOWN + to_yaml(*manifests), nl=False)

@@ -8,7 +8,7 @@ the Event, the metric and the log line are made from the one Decision.
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -39,6 +39,7 @@ from trireme.autoscaler.schedules import bounded
 from trireme.autoscaler.signals import Limits, Subject, assemble
 from trireme.autoscaler.sources import SourceMemory, choose
 from trireme.autoscaler.types import (
+    Decision,
     Grant,
     Memory,
     NoSignals,
@@ -59,6 +60,7 @@ from trireme.control.observed import (
     gateway_pods,
     pods_known,
     server_pods,
+    together,
 )
 from trireme.control.queue import Key
 from trireme.control.scaling_report import Told
@@ -71,6 +73,7 @@ from trireme.edge.metrics import Metrics
 from trireme.edge.prometheus import Prometheus
 from trireme.edge.recorder import Event, Recorder, Regarding
 from trireme.errors import ClusterError, SignalsUnavailable
+from trireme.resources.pod_sets import PodSet, pod_sets
 
 T = TypeVar("T")
 
@@ -99,14 +102,14 @@ class _Samples:
 class _Scaled:
     """What the loop remembers of one agent between rounds; `scaling` and `conditions` are the
     parts of the status last written, or read after a restart, so that a new process does not tell
-    again what the one before has told. `starts` tell the lead time. `reason` is that of the last
-    decision; `source` is whose figures are in use; `untold` are the notable decisions that are in
-    no status yet, since it could not be written.
+    again what the one before has told. `starts` tell the lead time, by set of pods. `reason` is
+    that of the last decision; `source` is whose figures are in use; `untold` are the notable
+    decisions that are in no status yet, since it could not be written.
     """
 
     uid: str
     memory: Memory
-    starts: starts.Watched
+    starts: dict[str, starts.Watched]
     scaling: ScalingStatus | None
     conditions: list[Condition]
     reason: str | None
@@ -122,14 +125,15 @@ class _Scaled:
 
 @dataclass(frozen=True, slots=True)
 class _Observed:
-    """One agent in a round: what its decision is made from, and where it is carried out.
+    """One agent in a round: what its decision is made from, and the Deployments by name that it is
+    carried out in.
 
     `resumes`: a user said that Trireme is to scale it again.
     """
 
     key: Key
     view: AgentView
-    deployment: Object
+    deployments: Mapping[str, Object]
     scaled: _Scaled
     inputs: Inputs
     resumes: bool
@@ -279,13 +283,12 @@ class Autoscaler:
         here, since all agents wait until each is observed.
         """
         view = self._store.view(key)
-        deployment = view.deployment(names.server(key.name))
         if view.body is None or view.accepted is None:
             return None
-        if deployment is None:
+        live = together(_deployments(view).values())
+        if live is None:
             return None  # nothing runs yet
         now = self._clock()
-        live = deployment_view(deployment)
         pods = server_pods(view.pods.values())
         uid = view.body["metadata"]["uid"]
         scaled = self._agents.get(key)
@@ -293,16 +296,18 @@ class Autoscaler:
             if not pods_known(live, pods):
                 return None  # just started: the watch of pods has yet to tell of them
             scaled = self._restore(key, view, live, pods, now)
-        starts.look(scaled.starts, pods)
+        for of_set in pod_sets(view.accepted.agent):
+            told = scaled.starts.setdefault(of_set.name, starts.watched(None, pods))
+            starts.look(told, [pod for pod in pods if of_set.selects(pod.labels)])
         spec = view.accepted.agent.spec
-        lead = lead_time(scaled.starts.known)
+        lead = lead_time(_starts(view, scaled).known)
         policy = dataclasses.replace(view.accepted.policy, replicas=_replicas_told(view))
         policy = bounded(policy, spec.scaling.schedules, now, lead)
         signals = await self._signals(key, view, scaled, policy, samples, now)
-        deployment = view.deployment(names.server(key.name))  # while others had their turn
-        if view.body is None or deployment is None:
+        deployments = _deployments(view)  # while others had their turn
+        live = together(deployments.values())
+        if view.body is None or live is None:
             return None
-        live = deployment_view(deployment)
         observation = _observe(view, live, signals, now)
         observation = dataclasses.replace(observation, lead_time=lead)
         observation = outside.observed(observation, asked)
@@ -315,21 +320,22 @@ class Autoscaler:
         if automatic and not resumes and live.replicas_manager not in _OURS:
             foreign_writer = live.replicas_manager
         inputs = Inputs(observation, policy, scaled.memory, foreign_writer)
-        return _Observed(key, view, deployment, scaled, inputs, resumes)
+        return _Observed(key, view, deployments, scaled, inputs, resumes)
 
     async def _act(self, observed: _Observed, grant: Grant | None) -> None:
         """Decide, and do and tell what was decided."""
         key, view, scaled, inputs = observed.key, observed.view, observed.scaled, observed.inputs
         now = inputs.observation.now
         if observed.resumes:
-            await self._take_back(key, view, observed.deployment)
+            await self._take_back(key, view, observed.deployments)
         inputs = dataclasses.replace(
             inputs, observation=dataclasses.replace(inputs.observation, grant=grant)
         )
         decision, memory = conclude(inputs)
         made = Record(__version__, *key, inputs, decision)
         if decision.replicas != decision.current:
-            await self._actuate(observed.deployment, decision.replicas)
+            for name, size in _sizes(observed.deployments, decision).items():
+                await self._actuate(observed.deployments[name], size)
         self._history.add(made)
         scaled.memory = record(memory, decision, carried_out=decision.replicas != decision.current)
         view.desired_replicas = decision.replicas
@@ -381,12 +387,15 @@ class Autoscaler:
         now: datetime,
     ) -> _Scaled:
         """What an earlier process knew of an agent, from its status."""
-        assert view.body is not None  # noqa: S101  # _agent has looked
+        assert view.body is not None and view.accepted is not None  # noqa: S101, PT018  # _observed has
         status = readable_status(view.body.get("status"))
         scaled = _Scaled(
             uid=view.body["metadata"]["uid"],
             memory=memory_from_status(status.scaling, started=now, current=live.replicas),
-            starts=starts.watched(starts_from_status(status.scaling), pods),
+            starts={
+                of_set.name: starts.watched(starts_from_status(status.scaling), pods)
+                for of_set in pod_sets(view.accepted.agent)
+            },
             scaling=status.scaling,
             conditions=_own(status.conditions),
             reason=None,
@@ -394,7 +403,10 @@ class Autoscaler:
         active = scaled.condition(ConditionType.AUTOSCALING_ACTIVE)
         scaled.reason = active.reason if active else None
         self._agents[key] = scaled
-        view.learning = learning.restored(view, status.scaling)
+        view.learning = {
+            of_set.name: learning.restored(view, of_set, status.scaling)
+            for of_set in pod_sets(view.accepted.agent)
+        }
         return scaled
 
     # ---------------------------------------------------------------------------- actuating
@@ -406,13 +418,16 @@ class Autoscaler:
         await self._cluster.apply_scale(deployment, wanted, names.SCALE_MANAGER)
         deployment["spec"]["replicas"] = wanted
 
-    async def _take_back(self, key: Key, view: AgentView, deployment: Object) -> None:
-        """A user said `resume`: own the size again, as it is now, and consume the command."""
-        live = deployment_view(deployment)
-        await self._cluster.apply_scale(deployment, live.replicas, names.SCALE_MANAGER)
+    async def _take_back(
+        self, key: Key, view: AgentView, deployments: Mapping[str, Object]
+    ) -> None:
+        """A user said `resume`: own the sizes again, as they are now, and consume the command."""
+        sizes = {name: deployment_view(body).replicas for name, body in deployments.items()}
+        for name, size in sizes.items():
+            await self._cluster.apply_scale(deployments[name], size, names.SCALE_MANAGER)
         patch = {"metadata": {"annotations": {names.COMMAND: None}}}
         await self._cluster.merge(kinds.AGENT_DEPLOYMENT, key.namespace, key.name, patch)
-        note = f"Trireme scales again, from {live.replicas} replicas"
+        note = f"Trireme scales again, from {sum(sizes.values())} replicas"
         await self._emit(key, view, [Event(EventReason.SCALING_RESUMED, note, "Scale")])
 
     # ---------------------------------------------------------------------------- reporting
@@ -431,7 +446,7 @@ class Autoscaler:
         self._metrics.desired_replicas.labels(*key).set(decision.replicas)
         self._metrics.signals_available.labels(*key).set(isinstance(observed, Signals))
         self._metrics.signals_read_directly.labels(*key).set(scaled.source.source is Source.PODS)
-        lead = lead_time_status(scaled.starts.known)
+        lead = lead_time_status(_starts(view, scaled).known)
         if lead is not None:
             self._metrics.lead_time.labels(*key).set(lead.p95_seconds)
             for stage, seconds in lead.stages:
@@ -450,7 +465,7 @@ class Autoscaler:
         if is_loss or scaling_report.is_notable(scaled.reason, told, decision, now):
             self._tell(key, scaled, made)
         scaled.reason = decision.reason
-        learnt = learning.known(view)
+        learnt = learning.known(view, _representative(view))
         after = scaling_report.scaling_status(
             scaled.scaling,
             decision,
@@ -535,6 +550,29 @@ def _subject(key: Key, view: AgentView, policy: Policy) -> Subject:
     )
 
 
+def _deployments(view: AgentView) -> dict[str, Object]:
+    """By name, the Deployments of the sets of pods that the spec asks for, as far as they exist."""
+    assert view.accepted is not None  # noqa: S101  # who scales has looked
+    servers = view.servers()
+    return {p.name: servers[p.name] for p in pod_sets(view.accepted.agent) if p.name in servers}
+
+
+def _sizes(deployments: Mapping[str, Object], decision: Decision) -> dict[str, int]:
+    """What the Deployments are to have: an agent's one set has all."""
+    (name,) = deployments
+    return {name: decision.replicas}
+
+
+def _representative(view: AgentView) -> PodSet:
+    """The set of pods whose curves and starts stand for the agent's."""
+    assert view.accepted is not None  # noqa: S101  # who scales has looked
+    return pod_sets(view.accepted.agent)[0]
+
+
+def _starts(view: AgentView, scaled: _Scaled) -> starts.Watched:
+    return scaled.starts[_representative(view).name]
+
+
 def _observe(
     view: AgentView, live: DeploymentView, signals: Signals | NoSignals, now: datetime
 ) -> Observation:
@@ -550,7 +588,7 @@ def _observe(
             pod.trouble is not None and pod.trouble.reason is Reason.UNSCHEDULABLE for pod in stuck
         ),
         signals=signals,
-        capacities=learning.capacities(view),
+        capacities=learning.capacities(view, _representative(view)),
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Sequence
 
 from trireme.api import names
 from trireme.api.types import AgentStatus
-from trireme.control.observed import PodView, deployment_view, server_pods
+from trireme.control.observed import PodView, server_pods, together
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.status import InPlaceProgress
 from trireme.control.store import Accepted, AgentView, InPlace, Store
@@ -69,10 +69,10 @@ def differing(state: InPlace, pods: Sequence[PodView]) -> list[PodView]:
     ]
 
 
-def may_change(key: Key, view: AgentView) -> bool:
+def may_change(view: AgentView) -> bool:
     """Whether no rollout is on."""
-    body = view.deployment(names.server(key.name))
-    return body is not None and deployment_view(body).only_latest
+    servers = together(view.servers().values())
+    return servers is not None and servers.only_latest
 
 
 def progress(view: AgentView, before: AgentStatus) -> InPlaceProgress | None:
@@ -158,7 +158,7 @@ class InPlaceUpdates:
         """
         if self._store.view(key) is not view or not _is_wanted(view, applied):
             return None
-        if not may_change(key, view):
+        if not may_change(view):
             return None
         pods = serving_pods(view, applied.repository)
         return next(iter(differing(view.in_place, pods)), None)

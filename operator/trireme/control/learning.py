@@ -1,7 +1,8 @@
 """Learning what a pod can do while it serves, beside the scaling rounds.
 
-Of each agent that is scaled by its objectives, one ready pod is asked for Triton's statistics once
-a minute, and every 15 s while a curve is still to be learnt from what is executed. A server that
+Of each set of pods of an agent that is scaled by its objectives, one ready pod is asked for
+Triton's statistics once a minute, and every 15 s while a curve is still to be learnt from what is
+executed: pods of another sort have another curve. A server that
 does not answer is no news. What follows from a new curve is searched in a thread, one search at a
 time: the rounds go on meanwhile by what was known. Of a pipeline its steps' models are learnt.
 """
@@ -32,6 +33,7 @@ from trireme.control.store import AgentView, Learning, Searched, Store
 from trireme.edge import triton
 from trireme.errors import ServerError
 from trireme.modelrepo.render import directory_digest
+from trireme.resources.pod_sets import PodSet, pod_sets
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +48,12 @@ _ASKED_AT_ONCE = 16
 _MODES = frozenset({ScalingMode.AUTOMATIC, ScalingMode.SHADOW})
 
 
-def known(view: AgentView) -> Learning:
-    """What is known of the pods of the present repository. Of another one it is what was learnt of
-    the models that are the same in both, and the curves of the others as earlier ones.
+def known(view: AgentView, pods: PodSet) -> Learning:
+    """What is known of a set of pods, of the present repository. Of another one it is what was
+    learnt of the models that are the same in both, and the curves of the others as earlier ones.
     """
     assert view.accepted is not None  # noqa: S101  # who scales has looked
-    repository, before = view.accepted.repository, view.learning
+    repository, before = view.accepted.repository, view.learning.get(pods.name)
     if before is not None and before.repository_digest == repository.digest:
         return before
     digests = {directory.name: directory_digest(directory) for directory in repository.models}
@@ -72,16 +74,16 @@ def known(view: AgentView) -> Learning:
     return learning
 
 
-def capacities(view: AgentView) -> dict[str, Capacity | OutOfReach]:
-    """What a pod is known to sustain now. A copy: what a decision stood on is replayed as it was,
-    whatever is learnt after it.
+def capacities(view: AgentView, pods: PodSet) -> dict[str, Capacity | OutOfReach]:
+    """What a pod of a set is known to sustain now. A copy: what a decision stood on is replayed as
+    it was, whatever is learnt after it.
     """
-    return dict(known(view).capacities)
+    return dict(known(view, pods).capacities)
 
 
-def restored(view: AgentView, status: ScalingStatus | None) -> Learning:
-    """What an earlier process had learnt."""
-    learning = known(view)
+def restored(view: AgentView, pods: PodSet, status: ScalingStatus | None) -> Learning:
+    """What an earlier process had learnt of a set of pods."""
+    learning = known(view, pods)
     for model, (curve, sustained) in curves_from_status(status, learning.model_digests).items():
         learning.curves[model] = curve
         if sustained is not None:
@@ -121,20 +123,23 @@ class Learner:
             logger.exception("%s: learning failed", key)
 
     async def _agent(self, key: Key, view: AgentView) -> None:
-        if view.learning is None or view.accepted is None:
-            return  # the autoscaler has yet to read what was learnt before
-        learning, now = known(view), self._clock()
+        for pods in pod_sets(view.accepted.agent) if view.accepted else ():
+            if pods.name in view.learning:  # else the autoscaler has yet to read what was learnt
+                await self._set(key, view, pods)
+
+    async def _set(self, key: Key, view: AgentView, pods: PodSet) -> None:
+        learning, now = known(view, pods), self._clock()
         is_due = learning.due is None or now >= learning.due
         if not is_due and learning.learnt_for is view.accepted:
             return
-        view.learning, learning.learnt_for = learning, view.accepted
+        view.learning[pods.name], learning.learnt_for = learning, view.accepted
         _expire(learning, now)
-        policy = view.accepted.policy
+        policy = policy_of(pods.agent.spec)
         asked = [o for o in policy.objectives if o.serving and policy.mode in _MODES]
         if is_due:
             learning.due = now + _SURE
             try:
-                await self._look(view, learning, asked, now)
+                await self._look(view, pods, learning, asked, now)
             except ServerError as error:
                 logger.debug("%s: %s", key, error)
         _forget(learning, asked)
@@ -142,11 +147,17 @@ class Learner:
             await self._search(learning, objective)
 
     async def _look(
-        self, view: AgentView, learning: Learning, asked: list[ObjectivePolicy], now: datetime
+        self,
+        view: AgentView,
+        of_set: PodSet,
+        learning: Learning,
+        asked: list[ObjectivePolicy],
+        now: datetime,
     ) -> None:
         """Ask one server, and learn from what it executed since the last time."""
         assert view.accepted is not None  # noqa: S101  # _agent has looked
-        pods = serving_pods(view, view.accepted.repository)
+        ready = serving_pods(view, view.accepted.repository)
+        pods = [pod for pod in ready if of_set.selects(pod.labels)]
         if not pods or not asked:
             return
         pod = next((pod for pod in pods if pod.server_id == learning.server_id), pods[0])

@@ -1,7 +1,7 @@
 """Reading Deployments and pods: from the API's dicts to the few facts that decisions need. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ Object = Mapping[str, Any]
 _IMAGE_REASONS = frozenset(
     {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"}
 )
+_OURS = frozenset({names.SCALE_MANAGER, names.TEMPLATE_MANAGER})
 _ENDED_PHASES = frozenset({"Failed", "Succeeded"})
 _TEMPLATE_HASH = "pod-template-hash"  # the Deployment's controller labels each pod with it
 _CRASH_REASONS = frozenset({"CrashLoopBackOff", "CreateContainerConfigError", "RunContainerError"})
@@ -35,12 +36,12 @@ class PodView:
     """One pod. `ready_since` is None while it is not ready, `address` until it has an IP.
 
     `fetching` says that its models' files are being brought; `running` that the server's container
-    runs, so that Triton may be asked; `started` that
-    its start-up probe has succeeded, so that what keeps it from being ready is not the start.
+    runs, so that Triton may be asked; `started` that its start-up probe has succeeded, so that what
+    keeps it from being ready is not the start.
     `server_id` names the server's container, another one after each restart, and
     `repository_digest` the repository that it serves. `template` tells the pod templates of its
-    Deployment apart. `times` says how its start went, once it is ready; None where a container was
-    restarted.
+    Deployment apart, `labels` the sets of an agent's pods. `times` says how its start went, once it
+    is ready; None where a container was restarted.
     """
 
     name: str
@@ -57,6 +58,7 @@ class PodView:
     server_id: str = ""
     repository_digest: str = ""
     times: Times | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def stuck(self) -> bool:
@@ -130,6 +132,7 @@ def _pod_view(pod: Object) -> PodView:
         server_id=server.get("containerID", ""),
         repository_digest=pod["metadata"].get("annotations", {}).get(names.REPOSITORY_DIGEST, ""),
         times=_times(created, conditions, server, _fetcher(status), ready_since),
+        labels=pod["metadata"]["labels"],
     )
 
 
@@ -216,6 +219,26 @@ def deployment_view(deployment: Object) -> DeploymentView:
     )
 
 
+def together(deployments: Iterable[Object]) -> DeploymentView | None:
+    """The facts of several Deployments as if they were one; None of none. Of several who set their
+    sizes, one that is not Trireme is named.
+    """
+    views = [deployment_view(deployment) for deployment in deployments]
+    if not views:
+        return None
+    managers = [view.replicas_manager for view in views]
+    foreign = (manager for manager in managers if manager not in _OURS)
+    return DeploymentView(
+        replicas=sum(view.replicas for view in views),
+        existing=sum(view.existing for view in views),
+        ready=sum(view.ready for view in views),
+        only_latest=all(view.only_latest for view in views),
+        rolled_out=all(view.rolled_out for view in views),
+        failure=next((view.failure for view in views if view.failure is not None), None),
+        replicas_manager=next(foreign, managers[0]),
+    )
+
+
 def pods_known(deployment: DeploymentView | None, pods: Iterable[PodView]) -> bool:
     """Whether the watch of pods has told of all that the Deployment counts as ready.
 
@@ -254,5 +277,5 @@ def _replicas_manager(deployment: Object) -> str | None:
         for entry in deployment["metadata"].get("managedFields", [])
         if _owns_replicas(entry)
     ]
-    ours = [owner for owner in owners if owner in (names.SCALE_MANAGER, names.TEMPLATE_MANAGER)]
+    ours = [owner for owner in owners if owner in _OURS]
     return next(iter(ours or owners), None)

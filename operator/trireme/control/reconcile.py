@@ -27,6 +27,7 @@ from trireme.control.observed import (
     kept,
     pods_known,
     server_pods,
+    together,
 )
 from trireme.control.preflight import Preflight, described, inspectors
 from trireme.control.queue import Key, Work, WorkQueue
@@ -43,13 +44,14 @@ from trireme.modelrepo.repository import Repository
 from trireme.resources.change import Running, change
 from trireme.resources.control import OperatorKey, control_secret
 from trireme.resources.desired import desired_objects
-from trireme.resources.initial_size import initial_replicas
+from trireme.resources.initial_size import initial_sizes
 from trireme.resources.node_cache import (
     missing_node_cache,
     node_cache_secret,
     wants_node_cache,
 )
 from trireme.resources.options import ResourceOptions
+from trireme.resources.pod_sets import pod_sets
 
 logger = logging.getLogger(__name__)
 
@@ -145,20 +147,18 @@ class Reconciler:
                 self._store.agent_event(body, deleted=True)
             view.body = None
             return
-        server = view.deployment(names.server(key.name))
-        if server is None:
-            server = await self._cluster.get(
-                kinds.DEPLOYMENT, key.namespace, names.server(key.name)
-            )
-            if server is not None and owned_by(server, body["metadata"]["uid"]):
-                self._store.learn(key, server)
+        if not view.servers():
+            selector = f"{names.AGENT}={key.name}"
+            for server in await self._cluster.list(kinds.DEPLOYMENT, key.namespace, selector):
+                if owned_by(server, body["metadata"]["uid"]):
+                    kind = kinds.DEPLOYMENT  # which the items of a list do not say
+                    told = {"apiVersion": kind.api_version, "kind": kind.name, **server}
+                    self._store.learn(key, told)
         await self._align_pods(key, view)
 
     async def _align_pods(self, key: Key, view: AgentView) -> None:
         """Ask for the pods where more or fewer are known than the Deployments count."""
-        counted = [
-            view.deployment(name) for name in (names.server(key.name), names.gateway(key.name))
-        ]
+        counted = [*view.servers().values(), view.deployment(names.gateway(key.name))]
         existing = sum(deployment_view(d).existing for d in counted if d is not None)
         known = {name: pod["metadata"]["uid"] for name, pod in view.pods.items()}
         if len(known) - len(inspectors(view.pods.values())) == existing:
@@ -233,34 +233,36 @@ class Reconciler:
     # ----------------------------------------------------------------------------- applying
 
     async def _apply(self, key: Key, view: AgentView, accepted: Accepted) -> None:
-        """Apply every child; make the Deployment with a size, later leave its size alone.
+        """Apply every child; make a server Deployment with a size, later leave its size alone.
 
         What the API answers is learnt at once: the watch tells of it later, and until then a
         rollout that has just begun would look finished.
         """
         agent = accepted.agent
-        deployment = names.server(key.name)
-        live = await self._cluster.get(kinds.DEPLOYMENT, key.namespace, deployment)
-        size = initial_replicas(agent, view.desired_replicas) if live is None else None
+        asked = {
+            pods.name: await self._cluster.get(kinds.DEPLOYMENT, key.namespace, pods.name)
+            for pods in pod_sets(agent)
+        }
+        live = {name: body for name, body in asked.items() if body is not None}
+        sizes = initial_sizes(agent, view.desired_replicas, live)
         objects = desired_objects(
             agent,
             accepted.repository,
             self._options,
-            initial_replicas=size,
+            initial_replicas=sizes,
             through_gateway=not _leads_past_gateway(key, view) or _gateway_is_ready(key, view),
         )
         await self._refuse_foreign(key, view, agent, objects)
         await self._ensure_secrets(view, agent)
-        if live is not None and deployment_view(live).replicas_manager in (
-            None,
-            names.TEMPLATE_MANAGER,
-        ):
-            # The operator ended between making the Deployment and handing its size over.
-            await self._own_scale(key, live)
+        for body in live.values():
+            if deployment_view(body).replicas_manager in (None, names.TEMPLATE_MANAGER):
+                # The operator ended between making the Deployment and handing its size over.
+                await self._own_scale(key, body)
         for manifest in objects:
-            is_server = _child_id(manifest) == (kinds.DEPLOYMENT.name, deployment)
+            kind, name = _child_id(manifest)
+            server = live.get(name) if kind == kinds.DEPLOYMENT.name else None
             # Its size is left out, so where it went meanwhile it would be made with one pod.
-            uid = live["metadata"]["uid"] if is_server and live is not None else None
+            uid = server["metadata"]["uid"] if server is not None else None
             try:
                 applied = await self._cluster.apply(manifest, names.TEMPLATE_MANAGER, uid)
             except ClusterError as error:
@@ -269,7 +271,7 @@ class Reconciler:
                 await self._queue.add(key, Work.APPLY)
                 return
             self._store.learn(key, applied)
-            if size is not None and is_server:
+            if kind == kinds.DEPLOYMENT.name and name in sizes:
                 await self._own_scale(key, applied)
         record = (kinds.CONFIG_MAP.name, names.inspected_record(key.name))
         view.wanted = frozenset({record, *(_child_id(manifest) for manifest in objects)})
@@ -279,9 +281,10 @@ class Reconciler:
             view.in_place.failure = None  # of something else
             self._in_place.forgive(key)
         view.applied = accepted
-        if size is not None:
+        if sizes:
             await self._queue.add(key, Work.APPLY)  # once more, to leave the size to its owner
-            await self._tell_repair(key, view, size)
+            for name, size in sizes.items():
+                await self._tell_repair(key, view, name, size)
 
     async def _ensure_secrets(self, view: AgentView, agent: AgentDeployment) -> None:
         """Create the Secrets that the pods mount or name.
@@ -335,18 +338,17 @@ class Reconciler:
             except ClusterError as error:
                 if error.status != _CONFLICT or not attempts_left:
                     raise
-                again = await self._cluster.get(
-                    kinds.DEPLOYMENT, key.namespace, names.server(key.name)
-                )
+                name = deployment["metadata"]["name"]
+                again = await self._cluster.get(kinds.DEPLOYMENT, key.namespace, name)
                 deployment = again or deployment
             else:
                 return
 
-    async def _tell_repair(self, key: Key, view: AgentView, size: int) -> None:
+    async def _tell_repair(self, key: Key, view: AgentView, name: str, size: int) -> None:
         body = view.body
         assert body is not None  # noqa: S101  # _pass has looked
         if readable_status(view.written or body.get("status")).repository_digest:
-            note = f"Deployment {names.server(key.name)} was gone: made again with {size} replicas"
+            note = f"Deployment {name} was gone: made again with {size} replicas"
             event = Event(EventReason.DRIFT_REPAIRED, note, "Reconcile", warning=True)
             await self._emit(key, [event])
 
@@ -380,7 +382,7 @@ class Reconciler:
         running = view.accepted
         spec = running.agent.spec if running else None
         pods = server_pods(view.pods.values())
-        if view.written is None and not pods_known(_server(key, view), pods):
+        if view.written is None and not pods_known(together(view.servers().values()), pods):
             await self._queue.add_after(_ASK_AGAIN_SECONDS, key, Work.OBSERVE)
             return  # just started: what an earlier process wrote is better than half a view
         before = readable_status(view.written or body.get("status"))
@@ -441,7 +443,7 @@ class Reconciler:
         failure, running = view.apply_failure, view.accepted
         gateway = view.deployment(names.gateway(key.name))
         return status.Observed(
-            server=_server(key, view),
+            server=_servers(view),
             gateway=deployment_view(gateway) if gateway else None,
             gateway_wanted=running.agent.spec.gateway.enabled
             if running
@@ -464,7 +466,7 @@ class Reconciler:
             return
         repository = view.applied.repository
         pods = in_place.serving_pods(view, repository)
-        to_change = in_place.differing(view.in_place, pods) and in_place.may_change(key, view)
+        to_change = in_place.differing(view.in_place, pods) and in_place.may_change(view)
         if to_change or in_place.unknown(view.in_place, pods):
             await self._in_place.add(key, Work.APPLY)
 
@@ -567,9 +569,12 @@ def _some_container_fails(view: AgentView) -> bool:
     return any(p.trouble is not None and p.trouble.reason is Reason.CONTAINER_FAILED for p in pods)
 
 
-def _server(key: Key, view: AgentView) -> DeploymentView | None:
-    body = view.deployment(names.server(key.name))
-    return deployment_view(body) if body else None
+def _servers(view: AgentView) -> DeploymentView | None:
+    """All Deployments of server pods as one; None where one that is wanted does not exist yet."""
+    servers, running = view.servers(), view.accepted
+    if running is not None and any(p.name not in servers for p in pod_sets(running.agent)):
+        return None
+    return together(servers.values())
 
 
 def _model_names(spec: AgentSpec | None) -> list[str]:

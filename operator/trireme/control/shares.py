@@ -9,14 +9,13 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.gpu_budgets import GpuBudget
 from trireme.api.types import AgentSpec, BudgetShare, Paused, ScalingMode
 from trireme.autoscaler.budget import PATIENCE, Member, granted, grants, moves
 from trireme.autoscaler.records import Inputs, conclude
 from trireme.autoscaler.types import Grant
-from trireme.control.observed import deployment_view
+from trireme.control.observed import together
 from trireme.control.queue import Key
 from trireme.control.store import Store
 from trireme.edge.metrics import Metrics
@@ -69,8 +68,8 @@ class Shares:
         members: dict[Key, Member] = {}
         found: dict[Key, Grant] = {}
         for key, spec, share in agents:
-            deployment = self._store.view(key).deployment(names.server(key.name))
-            current = deployment_view(deployment).replicas if deployment else 0
+            servers = together(self._store.view(key).servers().values())
+            current = servers.replicas if servers else 0
             member = _tried(key, spec, share, current, inputs.get(key))
             if (wrong := _unusable(name, budget, spec)) is not None:
                 found[key] = Grant(max(member.least, current), wrong)

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from trireme.admission.examine import Inspections
-from trireme.api import names
+from trireme.api import kinds, names
 from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
 from trireme.api.types import AgentDeployment, CurveSource
@@ -114,12 +114,12 @@ class Searched:
 
 @dataclass(slots=True)
 class Learning:
-    """What was learnt of the pods of one repository, and what it is learnt from: the last look at a
-    server, when the next one is due, what each model executed in its recent intervals, and how many
-    requests all of them had in the server's. `calls` are by pipeline, `capacities` by an
-    objective's model or pipeline; `searched` is what each was searched for, `learnt_for` the spec
-    last looked at. `looked` is when the server last was, `earlier_until` until when curves of other
-    files or configurations are used.
+    """What was learnt of a set of pods with one repository, and what it is learnt from: the last
+    look at a server, when the next one is due, what each model executed in its recent intervals,
+    and how many requests all of them had in the server's. `calls` are by pipeline, `capacities` by
+    an objective's model or pipeline; `searched` is what each was searched for, `learnt_for` the
+    spec last looked at. `looked` is when the server last was, `earlier_until` until when curves of
+    other files or configurations are used.
     """
 
     repository_digest: str
@@ -160,8 +160,8 @@ class AgentView:
     `applied`, what was last applied whole; `replaced`, what the pods ran before, until all of it is
     done, and `change`, the difference; `secrets`, which Secrets it has made sure of, since no watch
     tells of them; and `written`, the part of the status it last wrote. The autoscaler leaves
-    `desired_replicas`, `learning` as the status has it, which is learnt on from there, and
-    `foresights` by an objective's model.
+    `desired_replicas`, `learning` by set of pods as the status has it, which is learnt on from
+    there, and `foresights` by an objective's model.
     """
 
     body: Object | None = None
@@ -180,12 +180,20 @@ class AgentView:
     secrets: set[str] = field(default_factory=set)
     written: Object | None = None
     desired_replicas: int | None = None
-    learning: Learning | None = None
+    learning: dict[str, Learning] = field(default_factory=dict)
     foresights: dict[str, Foresight] = field(default_factory=dict)
 
     def deployment(self, name: str) -> Object | None:
         """A child Deployment by name."""
         return self.children.get(("Deployment", name))
+
+    def servers(self) -> dict[str, Object]:
+        """The Deployments of server pods by name, also of those that are not wanted any more."""
+        return {
+            name: body
+            for (kind, name), body in self.children.items()
+            if kind == kinds.DEPLOYMENT.name and names.AGENT in body["metadata"].get("labels", {})
+        }
 
 
 def owner_of(body: Mapping[str, Any]) -> Key | None:

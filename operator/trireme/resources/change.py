@@ -17,6 +17,7 @@ from trireme.resources import gateway
 from trireme.resources.envoy import configuration_text
 from trireme.resources.metadata import Manifest
 from trireme.resources.options import ResourceOptions
+from trireme.resources.pod_sets import pod_sets
 from trireme.resources.server import pod_template
 
 _NAMED = 5  # parts in a sentence; the others are counted
@@ -109,11 +110,18 @@ def _spec_parts(before: Running, after: Running, options: ResourceOptions) -> It
 def _effect(before: Running, spec: AgentSpec, options: ResourceOptions) -> Effect:
     """What a spec does in place of the one before, with the repository as it is."""
     after = Running(before.agent.model_copy(update={"spec": spec}), before.repository)
-    if pod_template(*before, options) != pod_template(*after, options):
+    if _server_templates(before, options) != _server_templates(after, options):
         return Effect.ROLLOUT
     if _gateway_template(before.agent, options) != _gateway_template(after.agent, options):
         return Effect.GATEWAY
     return Effect.NO_POD
+
+
+def _server_templates(running: Running, options: ResourceOptions) -> dict[str, Manifest]:
+    return {
+        pods.name: pod_template(pods, running.repository, options)
+        for pods in pod_sets(running.agent)
+    }
 
 
 def _gateway_template(agent: AgentDeployment, options: ResourceOptions) -> Manifest | None:

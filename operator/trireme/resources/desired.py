@@ -4,6 +4,7 @@ What a pod mounts or resolves comes before the pod: configurations, accounts, Se
 disruption budgets, then the Deployments, then what observes them, and the record of it all.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from trireme.api.types import AgentDeployment
@@ -21,6 +22,7 @@ from trireme.resources import (
 )
 from trireme.resources.envoy import configuration_text
 from trireme.resources.options import ResourceOptions
+from trireme.resources.pod_sets import pod_sets
 
 
 def desired_objects(
@@ -28,13 +30,13 @@ def desired_objects(
     repository: Repository,
     options: ResourceOptions,
     *,
-    initial_replicas: int | None,
+    initial_replicas: Mapping[str, int],
     through_gateway: bool = True,
 ) -> tuple[dict[str, Any], ...]:
     """All objects of an accepted agent, for server-side apply by one field manager.
 
-    `initial_replicas` is the server Deployment's size where it is about to be created. Else None:
-    the number then belongs to another field manager, and the field is left out.
+    `initial_replicas` holds, by name, the sizes of the server Deployments that are about to be
+    created. Of others the number belongs to another field manager, and the field is left out.
     `through_gateway` is False while a gateway that is wanted cannot answer yet and clients are
     still led to the servers.
     """
@@ -47,7 +49,12 @@ def desired_objects(
         *service_accounts.service_accounts(agent),
         *services.services(agent, through_gateway=enabled and through_gateway),
         *disruption.disruption_budgets(agent),
-        server.deployment(agent, repository, options, initial_replicas=initial_replicas),
+        *(
+            server.deployment(
+                pods, repository, options, initial_replicas=initial_replicas.get(pods.name)
+            )
+            for pods in pod_sets(agent)
+        ),
         *([gateway.deployment(agent, options, envoy)] if envoy else []),
         *monitoring.pod_monitors(agent, options),
         *record.accepted_record(agent, repository),

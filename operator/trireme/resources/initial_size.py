@@ -1,6 +1,18 @@
-"""The size that a new Deployment is made with. Pure."""
+"""The sizes that new Deployments of server pods are made with. Pure."""
+
+from collections.abc import Iterable
 
 from trireme.api.types import AgentDeployment, ScalingMode
+from trireme.resources.pod_sets import pod_sets
+
+
+def initial_sizes(
+    agent: AgentDeployment, desired: int | None, existing: Iterable[str] = ()
+) -> dict[str, int]:
+    """By name, the sizes of the agent's server Deployments that are not `existing` yet."""
+    known = frozenset(existing)
+    size = initial_replicas(agent, desired)
+    return {pods.name: size for pods in pod_sets(agent) if pods.name not in known}
 
 
 def initial_replicas(agent: AgentDeployment, desired: int | None) -> int:

@@ -1,4 +1,4 @@
-"""The Triton Deployment and its pod template. Pure."""
+"""The Triton Deployment of a set of pods and its pod template. Pure."""
 
 import math
 from collections.abc import Iterator
@@ -20,9 +20,10 @@ from trireme.resources.drain import server_drain
 from trireme.resources.environment import variable_value
 from trireme.resources.fetch import FETCHED_VOLUME, fetch_plan, fetch_pod_parts
 from trireme.resources.flags import REPOSITORY, server_arguments
-from trireme.resources.metadata import Manifest, child, server_labels, server_selector
+from trireme.resources.metadata import Manifest, child
 from trireme.resources.monitoring import SERVER_METRICS_PATH, scrape_annotations
 from trireme.resources.options import ResourceOptions
+from trireme.resources.pod_sets import PodSet
 from trireme.resources.security import SERVER_UID, container_security, pod_security
 from trireme.resources.service_accounts import server_account
 from trireme.resources.strategic_merge import strategic_merge
@@ -40,15 +41,16 @@ _TOPOLOGY_KEYS = {
 
 
 def deployment(
-    agent: AgentDeployment,
+    pods: PodSet,
     repository: Repository,
     options: ResourceOptions,
     *,
     initial_replicas: int | None,
 ) -> Manifest:
-    """The Deployment of the stable track; without `spec.replicas` where `initial_replicas` is
+    """The Deployment of a set of pods; without `spec.replicas` where `initial_replicas` is
     None, since the number then belongs to another field manager.
     """
+    agent = pods.agent
     rollout = agent.spec.rollout
     fetches = fetch_plan(agent, repository, options) is not None
     fetching = agent.spec.download.timeout if fetches else timedelta(0)
@@ -57,8 +59,8 @@ def deployment(
     return child(
         agent,
         kinds.DEPLOYMENT,
-        names.server(agent.metadata.name),
-        labels=server_labels(agent),
+        pods.name,
+        labels=pods.labels,
         spec={
             **size,
             "revisionHistoryLimit": _REVISIONS,
@@ -70,31 +72,29 @@ def deployment(
                     "maxUnavailable": rollout.max_unavailable,
                 },
             },
-            "selector": {"matchLabels": server_selector(agent)},
-            "template": pod_template(agent, repository, options),
+            "selector": {"matchLabels": pods.selector},
+            "template": pod_template(pods, repository, options),
         },
     )
 
 
-def pod_template(
-    agent: AgentDeployment, repository: Repository, options: ResourceOptions
-) -> Manifest:
-    """The template of a server pod, the user's fragment merged last."""
+def pod_template(pods: PodSet, repository: Repository, options: ResourceOptions) -> Manifest:
+    """The template of a server pod of a set, the user's fragment merged last."""
     template = {
         "metadata": {
-            "labels": server_labels(agent),
+            "labels": pods.labels,
             "annotations": {
                 names.REPOSITORY_DIGEST: repository.digest,
                 **scrape_annotations(options, names.METRICS_PORT, SERVER_METRICS_PATH),
             },
         },
-        "spec": _pod(agent, repository, options),
+        "spec": _pod(pods, repository, options),
     }
-    return strategic_merge(template, agent.spec.server.pod_template)
+    return strategic_merge(template, pods.agent.spec.server.pod_template)
 
 
-def _pod(agent: AgentDeployment, repository: Repository, options: ResourceOptions) -> Manifest:
-    server = agent.spec.server
+def _pod(pods: PodSet, repository: Repository, options: ResourceOptions) -> Manifest:
+    agent, server = pods.agent, pods.agent.spec.server
     placement = server.placement
     optional = {
         "imagePullSecrets": [{"name": secret.name} for secret in server.image_pull_secrets],
@@ -102,7 +102,7 @@ def _pod(agent: AgentDeployment, repository: Repository, options: ResourceOption
         "tolerations": placement.tolerations,
         "priorityClassName": placement.priority_class_name,
         "topologySpreadConstraints": spread_constraints(
-            _TOPOLOGY_KEYS[placement.spread], server_selector(agent)
+            _TOPOLOGY_KEYS[placement.spread], pods.selector
         ),
     }
     init_containers, fetch_volumes = fetch_pod_parts(agent, repository, options)

@@ -18,6 +18,7 @@ from trireme.modelrepo.proto import ModelConfig, json_format
 from trireme.modelrepo.repository import ModelDirectory, Mounted, Repository
 from trireme.modelrepo.sources import mounted, served_versions
 from trireme.resources.options import Discovery, ResourceOptions
+from trireme.resources.pod_sets import pod_sets
 from trireme.resources.server import pod_template
 from trireme.resources.strategic_merge import MERGE_KEYS, RETAIN_KEYS
 
@@ -65,8 +66,9 @@ def _computed(spec: AgentSpec) -> dict[str, Any]:
         *(ModelDirectory(m.name, model_config(m), {}, _mounts(m)) for m in spec.models),
         *(ModelDirectory(p.name, pipeline_config(p), {}, {}) for p in spec.pipelines),
     )
+    agent = AgentDeployment.model_construct(metadata=Metadata(name="agent"), spec=spec)
     return pod_template(
-        AgentDeployment.model_construct(metadata=Metadata(name="agent"), spec=spec),
+        pod_sets(agent)[0],
         Repository(directories, digest="0" * 64, live_digest="0" * 64),
         ResourceOptions(
             gateway_image="", discovery=Discovery.NONE, node_cache_url="http://node-cache"

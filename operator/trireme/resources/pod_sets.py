@@ -1,0 +1,47 @@
+"""The sets of an agent's server pods: its Deployments, and what tells their pods apart. Pure.
+
+Here alone it is said how many there are. All of them serve the same models behind the same Service;
+whoever means every server pod of an agent selects by `trireme.dev/agent`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trireme.api import names
+from trireme.api.types import AgentDeployment
+from trireme.resources.metadata import owner_labels
+
+
+@dataclass(frozen=True, slots=True)
+class PodSet:
+    """The server pods of one Deployment, which is called `name`.
+
+    `agent` is the agent as these pods have it: its `spec.server` is theirs.
+    """
+
+    name: str
+    agent: AgentDeployment
+    track: str = names.TRACK_STABLE
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """Selects the pods; immutable once a Deployment has it."""
+        return {names.AGENT: self.agent.metadata.name, names.TRACK: self.track}
+
+    def selects(self, labels: Mapping[str, str]) -> bool:
+        """Whether a server pod of the agent with these labels is of this set."""
+        return all(labels.get(label) == value for label, value in self.selector.items())
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of the pods and of their Deployment."""
+        return {
+            **owner_labels(self.agent),
+            **self.selector,
+            names.COMPONENT: names.COMPONENT_SERVER,
+        }
+
+
+def pod_sets(agent: AgentDeployment) -> tuple[PodSet, ...]:
+    """The sets that an agent's spec asks for, in the order of the spec."""
+    return (PodSet(names.server(agent.metadata.name), agent),)
