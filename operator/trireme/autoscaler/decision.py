@@ -7,20 +7,27 @@ says so; the message is made once, at the end, from what was seen and what bound
 
 A size outside scaling.min and scaling.max is corrected at once, whatever the signals say, as
 HorizontalPodAutoscaler v2 does.
+
+Of an agent with node classes the objectives ask for rates, which are stabilised as numbers of
+replicas are, and `class_plan` says which pods are to carry them.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from trireme.api.conditions import Reason
 from trireme.api.scalars import format_duration
 from trireme.api.types import Paused, PolicyType, ScalingMode
-from trireme.autoscaler import factor, outside, stabiliser, targets
+from trireme.autoscaler import class_plan, classes, factor, outside, stabiliser, targets
 from trireme.autoscaler import memory as memories
 from trireme.autoscaler.demand import hold
+from trireme.autoscaler.mix import Limits
 from trireme.autoscaler.types import (
     Capacity,
+    ClassMemory,
+    ClassSize,
     Decision,
     FactorMemory,
     Forecast,
@@ -54,15 +61,15 @@ def decide(observation: Observation, policy: Policy, memory: Memory) -> tuple[De
         case ScalingMode.AUTOMATIC:
             return _automatic(observation, policy, memory)
         case ScalingMode.SHADOW:
-            told = _as_told(observation, policy, Reason.SHADOW, "as spec.replicas says")
+            told = _as_told(observation, policy, memory, Reason.SHADOW, "as spec.replicas says")
             decision, memory = _automatic(observation, policy, memory)
             return told if told.replicas != told.current else _shadow(decision), memory
         case ScalingMode.FIXED:
             words = "as spec.replicas says in mode Fixed"
-            return _as_told(observation, policy, Reason.FIXED, words), memory
+            return _as_told(observation, policy, memory, Reason.FIXED, words), memory
         case ScalingMode.EXTERNAL:
             words = "as an autoscaler wrote to spec.replicas in mode External"
-            return _as_told(observation, policy, Reason.EXTERNAL, words), memory
+            return _as_told(observation, policy, memory, Reason.EXTERNAL, words), memory
 
 
 def desired_replicas(in_flight: float, per_pod: float, current: int, tolerance: float) -> int:
@@ -118,7 +125,7 @@ class _Demand:
 @dataclass(frozen=True, slots=True)
 class _Proposal:
     """What one objective asks for; `demand` where it follows from a capacity, and `out_of_reach`
-    where no size keeps the objective.
+    where no size keeps the objective. `least` is what a break alone asks for.
     """
 
     objective: ObjectivePolicy
@@ -128,6 +135,7 @@ class _Proposal:
     replicas: int
     demand: _Demand | None
     out_of_reach: OutOfReach | None
+    least: int = 0
 
 
 def _automatic(observation: Observation, policy: Policy, memory: Memory) -> tuple[Decision, Memory]:
@@ -135,12 +143,15 @@ def _automatic(observation: Observation, policy: Policy, memory: Memory) -> tupl
     memory = replace(
         memory, changes=stabiliser.recent_changes(memory.changes, policy.behavior, now)
     )
-    if not policy.min_replicas <= current <= policy.max_replicas:
+    if not policy.min_replicas <= current <= policy.max_replicas and not observation.classes:
         return _into_bounds(observation, policy), memories.interrupted(memory, now)
     match observation.signals:
         case NoSignals(_, message):
             words = f"{_pods(current)} held: {message}"
-            return _keep(observation, Reason.NO_SIGNALS, words), memories.interrupted(memory, now)
+            memory = memories.interrupted(memory, now)
+            if observation.classes:
+                return _within_bounds(observation, policy, memory, words)
+            return _keep(observation, Reason.NO_SIGNALS, words), memory
         case Signals() as signals:
             asked = observation.outside
             if observation.by_outside and isinstance(asked, Outside):
@@ -166,6 +177,8 @@ def _by_signals(
         factors=tuple(p.demand.factor for p in proposals if p.demand),
         idle_since=_idle_since(observation, policy, memory, signals),
     )
+    if observation.classes:
+        return _by_classes(observation, policy, memory, signals, proposals, winner, windows)
     course = _proposed(winner, current, signals.window)
     course = _stabilised(course, windows, memory, now)
     course = _settled(course, winner, observation, memory, signals.window)
@@ -202,6 +215,8 @@ def _by_outside(
         if sustained is not None:
             wanted = max(wanted, math.ceil(asked.per_second * (1 + MARGIN) / sustained))
             seen = f"{seen}, {number(sustained)} req/s that one sustains"
+    if observation.classes:
+        return _classes_by_outside(observation, policy, memory, signals, asked, wanted, seen)
     course = _Course(current, wanted, wanted)
     if wanted > current and observation.unschedulable:
         words = f"no node takes {_pods(observation.unschedulable)}"
@@ -267,6 +282,206 @@ def _emptied(
     return replace(course, wanted=0).to(0, Reason.WITHIN_TARGET, words)
 
 
+# ---------------------------------------------------------------------------------- node classes
+
+
+def _by_classes(
+    observation: Observation,
+    policy: Policy,
+    memory: Memory,
+    signals: Signals,
+    proposals: Sequence[_Proposal],
+    winner: _Proposal,
+    windows: stabiliser.Windows,
+) -> tuple[Decision, Memory]:
+    """The sizes by node class that carry what every objective asks for."""
+    now, current = observation.now, observation.replicas
+    asked = [_asked(proposal, observation, policy.tolerance) for proposal in proposals]
+    found, memory = _planned(observation, policy, memory, asked, windows)
+    course = _Course(current, found.wanted, sum(found.pods), found.bound)
+    waits_for = observation.replicas - observation.ready - observation.stuck
+    if course.replicas > current and waits_for > 0 and any(one.in_pods for one in asked):
+        words = f"{waits_for} of {_pods(observation.replicas)} not ready yet"
+        course = course.to(current, Reason.HELD, words)
+    seen_for = now - memory.started
+    if course.replicas < current and seen_for < signals.window:
+        words = (
+            f"shrinking needs signals of {format_duration(signals.window)}, and there are "
+            f"{round(seen_for.total_seconds())}s"
+        )
+        course = course.to(current, Reason.HELD, words)
+    course = _emptied(course, observation, policy, memory, signals)
+    course = _rate_limited(course, policy, memory, now)
+    decision = _in_classes(
+        course, found.pods, policy, _seen(winner, observation, policy), observation
+    )
+    decision = replace(decision, model=winner.objective.model)
+    if decision.replicas != current:
+        memory = replace(memory, targets=memories.unwatched(memory.targets))
+    return decision, memory
+
+
+def _classes_by_outside(
+    observation: Observation,
+    policy: Policy,
+    memory: Memory,
+    signals: Signals,
+    asked: Outside,
+    wanted: int,
+    seen: str,
+) -> tuple[Decision, Memory]:
+    """The sizes by node class while only the demand outside tells: pods are added, or the last go.
+
+    A pod of any class counts alike: which one sustains how much is weighed once requests are seen.
+    """
+    current = observation.replicas
+    no_windows = stabiliser.Windows(timedelta(0), timedelta(0))
+    found, memory = _planned(
+        observation, policy, memory, [classes.Asked("", float(wanted), in_pods=True)], no_windows
+    )
+    grows = memory.idle_since is None and sum(found.pods) > current
+    course = _Course(current, wanted, sum(found.pods) if grows else current, found.bound)
+    if memory.idle_since is not None:
+        course = _emptied(course, observation, policy, memory, signals)
+    elif current > 0 or course.replicas > 1:
+        course = _rate_limited(course, policy, memory, observation.now)
+        course = replace(course, replicas=max(course.replicas, 1))
+    return _in_classes(course, found.pods, policy, seen, observation), memory
+
+
+def _within_bounds(
+    observation: Observation, policy: Policy, memory: Memory, words: str
+) -> tuple[Decision, Memory]:
+    """The sizes by node class without signals: as they are, if the bounds allow it."""
+    current = observation.replicas
+    held = min(max(current, policy.min_replicas), policy.max_replicas)
+    if held == current:
+        return _keep(observation, Reason.NO_SIGNALS, words), memory
+    pods = _told_in_classes(observation, policy, memory, held)
+    course = _Course(current, held, sum(pods))
+    return _in_classes(course, pods, policy, words, observation), memory
+
+
+def _told_in_classes(
+    observation: Observation, policy: Policy, memory: Memory, pods: int
+) -> tuple[int, ...]:
+    """The next step to so many pods, whatever their classes."""
+    asked = [classes.Asked("", float(pods), in_pods=True)]
+    carriers = classes.carriers(observation.classes, policy.classes, asked, lambda _: 1.0)
+    limits = Limits(pods, pods)
+    return class_plan.plan(carriers, [float(pods)], limits, memory.classes, observation.now).pods
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """The pods by class, how many are wanted in all, and what binds them."""
+
+    pods: tuple[int, ...]
+    wanted: int
+    bound: tuple[Reason, str] | None
+
+
+def _planned(
+    observation: Observation,
+    policy: Policy,
+    memory: Memory,
+    asked: Sequence[classes.Asked],
+    windows: stabiliser.Windows,
+) -> tuple[_Planned, Memory]:
+    """The next step of the classes for what is asked, within all bounds, and what to remember."""
+    now, grant = observation.now, observation.grant
+    carriers = classes.carriers(
+        observation.classes,
+        policy.classes,
+        asked,
+        lambda model: factor.initial(model, memory).factor,
+    )
+    needed, required = classes.required(asked, carriers, memory.classes.needed, windows, now)
+    remembered = replace(
+        memory.classes,
+        needed=needed,
+        shortages=class_plan.shortages(carriers, memory.classes, now),
+    )
+    least = max(policy.min_replicas, 1)
+    limits = Limits(least, policy.max_replicas, grant.replicas if grant else None)
+    plan = class_plan.plan(carriers, required, limits, remembered, now)
+    remembered = replace(remembered, forgone=plan.forgone, at=now)
+    amounts = tuple(one.amount for one in asked)
+    wanted = plan.target
+    if amounts != required:
+        wanted = class_plan.plan(carriers, amounts, limits, remembered, now).target
+    bound = _class_bound(observation, policy, plan, amounts, required, remembered)
+    return _Planned(plan.pods, sum(wanted), bound), replace(memory, classes=remembered)
+
+
+def _class_bound(
+    observation: Observation,
+    policy: Policy,
+    plan: class_plan.Plan,
+    amounts: Sequence[float],
+    required: Sequence[float],
+    remembered: ClassMemory,
+) -> tuple[Reason, str] | None:
+    """What binds a plan, in words: what is missing first, then what is waited for."""
+    names = [each.name for each in observation.classes]
+    if short := classes.shortage_words(remembered.shortages):
+        return Reason.LIMITED, short
+    if plan.share < 1:
+        bound = policy.max_bound
+        words = f"limited by {bound.field} {policy.max_replicas}{bound.when}"
+        if observation.grant is not None and sum(plan.target) < policy.max_replicas:
+            words = f"limited by {observation.grant.words}"
+        return Reason.LIMITED, words
+    if plan.waits:
+        mix = classes.by_name(dict(zip(names, plan.target, strict=True)))
+        return Reason.WITHIN_TARGET, f"another mix than {mix} does not pay its starts yet"
+    if any(asked < least for asked, least in zip(amounts, required, strict=True)):
+        return Reason.HELD, "shrinking waits until it was wanted for long enough"
+    if any(asked > most for asked, most in zip(amounts, required, strict=True)):
+        return Reason.HELD, "growing waits until it was wanted for long enough"
+    return None
+
+
+def _in_classes(
+    course: _Course, pods: Sequence[int], policy: Policy, seen: str, observation: Observation
+) -> Decision:
+    """The decision with its sizes by class."""
+    now = [each.replicas for each in observation.classes]
+    names = [each.name for each in observation.classes]
+    if course.replicas == 0:
+        pods = [0] * len(now)
+    pods = classes.clipped(now, pods, course.replicas)
+    mix = classes.by_name(dict(zip(names, pods, strict=True)))
+    if course.replicas != course.current:
+        reason, words = course.bound or (Reason.WITHIN_TARGET, "")
+        words = f"{mix}{f'; {words}' if words else ''}"
+        course = replace(course, bound=(reason, words))
+    decision = _unpaused(course, policy.paused, seen, observation)
+    found = classes.sizes(observation.classes, pods)
+    is_kept = decision.replicas == decision.current
+    return replace(decision, classes=classes.unchanged(found) if is_kept else found)
+
+
+def _asked(proposal: _Proposal, observation: Observation, tolerance: float | None) -> classes.Asked:
+    """What an objective asks for as a rate, as `_by_capacity` does as a number of replicas."""
+    model, demand, replicas = proposal.objective.model, proposal.demand, observation.replicas
+    if demand is None:
+        return classes.Asked(model, float(proposal.replicas), in_pods=True)
+    sustained = demand.sustained_per_second
+    present = replicas * sustained
+    if demand.forecast is not None:
+        tolerance = tolerance or 0.0
+        amount = max(demand.per_second, demand.forecast.margin * demand.forecast.per_second)
+    else:
+        tolerance = TOLERANCE if tolerance is None else tolerance
+        amount = demand.per_second * (1 + max(MARGIN, tolerance))
+        in_flight = math.ceil(proposal.seen.in_flight / targets.LOWEST)
+        amount = min(amount, max(present, in_flight * sustained))
+    if present and 1 - tolerance <= amount / present <= 1 + tolerance:
+        amount = present
+    return classes.Asked(model, max(amount, proposal.least * sustained), in_pods=False)
+
+
 # ------------------------------------------------------------------------------------- the steps
 
 
@@ -311,9 +526,11 @@ def _proposals(
                 observation.replicas,
                 TOLERANCE if policy.tolerance is None else policy.tolerance,
             )
+        least = 0
         if broken and not objective.fixed_target:
             least = observation.replicas + (1 if correction.lowered else 0)
-            replicas = max(replicas, min(least, math.ceil(seen.in_flight / targets.LOWEST)))
+            least = min(least, math.ceil(seen.in_flight / targets.LOWEST))
+            replicas = max(replicas, least)
         proposals.append(
             _Proposal(
                 objective,
@@ -323,6 +540,7 @@ def _proposals(
                 max(replicas, 1),
                 demand,
                 known if isinstance(known, OutOfReach) else None,
+                least,
             )
         )
     return proposals
@@ -530,16 +748,25 @@ def _keep(
     observation: Observation, reason: Reason, message: str, proposed: int | None = None
 ) -> Decision:
     current = observation.replicas
-    return Decision(observation.now, current, current, proposed, reason, message, None)
+    sizes = classes.sizes(observation.classes, [each.replicas for each in observation.classes])
+    return Decision(observation.now, current, current, proposed, reason, message, None, sizes)
 
 
-def _as_told(observation: Observation, policy: Policy, reason: Reason, words: str) -> Decision:
-    """The size that somebody else decided on."""
+def _as_told(
+    observation: Observation, policy: Policy, memory: Memory, reason: Reason, words: str
+) -> Decision:
+    """The size that somebody else decided on; pods of node classes that are not wanted any more
+    stay until others serve.
+    """
     current = observation.replicas
     replicas = current if policy.replicas is None else policy.replicas
+    sizes: tuple[ClassSize, ...] = ()
+    if observation.classes:
+        pods = _told_in_classes(observation, policy, memory, replicas)
+        sizes, replicas = classes.sizes(observation.classes, pods), sum(pods)
     change = f"{current} → {replicas}" if replicas != current else _pods(current)
     return Decision(
-        observation.now, current, replicas, replicas, reason, f"{change}, {words}", None
+        observation.now, current, replicas, replicas, reason, f"{change}, {words}", None, sizes
     )
 
 
@@ -548,6 +775,7 @@ def _shadow(decision: Decision) -> Decision:
         decision,
         replicas=decision.current,
         reason=Reason.SHADOW,
+        classes=classes.unchanged(decision.classes),
         message=f"not carried out in mode Shadow: {decision.message}",
     )
 

@@ -20,6 +20,7 @@ from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
     BusiestStep,
     Capacity,
+    ClassMemory,
     Decision,
     FactorMemory,
     Memory,
@@ -234,7 +235,15 @@ def interrupted(memory: Memory, now: datetime) -> Memory:
         targets=unwatched(memory.targets),
         factors=tuple(FactorMemory(f.model, f.factor) for f in memory.factors),
         idle_since=None,
+        classes=_interrupted_classes(memory.classes, now),
     )
+
+
+def _interrupted_classes(memory: ClassMemory, now: datetime) -> ClassMemory:
+    """The same for node classes; what a dearer mix costs meanwhile does not count."""
+    newest = max((n.at for n in memory.needed), default=now)
+    needed = tuple(replace(n, at=n.at + (now - newest)) for n in memory.needed)
+    return replace(memory, needed=needed, at=now)
 
 
 def unwatched(targets: Sequence[TargetMemory]) -> tuple[TargetMemory, ...]:

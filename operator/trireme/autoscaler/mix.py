@@ -107,7 +107,11 @@ class _Search:
         ]
         rates = range(len(self._needs))
         self._order = sorted(
-            range(len(offers)), key=lambda k: -max((self._unit(k, j) for j in rates), default=0.0)
+            range(len(offers)),
+            key=lambda k: (
+                self._offers[k].most > 0,
+                -max((self._unit(k, j) for j in rates), default=float(self._prices[k])),
+            ),
         )
         self._by_unit = [
             sorted(

@@ -13,6 +13,7 @@ from typing import Any
 
 from trireme.api import names
 from trireme.api.conditions import Reason
+from trireme.autoscaler.classes import unchanged
 from trireme.autoscaler.codec import codec
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.types import Decision, Memory, Observation, Policy
@@ -64,6 +65,7 @@ def _yielded(decision: Decision, writer: str) -> Decision:
     return replace(
         decision,
         replicas=decision.current,
+        classes=unchanged(decision.classes),
         reason=Reason.FOREIGN_WRITER,
         message=f"{writer} set the Deployment to {decision.current} replicas: Trireme steps back. "
         f"To give it back: kubectl trireme resume, or annotate {names.COMMAND}={names.RESUME}",

@@ -171,8 +171,35 @@ class BusiestStep:
         return f"{self.model} is the busiest step, {self.curve}"
 
 
-Learnt = ServiceCurve | EarlierCurve | BusiestStep
-"""What a capacity is told by: a model's curve, of a pipeline that of the step that binds it."""
+@dataclass(frozen=True, slots=True)
+class ClassCapacity:
+    """So many pods of a node class, each of which sustains a rate; None where it is not known."""
+
+    name: str
+    pods: int
+    per_second: float | None
+
+    def __str__(self) -> str:
+        """`3 l4 of 30`."""
+        each = "an unknown rate" if self.per_second is None else number(self.per_second)
+        return f"{self.pods} {self.name or 'without a class'} of {each}"
+
+
+@dataclass(frozen=True, slots=True)
+class MeanOfClasses:
+    """What a pod sustains in the mean over the classes of the pods that there are."""
+
+    classes: tuple[ClassCapacity, ...]
+
+    def __str__(self) -> str:
+        """`the mean of 2 a100 of 95 and 3 l4 of 30`."""
+        return f"the mean of {' and '.join(map(str, self.classes))}"
+
+
+Learnt = ServiceCurve | EarlierCurve | BusiestStep | MeanOfClasses
+"""What a capacity is told by: a model's curve, of a pipeline that of the step that binds it, of a
+fleet of several node classes those of the classes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +260,26 @@ class Outside:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """How many pods an agent may have of what it shares with others, and the words for it."""
+    """How many pods an agent may have of what it shares with others, and the words for it; of one
+    with node classes it is GPUs.
+    """
 
     replicas: int
     words: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPods:
+    """The pods of one node class, "" for those of an agent without. `short` of its `replicas` are
+    not there: no node takes them, or they cannot be made.
+    """
+
+    name: str
+    replicas: int
+    ready: int
+    short: int = 0
+    capacities: Mapping[str, Capacity | OutOfReach] = field(default_factory=dict)
+    lead_time: LeadTime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +292,7 @@ class Observation:
     objective's model, what a pod is known to sustain; of others nothing is known. `lead_time` is
     None until a pod was seen to start. `outside` is what `scaling.demand` asks for, or why that is
     not known; None where the spec has none. `grant` bounds the size where a GPU budget is shared.
+    `classes` are the pods by node class, empty of an agent without; then `capacities` are means.
     """
 
     now: datetime
@@ -262,6 +306,7 @@ class Observation:
     lead_time: LeadTime | None = None
     outside: Outside | NoSignals | None = None
     grant: Grant | None = None
+    classes: tuple[ClassPods, ...] = ()
 
     @property
     def by_outside(self) -> bool:
@@ -362,6 +407,17 @@ class DemandPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeClass:
+    """A class of nodes, what a pod on one costs, and how many pods there must and may be of it."""
+
+    name: str
+    price: float
+    min_replicas: int
+    max_replicas: int
+    gpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What the spec asks of the decision. `replicas` is spec.replicas, None in mode Automatic."""
 
@@ -376,6 +432,7 @@ class Policy:
     min_bound: Bound = Bound("scaling.min")
     max_bound: Bound = Bound("scaling.max")
     demand: DemandPolicy | None = None
+    classes: tuple[NodeClass, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,6 +489,42 @@ class FactorMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Needed:
+    """What was asked of the pods for one objective, for the stabilisation windows: requests a
+    second, or pods where what one sustains is not known.
+    """
+
+    at: datetime
+    model: str
+    amount: float
+    in_pods: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """A class whose pods are not there `since` then; with `until`, no more than `most` of it are
+    counted on until then.
+    """
+
+    name: str
+    since: datetime
+    most: int = 0
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMemory:
+    """What is remembered for node classes: what was needed, which classes are short of pods, and
+    what it has cost so far, in prices x seconds up to `at`, to stay with a dearer mix.
+    """
+
+    needed: tuple[Needed, ...] = ()
+    shortages: tuple[Shortage, ...] = ()
+    forgone: float = 0.0
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What a decision hands to the next one.
 
@@ -446,6 +539,16 @@ class Memory:
     targets: tuple[TargetMemory, ...] = ()
     factors: tuple[FactorMemory, ...] = ()
     idle_since: datetime | None = None
+    classes: ClassMemory = ClassMemory()
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSize:
+    """How many pods of a node class there were to be, and are to be."""
+
+    name: str
+    current: int
+    replicas: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,7 +558,8 @@ class Decision:
     `replicas` is what is to be written (equal to `current` for no change), `proposed` what the
     objectives asked for before policies and bounds (None where nothing could be proposed).
     `reason` is an AutoscalingActive reason; `message` tells an SRE what was seen, what was wanted
-    and what bound it. `model` names the objective whose proposal won.
+    and what bound it. `model` names the objective whose proposal won. `classes` are the sizes by
+    node class, empty of an agent without.
     """
 
     at: datetime
@@ -465,3 +569,4 @@ class Decision:
     reason: Reason
     message: str
     model: str | None
+    classes: tuple[ClassSize, ...] = ()

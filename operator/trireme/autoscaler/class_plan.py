@@ -1,0 +1,202 @@
+"""How many pods of each node class there should be next. Pure.
+
+In one round pods are only added or only removed, and what is removed is carried by others already:
+
+* More is needed: the cheapest pods that do it are added to those that run.
+* Less is needed: the dearest pods go that the rest can do without.
+* Another mix would be cheaper, but needs pods started: it is begun once what staying has cost more
+  than the cheapest mix equals what the new pods cost until they are ready (as in ski rental, who
+  does so pays at most twice what who knows the future pays). First come the new pods, then go the
+  others.
+
+Of a class that does not get its pods for longer than a start takes, no more than those it has are
+counted on for a while, and others take their place. A class of which nothing is known counts as
+much as the least of the others, and has its first pod when pods are added anyway: so it is learnt
+at the price of one pod, and less than one pod's work is at stake.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from trireme.autoscaler.demand import USUAL_LEAD_SECONDS
+from trireme.autoscaler.mix import Limits, Mix, Offer, carried, cheapest, cost, nearest
+from trireme.autoscaler.types import ClassMemory, ClassPods, NodeClass, Shortage
+
+WITHOUT = timedelta(minutes=5)
+"""For how long a class is not counted on that did not get its pods: cluster-autoscaler waits as
+long after a node group that failed (--initial-node-group-backoff-duration)."""
+_SHORTEST_WAIT_SECONDS = 60.0
+_WORTH_A_SWAP = 0.05  # more that is carried: less is within what capacities are known to
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """A class and its pods; `rule` is None of one that is not wanted any more, `carries` how much
+    of each need a pod carries, `is_known` whether that is known.
+    """
+
+    pods: ClassPods
+    rule: NodeClass | None
+    carries: tuple[float, ...]
+    is_known: bool = True
+
+    @property
+    def lead_seconds(self) -> float:
+        """How long a pod takes to start, a minute at least."""
+        lead = self.pods.lead_time
+        return max(lead.p95_seconds if lead else USUAL_LEAD_SECONDS, _SHORTEST_WAIT_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The pods of each class next, and the mix that they are on the way to. `share` is how much of
+    the needs that carries; `waits` says that a cheaper mix is not worth its starts yet.
+    """
+
+    pods: tuple[int, ...]
+    target: tuple[int, ...]
+    share: float
+    forgone: float = 0.0
+    waits: bool = False
+
+
+def shortages(
+    carriers: Sequence[Carrier], memory: ClassMemory, now: datetime
+) -> tuple[Shortage, ...]:
+    """The classes that do not get their pods, by what was known of them and what is seen now."""
+    before = {shortage.name: shortage for shortage in memory.shortages}
+    found = []
+    for carrier in carriers:
+        pods = carrier.pods
+        known = before.get(pods.name)
+        if known is not None and known.until is not None:
+            if now < known.until:
+                found.append(known)
+                continue
+            known = None
+        if pods.short and carrier.rule is not None:
+            shortage = known or Shortage(pods.name, now)
+            if (now - shortage.since).total_seconds() >= carrier.lead_seconds:
+                most = max(0, pods.replicas - pods.short)
+                shortage = replace(shortage, most=most, until=now + WITHOUT)
+            found.append(shortage)
+    return tuple(found)
+
+
+def plan(
+    carriers: Sequence[Carrier],
+    needs: Sequence[float],
+    limits: Limits,
+    memory: ClassMemory,
+    now: datetime,
+) -> Plan:
+    """The next step, with the shortages and what staying has cost so far of the memory."""
+    current = tuple(carrier.pods.replicas for carrier in carriers)
+    offers = [_offer(carrier, memory) for carrier in carriers]
+    kept = [replace(o, least=min(o.least, o.current), most=min(o.most, o.current)) for o in offers]
+    least = nearest(kept, needs, limits)
+    if least is None or least.share < 1 or any(o.current < o.least for o in offers):
+        more = _more(carriers, offers, needs, limits, current)
+        if more.pods != current or least is None:
+            return more
+    best = nearest(offers, needs, limits) or least
+    saved = cost(offers, least.pods) - cost(offers, best.pods) if best.share >= least.share else 0
+    forgone = 0.0
+    if saved > 0:
+        staying = (now - memory.at).total_seconds() if memory.at is not None else 0.0
+        forgone = memory.forgone + float(saved) * staying
+        new = [max(0, n - c) for n, c in zip(best.pods, current, strict=True)]
+        price = sum(
+            n * o.price * c.lead_seconds for n, o, c in zip(new, offers, carriers, strict=True)
+        )
+        step = tuple(map(max, current, best.pods))
+        if forgone >= price and _fits(offers, step, limits):
+            return Plan(step, best.pods, best.share)
+    target = _fewer(carriers, offers, least, needs)
+    return Plan(target, least.pods, least.share, forgone, waits=saved > 0)
+
+
+def _offer(carrier: Carrier, memory: ClassMemory) -> Offer:
+    pods, rule = carrier.pods, carrier.rule
+    if rule is None:
+        return Offer(0.0, carrier.carries, pods.replicas, 0, 0, 0)
+    most = rule.max_replicas
+    if pods.short:
+        most = min(most, pods.replicas)  # no more while these are not there
+    for shortage in memory.shortages:
+        if shortage.name == pods.name and shortage.until is not None:
+            most = min(most, shortage.most)
+    to_learn = 1 if not carrier.is_known and pods.replicas else 0
+    least = min(max(rule.min_replicas, to_learn), most)
+    return Offer(rule.price, carrier.carries, pods.replicas, least, most, rule.gpus)
+
+
+def _more(
+    carriers: Sequence[Carrier],
+    offers: Sequence[Offer],
+    needs: Sequence[float],
+    limits: Limits,
+    current: tuple[int, ...],
+) -> Plan:
+    """What runs and may stay, and the cheapest beside it. Where the limits leave no room, but other
+    pods in the place of those that run carry more, one goes for another, once all are ready.
+    """
+    growing = [replace(o, least=max(o.least, min(o.current, o.most))) for o in offers]
+    found = _with_an_unknown(carriers, growing, needs, limits) or nearest(growing, needs, limits)
+    if found is not None and found.share == 1:
+        return Plan(tuple(map(max, current, found.pods)), found.pods, 1.0)
+    other = nearest(offers, needs, limits)
+    if other is not None and (found is None or other.share > found.share * (1 + _WORTH_A_SWAP)):
+        step = tuple(map(max, current, other.pods))
+        if _fits(offers, step, limits):
+            return Plan(step, other.pods, other.share)
+        if all(carrier.pods.ready >= carrier.pods.replicas for carrier in carriers):
+            k = max(range(len(current)), key=lambda k: current[k] - other.pods[k])
+            swapped = tuple(n - (i == k) for i, n in enumerate(current))
+            return Plan(swapped, other.pods, other.share)
+    if found is None:
+        return Plan(current, current, 1.0)
+    return Plan(tuple(map(max, current, found.pods)), found.pods, found.share)
+
+
+def _with_an_unknown(
+    carriers: Sequence[Carrier], growing: Sequence[Offer], needs: Sequence[float], limits: Limits
+) -> Mix | None:
+    """The same with a first pod of a class that nothing is known of, if there is one."""
+    for k, carrier in enumerate(carriers):
+        offer = growing[k]
+        if carrier.is_known or carrier.rule is None or carrier.pods.replicas or offer.least:
+            continue
+        tried = [replace(o, least=1) if i == k else o for i, o in enumerate(growing)]
+        found = cheapest(tried, needs, limits)
+        if found is not None:
+            return Mix(found)
+    return None
+
+
+def _fewer(
+    carriers: Sequence[Carrier], offers: Sequence[Offer], least: Mix, needs: Sequence[float]
+) -> tuple[int, ...]:
+    """As near to the least mix as may be without taking what is needed from what serves now. Pods
+    that are not ready go first, as Kubernetes has it.
+    """
+    pods = [carrier.pods.replicas for carrier in carriers]
+    ready = [carrier.pods.ready for carrier in carriers]
+    serving = [carried(offers, ready, j) for j in range(len(needs))]
+    floor = [min(least.share * need, now) for need, now in zip(needs, serving, strict=True)]
+    for k in sorted(range(len(pods)), key=lambda k: -offers[k].price):
+        while pods[k] > least.pods[k]:
+            after = [min(n - (i == k), ready[i]) for i, n in enumerate(pods)]
+            left = [carried(offers, after, j) for j in range(len(needs))]
+            if any(have < want * (1 - 1e-9) for have, want in zip(left, floor, strict=True)):
+                break
+            pods[k] -= 1
+    return tuple(pods)
+
+
+def _fits(offers: Sequence[Offer], pods: Sequence[int], limits: Limits) -> bool:
+    """Whether so many are within the limits; those of a class that is not wanted go soon."""
+    wanted = [0 if o.most == 0 else n for o, n in zip(offers, pods, strict=True)]
+    gpus = sum(o.gpus * n for o, n in zip(offers, wanted, strict=True))
+    return sum(wanted) <= limits.most and (limits.gpus is None or gpus <= limits.gpus)

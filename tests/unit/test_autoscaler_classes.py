@@ -1,0 +1,260 @@
+"""Fleets of several node classes in virtual time: which pods are started, and which go."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+
+from trireme.api.conditions import Reason
+from trireme.api.types import Paused
+from trireme.autoscaler import classes
+from trireme.autoscaler.records import Inputs, Record, conclude, from_line, replay, written
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.types import (
+    Capacity,
+    ClassPods,
+    Decision,
+    Forecast,
+    Grant,
+    LeadTime,
+    Memory,
+    NodeClass,
+    NoSignals,
+    OutOfReach,
+    Policy,
+)
+from unit.autoscaling import NOW, SETTLED, observed, policy, seen
+
+ROUND = 5  # seconds
+LEAD = 60.0
+CURVE = ServiceCurve(0.02, 0.002, 8)
+A100, L4 = NodeClass("a100", 3.0, 0, 10, gpus=1), NodeClass("l4", 0.8, 0, 10, gpus=1)
+RATES = {"a100": 100.0, "l4": 30.0}
+
+
+@dataclass
+class Fleet:
+    """Pods of classes; a pod is ready a lead time after it was asked for, if its class has a node.
+    What is asked for is forecast, so that windows are as short as a lead time.
+    """
+
+    pods: dict[str, int]
+    rates: Mapping[str, float | None] = field(default_factory=lambda: RATES)
+    rules: tuple[NodeClass, ...] = (A100, L4)
+    rule: Policy = field(default_factory=policy)
+    nodes: dict[str, int] = field(default_factory=dict)  # at most so many
+    memory: Memory = SETTLED
+    at: int = 0
+    started: dict[str, list[int]] = field(default_factory=dict)
+    decisions: list[Decision] = field(default_factory=list)
+    served: list[float] = field(default_factory=list)
+    grant: Grant | None = None
+
+    def __post_init__(self) -> None:
+        self.started = {name: [-1000] * n for name, n in self.pods.items()}
+
+    def ready(self, name: str) -> int:
+        placed = self.started[name][: self.nodes.get(name, 1000)]
+        return sum(self.at - began >= LEAD for began in placed)
+
+    def short(self, name: str) -> int:
+        return max(0, len(self.started[name]) - self.nodes.get(name, 1000))
+
+    def classes(self) -> tuple[ClassPods, ...]:
+        return tuple(
+            ClassPods(
+                name,
+                len(pods),
+                self.ready(name),
+                self.short(name),
+                {"m": Capacity(rate, CURVE)} if (rate := self.rates.get(name)) else {},
+                LeadTime(LEAD, LEAD, 5),
+            )
+            for name, pods in self.started.items()
+        )
+
+    def live(self, rate: float, seconds: int) -> None:
+        for _ in range(seconds // ROUND):
+            self.at += ROUND
+            seen_now = self.classes()
+            self.served.append(
+                sum(each.ready * (self.rates.get(each.name) or 30.0) for each in seen_now)
+            )
+            observation = replace(
+                observed(
+                    sum(each.replicas for each in seen_now),
+                    seen(rate * 0.05, 0.05, rate=rate),
+                    ready=sum(each.ready for each in seen_now),
+                    now=NOW + timedelta(seconds=self.at),
+                ),
+                capacities=classes.mean_capacities(seen_now),
+                forecasts={"m": Forecast(rate, 1.0, "as now", LEAD, LEAD, 0.0)},
+                classes=seen_now,
+                grant=self.grant,
+            )
+            inputs = Inputs(observation, replace(self.rule, classes=self.rules), self.memory)
+            decision, self.memory = conclude(inputs)
+            self.decisions.append(decision)
+            if self.at % 60 == 0:
+                line = written(Record("1", "team", "a", inputs, decision)).line
+                read = from_line(line)
+                assert read is not None
+                assert replay(read, "1").difference is None
+            assert sum(size.replicas for size in decision.classes) == decision.replicas
+            for size in decision.classes:
+                began = self.started[size.name]
+                began += [self.at] * (size.replicas - len(began))
+                while len(began) > size.replicas:
+                    began.pop()  # the youngest are not ready, and go first
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {name: len(pods) for name, pods in self.started.items()}
+
+
+def test_more_load_adds_the_cheapest_pods_to_those_that_run() -> None:
+    fleet = Fleet({"a100": 1, "l4": 0})
+    fleet.live(150, 60)
+    assert fleet.sizes == {"a100": 1, "l4": 2}
+    assert "1 a100 and 2 l4" in fleet.decisions[0].message
+
+
+def test_less_load_removes_the_dearest_that_the_rest_can_do_without() -> None:
+    fleet = Fleet({"a100": 1, "l4": 2})
+    fleet.live(50, 600)
+    assert fleet.sizes == {"a100": 0, "l4": 2}
+
+
+def test_a_cheaper_mix_is_begun_when_staying_has_cost_what_its_starts_do() -> None:
+    fleet = Fleet({"a100": 1, "l4": 0})  # 3.0, where two l4 do it for 1.6
+    fleet.live(50, 60)
+    assert fleet.sizes == {"a100": 1, "l4": 0}, "two starts cost 1.6 x 60, staying 1.4 a second"
+    assert "does not pay its starts yet" in fleet.decisions[-1].message
+    fleet.live(50, 20)
+    assert fleet.sizes == {"a100": 1, "l4": 2}
+    fleet.live(50, 200)
+    assert fleet.sizes == {"a100": 0, "l4": 2}
+    assert min(fleet.served) >= 50, "the old pod goes after the new ones are ready"
+
+
+def test_a_gain_that_does_not_last_reshuffles_nothing() -> None:
+    fleet = Fleet({"a100": 1, "l4": 0})
+    for _ in range(5):
+        fleet.live(50, 40)
+        fleet.live(95, 200)
+    assert fleet.sizes == {"a100": 1, "l4": 0}
+
+
+def test_a_class_without_nodes_is_bounded_to_what_runs_and_another_takes_its_place() -> None:
+    fleet = Fleet({"a100": 0, "l4": 1}, nodes={"l4": 1})
+    fleet.live(85, 60)
+    assert fleet.sizes == {"a100": 0, "l4": 3}, "a node may come within a start"
+    fleet.live(85, 20)
+    assert fleet.sizes["a100"] == 1
+    assert "l4 did not get its pods: no more than 1" in fleet.decisions[-1].message
+    fleet.live(85, 100)
+    assert fleet.sizes == {"a100": 1, "l4": 0}
+    fleet.nodes = {}
+    fleet.live(85, 800)
+    assert fleet.sizes == {"a100": 0, "l4": 3}, "later it is tried again"
+    assert min(fleet.served[50:]) >= 85
+
+
+def test_the_pods_of_a_class_that_is_not_wanted_any_more_go_after_others_serve() -> None:
+    fleet = Fleet({"a100": 2, "l4": 0}, rules=(L4,))
+    fleet.live(150, 40)
+    assert fleet.sizes == {"a100": 2, "l4": 5}
+    fleet.live(150, 60)
+    assert fleet.sizes == {"a100": 0, "l4": 5}
+    assert min(fleet.served) >= 150
+
+
+def test_an_agent_that_ran_without_classes_moves_into_them_without_a_gap() -> None:
+    fleet = Fleet({"": 3, "a100": 0, "l4": 0}, rates={"": 30.0, **RATES})
+    fleet.live(85, 300)
+    assert fleet.sizes == {"": 0, "a100": 0, "l4": 3}
+    assert min(fleet.served) >= 85
+
+
+def test_a_class_of_which_nothing_is_known_has_its_first_pod_when_one_is_added_anyway() -> None:
+    unknown = NodeClass("h100", 9.0, 0, 5)
+    fleet = Fleet({"l4": 1, "h100": 0}, rates={"l4": 30.0, "h100": None}, rules=(L4, unknown))
+    fleet.live(25, 300)
+    assert fleet.sizes == {"l4": 1, "h100": 0}, "not before"
+    fleet.live(55, 300)
+    assert fleet.sizes == {"l4": 1, "h100": 1}
+    fleet.rates = {"l4": 30.0, "h100": 40.0}  # it is learnt, and dear for that
+    fleet.live(55, 600)
+    assert fleet.sizes == {"l4": 2, "h100": 0}
+
+
+def test_where_no_class_is_known_the_cheapest_pods_are_taken() -> None:
+    fleet = Fleet({"a100": 0, "l4": 1}, rates={})
+    fleet.live(800, 5)  # 40 in flight, 8 a pod
+    assert fleet.sizes == {"a100": 0, "l4": 5}
+
+
+def test_a_class_too_slow_for_the_objective_is_not_bought() -> None:
+    pods = (
+        ClassPods("a100", 1, 1, 0, {"m": Capacity(100.0, CURVE)}),
+        ClassPods("cpu", 2, 2, 0, {"m": OutOfReach(0.5, CURVE)}),
+    )
+    assert classes.sustained(pods[1], "m", 100.0) == 0
+    mean = classes.mean_capacities(pods)["m"]
+    assert isinstance(mean, Capacity)
+    assert mean.per_second == pytest.approx(100 / 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "sizes"),
+    [
+        pytest.param(lambda f: replace_rule(f, min_replicas=4), {"a100": 0, "l4": 4}, id="min"),
+        pytest.param(lambda f: replace_rule(f, max_replicas=2), {"a100": 1, "l4": 1}, id="max"),
+        pytest.param(
+            lambda f: setattr(f, "grant", Grant(2, "GPU budget")), {"a100": 1, "l4": 1}, id="GPUs"
+        ),
+        pytest.param(
+            lambda f: setattr(f, "rules", (A100, replace(L4, max_replicas=1))),
+            {"a100": 1, "l4": 1},
+            id="the max of a class",
+        ),
+        pytest.param(
+            lambda f: setattr(f, "rules", (replace(A100, min_replicas=1), L4)),
+            {"a100": 1, "l4": 1},
+            id="the min of a class",
+        ),
+        pytest.param(
+            lambda f: replace_rule(f, paused=Paused.SCALE_OUT), {"a100": 0, "l4": 1}, id="paused"
+        ),
+    ],
+)
+def test_bounds_hold_for_all_classes_together_and_for_each(
+    change: Callable[[Fleet], object], sizes: dict[str, int]
+) -> None:
+    fleet = Fleet({"a100": 0, "l4": 1})
+    change(fleet)
+    fleet.live(115, 300)
+    assert fleet.sizes == sizes
+
+
+def replace_rule(fleet: Fleet, **fields: object) -> None:
+    fleet.rule = replace(fleet.rule, **fields)  # type: ignore[arg-type]
+
+
+def test_fewer_than_the_fleet_has_go_at_once_where_the_bounds_say_so() -> None:
+    fleet = Fleet({"a100": 3, "l4": 3})
+    replace_rule(fleet, max_replicas=4)
+    fleet.live(400, 30)
+    assert sum(fleet.sizes.values()) == 4
+    assert fleet.decisions[0].reason is Reason.SCALED_DOWN
+
+
+def test_without_signals_the_classes_are_held() -> None:
+    pods = (ClassPods("a100", 1, 1), ClassPods("l4", 2, 1))
+    observation = replace(
+        observed(3, NoSignals(Reason.NO_SERIES, "nothing is known"), ready=2), classes=pods
+    )
+    decision, _ = conclude(Inputs(observation, replace(policy(), classes=(A100, L4)), SETTLED))
+    assert [(s.name, s.replicas) for s in decision.classes] == [("a100", 1), ("l4", 2)]
+    assert decision.reason is Reason.NO_SIGNALS
