@@ -26,6 +26,12 @@ _REPLICAS_REQUIRED = (
 
 CEL_CASES = (
     Refused(
+        "a node class with more at least than at most",
+        {"spec.server.nodeClasses": [{"name": "spot", "price": 1, "min": 3, "max": 2}]},
+        "spec.server.nodeClasses[0].min",
+        "min must not be greater than max",
+    ),
+    Refused(
         "mode Automatic with replicas",
         {"spec.replicas": 3},
         "spec.replicas",

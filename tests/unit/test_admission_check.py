@@ -19,7 +19,67 @@ def scheduled(schedule: str = "0 8 * * 1-5", **fields: Any) -> dict[str, Any]:
     return {field: value for field, value in body.items() if value is not None}
 
 
+def classes(*fields: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Node classes a, b, ... that differ by their nodes."""
+    return {
+        "spec.server.nodeClasses": [
+            {
+                "name": "abcdef"[index],
+                "price": 1 + index,
+                "placement": {"nodeSelector": {"sort": str(index)}},
+                **each,
+            }
+            for index, each in enumerate(fields)
+        ],
+        **more,
+    }
+
+
 FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "two node classes of one name": (
+        classes({"name": "spot"}, {"name": "spot"}),
+        ["spec.server.nodeClasses[1].name"],
+    ),
+    "a node class named as the gateway": (
+        classes({"name": "gateway"}),
+        ["spec.server.nodeClasses[0].name"],
+    ),
+    "node classes that only their prices tell apart": (
+        classes({}, {"placement": {"nodeSelector": {"sort": "0"}}}),
+        ["spec.server.nodeClasses[1]"],
+    ),
+    "a node class with more at least than at most": (
+        classes({"min": 3, "max": 2}),
+        ["spec.server.nodeClasses[0].min"],
+    ),
+    "node classes with more at least than the agent has at most": (
+        classes({"min": 3}, {"min": 3}, **{"spec.scaling.max": 5}),
+        ["spec.server.nodeClasses"],
+    ),
+    "node classes with fewer at most than the agent has at least": (
+        classes({"max": 1}, {"max": 1}, **{"spec.scaling.min": 3}),
+        ["spec.server.nodeClasses"],
+    ),
+    "node classes where somebody else decides": (
+        classes({}, **{"spec.scaling.mode": "Fixed", "spec.replicas": 2}),
+        ["spec.scaling.mode"],
+    ),
+    "a node class without the GPU that a model asks for": (
+        classes(
+            {"gpus": {"count": 1}},
+            {"gpus": {"count": 0}},
+            **{"spec.models.0.instances": [{"kind": "GPU"}]},
+        ),
+        ["spec.models[0].instances[0].kind"],
+    ),
+    "a misspelt toleration of a node class": (
+        classes({"placement": {"tolerations": [{"kee": "spot"}]}}),
+        ["spec.server.placement.tolerations[0].kee"],
+    ),
+    "a node class without memory to speak of": (
+        classes({"resources": {"memory": "1"}}),
+        ["spec.server.resources.memory"],
+    ),
     "a cache of a claim and of the node": (
         {"spec.download.cache": {"claimName": "models", "node": True}},
         ["spec.download.cache"],

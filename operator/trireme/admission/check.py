@@ -5,7 +5,9 @@ is in `sources`. Each rule is a generator named for the violation it finds, and 
 fields of models, into which `spellings` reads their `config`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import takewhile
 
 from trireme.admission.rules import (
     acceleration,
@@ -16,6 +18,7 @@ from trireme.admission.rules import (
     files,
     instances,
     models,
+    node_classes,
     pipelines,
     pod_security,
     pod_shape,
@@ -32,6 +35,7 @@ from trireme.admission.rules import (
     warmup,
 )
 from trireme.admission.spellings import Reading
+from trireme.api.node_classes import by_class
 from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 
@@ -171,6 +175,13 @@ _FAULTS: tuple[Rule, ...] = (
     quantities.quantity_is_out_of_bounds,
     templates.template_is_unfilled,
 )
+_OF_CLASSES: tuple[Rule, ...] = (
+    node_classes.class_name_repeats,
+    node_classes.class_name_is_taken,
+    node_classes.class_bounds_exclude_each_other,
+    node_classes.class_is_none_of_its_own,
+    node_classes.classes_of_another_mode,
+)
 _WARNINGS: tuple[Rule, ...] = (
     server.backend_is_not_in_image,
     server.control_stays_open,
@@ -201,12 +212,43 @@ _WARNINGS: tuple[Rule, ...] = (
 
 def check(spec: AgentSpec) -> tuple[Fault, ...]:
     """Every fault of a spec; with any of them it is not rolled out."""
-    return _found(_FAULTS, spec)
+    return (
+        *(fault for rule in _OF_CLASSES for fault in rule(spec)),
+        *in_each_class(spec, lambda of_class: _found(_FAULTS, of_class)),
+    )
 
 
 def warnings(spec: AgentSpec) -> tuple[Fault, ...]:
     """What Triton accepts, but the user hardly meant; it is reported and rolled out."""
-    return _found(_WARNINGS, spec)
+    return in_each_class(spec, lambda of_class: _found(_WARNINGS, of_class))
+
+
+def in_each_class(
+    spec: AgentSpec, find: Callable[[AgentSpec], Iterable[Fault]]
+) -> tuple[Fault, ...]:
+    """What is found of the pods of any node class, each fault once; of one that not all classes
+    have the first is named that has it.
+    """
+    servers = by_class(spec.server)
+    found = {
+        name: tuple(find(spec.model_copy(update={"server": server})))
+        for name, server in servers.items()
+    }
+    told: list[Fault] = []
+    for name, faults in found.items():
+        for fault in faults:
+            alike = [each for each in found.values() if fault in each]
+            if len(alike) < len(found):
+                earlier = any(fault in found[other] for other in _before(name, found))
+                message = f"with node class {name}, {fault.message}"
+                told += [] if earlier else [replace(fault, message=message)]
+            elif fault not in told:
+                told.append(fault)
+    return tuple(told)
+
+
+def _before(name: str, found: Iterable[str]) -> Iterator[str]:
+    return takewhile(lambda other: other != name, found)
 
 
 def _found(rules: tuple[Rule, ...], spec: AgentSpec) -> tuple[Fault, ...]:

@@ -7,7 +7,7 @@ nothing of them is executed.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from trireme.admission.check import check, warnings
+from trireme.admission.check import check, in_each_class, warnings
 from trireme.admission.inspection.compare import Comparison, compare
 from trireme.admission.inspection.complete import complete
 from trireme.admission.inspection.directory import inspect
@@ -58,18 +58,22 @@ def examine(
     known = {**_of_config_maps(spec, sources), **(inspections or {})}
     completed, unsaid = _completed(spec, known)
     compared = list(_compared(spec, known))
-    sizes = sizes_against(spec.server, [each for _, each in _newest(spec, known)])
+    newest = [each for _, each in _newest(spec, known)]
+
+    def sizes(of_class: AgentSpec) -> Comparison:
+        return sizes_against(of_class.server, newest)
+
     faults = (
         *check(completed),
         *check_sources(spec, sources),
         *(fault for one in compared for fault in one.faults),
-        *sizes.faults,
+        *in_each_class(spec, lambda of_class: sizes(of_class).faults),
     )
     warned = (
         *warnings(completed),
         *(warning for one in compared for warning in one.warnings),
         *unsaid,
-        *sizes.warnings,
+        *in_each_class(spec, lambda of_class: sizes(of_class).warnings),
     )
     faults = faults or tuple(configurations_are_too_large(completed))
     return Examined(completed, faults, warned, known)

@@ -16,12 +16,16 @@ SHORT_NAME = "agd"
 
 AGENT_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 AGENT_NAME_MAX_LENGTH = 45
+NODE_CLASS_PATTERN = AGENT_NAME_PATTERN
+NODE_CLASS_MAX_LENGTH = 15
+RESERVED_CLASSES = frozenset({"canary", "gateway"})
 MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 # Labels on every child; `AGENT` alone selects all pods of an agent, of every track.
 AGENT = f"{GROUP}/agent"
 TRACK = f"{GROUP}/track"
 TRACK_STABLE = "stable"
+NODE_CLASS = f"{GROUP}/node-class"  # on the pods of an agent that has some, and their Deployment
 COMPONENT = "app.kubernetes.io/component"
 COMPONENT_SERVER = "server"
 COMPONENT_GATEWAY = "gateway"
@@ -78,6 +82,13 @@ def _sanitised(name: str, length: int) -> str:
 def server(agent: str) -> str:
     """The Deployment of an agent's stable track, and its PodDisruptionBudget."""
     return agent
+
+
+def class_server(agent: str, node_class: str) -> str:
+    """The Deployment of an agent's pods of one node class: agent at most 45, a class 15, a hyphen:
+    61 characters.
+    """
+    return f"{agent}-{node_class}"
 
 
 def service(agent: str) -> str:

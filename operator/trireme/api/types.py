@@ -75,6 +75,70 @@ class Placement(ApiModel):
     priority_class_name: str = Field("", max_length=253, description="PriorityClass of the pods.")
 
 
+class ClassGpus(ApiModel):
+    """The GPUs of one pod of a class; what is left out is the server's."""
+
+    count: int | None = Field(None, ge=0, le=64, description="GPUs per pod; 0 runs on CPU.")
+    resource: str | None = Field(
+        None, max_length=128, description="The extended resource asked for."
+    )
+
+
+class ClassResources(ApiModel):
+    """CPU and memory of one pod of a class; what is left out is the server's."""
+
+    cpu: Quantity | None = Field(None, description="CPU request.")
+    memory: Quantity | None = Field(None, description="Memory request and limit.")
+    shared_memory: Quantity | None = Field(None, description="Size limit of /dev/shm.")
+
+
+class ClassPlacement(ApiModel):
+    """Which nodes are of a class, beside what server.placement says."""
+
+    node_selector: dict[str, Annotated[str, Field(max_length=63)]] = Field(
+        {}, max_length=64, description="Labels a node must have, beside the server's."
+    )
+    tolerations: list[Preserved] = Field(
+        [], max_length=64, description="Kubernetes tolerations, beside the server's."
+    )
+
+
+class NodeClass(ApiModel):
+    """Nodes of one sort, and what a pod on one costs."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            (
+                "!has(self.max) || !has(self.min) || self.min <= self.max",
+                "min must not be greater than max",
+            )
+        )
+    )
+
+    name: str = Field(
+        pattern=names.NODE_CLASS_PATTERN,
+        max_length=names.NODE_CLASS_MAX_LENGTH,
+        description="Such as a100 or spot; its pods' Deployment is called AGENT-NAME.",
+    )
+    price: float = Field(
+        ge=0.000001,
+        le=1_000_000,
+        allow_inf_nan=False,
+        description="What a pod costs in an hour, in any currency: only the ratio to the other "
+        "classes' prices matters.",
+    )
+    gpus: ClassGpus = Field(ClassGpus(), description="The GPUs of one pod.")
+    resources: ClassResources = Field(ClassResources(), description="CPU and memory of one pod.")
+    placement: ClassPlacement = Field(ClassPlacement(), description="Which nodes are of the class.")
+    min: int = Field(0, ge=0, le=10_000, description="Fewest pods of the class.")
+    max: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="Most pods of the class; absent, scaling.max alone holds.",
+    )
+
+
 class EnvVar(ApiModel):
     """One environment variable of the server container."""
 
@@ -118,6 +182,14 @@ class Server(ApiModel):
         "rights.",
     )
     placement: Placement = Field(Placement(), description="Where the pods may run.")
+    node_classes: list[NodeClass] = Field(
+        [],
+        max_length=6,
+        description="Sorts of nodes with their prices, in mode Automatic: of the mixes of pods "
+        "that hold the objectives the cheapest runs. Each class learns its own capacity. Empty: "
+        "all pods are alike.",
+        json_schema_extra=list_map("name"),
+    )
     startup_timeout: Duration = Field(
         timedelta(minutes=10),
         description="How long loading every model and warming it up may take before the pod is "
@@ -731,6 +803,21 @@ class LeadTimeStatus(ApiModel):
     stages: StagesStatus = Field(description="Where the time goes.")
 
 
+class NodeClassStatus(ApiModel):
+    """What the autoscaler knows of the pods of one node class."""
+
+    name: str = Field(description="The class; empty for pods from before there were classes.")
+    desired_replicas: int = Field(description="Pods wanted.")
+    ready_replicas: int = Field(description="Pods that are ready.")
+    curves: list[CurveStatus] = Field(
+        [], description="Learnt curves.", json_schema_extra=list_map("model")
+    )
+    pipelines: list[PipelineCapacityStatus] = Field(
+        [], description="What a pod sustains of pipelines.", json_schema_extra=list_map("model")
+    )
+    lead_time: LeadTimeStatus | None = Field(None, description="Measured lead time.")
+
+
 class ScalingStatus(ApiModel):
     """What the autoscaler knows; read again after a restart of the operator."""
 
@@ -752,6 +839,11 @@ class ScalingStatus(ApiModel):
     )
     lead_time: LeadTimeStatus | None = Field(
         None, description="Measured lead time; absent until a pod was seen to start."
+    )
+    node_classes: list[NodeClassStatus] = Field(
+        [],
+        description="By node class, where the agent has some; their curves are here then.",
+        json_schema_extra=list_map("name"),
     )
     decisions: list[DecisionStatus] = Field(
         [], max_length=10, description="The last ten decisions, newest first."

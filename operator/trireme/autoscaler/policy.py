@@ -4,10 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 from trireme.api.models import Model
+from trireme.api.node_classes import by_class
 from trireme.api.types import AgentSpec, Objective
 from trireme.autoscaler.calls import Call, calls
 from trireme.autoscaler.types import (
     DemandPolicy,
+    NodeClass,
     ObjectivePolicy,
     Policy,
     ServedPipeline,
@@ -19,10 +21,12 @@ from trireme.modelrepo.instances import instances_per_pod
 from trireme.modelrepo.proto import ModelConfig, json_format
 from trireme.modelrepo.proto import model_config_pb2 as pb
 
+ANY_NUMBER = 10_000  # pods of a node class: as many as the API takes for an agent
+
 
 def policy_of(spec: AgentSpec) -> Policy:
     """Read a spec that has been accepted: every objective names a model or pipeline of it."""
-    demand = spec.scaling.demand
+    demand, servers = spec.scaling.demand, by_class(spec.server)
     return Policy(
         mode=spec.scaling.mode,
         replicas=spec.replicas,
@@ -35,6 +39,16 @@ def policy_of(spec: AgentSpec) -> Policy:
         demand=None
         if demand is None
         else DemandPolicy(demand.activation_threshold, demand.cooldown_period),
+        classes=tuple(
+            NodeClass(
+                each.name,
+                each.price,
+                each.min,
+                ANY_NUMBER if each.max is None else each.max,
+                servers[each.name].gpus.count,
+            )
+            for each in spec.server.node_classes
+        ),
     )
 
 
@@ -43,7 +57,11 @@ def _objective_policy(spec: AgentSpec, objective: Objective) -> ObjectivePolicy:
     called = calls(spec, objective.model)
     names = {call.model for call in called}
     models = [model for model in spec.models if model.name in names]
-    instances = {model.name: instances_per_pod(model, spec.server) for model in models}
+    # Of several node classes the pods of the narrowest.
+    instances = {
+        model.name: min(instances_per_pod(model, s) for s in by_class(spec.server).values())
+        for model in models
+    }
     # The requests that a full pod executes at once: a start, to be corrected by what is seen.
     starts = {m.name: float(instances[m.name] * max(1, m.max_batch_size)) for m in models}
     return ObjectivePolicy(

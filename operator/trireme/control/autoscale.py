@@ -18,9 +18,10 @@ from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
 from trireme.api.conditions import SCALING_CONDITIONS, ConditionType, EventReason, Reason
 from trireme.api.gpu_budgets import GpuBudget
-from trireme.api.types import AgentStatus, Condition, ScalingMode, ScalingStatus
+from trireme.api.types import AgentStatus, Condition, NodeClassStatus, ScalingMode, ScalingStatus
 from trireme.autoscaler import outside
-from trireme.autoscaler.lead_time import lead_time
+from trireme.autoscaler.classes import mean_capacities
+from trireme.autoscaler.lead_time import Starts, lead_time, measured
 from trireme.autoscaler.memory import (
     before,
     curves_status,
@@ -31,6 +32,7 @@ from trireme.autoscaler.memory import (
     record,
     starts_from_status,
 )
+from trireme.autoscaler.policy import ANY_NUMBER
 from trireme.autoscaler.promql import queries
 from trireme.autoscaler.queries import Labels, window
 from trireme.autoscaler.records import Inputs, Record, conclude, written
@@ -39,9 +41,12 @@ from trireme.autoscaler.schedules import bounded
 from trireme.autoscaler.signals import Limits, Subject, assemble
 from trireme.autoscaler.sources import SourceMemory, choose
 from trireme.autoscaler.types import (
+    ClassPods,
     Decision,
     Grant,
+    LeadTime,
     Memory,
+    NodeClass,
     NoSignals,
     Observation,
     Outside,
@@ -56,6 +61,7 @@ from trireme.control.history import History
 from trireme.control.observed import (
     DeploymentView,
     PodView,
+    class_of,
     deployment_view,
     gateway_pods,
     pods_known,
@@ -285,7 +291,7 @@ class Autoscaler:
         view = self._store.view(key)
         if view.body is None or view.accepted is None:
             return None
-        live = together(_deployments(view).values())
+        live = together(view.servers().values())
         if live is None:
             return None  # nothing runs yet
         now = self._clock()
@@ -299,16 +305,19 @@ class Autoscaler:
         for of_set in pod_sets(view.accepted.agent):
             told = scaled.starts.setdefault(of_set.name, starts.watched(None, pods))
             starts.look(told, [pod for pod in pods if of_set.selects(pod.labels)])
+            if of_set.name not in view.learning:  # a node class that came since
+                view.learning[of_set.name] = learning.known(view, of_set)
         spec = view.accepted.agent.spec
-        lead = lead_time(_starts(view, scaled).known)
+        lead = _lead_time(view, scaled)
         policy = dataclasses.replace(view.accepted.policy, replicas=_replicas_told(view))
         policy = bounded(policy, spec.scaling.schedules, now, lead)
+        policy = _with_classes(policy, view)
         signals = await self._signals(key, view, scaled, policy, samples, now)
-        deployments = _deployments(view)  # while others had their turn
+        deployments = view.servers()  # while others had their turn
         live = together(deployments.values())
         if view.body is None or live is None:
             return None
-        observation = _observe(view, live, signals, now)
+        observation = _observe(view, live, scaled, signals, now)
         observation = dataclasses.replace(observation, lead_time=lead)
         observation = outside.observed(observation, asked)
         forecasts = foresee(view.foresights, observation, policy, scaled.memory)
@@ -335,10 +344,13 @@ class Autoscaler:
         made = Record(__version__, *key, inputs, decision)
         if decision.replicas != decision.current:
             for name, size in _sizes(observed.deployments, decision).items():
-                await self._actuate(observed.deployments[name], size)
+                if size != deployment_view(observed.deployments[name]).replicas:
+                    await self._actuate(observed.deployments[name], size)
         self._history.add(made)
         scaled.memory = record(memory, decision, carried_out=decision.replicas != decision.current)
         view.desired_replicas = decision.replicas
+        if decision.classes:
+            view.desired_by_class = {each.name: each.replicas for each in decision.classes}
         await self._report(key, view, scaled, made, now)
 
     async def _signals(
@@ -393,7 +405,9 @@ class Autoscaler:
             uid=view.body["metadata"]["uid"],
             memory=memory_from_status(status.scaling, started=now, current=live.replicas),
             starts={
-                of_set.name: starts.watched(starts_from_status(status.scaling), pods)
+                of_set.name: starts.watched(
+                    starts_from_status(_of_class(status.scaling, of_set)), pods
+                )
                 for of_set in pod_sets(view.accepted.agent)
             },
             scaling=status.scaling,
@@ -404,7 +418,7 @@ class Autoscaler:
         scaled.reason = active.reason if active else None
         self._agents[key] = scaled
         view.learning = {
-            of_set.name: learning.restored(view, of_set, status.scaling)
+            of_set.name: learning.restored(view, of_set, _of_class(status.scaling, of_set))
             for of_set in pod_sets(view.accepted.agent)
         }
         return scaled
@@ -444,9 +458,10 @@ class Autoscaler:
         assert view.body is not None  # noqa: S101  # _agent has looked
         decision, observed = made.decision, made.inputs.observation.signals
         self._metrics.desired_replicas.labels(*key).set(decision.replicas)
+        self._metrics.set_classes(*key, {each.name: each.replicas for each in decision.classes})
         self._metrics.signals_available.labels(*key).set(isinstance(observed, Signals))
         self._metrics.signals_read_directly.labels(*key).set(scaled.source.source is Source.PODS)
-        lead = lead_time_status(_starts(view, scaled).known)
+        lead = lead_time_status(_longest_start(view, scaled))
         if lead is not None:
             self._metrics.lead_time.labels(*key).set(lead.p95_seconds)
             for stage, seconds in lead.stages:
@@ -477,6 +492,7 @@ class Autoscaler:
             pipelines_status(
                 learnt.repository_digest, learnt.calls, learnt.capacities, scaled.memory
             ),
+            _classes_status(view, scaled, made),
         )
         found = scaling_report.findings(decision, observed, made.inputs.observation.outside)
         conditions = dated(found, scaled.conditions, view.body["metadata"]["generation"], now)
@@ -550,35 +566,133 @@ def _subject(key: Key, view: AgentView, policy: Policy) -> Subject:
     )
 
 
-def _deployments(view: AgentView) -> dict[str, Object]:
-    """By name, the Deployments of the sets of pods that the spec asks for, as far as they exist."""
-    assert view.accepted is not None  # noqa: S101  # who scales has looked
-    servers = view.servers()
-    return {p.name: servers[p.name] for p in pod_sets(view.accepted.agent) if p.name in servers}
-
-
 def _sizes(deployments: Mapping[str, Object], decision: Decision) -> dict[str, int]:
-    """What the Deployments are to have: an agent's one set has all."""
-    (name,) = deployments
-    return {name: decision.replicas}
+    """What the Deployments are to have: where an agent has no node classes its only one has all."""
+    if not decision.classes:
+        return dict.fromkeys(deployments, decision.replicas)
+    wanted = {each.name: each.replicas for each in decision.classes}
+    return {name: wanted[class_of(body)] for name, body in deployments.items()}
+
+
+def _classes(view: AgentView, scaled: _Scaled) -> tuple[ClassPods, ...]:
+    """The pods by node class, those of the spec first, in its order; none where all are alike."""
+    assert view.accepted is not None  # noqa: S101  # who scales has looked
+    sets = {pods.name: pods for pods in pod_sets(view.accepted.agent)}
+    servers = view.servers()
+    if (
+        len(servers) <= 1
+        and servers.keys() <= sets.keys()
+        and "" in map(class_of, servers.values())
+    ):
+        return ()
+    pods = server_pods(view.pods.values())
+    found = []
+    for name in sorted(servers, key=lambda name: ([*sets, name].index(name), name)):
+        live, of_set = deployment_view(servers[name]), sets.get(name)
+        mine = [p for p in pods if p.labels.get(names.NODE_CLASS, "") == class_of(servers[name])]
+        unplaced = sum(
+            p.trouble is not None and p.trouble.reason is Reason.UNSCHEDULABLE for p in mine
+        )
+        before = view.learning.get(name)
+        known = learning.capacities(view, of_set) if of_set else before and before.capacities
+        told = scaled.starts.get(name)
+        found.append(
+            ClassPods(
+                class_of(servers[name]),
+                live.replicas,
+                len(_ready_since(mine)),
+                min(live.replicas, unplaced + live.refused),
+                dict(known or {}),
+                lead_time(told.known) if told else None,
+            )
+        )
+    return tuple(found)
+
+
+def _with_classes(policy: Policy, view: AgentView) -> Policy:
+    """The policy of an agent whose spec has no classes, while pods of some are still there."""
+    assert view.accepted is not None  # noqa: S101  # who scales has looked
+    if policy.classes or len(view.servers()) <= 1:
+        return policy
+    gpus = view.accepted.agent.spec.server.gpus.count
+    return dataclasses.replace(policy, classes=(NodeClass("", 1.0, 0, ANY_NUMBER, gpus),))
 
 
 def _representative(view: AgentView) -> PodSet:
-    """The set of pods whose curves and starts stand for the agent's."""
+    """The set of pods whose curves are told where an agent has no node classes."""
     assert view.accepted is not None  # noqa: S101  # who scales has looked
     return pod_sets(view.accepted.agent)[0]
 
 
-def _starts(view: AgentView, scaled: _Scaled) -> starts.Watched:
-    return scaled.starts[_representative(view).name]
+def _longest_start(view: AgentView, scaled: _Scaled) -> Starts | None:
+    """The starts that take the longest, of all sets of pods."""
+    assert view.accepted is not None  # noqa: S101  # who scales has looked
+    known = [scaled.starts[pods.name].known for pods in pod_sets(view.accepted.agent)]
+    return max(
+        (each for each in known if each is not None),
+        key=lambda each: measured(each).p95_seconds,
+        default=None,
+    )
+
+
+def _lead_time(view: AgentView, scaled: _Scaled) -> LeadTime | None:
+    return lead_time(_longest_start(view, scaled))
+
+
+def _of_class(status: ScalingStatus | None, pods: PodSet) -> ScalingStatus | None:
+    """What a status tells of one set of pods."""
+    if status is None or not pods.node_class:
+        return status
+    told = next((each for each in status.node_classes if each.name == pods.node_class), None)
+    if told is None:
+        return None
+    own = {"curves": told.curves, "pipelines": told.pipelines, "lead_time": told.lead_time}
+    return status.model_copy(update=own)
+
+
+def _classes_status(view: AgentView, scaled: _Scaled, made: Record) -> list[NodeClassStatus]:
+    """The status by node class, empty where the agent has none."""
+    assert view.accepted is not None  # noqa: S101  # who scales has looked
+    sets = {pods.node_class: pods for pods in pod_sets(view.accepted.agent)}
+    wanted = {each.name: each.replicas for each in made.decision.classes}
+    told = []
+    for each in made.inputs.observation.classes:
+        pods = sets.get(each.name)
+        if pods is None:
+            told.append(
+                NodeClassStatus(
+                    name=each.name, desired_replicas=wanted[each.name], ready_replicas=each.ready
+                )
+            )
+            continue
+        learnt = learning.known(view, pods)
+        digests, memory = learnt.model_digests, scaled.memory
+        told.append(
+            NodeClassStatus(
+                name=each.name,
+                desired_replicas=wanted[each.name],
+                ready_replicas=each.ready,
+                curves=curves_status(digests, learnt.curves, learnt.capacities, memory),
+                pipelines=pipelines_status(
+                    learnt.repository_digest, learnt.calls, learnt.capacities, memory
+                ),
+                lead_time=lead_time_status(scaled.starts[pods.name].known),
+            )
+        )
+    return told
 
 
 def _observe(
-    view: AgentView, live: DeploymentView, signals: Signals | NoSignals, now: datetime
+    view: AgentView,
+    live: DeploymentView,
+    scaled: _Scaled,
+    signals: Signals | NoSignals,
+    now: datetime,
 ) -> Observation:
     """What the cluster and the signals say of one agent, in one value."""
     pods = server_pods(view.pods.values())
     stuck = [pod for pod in pods if pod.stuck]
+    by_class = _classes(view, scaled)
     return Observation(
         now=now,
         replicas=live.replicas,
@@ -588,7 +702,10 @@ def _observe(
             pod.trouble is not None and pod.trouble.reason is Reason.UNSCHEDULABLE for pod in stuck
         ),
         signals=signals,
-        capacities=learning.capacities(view, _representative(view)),
+        capacities=mean_capacities(by_class)
+        if by_class
+        else learning.capacities(view, _representative(view)),
+        classes=by_class,
     )
 
 

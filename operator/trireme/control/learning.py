@@ -25,6 +25,7 @@ from trireme.autoscaler.capacity import (
     pipeline_capacity,
 )
 from trireme.autoscaler.memory import curves_from_status, pipelines_from_status
+from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.types import Capacity, ObjectivePolicy, OutOfReach, ServedPipeline
 from trireme.control.in_place import serving_pods
 from trireme.control.observed import PodView

@@ -71,6 +71,7 @@ class PodView:
 class DeploymentView:
     """One Deployment. `replicas` is spec.replicas; `rolled_out` says that no pod of an earlier
     template is left and that all wanted ones are ready; `only_latest` says the first half alone.
+    `refused` pods cannot be made: a quota or an admission policy is against it.
     """
 
     replicas: int
@@ -80,6 +81,7 @@ class DeploymentView:
     rolled_out: bool
     failure: str | None
     replicas_manager: str | None
+    refused: int = 0
 
 
 def parse_time(text: str) -> datetime:
@@ -206,6 +208,9 @@ def deployment_view(deployment: Object) -> DeploymentView:
         (c for c in status.get("conditions", []) if c["type"] == "Progressing"), {}
     )
     stuck = progressing.get("reason") == "ProgressDeadlineExceeded"
+    is_refused = any(
+        (c["type"], c["status"]) == ("ReplicaFailure", "True") for c in status.get("conditions", [])
+    )
     return DeploymentView(
         replicas=replicas,
         existing=existing,
@@ -216,7 +221,14 @@ def deployment_view(deployment: Object) -> DeploymentView:
         and status.get("availableReplicas", 0) >= replicas,
         failure=progressing.get("message", "the rollout does not advance") if stuck else None,
         replicas_manager=_replicas_manager(deployment),
+        refused=max(0, replicas - existing) if is_refused else 0,
     )
+
+
+def class_of(body: Object) -> str:
+    """The node class of server pods or of their Deployment; empty where there is none."""
+    name: str = body["metadata"].get("labels", {}).get(names.NODE_CLASS, "")
+    return name
 
 
 def together(deployments: Iterable[Object]) -> DeploymentView | None:
@@ -236,6 +248,7 @@ def together(deployments: Iterable[Object]) -> DeploymentView | None:
         rolled_out=all(view.rolled_out for view in views),
         failure=next((view.failure for view in views if view.failure is not None), None),
         replicas_manager=next(foreign, managers[0]),
+        refused=sum(view.refused for view in views),
     )
 
 

@@ -7,7 +7,7 @@ begun again by another process; what it needs to know is in the cluster.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from trireme.admission.examine import examine
@@ -244,7 +244,8 @@ class Reconciler:
             for pods in pod_sets(agent)
         }
         live = {name: body for name, body in asked.items() if body is not None}
-        sizes = initial_sizes(agent, view.desired_replicas, live)
+        running = {**view.servers(), **live}
+        sizes = initial_sizes(agent, view.desired_replicas, running, view.desired_by_class)
         objects = desired_objects(
             agent,
             accepted.repository,
@@ -283,8 +284,10 @@ class Reconciler:
         view.applied = accepted
         if sizes:
             await self._queue.add(key, Work.APPLY)  # once more, to leave the size to its owner
-            for name, size in sizes.items():
-                await self._tell_repair(key, view, name, size)
+            for pods in pod_sets(agent):
+                is_new = pods.node_class and pods.node_class not in (view.desired_by_class or {})
+                if pods.name in sizes and not is_new:
+                    await self._tell_repair(key, view, pods.name, sizes[pods.name])
 
     async def _ensure_secrets(self, view: AgentView, agent: AgentDeployment) -> None:
         """Create the Secrets that the pods mount or name.
@@ -364,11 +367,18 @@ class Reconciler:
             for child in view.wanted
             if child[0] == kinds.DEPLOYMENT.name
         )
+        emptying = {
+            name
+            for name, body in view.servers().items()
+            if (kinds.DEPLOYMENT.name, name) not in view.wanted and _has_pods(body)
+        }
         for child, body in list(view.children.items()):
             if child in view.wanted or not owned_by(body, uid):
                 continue
             kind = kinds.kind_of(body["apiVersion"], body["kind"])
-            if kind is not kinds.CONFIG_MAP or settled:
+            if child[1] in emptying and kind is kinds.DEPLOYMENT:
+                continue  # the autoscaler says when others carry the load
+            if kind is not kinds.CONFIG_MAP or (settled and not emptying):
                 await self._cluster.delete(kind, key.namespace, child[1])
                 view.children.pop(child, None)
 
@@ -569,12 +579,23 @@ def _some_container_fails(view: AgentView) -> bool:
     return any(p.trouble is not None and p.trouble.reason is Reason.CONTAINER_FAILED for p in pods)
 
 
+def _has_pods(deployment: Object) -> bool:
+    seen = deployment_view(deployment)
+    return seen.replicas > 0 or seen.existing > 0
+
+
 def _servers(view: AgentView) -> DeploymentView | None:
-    """All Deployments of server pods as one; None where one that is wanted does not exist yet."""
+    """All Deployments of server pods as one; None where one that is wanted does not exist yet. One
+    that is not wanted any more is as a template of before.
+    """
     servers, running = view.servers(), view.accepted
-    if running is not None and any(p.name not in servers for p in pod_sets(running.agent)):
+    seen = together(servers.values())
+    if running is None or seen is None:
+        return seen
+    wanted = {pods.name for pods in pod_sets(running.agent)}
+    if not wanted <= servers.keys():
         return None
-    return together(servers.values())
+    return seen if servers.keys() <= wanted else replace(seen, only_latest=False, rolled_out=False)
 
 
 def _model_names(spec: AgentSpec | None) -> list[str]:

@@ -11,6 +11,7 @@ from trireme.api.types import (
     CurveStatus,
     DecisionStatus,
     LeadTimeStatus,
+    NodeClassStatus,
     ObservedLoad,
     PipelineCapacityStatus,
     ScalingStatus,
@@ -157,6 +158,7 @@ def scaling_status(
     curves: Sequence[CurveStatus] = (),
     lead_time: LeadTimeStatus | None = None,
     pipelines: Sequence[PipelineCapacityStatus] = (),
+    node_classes: Sequence[NodeClassStatus] = (),
 ) -> ScalingStatus:
     """The status after a decision. Of the notable ones, the `untold` among them, the last ten are
     kept, newest first, as far as they fit; a hold that only began anew takes the place of itself.
@@ -175,9 +177,10 @@ def scaling_status(
         last_scale_time=last_scale_time,
         observed=_observed(decision, signals) or (before.observed if before else None),
         targets=targets_status(memory),
-        curves=list(curves),
-        pipelines=list(pipelines),
+        curves=[] if node_classes else list(curves),
+        pipelines=[] if node_classes else list(pipelines),
         lead_time=lead_time,
+        node_classes=list(node_classes),
         decisions=decisions,
     )
 
@@ -195,6 +198,8 @@ def is_worth_showing(before: ScalingStatus | None, after: ScalingStatus) -> bool
     if _pipelines_differ(before.pipelines, after.pipelines):
         return True
     if _lead_times_differ(before.lead_time, after.lead_time):
+        return True
+    if _classes_differ(before.node_classes, after.node_classes):
         return True
     old, new = before.observed, after.observed
     if (old.model, old.latency_kind) != (new.model, new.latency_kind):
@@ -216,7 +221,20 @@ _CURVE_FIGURES = ("fixed_milliseconds", "per_request_milliseconds", "sustained_p
 
 def _without_figures(status: ScalingStatus) -> ScalingStatus:
     figures = dict.fromkeys(("observed", "lead_time"))
-    return status.model_copy(update={**figures, "curves": [], "pipelines": []})
+    lists: dict[str, list[object]] = {"curves": [], "pipelines": [], "node_classes": []}
+    return status.model_copy(update={**figures, **lists})
+
+
+def _classes_differ(old: Sequence[NodeClassStatus], new: Sequence[NodeClassStatus]) -> bool:
+    """Whether other classes are told of, or one with other pods or figures."""
+    return len(old) != len(new) or any(
+        (one.name, one.desired_replicas, one.ready_replicas)
+        != (other.name, other.desired_replicas, other.ready_replicas)
+        or _curves_differ(one.curves, other.curves)
+        or _pipelines_differ(one.pipelines, other.pipelines)
+        or _lead_times_differ(one.lead_time, other.lead_time)
+        for one, other in zip(old, new, strict=True)
+    )
 
 
 def _curves_differ(old: Sequence[CurveStatus], new: Sequence[CurveStatus]) -> bool:

@@ -6,18 +6,20 @@ looked yet) keep what they have, and it counts.
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from trireme.api.conditions import Reason
 from trireme.api.gpu_budgets import GpuBudget
+from trireme.api.node_classes import by_class
 from trireme.api.types import AgentSpec, BudgetShare, Paused, ScalingMode
 from trireme.autoscaler.budget import PATIENCE, Member, granted, grants, moves
 from trireme.autoscaler.records import Inputs, conclude
-from trireme.autoscaler.types import Grant
-from trireme.control.observed import together
+from trireme.autoscaler.types import Decision, Grant
+from trireme.control.observed import class_of, deployment_view
 from trireme.control.queue import Key
-from trireme.control.store import Store
+from trireme.control.store import AgentView, Store
 from trireme.edge.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ class Shares:
                 found |= self._shared_out(name, agents, inputs)
             except Exception:
                 logger.exception("the GPU budget %s could not be shared out", name)
-                found |= _held(name, agents, inputs)
+                found |= self._held(name, agents, inputs)
         return found
 
     def _shared_out(
@@ -68,8 +70,7 @@ class Shares:
         members: dict[Key, Member] = {}
         found: dict[Key, Grant] = {}
         for key, spec, share in agents:
-            servers = together(self._store.view(key).servers().values())
-            current = servers.replicas if servers else 0
+            current = _current(self._store.view(key), spec)
             member = _tried(key, spec, share, current, inputs.get(key))
             if (wrong := _unusable(name, budget, spec)) is not None:
                 found[key] = Grant(max(member.least, current), wrong)
@@ -95,27 +96,39 @@ class Shares:
             self._metrics.budget_gpus.labels(budget.name, kind).set(gpus)
         return grants(budget.name, members, pods, budget.gpus)
 
+    def _held(
+        self, budget: str, agents: Iterable[_Sharing], inputs: Mapping[Key, Inputs]
+    ) -> dict[Key, Grant]:
+        """Nobody grows beyond their min: what is left of the budget is not known."""
+        words = f"GPU budget {budget}, which could not be shared out: the operator's log says why"
+        found = {}
+        for key, spec, _ in agents:
+            if (made := inputs.get(key)) is not None:
+                least = 0 if spec.server.node_classes else made.policy.min_replicas
+                found[key] = Grant(max(least, _current(self._store.view(key), spec)), words)
+        return found
+
 
 def _unusable(name: str, budget: GpuBudget | None, spec: AgentSpec) -> str | None:
     """Why an agent cannot have part in the budget that it names: then it does not grow."""
-    gpus = spec.server.gpus
     if budget is None:
         return f"GPU budget {name}, which the operator's gpuBudgets do not have"
-    if gpus.count and gpus.resource != budget.resource:
-        return f"GPU budget {name}, which counts {budget.resource}, not {gpus.resource}"
+    for gpus in (server.gpus for server in by_class(spec.server).values()):
+        if gpus.count and gpus.resource != budget.resource:
+            return f"GPU budget {name}, which counts {budget.resource}, not {gpus.resource}"
     return None
 
 
-def _held(
-    budget: str, agents: Iterable[_Sharing], inputs: Mapping[Key, Inputs]
-) -> dict[Key, Grant]:
-    """Nobody grows beyond their min: what is left of the budget is not known."""
-    words = f"GPU budget {budget}, which could not be shared out: the operator's log says why"
-    return {
-        key: Grant(max(made.policy.min_replicas, made.observation.replicas), words)
-        for key, _, _ in agents
-        if (made := inputs.get(key)) is not None
-    }
+def _current(view: AgentView, spec: AgentSpec) -> int:
+    """What an agent has of a budget: pods, or GPUs where its pods have not all as many."""
+    sizes = {name: deployment_view(body).replicas for name, body in view.servers().items()}
+    if not spec.server.node_classes:
+        return sum(sizes.values())
+    gpus = {name: server.gpus.count for name, server in by_class(spec.server).items()}
+    return sum(
+        size * gpus.get(class_of(view.servers()[name]), spec.server.gpus.count)
+        for name, size in sizes.items()
+    )
 
 
 def _tried(
@@ -144,12 +157,25 @@ def _member(
             need = wanted if decision.proposed is None else decision.proposed
             least = max(policy.min_replicas, current if stays else 0)
             wanted = max(wanted, least)
+            if policy.classes:
+                least, wanted, need = _in_gpus(inputs, decision, stays=stays)
     return Member(
         name=str(key),
         least=least,
         current=current,
         wanted=wanted,
         need=need,
-        gpus=spec.server.gpus.count,
+        gpus=1 if spec.server.node_classes else spec.server.gpus.count,
         priority=share.priority,
     )
+
+
+def _in_gpus(inputs: Inputs, decision: Decision, *, stays: bool) -> tuple[int, int, int]:
+    """What an agent of several node classes has at least, wants and needs, in GPUs."""
+    gpus = {rule.name: rule.gpus for rule in inputs.policy.classes}
+    current = sum(each.current * gpus.get(each.name, 0) for each in decision.classes)
+    wanted = sum(each.replicas * gpus.get(each.name, 0) for each in decision.classes)
+    least = current if stays else inputs.policy.min_replicas * min(gpus.values(), default=0)
+    each = wanted / decision.replicas if decision.replicas else 0.0
+    need = wanted if decision.proposed is None else math.ceil(decision.proposed * each)
+    return least, max(wanted, least), need

@@ -160,8 +160,8 @@ class AgentView:
     `applied`, what was last applied whole; `replaced`, what the pods ran before, until all of it is
     done, and `change`, the difference; `secrets`, which Secrets it has made sure of, since no watch
     tells of them; and `written`, the part of the status it last wrote. The autoscaler leaves
-    `desired_replicas`, `learning` by set of pods as the status has it, which is learnt on from
-    there, and `foresights` by an objective's model.
+    `desired_replicas`, also by node class, `learning` by set of pods as the status has it, which is
+    learnt on from there, and `foresights` by an objective's model.
     """
 
     body: Object | None = None
@@ -180,6 +180,7 @@ class AgentView:
     secrets: set[str] = field(default_factory=set)
     written: Object | None = None
     desired_replicas: int | None = None
+    desired_by_class: dict[str, int] | None = None
     learning: dict[str, Learning] = field(default_factory=dict)
     foresights: dict[str, Foresight] = field(default_factory=dict)
 

@@ -1,5 +1,7 @@
 """The operator's own metrics, in Prometheus' text format on /metrics."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
@@ -8,6 +10,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._classes: dict[tuple[str, str], frozenset[str]] = {}
         agent = ("namespace", "agent")
         self.leader = Gauge("trireme_leader", "1 while this replica acts", registry=self.registry)
         self.agents = Gauge("trireme_agents", "Agents known", registry=self.registry)
@@ -32,6 +35,12 @@ class Metrics:
         )
         self.desired_replicas = Gauge(
             "trireme_agent_desired_replicas", "Pods wanted", agent, registry=self.registry
+        )
+        self.class_replicas = Gauge(
+            "trireme_agent_class_desired_replicas",
+            "Pods wanted of each node class, where an agent has some",
+            (*agent, "node_class"),
+            registry=self.registry,
         )
         self.budget_gpus = Gauge(
             "trireme_gpu_budget_gpus",
@@ -70,10 +79,20 @@ class Metrics:
             registry=self.registry,
         )
 
+    def set_classes(self, namespace: str, agent: str, pods: Mapping[str, int]) -> None:
+        """The pods wanted by node class; the series of classes that are gone are dropped."""
+        if pods.keys() != self._classes.get((namespace, agent), frozenset()):
+            self.class_replicas.remove_by_labels({"namespace": namespace, "agent": agent})
+            self._classes[namespace, agent] = frozenset(pods)
+        for name, count in pods.items():
+            self.class_replicas.labels(namespace, agent, name).set(count)
+
     def forget(self, namespace: str, agent: str) -> None:
         """Drop the series of an agent that is gone."""
+        self._classes.pop((namespace, agent), None)
         for metric in (
             self.desired_replicas,
+            self.class_replicas,
             self.decisions,
             self.signals_available,
             self.signals_read_directly,

@@ -110,7 +110,9 @@ def _spec_parts(before: Running, after: Running, options: ResourceOptions) -> It
 def _effect(before: Running, spec: AgentSpec, options: ResourceOptions) -> Effect:
     """What a spec does in place of the one before, with the repository as it is."""
     after = Running(before.agent.model_copy(update={"spec": spec}), before.repository)
-    if _server_templates(before, options) != _server_templates(after, options):
+    old, new = _server_templates(before, options), _server_templates(after, options)
+    stays = old.keys() & new.keys()  # pods of a class that comes or goes are no rollout of others
+    if not stays or any(old[name] != new[name] for name in stays):
         return Effect.ROLLOUT
     if _gateway_template(before.agent, options) != _gateway_template(after.agent, options):
         return Effect.GATEWAY

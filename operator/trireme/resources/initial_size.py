@@ -1,18 +1,37 @@
 """The sizes that new Deployments of server pods are made with. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from trireme.api.types import AgentDeployment, ScalingMode
 from trireme.resources.pod_sets import pod_sets
 
 
 def initial_sizes(
-    agent: AgentDeployment, desired: int | None, existing: Iterable[str] = ()
+    agent: AgentDeployment,
+    desired: int | None,
+    existing: Iterable[str] = (),
+    by_class: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
-    """By name, the sizes of the agent's server Deployments that are not `existing` yet."""
-    known = frozenset(existing)
-    size = initial_replicas(agent, desired)
-    return {pods.name: size for pods in pod_sets(agent) if pods.name not in known}
+    """By name, the sizes of the agent's server Deployments that are not `existing` yet.
+
+    A node class has what was last wanted of it, `by_class`. One that is new has its min where pods
+    serve already, and the autoscaler says what more; of a new agent the cheapest pods are made.
+    """
+    known, sets = frozenset(existing), pod_sets(agent)
+    total = initial_replicas(agent, desired)
+    if not agent.spec.server.node_classes:
+        return {pods.name: total for pods in sets if pods.name not in known}
+    if by_class is None and agent.status.scaling is not None:
+        by_class = {e.name: e.desired_replicas for e in agent.status.scaling.node_classes}
+    rules = {each.name: each for each in agent.spec.server.node_classes}
+    sizes = {name: (by_class or {}).get(name, rule.min) for name, rule in rules.items()}
+    if not known and not by_class:
+        left = total - sum(sizes.values())
+        for rule in sorted(rules.values(), key=lambda rule: rule.price):
+            room = left if rule.max is None else min(left, rule.max - rule.min)
+            sizes[rule.name] += max(0, room)
+            left -= max(0, room)
+    return {p.name: sizes[p.node_class] for p in sets if p.name not in known}
 
 
 def initial_replicas(agent: AgentDeployment, desired: int | None) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trireme.api import names
+from trireme.api.node_classes import by_class
 from trireme.api.types import AgentDeployment
 from trireme.resources.metadata import owner_labels
 
@@ -16,21 +17,25 @@ from trireme.resources.metadata import owner_labels
 class PodSet:
     """The server pods of one Deployment, which is called `name`.
 
-    `agent` is the agent as these pods have it: its `spec.server` is theirs.
+    `agent` is the agent as these pods have it: its `spec.server` is theirs. `node_class` is empty
+    where the agent has no classes.
     """
 
     name: str
     agent: AgentDeployment
+    node_class: str = ""
     track: str = names.TRACK_STABLE
 
     @property
     def selector(self) -> dict[str, str]:
         """Selects the pods; immutable once a Deployment has it."""
-        return {names.AGENT: self.agent.metadata.name, names.TRACK: self.track}
+        of_class = {names.NODE_CLASS: self.node_class} if self.node_class else {}
+        return {names.AGENT: self.agent.metadata.name, names.TRACK: self.track, **of_class}
 
     def selects(self, labels: Mapping[str, str]) -> bool:
         """Whether a server pod of the agent with these labels is of this set."""
-        return all(labels.get(label) == value for label, value in self.selector.items())
+        is_of_class = labels.get(names.NODE_CLASS, "") == self.node_class
+        return is_of_class and all(labels.get(k) == value for k, value in self.selector.items())
 
     @property
     def labels(self) -> dict[str, str]:
@@ -44,4 +49,14 @@ class PodSet:
 
 def pod_sets(agent: AgentDeployment) -> tuple[PodSet, ...]:
     """The sets that an agent's spec asks for, in the order of the spec."""
-    return (PodSet(names.server(agent.metadata.name), agent),)
+    name = agent.metadata.name
+    return tuple(
+        PodSet(
+            names.class_server(name, node_class) if node_class else names.server(name),
+            agent.model_copy(update={"spec": agent.spec.model_copy(update={"server": server})})
+            if node_class
+            else agent,
+            node_class,
+        )
+        for node_class, server in by_class(agent.spec.server).items()
+    )
