@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from pods import LIGHT
+from pods import LIGHT, MEDIUM
 from trireme.autoscaler.batch_events import PodModel, Served, poisson_arrivals, serve
+from trireme.autoscaler.queueing import PodShape, Sustained, sustained_rate
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.simulator.pods import Balancer, serve_fleet
+from trireme.simulator.pods import Balancer, serve_fleet, serve_mixed
 
 CURVE = ServiceCurve(2.0, 1.0, 3)  # whole seconds: 3, 4, 5
 
@@ -140,3 +141,30 @@ def test_a_queue_delay_saves_the_gpu_and_costs_the_tail_at_low_load() -> None:
         busy = one.batch_seconds.sum() / arrivals[-1]
         found[delay] = (round(1e3 * one.percentile_seconds(95), 1), round(float(busy), 2))
     assert found == {0.0: (9.2, 0.61), 0.005: (10.5, 0.44)}
+
+
+@pytest.mark.parametrize(("fast", "slow"), [(2, 4), (1, 6), (4, 1)], ids=lambda pods: f"{pods}")
+def test_a_fleet_of_two_classes_sustains_the_sum_of_what_each_does(fast: int, slow: int) -> None:
+    """By a balancer that sees nearly all pods; of two choices the fast ones have too little."""
+    thrice = ServiceCurve(0.018, 0.006, 16)
+    found = [sustained_rate(PodShape(curve, 1), 95, 0.2) for curve in (MEDIUM, thrice)]
+    rates = [each.per_second for each in found if isinstance(each, Sustained)]
+    total = fast * rates[0] + slow * rates[1]
+    fleet = [PodModel(MEDIUM)] * fast + [PodModel(thrice)] * slow
+    generator = np.random.default_rng(1)
+    arrivals = poisson_arrivals(total, 30_000, generator)
+
+    seen = serve_mixed(arrivals, fleet, Balancer.LEAST_OUTSTANDING, generator)
+
+    assert seen.percentile_seconds(95) <= 0.2
+
+
+def test_of_two_choices_a_few_fast_pods_do_not_get_their_part() -> None:
+    thrice = ServiceCurve(0.018, 0.006, 16)
+    generator = np.random.default_rng(1)
+    fleet = [PodModel(MEDIUM)] * 2 + [PodModel(thrice)] * 4
+    arrivals = poisson_arrivals(1307.0, 30_000, generator)  # what the six sustain, see above
+
+    two = serve_mixed(arrivals, fleet, Balancer.POWER_OF_TWO, generator)
+
+    assert two.percentile_seconds(95) > 0.4

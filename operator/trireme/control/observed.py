@@ -209,7 +209,8 @@ def deployment_view(deployment: Object) -> DeploymentView:
     )
     stuck = progressing.get("reason") == "ProgressDeadlineExceeded"
     is_refused = any(
-        (c["type"], c["status"]) == ("ReplicaFailure", "True") for c in status.get("conditions", [])
+        c["type"] == "ReplicaFailure" and c.get("status") == "True"
+        for c in status.get("conditions", [])
     )
     return DeploymentView(
         replicas=replicas,

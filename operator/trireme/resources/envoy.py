@@ -80,6 +80,7 @@ _READING_METHODS = (
 
 _DNS_REFRESH = f"{DNS_REFRESH_SECONDS}s"
 _CONNECT_TIMEOUT = timedelta(seconds=2)
+_CHOICES_OF_CLASSES = 16  # so that nearly all pods of a usual fleet are seen
 _UPSTREAM_IDLE_TIMEOUT = timedelta(seconds=30)  # Triton itself never closes an idle connection
 _STREAM_IDLE_TIMEOUT = timedelta(hours=1)
 _STATS_FLUSH_INTERVAL = timedelta(seconds=1)  # histograms are as old as this when scraped
@@ -394,6 +395,7 @@ def _pods_cluster(
         },
         "connect_timeout": _duration(_CONNECT_TIMEOUT),
         "lb_policy": "LEAST_REQUEST",
+        **_choices(agent.spec),
         "circuit_breakers": {"thresholds": [_thresholds(agent.spec)]},
         "outlier_detection": _outlier_detection(),
         # A node that died answers nothing; noticed after 10 + 3 x 5 = 25 s instead of two hours.
@@ -431,6 +433,16 @@ def _thresholds(spec: AgentSpec) -> Mapping[str, Any]:
         # As many as may wait: when a pod goes, each request that waited for it tries another.
         "max_retries": spec.gateway.max_pending_requests,
     }
+
+
+def _choices(spec: AgentSpec) -> dict[str, Any]:
+    """Of how many pods taken at random the least busy has a request: two, unless their classes
+    differ. Of two, no more than 1 - (1 - f)^2 of the requests would go to a share f of the pods,
+    and a few fast ones could not have their part: of 6 pods two that are three times as fast.
+    """
+    if not spec.server.node_classes:
+        return {}
+    return {"least_request_lb_config": {"choice_count": _CHOICES_OF_CLASSES}}
 
 
 def _outlier_detection() -> Mapping[str, Any]:

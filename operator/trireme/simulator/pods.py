@@ -48,7 +48,7 @@ def serve_fleet(
         case Balancer.ROUND_ROBIN:
             chosen = np.arange(len(arrivals)) % pods
         case Balancer.LEAST_OUTSTANDING | Balancer.POWER_OF_TWO:
-            return _serve_by_outstanding(arrivals, pods, pod, balancer, generator)
+            return serve_mixed(arrivals, [pod] * pods, balancer, generator)
     served = [serve(arrivals[chosen == each], pod, generator) for each in range(pods)]
     return _together(chosen, served)
 
@@ -83,21 +83,22 @@ class _Pod:
     batches: list[int] = field(default_factory=list)
 
 
-def _serve_by_outstanding(
+def serve_mixed(
     arrivals: Floats,
-    pods: int,
-    model: PodModel,
+    models: Sequence[PodModel],
     balancer: Balancer,
     generator: np.random.Generator,
 ) -> Served:
-    seconds, noise = seconds_by_batch(model.curve), noise_factors(model.noise, generator)
-    most, delay = model.curve.max_batch, model.queue_delay_seconds
-    fleet = [_Pod(model.instances) for _ in range(pods)]
-    outstanding = [0] * pods
+    """The same of pods that need not be alike, by a balancer that looks at what each has to do."""
+    seconds = {model: seconds_by_batch(model.curve) for model in models}
+    noise = {model: noise_factors(model.noise, generator) for model in dict.fromkeys(models)}
+    fleet = [_Pod(model.instances) for model in models]
+    outstanding = [0] * len(models)
     events: list[tuple[float, int, int]] = []  # when, which pod, how many are done (0: a timer)
 
     def start(which: int, now: float) -> None:
-        pod = fleet[which]
+        pod, model = fleet[which], models[which]
+        most, delay = model.curve.max_batch, model.queue_delay_seconds
         waiting = pod.waiting
         while pod.idle and waiting:
             if len(waiting) < most and now < waiting[0] + delay:
@@ -108,7 +109,7 @@ def _serve_by_outstanding(
             batch = min(len(waiting), most)
             for _ in range(batch):
                 waiting.popleft()
-            end = now + seconds[batch] * next(noise)
+            end = now + seconds[model][batch] * next(noise[model])
             pod.idle -= 1
             pod.starts.append(now)
             pod.ends.append(end)
