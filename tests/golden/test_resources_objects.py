@@ -41,6 +41,7 @@ MODELS: dict[str, tuple[ModelDirectory, ...]] = {
         ),
     ),
 }
+MODELS["node-classes"] = MODELS["gpu-onnx"]
 CASES = [
     pytest.param("echo", {}, Discovery.ANNOTATIONS, 1, id="echo"),
     pytest.param("pipeline", {}, Discovery.POD_MONITOR, None, id="pipeline"),
@@ -70,6 +71,7 @@ CASES = [
         None,
         id="gpu-onnx",
     ),
+    pytest.param("node-classes", {}, Discovery.ANNOTATIONS, None, id="node-classes"),
 ]
 
 

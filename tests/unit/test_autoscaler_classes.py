@@ -245,9 +245,18 @@ def replace_rule(fleet: Fleet, **fields: object) -> None:
 def test_fewer_than_the_fleet_has_go_at_once_where_the_bounds_say_so() -> None:
     fleet = Fleet({"a100": 3, "l4": 3})
     replace_rule(fleet, max_replicas=4)
-    fleet.live(400, 30)
+    fleet.live(320, 30)
     assert sum(fleet.sizes.values()) == 4
     assert fleet.decisions[0].reason is Reason.SCALED_DOWN
+
+
+def test_a_full_fleet_changes_to_larger_pods_one_at_a_time_and_serves_meanwhile() -> None:
+    fleet = Fleet({"a100": 0, "l4": 2})
+    replace_rule(fleet, max_replicas=2)
+    fleet.live(190, 400)
+    assert fleet.sizes == {"a100": 2, "l4": 0}
+    assert min(fleet.served) >= 60
+    assert max(decision.replicas for decision in fleet.decisions) == 3, "one beyond scaling.max"
 
 
 def test_without_signals_the_classes_are_held() -> None:

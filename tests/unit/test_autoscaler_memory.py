@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from trireme.api.types import CurveSource, ScalingStatus, TargetStatus
+from trireme.api.types import CurveSource, NodeClassStatus, ScalingStatus, TargetStatus
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.lead_time import Measured, Stages, Starts, lead_time
 from trireme.autoscaler.memory import (
@@ -68,6 +68,14 @@ def test_a_restart_remembers_what_a_pod_sustains_and_by_which_curve() -> None:
     status = learnt_status()
     assert curves_from_status(status, {"m": "digest"}) == {"m": (LEARNT, Capacity(36.5, CURVE))}
     assert memory_from_status(status, NOW, current=1).factors == (FactorMemory("m", 0.8),)
+
+
+def test_a_restart_remembers_the_factor_of_an_agent_with_node_classes() -> None:
+    told = NodeClassStatus(
+        name="spot", desired_replicas=2, ready_replicas=2, curves=learnt_status().curves
+    )
+    status = ScalingStatus(desired_replicas=2, node_classes=[told])
+    assert memory_from_status(status, NOW, current=2).factors == (FactorMemory("m", 0.8),)
 
 
 def test_a_curve_whose_capacity_was_not_found_yet_is_remembered_by_itself() -> None:

@@ -127,3 +127,19 @@ def test_into_a_pipe_nothing_is_cut() -> None:
 
 def test_without_agents_the_table_says_so() -> None:
     assert "no AgentDeployments" in table([], with_namespace=True, width=80).plain
+
+
+def test_of_node_classes_the_mix_is_told() -> None:
+    classes = [
+        {"name": "spot", "desiredReplicas": 2, "readyReplicas": 2},
+        {"name": "firm", "desiredReplicas": 1, "readyReplicas": 0},
+        {"name": "a100", "desiredReplicas": 0, "readyReplicas": 0},
+    ]
+    body = {
+        "metadata": {"namespace": "team", "name": "echo"},
+        "status": {
+            "readyReplicas": 2,
+            "scaling": {"desiredReplicas": 3, "nodeClasses": classes},
+        },
+    }
+    assert row(body, NOW).cells[3] == "2/3 (2 spot, 1 firm)"

@@ -1,6 +1,7 @@
 """What agents of a store may have of the GPU budgets that they name."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,8 +12,8 @@ from agents import agent_of, repository_of
 from trireme.api.conditions import Reason
 from trireme.api.gpu_budgets import GpuBudget
 from trireme.api.types import Paused, ScalingMode
-from trireme.autoscaler.records import Inputs
-from trireme.autoscaler.types import Grant, NoSignals
+from trireme.autoscaler.records import Inputs, conclude
+from trireme.autoscaler.types import ClassPods, Grant, NodeClass, NoSignals
 from trireme.control.queue import Key
 from trireme.control.shares import Shares
 from trireme.control.store import Accepted, Store
@@ -46,6 +47,7 @@ class Cluster:
         made: Inputs | None,
         budget: dict[str, Any] | None = None,
         resource: str = "nvidia.com/gpu",
+        node_classes: Sequence[dict[str, Any]] = (),
     ) -> None:
         key = Key("team", name)
         body = {"metadata": {"namespace": "team", "name": name}}
@@ -54,7 +56,11 @@ class Cluster:
         view.accepted = Accepted(
             agent_of(
                 objectives=OBJECTIVES,
-                server={"image": "x:24.10-py3", "gpus": {"resource": resource}},
+                server={
+                    "image": "x:24.10-py3",
+                    "gpus": {"resource": resource},
+                    "nodeClasses": [*node_classes],
+                },
                 scaling={"budget": budget or {"name": "team-a"}},
             ),
             repository_of(),
@@ -183,3 +189,23 @@ def test_two_budgets_of_one_name_are_refused() -> None:
     twice = [GpuBudget(name="team-a", gpus=4), GpuBudget(name="team-a", gpus=40)]
     with pytest.raises(ValidationError, match="team-a is there more than once: remove all but one"):
         Settings(gpu_budgets=twice)
+
+
+def test_of_an_agent_with_node_classes_the_gpus_are_counted() -> None:
+    rules = (NodeClass("duo", 1.0, 0, 10, gpus=2), NodeClass("one", 0.9, 0, 10, gpus=1))
+    load = observed(1, seen(8.0 * 6, 0.05))
+    load = replace(load, classes=(ClassPods("duo", 1, 1), ClassPods("one", 0, 0)))
+    made = Inputs(load, replace(policy(), classes=rules), SETTLED)
+    cluster = Cluster()
+    classes = [
+        {"name": "duo", "price": 1.0, "gpus": {"count": 2}},
+        {"name": "one", "price": 0.9, "gpus": {"count": 1}},
+    ]
+    cluster.add("mixed", 1, made, node_classes=classes)
+
+    grant = cluster.grants()["mixed"]
+    decision, _ = conclude(replace(made, observation=replace(load, grant=grant)))
+
+    assert grant == Grant(4, FULL)
+    assert [each.replicas for each in decision.classes] == [1, 2], "2 and 2 GPUs of 4"
+    assert "limited by GPU budget team-a" in decision.message

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agents import agent_of
-from trireme.resources.initial_size import initial_replicas
+from trireme.resources.initial_size import initial_replicas, initial_sizes
 
 OBJECTIVES = [{"model": "double", "latency": {"target": "100ms"}}]
 DAY = {"schedule": "0 8 * * *", "duration": "10h", "min": 4, "max": 20}
@@ -38,3 +38,21 @@ def test_a_new_deployment_has_the_size_that_was_last_wanted(
 def test_where_somebody_else_decides_it_is_what_he_said() -> None:
     agent = agent_of(objectives=OBJECTIVES, replicas=3, scaling={"mode": "Fixed"})
     assert initial_replicas(agent, 7) == 3
+
+
+@pytest.mark.parametrize(
+    ("existing", "by_class", "made"),
+    [
+        pytest.param((), None, {"echo-spot": 2, "echo-firm": 1}, id="the cheapest of a new agent"),
+        pytest.param(("echo",), None, {"echo-spot": 0, "echo-firm": 0}, id="others serve already"),
+        pytest.param(("echo-firm",), {"spot": 1, "firm": 3}, {"echo-spot": 1}, id="one that went"),
+        pytest.param((), {"spot": 1, "firm": 3}, {"echo-spot": 1, "echo-firm": 3}, id="all went"),
+    ],
+)
+def test_the_deployments_of_node_classes_share_the_size(
+    existing: tuple[str, ...], by_class: dict[str, int] | None, made: dict[str, int]
+) -> None:
+    classes = [{"name": "spot", "price": 0.3, "max": 2}, {"name": "firm", "price": 0.9}]
+    server = {"image": "x:24.10-py3", "gpus": {"count": 0}, "nodeClasses": classes}
+    agent = agent_of(objectives=OBJECTIVES, server=server, scaling={"min": 3})
+    assert initial_sizes(agent, None, existing, by_class) == made

@@ -139,25 +139,28 @@ def _more(
     limits: Limits,
     current: tuple[int, ...],
 ) -> Plan:
-    """What runs and may stay, and the cheapest beside it. Where the limits leave no room, but other
-    pods in the place of those that run carry more, one goes for another, once all are ready.
+    """What runs and may stay, and the cheapest beside it. Where the limits leave no room for more,
+    but other pods in the place of those that run carry more, one comes beyond them, as in a
+    rollout, and another goes when it is ready.
     """
     growing = [replace(o, least=max(o.least, min(o.current, o.most))) for o in offers]
     found = _with_an_unknown(carriers, growing, needs, limits) or nearest(growing, needs, limits)
-    if found is not None and found.share == 1:
-        return Plan(tuple(map(max, current, found.pods)), found.pods, 1.0)
+    if found is not None:
+        step = tuple(map(max, current, found.pods))
+        if step != current or found.share == 1:
+            return Plan(step, found.pods, found.share)
     other = nearest(offers, needs, limits)
-    if other is not None and (found is None or other.share > found.share * (1 + _WORTH_A_SWAP)):
-        step = tuple(map(max, current, other.pods))
-        if _fits(offers, step, limits):
-            return Plan(step, other.pods, other.share)
-        if all(carrier.pods.ready >= carrier.pods.replicas for carrier in carriers):
-            k = max(range(len(current)), key=lambda k: current[k] - other.pods[k])
-            swapped = tuple(n - (i == k) for i, n in enumerate(current))
-            return Plan(swapped, other.pods, other.share)
-    if found is None:
+    if other is None:
         return Plan(current, current, 1.0)
-    return Plan(tuple(map(max, current, found.pods)), found.pods, found.share)
+    step = tuple(map(max, current, other.pods))
+    if _fits(offers, step, limits):
+        return Plan(step, other.pods, other.share)
+    settled = all(carrier.pods.ready >= carrier.pods.replicas for carrier in carriers)
+    if found is not None and settled and other.share > found.share * (1 + _WORTH_A_SWAP):
+        k = max(range(len(current)), key=lambda k: other.pods[k] - current[k])
+        one_more = tuple(n + (i == k) for i, n in enumerate(current))
+        return Plan(one_more, other.pods, other.share)
+    return Plan(current, other.pods, other.share)
 
 
 def _with_an_unknown(

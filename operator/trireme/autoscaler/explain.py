@@ -15,8 +15,10 @@ from trireme.api.types import (
     AgentSpec,
     AgentStatus,
     Condition,
+    CurveStatus,
     ObservedLoad,
     Paused,
+    PipelineCapacityStatus,
     ScalingMode,
     StagesStatus,
 )
@@ -99,6 +101,7 @@ def explain(
         "Why": _why(told),
         "Seen": _seen(told, now),
         "A pod": _pod(told, agent.status),
+        "Classes": _classes(told, agent.status),
         "A start": _start(told, agent.status),
         "Ahead": _ahead(told),
         "More": _more(told, found),
@@ -345,6 +348,23 @@ def _confidence(per_second: float, factor: float) -> str:
         f"What was seen since says {less}: the curve's {number(per_second)} are multiplied by "
         f"{number(factor)}."
     )
+
+
+def _classes(told: _Told, status: AgentStatus) -> Iterator[str]:
+    """What each node class has and can do, by the status."""
+    prices = {each.name: each.price for each in told.policy.classes} if told.policy else {}
+    for each in status.scaling.node_classes if status.scaling else ():
+        learnt: list[CurveStatus | PipelineCapacityStatus] = [*each.curves, *each.pipelines]
+        rates = [
+            number(known.sustained_per_second * known.factor)
+            for known in learnt
+            if known.sustained_per_second is not None
+        ]
+        can = f", each of {' or '.join(rates)} requests/s" if rates else ""
+        price = f" at {number(prices[each.name])}" if each.name in prices else ""
+        lead = f", ready in {_lasting(each.lead_time.p95_seconds)}" if each.lead_time else ""
+        name = each.name or "without a class"
+        yield f"{each.ready_replicas} of {each.desired_replicas} {name}{price}{can}{lead}."
 
 
 def _start(told: _Told, status: AgentStatus) -> Iterator[str]:

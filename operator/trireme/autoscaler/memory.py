@@ -42,16 +42,22 @@ def memory_from_status(status: ScalingStatus | None, started: datetime, current:
     bounds of today's spec. So are the factors of capacities.
     """
     learnt = status.targets if status else []
-    curves, pipelines = (status.curves, status.pipelines) if status else ([], [])
     return Memory(
         started=started,
         recommendations=(Recommendation(started, current),),
         targets=tuple(TargetMemory(t.model, t.in_flight_per_pod, None, None) for t in learnt),
-        factors=(
-            *(FactorMemory(curve.model, curve.factor) for curve in curves),
-            *(FactorMemory(pipeline.model, pipeline.factor) for pipeline in pipelines),
-        ),
+        factors=_factors(status) if status else (),
     )
+
+
+def _factors(status: ScalingStatus) -> tuple[FactorMemory, ...]:
+    """The factors of capacities; of node classes all have the agent's."""
+    factors = {curve.model: curve.factor for curve in status.curves}
+    factors |= {pipeline.model: pipeline.factor for pipeline in status.pipelines}
+    for each in status.node_classes:
+        factors |= {curve.model: curve.factor for curve in each.curves}
+        factors |= {pipeline.model: pipeline.factor for pipeline in each.pipelines}
+    return tuple(FactorMemory(model, factor) for model, factor in factors.items())
 
 
 def targets_status(memory: Memory) -> list[TargetStatus]:

@@ -123,7 +123,7 @@ def row(body: Mapping[str, Any], now: datetime) -> Row:
     cells = (
         *_name(body),
         _MODES.get(mode, mode),
-        f"{status.ready_replicas}/{scaling.desired_replicas if scaling else _NONE}",
+        f"{status.ready_replicas}/{scaling.desired_replicas if scaling else _NONE}{_mix(scaling)}",
         number(observed.request_rate_per_second) if observed else _NONE,
         _latency(latency, target),
         sustained,
@@ -150,6 +150,13 @@ def _latency(milliseconds: float | None, target_seconds: float | None) -> str:
         return _NONE
     limit = "" if target_seconds is None else f"/{number(target_seconds * 1e3)}"
     return f"{number(milliseconds)}{limit} ms"
+
+
+def _mix(scaling: ScalingStatus | None) -> str:
+    """` (2 spot, 1 a100)`, of an agent with node classes."""
+    wanted = [each for each in scaling.node_classes if each.desired_replicas] if scaling else []
+    told = ", ".join(f"{each.desired_replicas} {each.name or _NONE}" for each in wanted)
+    return f" ({told})" if told else ""
 
 
 def _sustained(scaling: ScalingStatus | None, observed: ObservedLoad | None) -> tuple[str, str]:
