@@ -7,6 +7,7 @@ Each is an annotated type for pydantic models. In Python a duration is a `timede
 import re
 from datetime import timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any, TypeGuard
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -45,6 +46,7 @@ def parse_duration(text: object) -> timedelta:
     return timedelta(microseconds=int(micros))
 
 
+@lru_cache(maxsize=1024)
 def format_duration(value: timedelta) -> str:
     """Write a duration in the largest units that keep it exact: 90 s is `1m30s`, 0 is `0s`."""
     micros = round(value / timedelta(microseconds=1))

@@ -193,7 +193,7 @@ class BackTest:
 def _replicas(highest: Floats, needed: float, least: int, most: int) -> Counts:
     """What each expert asks for: never less than what is needed now."""
     wanted = np.ceil(np.maximum(highest * MARGINS, needed) - 1e-9)
-    return np.asarray(np.clip(wanted, max(least, 1), most), np.uint16)
+    return np.asarray(np.minimum(np.maximum(wanted, max(least, 1)), most), np.uint16)
 
 
 def _ring(ring: Counts, newest: Counts, *, is_next: bool) -> Counts:
@@ -208,6 +208,11 @@ def _late(load: Floats, allowed_late: float) -> Floats:
     0.95 and 0.98 the chain has 0 to 2.2 and 0 to 4.2 of 5 % (nine pods and objectives), this 0.9
     and 2.7.
     """
-    below = np.clip((load - EASY) / (1 - EASY), 0, 1) ** 6 * allowed_late
-    above = np.clip((load - 1) / (FULL - 1), 0, 1) * (1 - allowed_late)
+    below = _part((load - EASY) / (1 - EASY)) ** 6 * allowed_late
+    above = _part((load - 1) / (FULL - 1)) * (1 - allowed_late)
     return np.asarray(below + above)
+
+
+def _part(values: Floats) -> Floats:
+    """From 0 to 1; numpy.clip takes as long as all the rest."""
+    return np.asarray(np.minimum(np.maximum(values, 0.0), 1.0))

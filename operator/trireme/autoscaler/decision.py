@@ -140,9 +140,9 @@ class _Proposal:
 
 def _automatic(observation: Observation, policy: Policy, memory: Memory) -> tuple[Decision, Memory]:
     now, current = observation.now, observation.replicas
-    memory = replace(
-        memory, changes=stabiliser.recent_changes(memory.changes, policy.behavior, now)
-    )
+    changes = stabiliser.recent_changes(memory.changes, policy.behavior, now)
+    if len(changes) < len(memory.changes):
+        memory = replace(memory, changes=changes)
     if not policy.min_replicas <= current <= policy.max_replicas and not observation.classes:
         return _into_bounds(observation, policy), memories.interrupted(memory, now)
     match observation.signals:
@@ -170,9 +170,10 @@ def _by_signals(
     # Of equal proposals the one whose objective is broken is named, then the first of the spec.
     winner = max(proposals, key=lambda p: (p.replicas, bool(p.breach)))
     windows = stabiliser.windows(policy.behavior, hold(policy.objectives, observation.forecasts))
-    memory = replace(
-        memory,
+    memory = Memory(
+        started=memory.started,
         recommendations=stabiliser.remember(memory.recommendations, winner.replicas, windows, now),
+        changes=memory.changes,
         targets=tuple(p.correction.target for p in proposals if not p.objective.fixed_target),
         factors=tuple(p.demand.factor for p in proposals if p.demand),
         idle_since=_idle_since(observation, policy, memory, signals),
@@ -185,8 +186,8 @@ def _by_signals(
     course = _emptied(course, observation, policy, memory, signals)
     course = _rate_limited(course, policy, memory, now)
     course = _granted(_bounded(course, policy), observation)
-    decision = _unpaused(course, policy.paused, _seen(winner, observation, policy), observation)
-    decision = replace(decision, model=winner.objective.model)
+    seen, model = _seen(winner, observation, policy), winner.objective.model
+    decision = _unpaused(course, policy.paused, seen, observation, model)
     if course.wanted > current or decision.replicas != current:
         # A fleet that is smaller than its target asks for says nothing against the target.
         memory = replace(memory, targets=memories.unwatched(memory.targets))
@@ -706,7 +707,13 @@ def _granted(course: _Course, observation: Observation) -> _Course:
     return course.to(grant.replicas, Reason.LIMITED, f"limited by {grant.words}")
 
 
-def _unpaused(course: _Course, paused: Paused, seen: str, observation: Observation) -> Decision:
+def _unpaused(
+    course: _Course,
+    paused: Paused,
+    seen: str,
+    observation: Observation,
+    model: str | None = None,
+) -> Decision:
     """The decision, not carried out where the direction is paused."""
     current, replicas = course.current, course.replicas
     withheld = (
@@ -717,18 +724,19 @@ def _unpaused(course: _Course, paused: Paused, seen: str, observation: Observati
     if withheld:
         asked = f", {replicas} wanted" if replicas != current else ""
         words = f"{seen}: {current} kept{asked} (scaling.paused is {paused})"
-        return _keep(observation, Reason.PAUSED, words, course.wanted)
+        return _keep(observation, Reason.PAUSED, words, course.wanted, model)
     bound, words = course.bound or (Reason.WITHIN_TARGET, "")
     unmet = course.wanted != replicas
     if replicas != current:
         reason = Reason.SCALED_UP if replicas > current else Reason.SCALED_DOWN
         why = f" ({words}{f'; {course.wanted} wanted' if unmet else ''})" if words else ""
         message = f"{seen}: {current} → {replicas}{why}"
-        return Decision(observation.now, current, replicas, course.wanted, reason, message, None)
+        return Decision(observation.now, current, replicas, course.wanted, reason, message, model)
     held = "held" if bound in (Reason.HELD, Reason.LIMITED) else "kept"
     asked = f", {course.wanted} wanted" if unmet else ""
     why = f" ({words})" if words else ""
-    return _keep(observation, bound, f"{seen}: {current} {held}{asked}{why}", course.wanted)
+    words = f"{seen}: {current} {held}{asked}{why}"
+    return _keep(observation, bound, words, course.wanted, model)
 
 
 def _into_bounds(observation: Observation, policy: Policy) -> Decision:
@@ -745,11 +753,15 @@ def _into_bounds(observation: Observation, policy: Policy) -> Decision:
 
 
 def _keep(
-    observation: Observation, reason: Reason, message: str, proposed: int | None = None
+    observation: Observation,
+    reason: Reason,
+    message: str,
+    proposed: int | None = None,
+    model: str | None = None,
 ) -> Decision:
     current = observation.replicas
     sizes = classes.sizes(observation.classes, [each.replicas for each in observation.classes])
-    return Decision(observation.now, current, current, proposed, reason, message, None, sizes)
+    return Decision(observation.now, current, current, proposed, reason, message, model, sizes)
 
 
 def _as_told(

@@ -103,7 +103,8 @@ def step_of(now: datetime) -> int:
 
 def _shifted(values: Rates, by: int) -> Rates:
     """The values, `by` places older, and unknown where new ones are due."""
-    shifted = np.full_like(values, np.nan)
-    if by < len(values):
-        shifted[: len(values) - by] = values[by:]
+    if by == 0:
+        return values.copy()
+    shifted, kept = np.empty_like(values), max(len(values) - by, 0)
+    shifted[:kept], shifted[kept:] = values[len(values) - kept :], np.nan
     return shifted

@@ -5,7 +5,7 @@ that breaks the objective with every pod ready, by 1.05 after ten minutes within
 1 to twice its start. A target the user set is taken as it is.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from trireme.autoscaler.types import Memory, ModelSignals, ObjectivePolicy, TargetMemory
@@ -44,7 +44,8 @@ def initial(objective: ObjectivePolicy, memory: Memory) -> TargetMemory:
     learnt = next((t for t in memory.targets if t.model == objective.model), None)
     if learnt is None or objective.fixed_target:
         return TargetMemory(objective.model, start, None, None)
-    return replace(learnt, in_flight_per_pod=_clamped(learnt.in_flight_per_pod, objective))
+    per_pod = _clamped(learnt.in_flight_per_pod, objective)
+    return TargetMemory(learnt.model, per_pod, learnt.window_since, learnt.within_since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +71,21 @@ def correct(
     `settled` says that all `pods` wanted are ready. While they are not, no window may count: the
     signals would speak of a smaller fleet than the one decided on.
     """
-    unproven = replace(target, within_since=None)
+    model, per_pod = target.model, target.in_flight_per_pod
     if not settled or objective.fixed_target:
-        return Correction(replace(unproven, window_since=None), lowered=False)
+        return Correction(TargetMemory(model, per_pod, None, None), lowered=False)
     window_since = target.window_since or now
     if breach(objective, seen):
         if now - window_since < window:
-            return Correction(replace(unproven, window_since=window_since), lowered=False)
-        lower = _clamped(target.in_flight_per_pod * AFTER_BREAK, objective)
-        return Correction(TargetMemory(target.model, lower, now, None), lowered=True)
-    if seen.latency is None or seen.in_flight < PROOF * target.in_flight_per_pod * pods:
-        return Correction(replace(unproven, window_since=window_since), lowered=False)
-    within_since, per_pod = target.within_since or now, target.in_flight_per_pod
+            return Correction(TargetMemory(model, per_pod, window_since, None), lowered=False)
+        lower = _clamped(per_pod * AFTER_BREAK, objective)
+        return Correction(TargetMemory(model, lower, now, None), lowered=True)
+    if seen.latency is None or seen.in_flight < PROOF * per_pod * pods:
+        return Correction(TargetMemory(model, per_pod, window_since, None), lowered=False)
+    within_since = target.within_since or now
     if now - within_since >= CALM:
         within_since, per_pod = now, _clamped(per_pod * AFTER_CALM, objective)
-    return Correction(
-        TargetMemory(target.model, per_pod, window_since, within_since), lowered=False
-    )
+    return Correction(TargetMemory(model, per_pod, window_since, within_since), lowered=False)
 
 
 def _clamped(in_flight_per_pod: float, objective: ObjectivePolicy) -> float:

@@ -22,6 +22,7 @@ import math
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -132,15 +133,18 @@ class Fleet:
         drawn = self._draws.poisson(self._rate).astype(np.float64)
         scatter = np.divide(drawn, self._rate, out=np.ones_like(drawn), where=self._rate > 0)
         self._scatter = scatter
-        self._arrived = np.concatenate(([0.0], np.cumsum(drawn)))
+        self._arrived: list[float] = [0.0, *np.cumsum(drawn).tolist()]
         length = len(self._rate)
         self._late, self._answered, self._in_flight, self._held = np.zeros((4, length))
         self._lost = np.zeros(length)
         self._wanted, self._ready = np.zeros((2, length), np.int64)
-        # Where in the table the requests of a second are: between this row and the next.
-        self._row, self._part = np.zeros(length, np.int64), np.zeros(length)
-        self._weight = self._rate.copy()  # the requests of a second that are there
+        # Where in the table the requests of a second are: between two rows, and how many of them,
+        # scattered, are taken for the one and for the other. All others are told one by one.
+        self._rows, self._shares = np.zeros((2, length), np.int64), np.zeros((2, length))
+        self._placed = np.zeros(length)
         self._others: dict[int, list[tuple[float, float, float]]] = defaultdict(list)
+        self._read_last: tuple[slice, Floats, float] | None = None
+        self._within = lru_cache(maxsize=512)(self._within_at)
         self.ready = replicas  # the pods that answer
         self._alike = [Alike(replicas, 0.0)]
         self._draining: list[Alike] = []
@@ -193,6 +197,8 @@ class Fleet:
 
     def advance(self, second: int) -> None:
         """Evaluate what happened until the beginning of this second."""
+        if self._origin + second <= self._now:
+            return
         while True:
             first = min(self.starting, default=second)
             if self._deaths and self._deaths[0][0] < min(first, second):
@@ -256,7 +262,11 @@ class Fleet:
         span = slice(now, now + len(rate))
         load = rate / (each.pods * table.capacity_per_second)
         held = np.interp(load, table.loads, table.in_flight)
-        self._row[span], self._part[span] = _placed(load, table.loads)
+        below, part = _placed(load, table.loads)
+        placed = rate * self._scatter[span]
+        self._rows[:, span] = below, below + 1
+        self._shares[:, span] = placed * (1 - part), placed * part
+        self._placed[span] = placed
         self._late[span] = rate * np.interp(load, table.loads, table.late)
         self._held[span] = held
         self._in_flight[span] = each.pods * held
@@ -283,15 +293,18 @@ class Fleet:
                 wait, late_share = steps.backlog(before, each.in_flight)
                 late += weight * late_share
             if index == 0 and wait == 0.0:
-                self._row[now], self._part[now] = steps.place(load)
-                self._weight[now] = weight
+                below, part = steps.place(load)
+                placed = weight * float(self._scatter[now])
+                self._rows[:, now] = below, below + 1
+                self._shares[:, now] = placed * (1 - part), placed * part
+                self._placed[now] = placed
             else:
                 if index == 0:
-                    self._weight[now] = 0.0
+                    self._shares[:, now] = self._placed[now] = 0.0
                 self._others[now + int(wait)].append((weight, load, wait))
         if not self._alike:
             self._lost[now] += rate
-            self._weight[now] = 0.0
+            self._shares[:, now] = self._placed[now] = 0.0
         if self._draining:
             answered += self._drain()
             held += sum(each.pods * each.in_flight for each in self._draining)
@@ -328,7 +341,7 @@ class Fleet:
                 return self._mean(self._in_flight, span)
             case Metric.LATE_SHARE:
                 within, total = self._distribution(span)
-                in_time = float(np.interp(self.table.limit_seconds, self.table.seconds, within))
+                in_time = float(within[self.table.limit_index])
                 return 1 - in_time / total if total > 0 else math.nan
             case Metric.FAILURE_SHARE:
                 answered = self._mean(self._answered, span)
@@ -353,7 +366,12 @@ class Fleet:
         return float(np.interp(percentile / 100 * total, within, self.table.seconds))
 
     def _distribution(self, span: slice) -> tuple[Floats, float]:
-        """How many requests that ended took no longer than each of the table's seconds, and all."""
+        """How many requests that ended took no longer than each of the table's seconds, and all.
+
+        A round reads several figures of one window: its distribution is made once.
+        """
+        if self._read_last is not None and self._read_last[0] == span:
+            return self._read_last[1:]
         table = self.table
         mixed, total = self._mixed(span)
         within = np.zeros(len(table.seconds))
@@ -362,13 +380,17 @@ class Fleet:
             within += mixed[first : last + 1] @ table.within[first : last + 1]
         for weight, load, wait in self._others_in(span):
             total += weight
-            if wait:
-                within += weight * table.shifted(wait)
-            else:
-                below, part = self._steps.place(load)
-                rows = table.within[below], table.within[below + 1]
-                within += weight * ((1 - part) * rows[0] + part * rows[1])
+            within += weight * self._within(load, wait)
+        self._read_last = span, within, total
         return within, total
+
+    def _within_at(self, load: float, wait: float) -> Floats:
+        """The distribution at a load, each request having waited for so long before."""
+        if wait:
+            return self.table.shifted(wait)
+        below, part = self._steps.place(load)
+        low, high = self.table.within[below], self.table.within[below + 1]
+        return np.asarray((1 - part) * low + part * high)
 
     def _queue_time(self, span: slice) -> float:
         table = self.table
@@ -381,12 +403,9 @@ class Fleet:
 
     def _mixed(self, span: slice) -> tuple[Floats, float]:
         """How many of the requests of these seconds are as each row of the table has it."""
-        below, part = self._row[span], self._part[span]
-        weight = self._weight[span] * self._scatter[span]
-        rows = np.concatenate((below, below + 1))
-        shares = np.concatenate((weight * (1 - part), weight * part))
+        rows, shares = self._rows[:, span].ravel(), self._shares[:, span].ravel()
         mixed = np.bincount(rows, shares, len(self.table.loads)).astype(np.float64)
-        return mixed, float(weight.sum())
+        return mixed, float(self._placed[span].sum())
 
     def _others_in(self, span: slice) -> list[tuple[float, float, float]]:
         if not self._others:
@@ -424,10 +443,10 @@ def _placed(loads: Floats, rows: Floats) -> tuple[npt.NDArray[np.int64], Floats]
     return below, (loads - rows[below]) / (rows[below + 1] - rows[below])
 
 
-def _at(cumulative: Floats, second: float) -> float:
+def _at(cumulative: Sequence[float], second: float) -> float:
     """A running total at a moment between two seconds."""
     whole = int(second)
     if whole >= len(cumulative) - 1:
-        return float(cumulative[-1])
-    low, high = cumulative[whole : whole + 2].tolist()
-    return float(low + (second - whole) * (high - low))
+        return cumulative[-1]
+    low, high = cumulative[whole], cumulative[whole + 1]
+    return low + (second - whole) * (high - low)

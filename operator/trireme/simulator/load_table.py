@@ -25,11 +25,13 @@ class LoadTable:
     """A pod at each of `loads`.
 
     `in_flight` requests wait or execute, on average; a request waits `wait_seconds` on average;
-    `within[i, j]` of the requests take `seconds[j]` at most, `late` of them more than the limit.
+    `within[i, j]` of the requests take `seconds[j]` at most, `late` of them more than the limit,
+    which is `seconds[limit_index]`.
     """
 
     capacity_per_second: float
     limit_seconds: float
+    limit_index: int
     loads: Floats
     in_flight: Floats
     wait_seconds: Floats
@@ -62,16 +64,18 @@ def load_table(pod: PodShape, limit_seconds: float) -> LoadTable:
     seconds = np.unique(seconds)
     capacity = pod.capacity_per_second
     rows = [latencies(pod, load * capacity) for load in LOADS.tolist()]
+    limit_index = int(np.searchsorted(seconds, limit_seconds))
     within = np.array([np.interp(seconds, row.seconds, row.within, left=0) for row in rows])
     means = np.array([row.mean_seconds for row in rows])
     # A pod without a request is the first row.
     return LoadTable(
         capacity_per_second=capacity,
         limit_seconds=limit_seconds,
+        limit_index=limit_index,
         loads=np.concatenate(([0.0], LOADS)),
         in_flight=np.concatenate(([0.0], LOADS * capacity * means)),
         wait_seconds=np.array([0.0, *(row.mean_wait_seconds for row in rows)]),
         seconds=seconds,
         within=np.concatenate((within[:1], within)),
-        late=1 - np.concatenate((within[:1], within))[:, np.searchsorted(seconds, limit_seconds)],
+        late=1 - np.concatenate((within[:1], within))[:, limit_index],
     )

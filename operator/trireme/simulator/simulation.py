@@ -57,8 +57,10 @@ def simulate(
             ups, downs, most = 0, 0, fleet.replicas
         round_number += 1
         fleet.join(second)
-        is_blind = failures.is_blind(now)
-        values = tuple(None if is_blind else fleet.read(reading, now) for reading in readings)
+        if failures.is_blind(now):
+            values: tuple[float | None, ...] = (None,) * len(readings)
+        else:
+            values = tuple([fleet.read(reading, now) for reading in readings])
         observed = Observed(now, fleet.replicas, fleet.ready, len(fleet.starting), 0, values)
         wanted, memory = policy.decide(observed, memory)
         if wanted != fleet.replicas:
