@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trireme.autoscaler.back_test import BackTest
 from trireme.autoscaler.demand import USUAL_LEAD_SECONDS, Demand, Terms, terms_of
 from trireme.autoscaler.history import STEP_SECONDS
 from trireme.autoscaler.service_curve import ServiceCurve
@@ -109,6 +110,28 @@ def test_more_late_requests_than_foreseen_make_it_more_careful() -> None:
     assert warned.test is not None
     assert warned.test.correction(0.05) > 1.5
     assert bought(warned) > bought(trusted)
+
+
+def test_who_foresees_nothing_is_no_better_for_what_it_did_not_see() -> None:
+    """It expects what is now, and so is as late as who always does."""
+    test = BackTest.begin(2, needed=5.0)
+    for step in range(40):
+        needed = 5.0 if step < 20 else 15.0  # a jump that comes faster than a pod
+        test = test.after(
+            needed,
+            [needed, math.nan],
+            lead_steps=4,
+            hold_steps=4,
+            least=1,
+            most=40,
+            allowed_late=0.05,
+            late_share=None,
+            ready=0,
+            is_next=step > 0,
+        )
+    assert test.late[0].min() > 0
+    assert np.array_equal(test.late[0], test.late[1])
+    assert np.array_equal(test.cost[0], test.cost[1])
 
 
 def test_late_requests_of_another_fleet_say_nothing_of_the_foresight() -> None:

@@ -11,6 +11,7 @@ from trireme.autoscaler.forecasters import (
     AsNow,
     Forecaster,
     Highest,
+    HighestMean,
     HighestOfHorizons,
     Periodic,
     Rising,
@@ -47,13 +48,15 @@ def spikes(steps: int) -> list[float]:
         pytest.param(Highest(2), [20, 9, 5, 7], 9, id="the highest of the last steps"),
         pytest.param(HighestOfHorizons(1), [20, 9, 5, 5, 5, 7], 9, id="of one lead time"),
         pytest.param(HighestOfHorizons(2), [20, 9, 5, 5, 5, 7], 20, id="of two"),
-        pytest.param(Periodic(20, 1), spikes(57), 108, id="a spike is due in four steps"),
-        pytest.param(Periodic(20, 1), spikes(55), 10, id="in six steps, beyond the horizon"),
-        pytest.param(Periodic(20, 1), spikes(56), 108, id="and one that may come early"),
-        pytest.param(Periodic(20, 1), spikes(62), 108, id="or late"),
-        pytest.param(Periodic(20, 1), spikes(77), 100, id="as the last one was"),
-        pytest.param(Periodic(20, 2), spikes(77), 108, id="or the larger of two"),
-        pytest.param(Periodic(20, 2), spikes(30), math.nan, id="of which one was not seen"),
+        pytest.param(Periodic(20), spikes(57), 108, id="a spike is due in four steps"),
+        pytest.param(Periodic(20), spikes(55), 10, id="in six steps, beyond the horizon"),
+        pytest.param(Periodic(20), spikes(56), 108, id="and one that may come early"),
+        pytest.param(Periodic(20), spikes(62), 108, id="or late"),
+        pytest.param(Periodic(20), spikes(77), 100, id="as the last one was"),
+        pytest.param(Periodic(20), spikes(14), math.nan, id="which may not have been seen"),
+        pytest.param(HighestMean(2, 0), [20, 9, 5, 7], 6, id="the mean of the last steps"),
+        pytest.param(HighestMean(2, 1), [20, 10, 6, 7], 8, id="the highest of such means"),
+        pytest.param(HighestMean(4, 0), [9, 5], 7, id="the mean of those that are known"),
     ],
 )
 def test_the_highest_rate_is_foreseen(
@@ -63,7 +66,7 @@ def test_the_highest_rate_is_foreseen(
 
 
 def test_a_period_that_is_shorter_than_the_horizon_is_looked_for_further_back() -> None:
-    assert Periodic(20, 1).highest(past(spikes(90)), 30) == 108
+    assert Periodic(20).highest(past(spikes(90)), 30) == 108
 
 
 @pytest.mark.parametrize(
@@ -92,5 +95,7 @@ def test_nothing_foresees_anything_of_nothing() -> None:
 def test_forecasters_are_told_apart_by_their_words() -> None:
     words = [str(each) for each in FORECASTERS]
     assert len(set(words)) == len(words)
-    assert "as 5m ago and before" in words
+    assert "as 5m ago" in words
+    assert "as the mean of 30m" in words
+    assert "as the mean of 1m, the highest of the last 5m" in words
     assert "as a week ago at today's level" in words

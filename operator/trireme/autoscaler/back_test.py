@@ -4,7 +4,9 @@ An expert is a forecaster with a margin: it asks for the replicas that the highe
 lead time needs, times the margin. That is what a clairvoyant does, too: a replica that is needed
 within a lead time is ordered, or held. All experts are played through the agent's own past, every
 15 s, in a fleet of their own: what they ordered serves a lead time later, what is no longer wanted
-for a while is stopped, and where less serves than is needed the requests queue and are late.
+for a while is stopped, and where less serves than is needed the requests queue and are late. Who
+foresees nothing expects what is now: so all are held against the same past, and none is the better
+for what it did not see.
 
 The cheapest counts of those that keep the late requests within their budget; cheap is a fleet that
 has few late ones, too. What really was late is held against what the expert in charge had foreseen,
@@ -27,13 +29,14 @@ Counts = npt.NDArray[np.uint16]
 MARGINS = np.array([0.9, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5, 1.8, 2.3, 3.0])
 KEPT_STEPS = 40  # ten minutes: longer lead times are tested as these
 FADE = 0.5 ** (1 / 1440)  # each step: what happened six hours ago counts half
-BUDGET_SHARE = 0.7  # of the late requests that the objective allows; the rest is for surprises
+BUDGET_SHARE = 0.8  # of the late requests that the objective allows; the rest is for surprises
 LATE_COST = 2.0  # a late request is worth avoiding at this multiple of its share in the fleet
 FULL = 1.1  # times what it sustains, and a replica answers no more; measured 1.02 to 1.3
 EASY = 0.8  # times what it sustains, and hardly a request is late
 DOUBT_STEPS = 120  # half an hour of a past that nobody saw, in which each expert was late:
 DOUBT_LATE, DOUBT_MARGIN = 1.8, 0.2  # this multiple of the allowance, less by e for each margin
-_DOUBTED = np.exp(-(np.maximum(MARGINS, 0.9) - 1) / DOUBT_MARGIN)  # of each, before a past is seen
+_DOUBTS = np.exp(-(np.maximum(MARGINS, 0.9) - 1) / DOUBT_MARGIN)
+TRUST_STEPS = 480  # two hours in which all of the budget was late: so much speaks for the foresight
 MOST_CORRECTION = 4.0
 ALIKE = 0.1  # of the replicas, by which a fleet may differ from an expert's: starts vary
 SEEN_AFTER_STEPS = 2  # half a minute, in which a late share is that of requests before
@@ -46,18 +49,18 @@ class BackTest:
     """The experts' fleets: arrays of forecasters x margins, the rings of steps x these.
 
     `asked` and `held` are what each asked for, and what it held, in the last steps, newest last;
-    `queue` waits. Of the steps in which a forecaster foresaw anything, `late` of `requests` were
-    late, and `cost` was paid where `worth` was needed. In truth `seen_late` were late, and
-    `foreseen_late` by the expert in charge, in `steps` of which `usual` is what is needed lately.
+    `queue` waits. Of `requests`, `late` were late, and `cost` was paid where `worth` was needed. In
+    truth `seen_late` were late, and `foreseen_late` by the expert in charge, in `steps` of which
+    `usual` is what is needed lately.
     """
 
     asked: Counts
     held: Counts
     queue: Floats
     late: Floats
-    requests: Floats
     cost: Floats
-    worth: Floats
+    requests: float
+    worth: float
     steps: float
     usual: float
     seen_late: float
@@ -68,16 +71,15 @@ class BackTest:
     def begin(cls, forecasters: int, needed: float) -> Self:
         """No past."""
         shape = (forecasters, len(MARGINS))
-        ring, none, column = np.zeros((KEPT_STEPS, *shape), np.uint16), np.zeros(shape), (-1, 1)
-        by_forecaster = np.zeros(forecasters).reshape(column)
+        ring, none = np.zeros((KEPT_STEPS, *shape), np.uint16), np.zeros(shape)
         return cls(
             asked=ring,
             held=ring,
             queue=none,
             late=none,
-            requests=by_forecaster,
             cost=none,
-            worth=by_forecaster,
+            requests=0.0,
+            worth=0.0,
             steps=0.0,
             usual=needed,
             seen_late=0.0,
@@ -97,15 +99,14 @@ class BackTest:
 
     def late_share(self, allowed_late: float) -> float:
         """The share of late requests that the expert in charge is believed to have."""
-        forecaster, margin = self.chosen
-        late, requests = self.late[forecaster, margin], self.requests[forecaster, 0]
-        return float(self._believed(late, requests, _DOUBTED[margin], allowed_late))
+        doubt = _DOUBTS[self.chosen[1]]
+        return float(self._believed(self.late[self.chosen], doubt, allowed_late))
 
     def correction(self, allowed_late: float) -> float:
-        """What was late in truth over what was foreseen, once that is much against half an hour in
-        which all of the budget was late.
+        """What was late in truth over what was foreseen, once that is much against some hours in
+        which all of the budget was late: a single jump at the start is not.
         """
-        usual = self._unseen * BUDGET_SHARE * allowed_late
+        usual = TRUST_STEPS * self._usual * BUDGET_SHARE * allowed_late
         corrected = (self.seen_late + usual) / (self.foreseen_late + usual)
         return min(max(corrected, 1 / MOST_CORRECTION), MOST_CORRECTION)
 
@@ -130,9 +131,9 @@ class BackTest:
         another may decide, or something hold the real one. Where this is not the next step, since
         some were not seen, the fleets begin anew at what they ask for now.
         """
-        highest = np.array(foreseen).reshape(-1, 1)
-        is_known = ~np.isnan(highest)
-        asked_now = _replicas(np.where(is_known, highest, needed), needed, least, most)
+        known = np.array(foreseen).reshape(-1, 1)
+        highest = np.where(np.isnan(known), needed, known)
+        asked_now = _replicas(highest, needed, least, most)
         asked = _ring(self.asked, asked_now, is_next=is_next)
         held_now = asked[-1 - min(hold_steps, KEPT_STEPS - 1) :].max(axis=0)
         held = _ring(self.held, held_now, is_next=is_next)
@@ -147,53 +148,54 @@ class BackTest:
             asked=asked,
             held=held,
             queue=queue,
-            late=FADE * self.late + is_known * late * needed,
-            requests=FADE * self.requests + is_known * needed,
-            cost=FADE * self.cost + is_known * held_now,
-            worth=FADE * self.worth + is_known * max(needed, 1.0),
+            late=FADE * self.late + late * needed,
+            cost=FADE * self.cost + held_now,
+            requests=FADE * self.requests + needed,
+            worth=FADE * self.worth + max(needed, 1.0),
             steps=FADE * self.steps + 1,
             usual=self.usual + max(0.01, 1 / (self.steps + 1)) * (needed - self.usual),
             seen_late=FADE * self.seen_late + is_seen * (late_share or 0.0) * needed,
             foreseen_late=FADE * self.foreseen_late + is_seen * float(late[self.chosen]) * needed,
         )
-        return replace(after, chosen=after._best(is_known, allowed_late))
+        return replace(after, chosen=after._best(allowed_late))
 
-    def _best(self, is_known: npt.NDArray[np.bool_], allowed_late: float) -> tuple[int, int]:
-        """The expert to follow: the cheapest within the budget, else the one that is late least;
-        of those that foresee anything now.
-        """
-        late = self._believed(self.late, self.requests, _DOUBTED, allowed_late)
-        cost = (self.cost + self._unseen * MARGINS) / (self.worth + self._unseen)
+    def _best(self, allowed_late: float) -> tuple[int, int]:
+        """The expert to follow: the cheapest within the budget, else the one that is late least."""
+        late = self._believed(self.late, _DOUBTS, allowed_late)
+        cost = (self.cost + self._doubted * MARGINS) / (self.worth + self._doubted)
         late[self.chosen] *= 1 - STAY
         cost[self.chosen] *= 1 - STAY
-        is_within = is_known & (late <= BUDGET_SHARE * allowed_late)
+        is_within = late <= BUDGET_SHARE * allowed_late
         if is_within.any():
             price = np.where(is_within, cost * (1 + LATE_COST * late), math.inf)
         else:
-            price = np.where(is_known, late + LAST_RESORT_COST * cost, math.inf)
+            price = late + LAST_RESORT_COST * cost
         forecaster, margin = np.unravel_index(price.argmin(), price.shape)
         return int(forecaster), int(margin)
 
-    def _believed(
-        self, late: Floats, requests: Floats, doubted: Floats, allowed_late: float
-    ) -> Floats:
-        """The share of late requests of an expert, or of each: by what was `late` of how many
-        `requests`, and `doubted` of the past that nobody saw.
+    def _believed(self, late: Floats, doubts: Floats, allowed_late: float) -> Floats:
+        """The share of late requests of an expert, or of each: by what was `late`, and by the
+        `doubts` in the past that nobody saw.
         """
-        unseen = self._unseen
-        late = late + unseen * (DOUBT_LATE * allowed_late * doubted)
-        return np.asarray(self.correction(allowed_late) * late / (requests + unseen))
+        doubted = self._doubted
+        late = late + doubted * (DOUBT_LATE * allowed_late * doubts)
+        return np.asarray(self.correction(allowed_late) * late / (self.requests + doubted))
 
     @property
-    def _unseen(self) -> float:
-        """The requests of the past that nobody saw; more than none."""
-        return DOUBT_STEPS * max(self.usual, 0.01)
+    def _doubted(self) -> float:
+        """The requests of the past that nobody saw."""
+        return DOUBT_STEPS * self._usual
+
+    @property
+    def _usual(self) -> float:
+        """What is needed lately; more than nothing."""
+        return max(self.usual, 0.01)
 
 
 def _replicas(highest: Floats, needed: float, least: int, most: int) -> Counts:
     """What each expert asks for: never less than what is needed now."""
     wanted = np.ceil(np.maximum(highest * MARGINS, needed) - 1e-9)
-    return np.asarray(np.minimum(np.maximum(wanted, max(least, 1)), most), np.uint16)
+    return np.asarray(np.clip(wanted, max(least, 1), most), np.uint16)
 
 
 def _ring(ring: Counts, newest: Counts, *, is_next: bool) -> Counts:

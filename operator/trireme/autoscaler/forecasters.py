@@ -83,25 +83,36 @@ class HighestOfHorizons:
 
 
 @dataclass(frozen=True, slots=True)
-class Periodic:
-    """What came one period ago comes again: jobs that clocks start, and their retries. The larger
-    of the last `cycles` counts.
-    """
+class HighestMean:
+    """What came lately on average comes again: minutes that differ by chance are taken together."""
 
-    period: int
-    cycles: int
+    of: int
+    over: int
 
     def __str__(self) -> str:
-        again = f"as {_words(self.period)} ago"
-        return again if self.cycles == 1 else f"{again} and before"
+        mean = f"as the mean of {_words(self.of)}"
+        return f"{mean}, the highest of the last {_words(self.over)}" if self.over else mean
 
     def highest(self, history: RateHistory, horizon: int) -> float:
-        """The highest rate of the same time in the last periods; of whole periods ago, as many as
-        are no less than the horizon.
+        """The highest mean that ended in the last steps."""
+        return history.highest_mean(self.of, self.over)
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """What came one period ago comes again: jobs that clocks start, and their retries."""
+
+    period: int
+
+    def __str__(self) -> str:
+        return f"as {_words(self.period)} ago"
+
+    def highest(self, history: RateHistory, horizon: int) -> float:
+        """The highest rate of the same time a period ago; of whole periods, as many as are no less
+        than the horizon.
         """
-        first = math.ceil((horizon + 1) / self.period) * self.period
-        again = [first + cycle * self.period for cycle in range(self.cycles)]
-        return _largest([history.highest(ago + 1, ago - horizon - 1) for ago in again])
+        ago = math.ceil((horizon + 1) / self.period) * self.period
+        return history.highest(ago + 1, ago - horizon - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +139,6 @@ def _steps(seconds: int) -> int:
     return seconds // STEP_SECONDS
 
 
-def _largest(rates: Sequence[float]) -> float:
-    return math.nan if any(math.isnan(rate) for rate in rates) else max(rates)
-
-
 def _words(steps: int) -> str:
     return format_duration(timedelta(seconds=steps * STEP_SECONDS))
 
@@ -144,10 +151,9 @@ FORECASTERS: Sequence[Forecaster] = (
     HighestOfHorizons(2),
     Highest(_steps(600)),
     Highest(_steps(1800)),
-    *(
-        Periodic(_steps(seconds), cycles)
-        for seconds in (300, 600, 900, 1800, HOUR)  # what people set timers to
-        for cycles in (1, 2)
-    ),
+    HighestMean(_steps(60), _steps(300)),
+    HighestMean(_steps(300), _steps(300)),
+    HighestMean(_steps(1800), 0),
+    *(Periodic(_steps(each)) for each in (300, 600, 900, 1800, HOUR)),  # what people set timers to
     *(Seasonal(_steps(seconds), level) for seconds in (DAY, 7 * DAY) for level in (False, True)),
 )

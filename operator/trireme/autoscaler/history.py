@@ -16,7 +16,7 @@ import numpy.typing as npt
 Rates = npt.NDArray[np.float32]
 
 STEP_SECONDS = 15
-KEPT_STEPS = 560  # 2 h 20 min: two periods of an hour, and the lead time ahead of their beginning
+KEPT_STEPS = 560  # 2 h 20 min: whole hours ago, for lead times of more than one
 STEPS_PER_BIN = 20  # five minutes
 KEPT_BINS = 2040  # a week, and two hours
 
@@ -86,6 +86,18 @@ class RateHistory:
         if first_ago >= KEPT_STEPS:
             return np.nan
         return float(np.fmax.reduce(self.steps[KEPT_STEPS - 1 - first_ago : KEPT_STEPS - last_ago]))
+
+    def highest_mean(self, of: int, over: int) -> float:
+        """The highest mean of so many steps in a row, ended in the last `over` or now, of what is
+        known.
+        """
+        steps = self.steps[KEPT_STEPS - of - over :]
+        known = ~np.isnan(steps)
+        if not known.any():
+            return np.nan
+        sums = np.convolve(np.where(known, steps, 0), np.ones(of), "valid")
+        counts = np.convolve(known, np.ones(of), "valid")
+        return float((sums / np.maximum(counts, 1)).max())
 
     def highest_of_bins(self, first_ago: int, last_ago: int) -> float:
         """The same over a longer past, of all five minutes that the steps touch."""
