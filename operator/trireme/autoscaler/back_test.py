@@ -195,7 +195,7 @@ class BackTest:
 def _replicas(highest: Floats, needed: float, least: int, most: int) -> Counts:
     """What each expert asks for: never less than what is needed now."""
     wanted = np.ceil(np.maximum(highest * MARGINS, needed) - 1e-9)
-    return np.asarray(np.clip(wanted, max(least, 1), most), np.uint16)
+    return np.asarray(np.minimum(np.maximum(wanted, max(least, 1)), most), np.uint16)
 
 
 def _ring(ring: Counts, newest: Counts, *, is_next: bool) -> Counts:
