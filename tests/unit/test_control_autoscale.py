@@ -144,10 +144,10 @@ class Rounds:
         metadata = {"namespace": "team", "name": name, "uid": f"uid-{name}", "generation": 1}
         self.store.agent_event({"metadata": metadata, "spec": {}, "status": {}}, deleted=False)
         view = self.store.view(key)
-        view.accepted = Accepted(agent_of(**spec), repository_of())
+        view.accepted = Accepted(agent_of(name, **spec), repository_of())
         owner = {"manager": names.SCALE_MANAGER, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
         view.children["Deployment", name] = {
-            "metadata": {**metadata, "managedFields": [owner]},
+            "metadata": {**metadata, "labels": {names.AGENT: name}, "managedFields": [owner]},
             "spec": {"replicas": replicas},
         }
         return key
