@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from agents import agent_of, model_of, pods_of
+from agents import agent_of, model_of
 from trireme.admission.parse import parse_agent
 from trireme.modelrepo.render import render
 from trireme.resources.change import Change, Effect, Running, change
 from trireme.resources.options import ResourceOptions
+from trireme.resources.pod_sets import pod_sets
 from trireme.resources.server import pod_template
 
 OPTIONS = ResourceOptions(gateway_image="registry.example/envoy:v1.36.2")
@@ -33,6 +34,13 @@ def of_model(**fields: Any) -> dict[str, Any]:
 
 def instances(count: int) -> dict[str, Any]:
     return {"instances": [{"kind": "CPU", "count": count}]}
+
+
+def with_classes(*names: str) -> dict[str, Any]:
+    classes = [
+        {"name": name, "price": 1, "placement": {"nodeSelector": {"sort": name}}} for name in names
+    ]
+    return {"image": "registry.example/triton:24.10-py3", "nodeClasses": classes}
 
 
 @pytest.mark.parametrize(
@@ -163,6 +171,20 @@ def instances(count: int) -> dict[str, Any]:
             {"gateway.requestTimeout": Effect.ROLLOUT, "scaling.max": Effect.NO_POD},
             id="how long requests may run, which servers outlive",
         ),
+        pytest.param(
+            {"server": with_classes("spot")},
+            {"server": with_classes("spot", "firm")},
+            Effect.NO_POD,
+            {"server.nodeClasses": Effect.NO_POD},
+            id="one more node class, which leaves the others' pods alone",
+        ),
+        pytest.param(
+            {"server": with_classes()},
+            {"server": with_classes("spot")},
+            Effect.ROLLOUT,
+            {"server.nodeClasses": Effect.ROLLOUT},
+            id="the first node class, whose pods take the place of those without",
+        ),
     ],
 )
 def test_every_part_is_named_with_what_it_does(
@@ -179,7 +201,7 @@ def test_every_part_is_named_with_what_it_does(
 
 
 def _template(running: Running) -> dict[str, Any]:
-    return pod_template(pods_of(running.agent), running.repository, OPTIONS)
+    return pod_template(pod_sets(running.agent)[0], running.repository, OPTIONS)
 
 
 def test_what_was_read_back_from_the_cluster_is_the_same() -> None:
