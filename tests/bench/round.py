@@ -265,8 +265,7 @@ def _pod(name: str, labels: dict[str, str]) -> Object:
 def _learnt(store: Store) -> None:
     """What one pod sustains is known of all from now on."""
     for key in store.agents():
-        learning = store.view(key).learning
-        assert learning is not None
+        (learning,) = store.view(key).learning.values()
         learning.curves[MODEL] = LearntCurve(CURVE, 0.1, 1000)
         learning.capacities[MODEL] = Capacity(SUSTAINED_PER_SECOND, CURVE, eased_seconds=0.08)
 
