@@ -94,6 +94,11 @@ PROMETHEUS = Module(
     tags=("remove_all_sd", "enable_kubernetes_sd"),  # of all discoveries the one in use
 )
 METRICS_SERVER = Module("metrics-server", ("sigs.k8s.io/metrics-server/cmd/metrics-server",), 220)
+KEDA = Module(  # for a benchmark alone
+    "keda",
+    tuple(f"github.com/kedacore/keda/v2/cmd/{name}" for name in ("operator", "adapter")),
+    600,
+)
 
 
 def kind() -> Path:
@@ -103,6 +108,14 @@ def kind() -> Path:
         if f" {KIND_VERSION} " in said:
             return Path(found)
     return KIND.build() / "kind"
+
+
+def source(module: Module, of: str) -> Path:
+    """Return the folder of one of a module's dependencies, as it was published."""
+    require_go()
+    return Path(
+        process.run(["go", "list", "-m", "-f", "{{.Dir}}", of], cwd=_MODULES / module.name).strip()
+    )
 
 
 def require_go() -> None:

@@ -202,6 +202,13 @@ KNOWN = {
             sources=(_GO / "metrics-server",),
             add=_add_programs(binaries.METRICS_SERVER),
         ),
+        Image(
+            "keda",
+            "trireme/keda:2.21",
+            600,
+            sources=(_GO / "keda",),
+            add=_add_programs(binaries.KEDA),
+        ),
     )
 }
 # All that a deployment of Trireme needs; the rest is built when a test asks for it.
