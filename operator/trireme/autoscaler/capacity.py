@@ -205,7 +205,7 @@ def capacity(
     as much, does not tell whether it can be kept.
     """
     if serving.is_in_order:
-        pod = PodShape(_fitted(learnt, serving), serving.instances, _stepped(learnt.noise))
+        pod = pod_shape(learnt, serving)
         rate = sustained_rate(pod, objective.percentile, objective.latency_target_seconds)
         eased = partial(percentile_seconds, pod, percentile=objective.percentile)
     else:
@@ -213,6 +213,11 @@ def capacity(
         rate = _walked(steps, objective)
         eased = partial(pipelines.percentile_seconds, steps, percentile=objective.percentile)
     return _judged(rate, objective, learnt.told, (learnt,), eased)
+
+
+def pod_shape(learnt: LearntCurve, serving: Serving) -> PodShape:
+    """What a pod's latencies follow from, by what was learnt."""
+    return PodShape(_fitted(learnt, serving), serving.instances, _stepped(learnt.noise))
 
 
 Calls = Mapping[str, float]
