@@ -61,6 +61,12 @@ class Kube:
         items: list[Object] = json.loads(self.run("get", kind, "-o", "json", *chosen))["items"]
         return items
 
+    def fetched(self, pod: str, port: int, path: str) -> str:
+        """What a pod answers to GET, asked through the API server."""
+        return self.run(
+            "get", "--raw", f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{port}/proxy{path}"
+        )
+
     def conditions(self, agent: str) -> dict[str, tuple[str, str, str]]:
         """An agent's conditions: status, reason and message by type."""
         status = (self.find("agd", agent) or {}).get("status", {})
