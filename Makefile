@@ -72,6 +72,9 @@ e2e: cluster ## End-to-end tests on the local cluster.
 .PHONY: bench
 bench: setup ## Benchmarks on the local cluster; their results are kept in docs/benchmarks.md.
 	$(BIN)/python -m cluster up
+ifneq ($(filter peers,$(BENCH)),)
+	$(BIN)/python -m cluster load keda  # ten minutes the first time
+endif
 	$(BIN)/python -m cluster exec -- $(BIN)/python -m bench $(BENCH)
 
 # ------------------------------------------------------------------------------- generated

@@ -1,25 +1,43 @@
-"""`python -m bench [NAME ...]`, run among the cluster's addresses; all of them without a name."""
+"""`python -m bench [NAME ...]`, run among the cluster's addresses; else the short ones."""
 
 import argparse
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from bench import gateway, operator_cost, step
+from bench import gateway, operator_cost, predict, step
+from bench.peers import benchmark as peers
+from bench.peers.runs import SHAPES
 from installation import fresh_namespace, install
+from kube import Kube
 
-BENCHMARKS = {"step": step.run, "gateway": gateway.run, "operator": operator_cost.run}
+SHORT: dict[str, Callable[[Kube, Kube], str]] = {
+    "step": step.run,
+    "gateway": gateway.run,
+    "operator": operator_cost.run,
+}
+LONG: dict[str, Callable[[Kube, Kube], str]] = {
+    "predict": predict.run,  # a quarter of an hour
+    "peers": peers.run,  # half an hour
+}
 
 
 def main() -> None:
     """Run the named benchmarks, each in a namespace of its own."""
+    known = SHORT | LONG
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("name", nargs="*", choices=[*BENCHMARKS, []], help="which; default: all")
-    chosen = parser.parse_args().name or list(BENCHMARKS)
+    parser.add_argument("name", nargs="*", choices=[*known, []], help="which; default: short ones")
+    parser.add_argument("--only", nargs="+", choices=SHAPES, help="of peers: these loads")
+    arguments = parser.parse_args()
+    if arguments.only:
+        known["peers"] = partial(peers.run, only=arguments.only)
+    chosen = arguments.name or list(SHORT)
     kubeconfig = Path(os.environ["KUBECONFIG"])
     system = install(kubeconfig)
     for name in chosen:
         kube = fresh_namespace(kubeconfig, f"bench-{name}")
-        print(BENCHMARKS[name](kube, system), flush=True)
+        print(known[name](kube, system), flush=True)
         kube.run("delete", "namespace", kube.namespace, "--wait")
 
 

@@ -1,0 +1,1 @@
+"""Trireme beside other autoscalers, on a real cluster."""
