@@ -333,6 +333,7 @@ require (
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
 
+// This and the replacement below are those of KEDA's own go.mod, which do not pass on to who needs it.
 exclude github.com/go-chi/chi/v5 v5.2.3
 
 replace github.com/nexus-rpc/nexus-proto-annotations v0.1.0 => github.com/nexus-rpc/nexus-proto-annotations v0.1.1-0.20260629224316-835bd8d49cb4
