@@ -63,7 +63,7 @@ class Model:
 
 
 SLEEPING = Model("sleeping", "sleeps 20 ms + 5 ms a request", 0.05, 133)
-TORCH = Model("torch", "torch, one thread", 0.15, 150)
+TORCH = Model("torch", "torch, one thread", 0.15, 70)
 
 
 @dataclass(frozen=True, slots=True)
