@@ -177,6 +177,7 @@ def _by_signals(
         targets=tuple(p.correction.target for p in proposals if not p.objective.fixed_target),
         factors=tuple(p.demand.factor for p in proposals if p.demand),
         idle_since=_idle_since(observation, policy, memory, signals),
+        classes=memory.classes,
     )
     if observation.classes:
         return _by_classes(observation, policy, memory, signals, proposals, winner, windows)
