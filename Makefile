@@ -8,6 +8,7 @@ JOBS ?= 2
 PARALLEL := --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin
+OPTIMIZER := .venv-optimizer
 RENDERED := echo pipeline demo-agent
 CRD := crds/trireme.dev_agentdeployments.yaml
 export PYTHONPATH := tests
@@ -47,6 +48,7 @@ demo-down: setup ## Remove the demo's cluster and every trace of it.
 test: ## Run every test: lint, types, layers, generated files, unit, golden, integration, end to end.
 	$(MAKE) --jobs=2 check cluster  # the cluster starts while mypy computes
 	$(MAKE) unit
+	$(MAKE) optimizer-test
 	$(MAKE) e2e
 
 .PHONY: check
@@ -59,6 +61,21 @@ check: setup ## Lint, types, layers, generated files.
 .PHONY: unit
 unit: setup ## Unit, golden and integration tests: no cluster needed.
 	$(BIN)/pytest $(PARALLEL)
+
+.PHONY: optimizer
+optimizer: $(OPTIMIZER)/.installed ## Install the optimiser's own environment: torch, 5.3 GB, kept in the cache.
+
+$(OPTIMIZER)/.installed: requirements-optimizer.lock pyproject.toml tools/optimizer-setup | setup
+	tools/optimizer-setup $(VENV) $(OPTIMIZER)
+	@touch $@
+
+.PHONY: optimizer-test
+optimizer-test: optimizer ## The optimiser's tests, in its environment.
+	$(OPTIMIZER)/bin/python -m pytest tests/optimizer
+
+.PHONY: optimizer-bench
+optimizer-bench: optimizer ## The optimiser on four real models; the results are kept in docs/benchmarks.md.
+	$(OPTIMIZER)/bin/python -m bench.optimize $(BENCH)
 
 .PHONY: cluster
 cluster: setup ## Bring up the local cluster, or mend and reuse the one there is.
@@ -95,4 +112,5 @@ generate: setup ## Write the generated files anew: the CRD, the chart's copy, po
 lock: setup ## Resolve the locked dependencies anew.
 	$(BIN)/uv pip compile pyproject.toml -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' --extra dev -o requirements-dev.lock
+	$(BIN)/uv pip compile pyproject.toml -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' --extra dev --extra optimizer --extra optimizer-dev -c requirements-dev.lock -o requirements-optimizer.lock
 	$(BIN)/uv pip compile images/store/requirements.in -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' -c requirements-dev.lock -o images/store/requirements.txt

@@ -13,6 +13,7 @@ from trireme.cli.fetch import fetch
 from trireme.cli.import_ import import_
 from trireme.cli.inspect import inspect
 from trireme.cli.node_cache import node_cache
+from trireme.cli.optimize import optimize
 from trireme.cli.render import render
 from trireme.cli.replay import replay
 from trireme.cli.resume import resume
@@ -40,6 +41,7 @@ app.command()(replay)
 app.command()(top)
 app.command()(resume)
 app.command()(simulate)
+app.command()(optimize)
 app.command()(fetch)
 app.command()(inspect)
 app.command("node-cache")(node_cache)

@@ -1,0 +1,97 @@
+"""How fast models are: the seconds of a batch at each size, measured in turns.
+
+The machine may have other work, and its clock changes: so in every round each model is run at each
+batch size, one right after the other, and a model's time is the median over the rounds. Ratios of
+medians of one measurement can be compared; times of different ones less so.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trireme.autoscaler.service_curve import BatchTotal, Fitted, ServiceCurve, fit
+from trireme.optimizer.runners import Runner
+from trireme.optimizer.samples import Samples
+
+_LEAST_SECONDS = 0.004  # of a single timing: shorter ones tell of the clock
+_MOST_CALLS = 200
+_WARM_UP = 2  # calls
+_LEAST_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """The median seconds of a batch, by its size."""
+
+    seconds: Mapping[int, float]
+
+    @property
+    def curve(self) -> ServiceCurve | None:
+        """What a batch costs by the line through them; None of a single size above 1."""
+        totals = {
+            size: BatchTotal(1, max(1, round(seconds * 1e9)))
+            for size, seconds in self.seconds.items()
+        }
+        fitted = fit([totals], max(self.seconds))
+        return fitted.curve if isinstance(fitted, Fitted) else None
+
+    def cost(self, latency_seconds: float | None) -> float:
+        """The least seconds of an instance that a request costs, at a batch size whose time keeps
+        the latency asked for; infinite where none does.
+        """
+        return min(
+            (
+                seconds / size
+                for size, seconds in self.seconds.items()
+                if latency_seconds is None or seconds <= latency_seconds
+            ),
+            default=math.inf,
+        )
+
+
+def measure(
+    runners: Mapping[str, Runner],
+    samples: Samples,
+    batches: Sequence[int],
+    rounds: int,
+    told: Callable[[float], None] = lambda _: None,
+    seconds: float = math.inf,
+) -> dict[str, Speed]:
+    """Each model's speed, by its name; `told` is called with the share that is done.
+
+    After so many seconds there are no more rounds than the median needs.
+    """
+    end = time.perf_counter() + seconds
+    inputs = {size: samples.batch(size) for size in batches}
+    calls = {}
+    for name, run in runners.items():
+        for size in batches:
+            for _ in range(_WARM_UP):
+                run(inputs[size])
+            once = _timed(lambda run=run, size=size: run(inputs[size]), 1)  # type: ignore[misc]
+            calls[name, size] = min(_MOST_CALLS, max(1, math.ceil(_LEAST_SECONDS / once)))
+    seen: dict[tuple[str, int], list[float]] = {key: [] for key in calls}
+    for number in range(rounds):
+        for size in batches:
+            for name, run in runners.items():
+                times = calls[name, size]
+                seen[name, size].append(
+                    _timed(lambda run=run, size=size: run(inputs[size]), times)  # type: ignore[misc]
+                )
+        told((number + 1) / rounds)
+        if number + 1 >= _LEAST_ROUNDS and time.perf_counter() > end:
+            break
+    return {
+        name: Speed({size: float(np.median(seen[name, size])) for size in batches})
+        for name in runners
+    }
+
+
+def _timed(call: Callable[[], object], times: int) -> float:
+    start = time.perf_counter()
+    for _ in range(times):
+        call()
+    return max(time.perf_counter() - start, 1e-9) / times

@@ -1,0 +1,153 @@
+"""What was tried, what each gave, what was chosen and why: as JSON that a status can hold."""
+
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import onnxruntime
+import torch
+
+from trireme.optimizer.forms import Signature
+from trireme.optimizer.measurement import Speed
+from trireme.optimizer.metrics import Metric
+from trireme.optimizer.samples import Folds
+from trireme.optimizer.search import Finalist, Outcome, Trial
+from trireme.optimizer.wishes import Wishes
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What was optimised: its name, where it was, and the digests of what it came from."""
+
+    name: str
+    path: str
+    digests: Mapping[str, str]
+    signature: Signature
+
+
+def report(
+    subject: Subject, folds: Folds, metric: Metric, wishes: Wishes, outcome: Outcome
+) -> dict[str, Any]:
+    """The whole of it."""
+    winner = outcome.winner
+    return {
+        "version": VERSION,
+        "model": {
+            "name": subject.name,
+            "path": subject.path,
+            "sha256": dict(subject.digests),
+            "inputs": [str(each) for each in subject.signature.inputs],
+            "outputs": [str(each) for each in subject.signature.outputs],
+        },
+        "samples": {
+            "training": len(folds.training),
+            "selection": len(folds.selection),
+            "heldOut": len(folds.held_out),
+        },
+        "metric": metric.name,
+        "wishes": _wishes(wishes),
+        "measuredOn": {
+            "processor": processor(),
+            "torch": torch.__version__,
+            "onnxruntime": onnxruntime.__version__,
+        },
+        "original": {
+            "score": _figure(outcome.original_score),
+            "costSeconds": _figure(outcome.original_cost_seconds),
+            **_speed(outcome.original_speed),
+        },
+        "winner": None if winner is None else str(winner.recipe),
+        "summary": summary(outcome),
+        "finalists": [_finalist(each, outcome) for each in outcome.finalists],
+        "trials": [_trial(each, outcome) for each in outcome.trials],
+        "seconds": round(outcome.seconds, 1),
+    }
+
+
+def summary(outcome: Outcome) -> str:
+    """One sentence for a person."""
+    winner = outcome.winner
+    if winner is None:
+        reasons = [str(each.refused) for each in outcome.finalists if each.refused]
+        return "nothing is cheaper and shown to answer as well" + (
+            f": the best {reasons[0]}" if reasons else ""
+        )
+    return (
+        f"{winner.recipe}: {1 / winner.ratio:.2f} times the throughput, "
+        f"{winner.verdict}, {len(winner.artefact.content)} bytes"
+    )
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
+            names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
+    except OSError:
+        names = []
+    return names[0] if names else platform.machine()
+
+
+def _wishes(wishes: Wishes) -> dict[str, Any]:
+    found = asdict(wishes)
+    found["techniques"] = None if wishes.techniques is None else sorted(wishes.techniques)
+    return {_camel(name): value for name, value in found.items()}
+
+
+def _finalist(one: Finalist, outcome: Outcome) -> dict[str, Any]:
+    memory = one.memory
+    return {
+        "recipe": str(one.recipe),
+        "sha256": one.artefact.sha256,
+        "sizeBytes": len(one.artefact.content),
+        "memoryBytes": None if memory is None else memory.own,
+        "processBytes": None if memory is None else memory.peak,
+        "costSeconds": _figure(one.cost_seconds),
+        "throughputRatio": _figure(1 / one.ratio),
+        **_speed(one.speed),
+        "score": _figure(one.verdict.score),
+        "drop": _figure(one.verdict.drop),
+        "mostDrop": _figure(one.verdict.most_drop),
+        "confidence": _figure(one.verdict.confidence),
+        "isOnFront": one.recipe in outcome.front,
+        "refused": None if one.refused is None else str(one.refused),
+    }
+
+
+def _trial(one: Trial, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "recipe": str(one.recipe),
+        "throughputRatio": None if one.ratio is None else _figure(1 / one.ratio),
+        "sizeBytes": one.size_bytes,
+        "drop": None if one.drop is None else _figure(one.drop),
+        "isOnFront": one.recipe in outcome.front,
+        "refused": None if one.refused is None else str(one.refused),
+    }
+
+
+def _speed(speed: Speed) -> dict[str, Any]:
+    curve = speed.curve
+    return {
+        "secondsByBatch": {str(size): _figure(each) for size, each in speed.seconds.items()},
+        "curve": None
+        if curve is None
+        else {
+            "fixedSeconds": _figure(curve.fixed_seconds),
+            "perRequestSeconds": _figure(curve.per_request_seconds),
+            "maxBatch": curve.max_batch,
+        },
+    }
+
+
+def _figure(value: float) -> float | None:
+    """Five digits, which no measurement is better than; JSON has no NaN."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.title() for part in rest)

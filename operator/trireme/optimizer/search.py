@@ -1,0 +1,334 @@
+"""The search for the cheapest recipe that passes the gate, within a budget of time.
+
+Successive halving: every recipe is built with little training and measured briefly; the cheaper
+half goes on with twice the training, until a few are left. Only these are built in full, measured
+at every batch size in one measurement with the original, and judged on the held-out samples, which
+nothing has seen before. The winner is the cheapest that passes. So the choice among many recipes,
+made on the selection samples, cannot flatter what the gate sees.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from trireme.optimizer.candidates import Builder, Built, Refused, sound_answers
+from trireme.optimizer.forms import Artefact, artefact_of
+from trireme.optimizer.gate import Verdict, judge
+from trireme.optimizer.loading import Original
+from trireme.optimizer.measurement import Speed, measure
+from trireme.optimizer.memory import Memory, memory_of
+from trireme.optimizer.metrics import Metric, Truth
+from trireme.optimizer.recipes import Recipe
+from trireme.optimizer.runners import answers
+from trireme.optimizer.samples import Arrays, Folds, Samples
+from trireme.optimizer.technique import Stage
+from trireme.optimizer.wishes import Wishes
+
+FINALISTS = 4
+_FIRST_EFFORT = 0.25
+_FIRST_ROUNDS, _LAST_ROUNDS = 5, 15
+_FIRST_SHARE, _HALVED_SHARE, _BUILT_SHARE = (
+    0.45,
+    0.6,
+    0.85,
+)  # of the budget, when each part of the search must end
+_TRAINING_SHARE = 0.1  # of the budget, for one training in full
+_MUCH_SLOWER = 1.25  # than the original, at a first look: no later one turns that round
+
+Told = Callable[[str, float], None]
+"""Called with what is done now, and the share of the budget or the work that is behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A recipe at its last look. `ratio` is its cost in that of the original, None where it was not
+    measured; `drop` is on the selection samples. `refused` is why it went no further.
+    """
+
+    recipe: Recipe
+    ratio: float | None = None
+    size_bytes: int | None = None
+    drop: float | None = None
+    refused: Refused | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finalist:
+    """A recipe built in full. `refused` is why it cannot win."""
+
+    recipe: Recipe
+    artefact: Artefact
+    speed: Speed
+    cost_seconds: float
+    ratio: float
+    verdict: Verdict
+    memory: Memory | None
+    refused: Refused | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All that was tried. `front` holds the recipes that no other beats in cost, size and drop."""
+
+    original_speed: Speed
+    original_cost_seconds: float
+    original_score: float
+    trials: tuple[Trial, ...]
+    finalists: tuple[Finalist, ...]
+    winner: Finalist | None
+    front: tuple[Recipe, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    samples: Samples
+    truth: Truth
+    original: Arrays
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search over recipes for one model."""
+
+    original: Original
+    folds: Folds
+    metric: Metric
+    wishes: Wishes
+    builder: Builder
+    clock: Callable[[], float]
+    told: Told = lambda *_: None
+
+    def run(self, tried: Sequence[Recipe]) -> Outcome:
+        """Search among these recipes."""
+        start = self.clock()
+        selection = self._fold(self.folds.selection)
+        trials = self._first_looks(tried, selection, start)
+        trials = self._halved(trials, selection, start)
+        outcome = self._final(trials, start)
+        return replace(outcome, seconds=self.clock() - start)
+
+    # ------------------------------------------------------------------------------- first looks
+
+    def _first_looks(self, tried: Sequence[Recipe], fold: _Fold, start: float) -> list[Trial]:
+        trials = []
+        end = start + _FIRST_SHARE * self.wishes.budget_seconds
+        for number, recipe in enumerate(tried):
+            if self.clock() >= end:
+                trials.append(Trial(recipe, refused=Refused("", "the budget of time was spent")))
+                continue
+            self.told(f"trying {recipe}", number / len(tried))
+            trials.append(self._look(recipe, fold, _FIRST_EFFORT))
+        return trials
+
+    def _look(self, recipe: Recipe, fold: _Fold, effort: float) -> Trial:
+        seconds = effort * _TRAINING_SHARE * self.wishes.budget_seconds
+        built = self.builder.build(recipe, effort, seconds)
+        if isinstance(built, Refused):
+            return Trial(recipe, refused=built)
+        artefact = artefact_of(built.form, self.builder.scratch)
+        if artefact is None:
+            return Trial(recipe, refused=Refused("", "is nothing that a server loads"))
+        size = len(artefact.content)
+        found = sound_answers(built.run, fold.samples, self.original.signature)
+        if isinstance(found, Refused):
+            return Trial(recipe, size_bytes=size, refused=found)
+        verdict = self._judged(found, fold, self.wishes.confidence)
+        ratio = self._ratio(built)
+        return Trial(recipe, ratio, size, verdict.drop, self._doubt(recipe, size, ratio, verdict))
+
+    def _doubt(self, recipe: Recipe, size: int, ratio: float, verdict: Verdict) -> Refused | None:
+        """Why a recipe need not be looked at again."""
+        can_learn = any(each.stage is Stage.TRAINING for each in recipe.techniques)
+        if self.wishes.size_bytes is not None and size > self.wishes.size_bytes:
+            return Refused("", f"has {size} bytes, where {self.wishes.size_bytes} are wanted")
+        if math.isinf(ratio):
+            return Refused("", "keeps the latency wanted at no batch size")
+        if ratio > _MUCH_SLOWER:
+            return Refused("", f"is slower than the original: {ratio:.2f} times its cost")
+        if verdict.is_hopeless and not can_learn:
+            return Refused("", f"answers worse: {verdict}")
+        return None
+
+    def _ratio(self, built: Built) -> float:
+        batches = sorted({1, self.wishes.max_batch})
+        speeds = measure(
+            {"original": self.original.run, "candidate": built.run},
+            self.folds.training,
+            batches,
+            _FIRST_ROUNDS,
+        )
+        limit = self.wishes.latency_seconds
+        before = speeds["original"].cost(None)
+        return speeds["candidate"].cost(limit) / before
+
+    # ----------------------------------------------------------------------------------- halving
+
+    def _halved(self, trials: list[Trial], fold: _Fold, start: float) -> list[Trial]:
+        """Each trial at its last look; those that may be finalists are not refused."""
+        end = start + _HALVED_SHARE * self.wishes.budget_seconds
+        effort = _FIRST_EFFORT
+        while sum(trial.refused is None for trial in trials) > FINALISTS:
+            alive = [trial for trial in trials if trial.refused is None]
+            kept = _best(alive, max(FINALISTS, math.ceil(len(alive) / 2)))
+            effort = min(1.0, 2 * effort)
+            for number, trial in enumerate(trials):
+                if trial.refused is not None:
+                    continue
+                if trial.recipe not in kept:
+                    trials[number] = replace(
+                        trial, refused=Refused("", "others were cheaper, or answered better")
+                    )
+                elif self.clock() < end:
+                    self.told(f"once more: {trial.recipe}", number / len(trials))
+                    trials[number] = self._look(trial.recipe, fold, effort)
+        return trials
+
+    # ------------------------------------------------------------------------------------- final
+
+    def _final(self, trials: list[Trial], start: float) -> Outcome:
+        alive = sorted(
+            (trial for trial in trials if trial.refused is None), key=lambda each: each.ratio or 0
+        )
+        built: dict[Recipe, tuple[Built, Artefact]] = {}
+        for number, trial in enumerate(alive):
+            self.told(f"in full: {trial.recipe}", number / len(alive))
+            full = self.builder.build(
+                trial.recipe, 1.0, _TRAINING_SHARE * self.wishes.budget_seconds
+            )
+            artefact = (
+                None if isinstance(full, Refused) else artefact_of(full.form, self.builder.scratch)
+            )
+            if isinstance(full, Refused) or artefact is None:
+                reason = full if isinstance(full, Refused) else Refused("", "cannot be served")
+                trials[trials.index(trial)] = replace(trial, refused=reason)
+            else:
+                built[trial.recipe] = full, artefact
+        runners = {"": self.original.run, **{str(each): built[each][0].run for each in built}}
+        speeds = measure(
+            runners,
+            self.folds.training,
+            self.wishes.batches,
+            _LAST_ROUNDS,
+            lambda share: self.told("measuring the finalists", share),
+            start + _BUILT_SHARE * self.wishes.budget_seconds - self.clock(),
+        )
+        held_out = self._fold(self.folds.held_out)
+        before = speeds[""].cost(None)
+        finalists = []
+        for number, (recipe, (one, artefact)) in enumerate(built.items()):
+            self.told(f"judging {recipe}", number / len(built))
+            finalists.append(
+                self._judge_finalist(
+                    recipe, one, artefact, speeds[str(recipe)], before, held_out, len(built)
+                )
+            )
+        winner = min(
+            (each for each in finalists if each.refused is None),
+            key=lambda each: each.cost_seconds,
+            default=None,
+        )
+        return Outcome(
+            original_speed=speeds[""],
+            original_cost_seconds=before,
+            original_score=self.metric.value(held_out.original, held_out.truth),
+            trials=tuple(trials),
+            finalists=tuple(finalists),
+            winner=winner,
+            front=_front(trials),
+            seconds=0.0,
+        )
+
+    def _judge_finalist(
+        self,
+        recipe: Recipe,
+        built: Built,
+        artefact: Artefact,
+        speed: Speed,
+        before: float,
+        fold: _Fold,
+        count: int,
+    ) -> Finalist:
+        found = sound_answers(built.run, fold.samples, self.original.signature)
+        cost = speed.cost(self.wishes.latency_seconds)
+        shared = 1 - (1 - self.wishes.confidence) / count
+        if isinstance(found, Refused):
+            verdict = Verdict(
+                math.nan, math.nan, math.nan, math.nan, 0, self.wishes.max_drop, shared
+            )
+            refused: Refused | None = found
+        else:
+            verdict = self._judged(found, fold, shared)
+            refused = self._refusal(artefact, cost / before, verdict)
+        return Finalist(
+            recipe=recipe,
+            artefact=artefact,
+            speed=speed,
+            cost_seconds=cost,
+            ratio=cost / before,
+            verdict=verdict,
+            memory=memory_of(
+                artefact, self.folds.training, self.wishes.max_batch, self.wishes.threads
+            ),
+            refused=refused,
+        )
+
+    def _refusal(self, artefact: Artefact, ratio: float, verdict: Verdict) -> Refused | None:
+        size = len(artefact.content)
+        if self.wishes.size_bytes is not None and size > self.wishes.size_bytes:
+            return Refused("", f"has {size} bytes, where {self.wishes.size_bytes} are wanted")
+        if math.isinf(ratio):
+            return Refused("", "keeps the latency wanted at no batch size")
+        if ratio >= 1:
+            return Refused("", f"is slower than the original: {ratio:.2f} times its cost")
+        if not verdict.passes:
+            return Refused("", f"is not shown to answer as well: {verdict}")
+        return None
+
+    # ------------------------------------------------------------------------------------ judging
+
+    def _fold(self, samples: Samples) -> _Fold:
+        original = answers(self.original.run, samples.inputs)
+        return _Fold(samples, Truth(samples.labels, original), original)
+
+    def _judged(self, found: Arrays, fold: _Fold, confidence: float) -> Verdict:
+        return judge(
+            self.metric,
+            found,
+            fold.original,
+            fold.truth,
+            self.wishes.max_drop,
+            confidence,
+            self.wishes.seed,
+        )
+
+
+def _best(alive: Sequence[Trial], count: int) -> set[Recipe]:
+    """The cheapest, and among them for certain the cheapest of those that lose nothing: the gate
+    may refuse all that do.
+    """
+    ordered = sorted(alive, key=lambda trial: trial.ratio or 0.0)
+    kept = ordered[:count]
+    lossless = [trial for trial in ordered if (trial.drop or 0.0) <= 0]
+    if lossless and lossless[0] not in kept:
+        kept[-1] = lossless[0]
+    return {trial.recipe for trial in kept}
+
+
+def _front(trials: Sequence[Trial]) -> tuple[Recipe, ...]:
+    """The recipes of which no other is better in one of cost, size and drop, and no worse in the
+    other two.
+    """
+    points = {
+        trial.recipe: (trial.ratio, trial.size_bytes, max(trial.drop, 0.0))
+        for trial in trials
+        if trial.ratio is not None and trial.size_bytes is not None and trial.drop is not None
+    }
+    return tuple(
+        recipe
+        for recipe, point in points.items()
+        if not any(
+            other != point and all(a <= b for a, b in zip(other, point, strict=True))
+            for other in points.values()
+        )
+    )

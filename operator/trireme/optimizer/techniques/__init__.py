@@ -1,0 +1,1 @@
+"""The techniques, one file each, and the table of them."""
