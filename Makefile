@@ -75,7 +75,7 @@ optimizer-test: optimizer ## The optimiser's tests, in its environment.
 
 .PHONY: optimizer-bench
 optimizer-bench: optimizer ## The optimiser on four real models; the results are kept in docs/benchmarks.md.
-	$(OPTIMIZER)/bin/python -m bench.optimize $(BENCH)
+	$(OPTIMIZER)/bin/python -m bench.optimizer $(BENCH)
 
 .PHONY: cluster
 cluster: setup ## Bring up the local cluster, or mend and reuse the one there is.

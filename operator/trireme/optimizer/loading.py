@@ -105,7 +105,7 @@ def _script(place: Path) -> Script:
     try:
         module = torch.jit.load(str(place), map_location="cpu")
     except RuntimeError as error:
-        if "constants.pkl" in str(error) or "not a ZIP" in str(error):
+        if "constants.pkl" in str(error):
             raise _invalid(
                 "model",
                 str(place),
@@ -136,7 +136,8 @@ def _made(source: ModelSource) -> Module:
 
 def _load_weights(module: torch.nn.Module, file: str) -> None:
     try:
-        module.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+        with quiet():
+            module.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError, pickle.UnpicklingError, TypeError, AttributeError) as error:
         raise _invalid(
             "weights",

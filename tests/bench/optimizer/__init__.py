@@ -1,0 +1,1 @@
+"""The optimiser on four real models, beside torch.compile and onnxruntime's defaults."""

@@ -1,0 +1,158 @@
+"""The search: what it refuses, what it chooses, and that it keeps to its time."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from trireme.optimizer.candidates import Builder
+from trireme.optimizer.forms import Graph
+from trireme.optimizer.loading import Original, open_model
+from trireme.optimizer.measurement import Speed
+from trireme.optimizer.metrics import metric_of
+from trireme.optimizer.recipes import Recipe
+from trireme.optimizer.samples import Samples, split
+from trireme.optimizer.search import FINALISTS, Outcome, Search
+from trireme.optimizer.wishes import ModelSource, Wishes
+
+GRAPH_STEPS = ("fuse", "int8-static", "int8-inner", "int8-dynamic", "int8-weights", "fp16")
+QUICK = Wishes(max_drop=0.02, budget_seconds=60.0, max_batch=4)
+
+
+def ticking(step: float) -> Callable[[], float]:
+    """A clock that goes on by so much whenever it is looked at."""
+    ticks: Iterator[float] = itertools.count(0.0, step)
+    return lambda: next(ticks)
+
+
+def searched(
+    original: Original,
+    folder: Path,
+    recipes: list[Recipe],
+    wishes: Wishes = QUICK,
+    clock: Callable[[], float] = lambda: 0.0,
+) -> Outcome:
+    folds = split(original.samples, wishes.seed)
+    builder = Builder(original, folds.training, folder, wishes.max_batch, 1, wishes.seed)
+    metric = metric_of("accuracy", True)
+    return Search(original, folds, metric, wishes, builder, clock).run(recipes)
+
+
+@pytest.fixture(scope="module")
+def from_graph(graph: Graph, unseen: Samples, folder: Path) -> Original:
+    (folder / "given.onnx").write_bytes(graph.content)
+    return open_model(ModelSource(str(folder / "given.onnx")), unseen, 1)
+
+
+@pytest.fixture(scope="module")
+def outcome(original: Original, folder: Path) -> Outcome:
+    recipes = [Recipe(("onnx", "dead-branches", step)) for step in GRAPH_STEPS]
+    return searched(original, folder, [*recipes, Recipe(("int8-static",))])
+
+
+def test_few_reach_the_end_and_the_cheapest_that_passes_wins(outcome: Outcome) -> None:
+    assert 1 <= len(outcome.finalists) <= FINALISTS
+    assert outcome.winner is not None
+    passed = [each for each in outcome.finalists if each.refused is None]
+    assert outcome.winner.cost_seconds == min(each.cost_seconds for each in passed)
+    assert all(each.verdict.passes and each.ratio < 1 for each in passed)
+
+
+def test_every_recipe_has_its_last_word(outcome: Outcome) -> None:
+    assert len(outcome.trials) == len(GRAPH_STEPS) + 1
+    finalists = {each.recipe for each in outcome.finalists}
+    for trial in outcome.trials:
+        assert (trial.refused is None) == (trial.recipe in finalists)
+    assert str(outcome.trials[-1].refused) == "int8-static: needs an ONNX graph"
+
+
+def test_the_confidence_is_shared_among_the_finalists(outcome: Outcome) -> None:
+    shared = 1 - 0.05 / len(outcome.finalists)
+    assert {each.verdict.confidence for each in outcome.finalists} == {shared}
+
+
+def test_finalists_are_measured_at_every_batch_size_and_for_memory(outcome: Outcome) -> None:
+    for each in outcome.finalists:
+        assert list(each.speed.seconds) == [1, 2, 4]
+        assert each.speed.curve is not None
+        assert each.memory is not None
+        assert 0 < each.memory.before < each.memory.peak
+
+
+def test_none_on_the_front_is_beaten_in_all(outcome: Outcome) -> None:
+    assert outcome.front
+    trials = {trial.recipe: trial for trial in outcome.trials}
+    cheapest = min(
+        (trial for trial in outcome.trials if trial.ratio is not None),
+        key=lambda trial: trial.ratio or math.inf,
+    )
+    assert cheapest.recipe in outcome.front
+    assert all(trials[recipe].ratio is not None for recipe in outcome.front)
+
+
+def test_when_time_is_over_the_rest_is_told_as_not_tried(original: Original, folder: Path) -> None:
+    recipes = [Recipe(("onnx",)), *(Recipe(("onnx", "dead-branches", s)) for s in GRAPH_STEPS)]
+    late = searched(original, folder, recipes, clock=ticking(12.0))
+    untried = [trial for trial in late.trials if trial.ratio is None]
+    assert untried
+    assert {str(trial.refused) for trial in untried} == {"the budget of time was spent"}
+    assert late.winner is not None
+
+
+@pytest.mark.parametrize(
+    ("wishes", "told"),
+    [
+        pytest.param({"size_bytes": 1000}, "where 1000 are wanted", id="too large a file"),
+        pytest.param({"latency_seconds": 1e-9}, "keeps the latency wanted at no", id="too slow"),
+    ],
+)
+def test_a_wish_that_nothing_keeps_leaves_no_winner(
+    wishes: dict[str, float], told: str, original: Original, folder: Path
+) -> None:
+    asked = dataclasses.replace(QUICK, **wishes)  # type: ignore[arg-type]
+    found = searched(original, folder, [Recipe(("onnx",))], asked)
+    assert found.winner is None
+    assert told in str(found.trials[0].refused)
+
+
+def test_what_cannot_be_shown_on_few_samples_does_not_win(original: Original, folder: Path) -> None:
+    few = dataclasses.replace(original, samples=original.samples.take(slice(0, 100)))
+    found = searched(few, folder, [Recipe(("onnx",))])
+    assert found.winner is None
+    assert "is not shown to answer as well: a drop of 0.00 %" in str(found.finalists[0].refused)
+
+
+def test_pruning_without_recovery_does_not_win(original: Original, folder: Path) -> None:
+    found = searched(original, folder, [Recipe(("prune-75", "onnx"))])
+    assert found.winner is None
+    assert "answers worse" in str(found.trials[0].refused)
+
+
+def test_the_same_again_costs_no_less_and_does_not_win(from_graph: Original, folder: Path) -> None:
+    """A recipe that changes nothing but what onnxruntime does by itself, too; that it is a little
+    faster by chance is possible, much faster is not.
+    """
+    found = searched(from_graph, folder, [Recipe(("dead-branches",))])
+    ratio = found.trials[0].ratio
+    assert ratio is not None
+    assert ratio > 0.5
+    assert found.winner is None or found.winner.ratio < 1
+
+
+def test_the_cost_of_a_request_is_that_of_the_best_batch_within_the_latency() -> None:
+    speed = Speed({1: 0.004, 2: 0.005, 4: 0.008})
+    assert speed.cost(None) == 0.002
+    assert speed.cost(0.006) == 0.0025
+    assert speed.cost(0.001) == math.inf
+    curve = speed.curve
+    assert curve is not None
+    assert curve.seconds(4) == pytest.approx(0.008, rel=0.1)
+
+
+def test_batches_are_powers_of_two_and_the_largest() -> None:
+    assert Wishes(max_batch=1).batches == (1,)
+    assert Wishes(max_batch=8).batches == (1, 2, 4, 8)
+    assert Wishes(max_batch=12).batches == (1, 2, 4, 8, 12)
