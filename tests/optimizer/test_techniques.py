@@ -1,4 +1,4 @@
-"""Each technique: what it makes answers in the same shapes, is what it says, and is reproducible."""
+"""Each technique: its result answers in the same shapes, is what it says, and is reproducible."""
 
 import dataclasses
 

@@ -107,9 +107,14 @@ def config_of(model: Model) -> str:
     return config_text(model_config(model))
 
 
-def _tensor(spec: TensorSpec) -> dict[str, DataType | list[Dimension]]:
+def _tensor(spec: TensorSpec) -> dict[str, DataType | list[Dimension] | None]:
+    """Triton has no shape without dimensions: one number a request is [1], reshaped to nothing."""
     dims = [int(size) for size in spec.dims]
-    return {"data_type": _DATA_TYPES[np.dtype(spec.data_type).name], "dims": dims or [1]}
+    return {
+        "data_type": _DATA_TYPES[np.dtype(spec.data_type).name],
+        "dims": dims or [1],
+        "reshape": None if dims else [],
+    }
 
 
 def _parameters(backend: Backend, threads: int) -> dict[str, str]:

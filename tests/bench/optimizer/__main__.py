@@ -123,15 +123,15 @@ def _told(subject: Subject, result: Result, beside: dict[str, Speed]) -> str:
         )
     winner = result.outcome.winner
     if winner is not None:
-        speed = beside["chosen"]
+        speed, verdict = beside["chosen"], winner.verdict
         rows.append(
             (
                 f"**chosen: {winner.recipe}**",
                 f"**{before.seconds[1] / speed.seconds[1]:.2f} ×**",
                 f"**{before.cost(None) / speed.cost(None):.2f} ×**",
                 f"**{len(winner.artefact.content) / (original_bytes or 1):.2f}**",
-                f"**{winner.verdict.drop * 100:.2f}, at most {winner.verdict.most_drop * 100:.2f}**",
-                f"{winner.verdict.samples} held-out samples",
+                f"**{verdict.drop * 100:.2f}, at most {verdict.most_drop * 100:.2f}**",
+                f"{verdict.samples} held-out samples",
             )
         )
     title = (
