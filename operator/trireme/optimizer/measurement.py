@@ -1,8 +1,10 @@
 """How fast models are: the seconds of a batch at each size, measured in turns.
 
 The machine may have other work, and its clock changes: so in every round each model is run at each
-batch size, one right after the other, and a model's time is the median over the rounds. Ratios of
-medians of one measurement can be compared; times of different ones less so.
+batch size, one right after the other, and a model's time is the median over the rounds. What an
+instance of one thread takes is the processor time of this process, which other work hardly adds
+to; of several threads it is the time by the clock. Ratios of medians of one measurement can be
+compared; times of different ones less so.
 """
 
 import math
@@ -57,6 +59,7 @@ def measure(
     samples: Samples,
     batches: Sequence[int],
     rounds: int,
+    threads: int,
     told: Callable[[float], None] = lambda _: None,
     seconds: float = math.inf,
 ) -> dict[str, Speed]:
@@ -65,22 +68,23 @@ def measure(
     After so many seconds there are no more rounds than the median needs.
     """
     end = time.perf_counter() + seconds
+    clock = time.process_time if threads == 1 else time.perf_counter
     inputs = {size: samples.batch(size) for size in batches}
+
+    def timed(name: str, size: int, times: int) -> float:
+        return _timed(lambda: runners[name](inputs[size]), times, clock)
+
     calls = {}
-    for name, run in runners.items():
+    for name in runners:
         for size in batches:
-            for _ in range(_WARM_UP):
-                run(inputs[size])
-            once = _timed(lambda run=run, size=size: run(inputs[size]), 1)  # type: ignore[misc]
+            timed(name, size, _WARM_UP)
+            once = timed(name, size, 1)
             calls[name, size] = min(_MOST_CALLS, max(1, math.ceil(_LEAST_SECONDS / once)))
     seen: dict[tuple[str, int], list[float]] = {key: [] for key in calls}
     for number in range(rounds):
         for size in batches:
-            for name, run in runners.items():
-                times = calls[name, size]
-                seen[name, size].append(
-                    _timed(lambda run=run, size=size: run(inputs[size]), times)  # type: ignore[misc]
-                )
+            for name in runners:
+                seen[name, size].append(timed(name, size, calls[name, size]))
         told((number + 1) / rounds)
         if number + 1 >= _LEAST_ROUNDS and time.perf_counter() > end:
             break
@@ -90,8 +94,8 @@ def measure(
     }
 
 
-def _timed(call: Callable[[], object], times: int) -> float:
-    start = time.perf_counter()
+def _timed(call: Callable[[], object], times: int, clock: Callable[[], float]) -> float:
+    start = clock()
     for _ in range(times):
         call()
-    return max(time.perf_counter() - start, 1e-9) / times
+    return max(clock() - start, 1e-9) / times

@@ -157,6 +157,7 @@ class Search:
             self.folds.training,
             batches,
             _FIRST_ROUNDS,
+            self.wishes.threads,
         )
         limit = self.wishes.latency_seconds
         before = speeds["original"].cost(None)
@@ -210,6 +211,7 @@ class Search:
             self.folds.training,
             self.wishes.batches,
             _LAST_ROUNDS,
+            self.wishes.threads,
             lambda share: self.told("measuring the finalists", share),
             start + _BUILT_SHARE * self.wishes.budget_seconds - self.clock(),
         )
