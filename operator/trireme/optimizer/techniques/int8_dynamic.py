@@ -5,11 +5,12 @@ networks.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 from onnxruntime import quantization
 
-from trireme.optimizer.forms import Form, Graph, written
+from trireme.optimizer.forms import Form, Graph, quiet, written
 from trireme.optimizer.technique import Stage, Workbench
 from trireme.optimizer.techniques.onnx_tools import multiplies, prepared
 
@@ -36,16 +37,15 @@ class Int8Dynamic:
         """Quantise, by onnxruntime's tool."""
         assert isinstance(form, Graph)  # noqa: S101  # what unfit says
         model = onnx.load_from_string(prepared(form.content, bench.scratch))
-        return Graph(
-            written(
-                bench.scratch,
-                "int8.onnx",
-                lambda file: quantization.quantize_dynamic(
-                    model,
-                    file,
-                    op_types_to_quantize=_OPERATORS,
-                    per_channel=True,
-                    weight_type=quantization.QuantType.QInt8,
-                ),
+
+        def quantise(file: Path) -> None:
+            quantization.quantize_dynamic(
+                model,
+                file,
+                op_types_to_quantize=_OPERATORS,
+                per_channel=True,
+                weight_type=quantization.QuantType.QInt8,
             )
-        )
+
+        with quiet():
+            return Graph(written(bench.scratch, "int8.onnx", quantise))
