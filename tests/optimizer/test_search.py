@@ -15,7 +15,7 @@ from trireme.optimizer.measurement import Speed
 from trireme.optimizer.metrics import metric_of
 from trireme.optimizer.recipes import Recipe
 from trireme.optimizer.samples import Samples, split
-from trireme.optimizer.search import FINALISTS, Outcome, Search
+from trireme.optimizer.search import FINALISTS, Outcome, Search, Trial, _best
 from trireme.optimizer.wishes import ModelSource, Wishes
 
 GRAPH_STEPS = ("fuse", "int8-static", "int8-inner", "int8-dynamic", "int8-weights", "fp16")
@@ -140,6 +140,23 @@ def test_the_same_again_costs_no_less_and_does_not_win(from_graph: Original, fol
     assert ratio is not None
     assert ratio > 0.5
     assert found.winner is None or found.winner.ratio < 1
+
+
+def test_what_is_cheap_and_hopeless_takes_no_place_from_what_may_pass() -> None:
+    def trial(step: str, ratio: float, drop: float, may_pass: bool = True) -> Trial:
+        return Trial(Recipe((step,)), ratio, 1, drop, may_pass=may_pass)
+
+    alive = [
+        trial("prune-75", 0.05, 0.02, may_pass=False),
+        trial("prune-50", 0.07, 0.004),
+        trial("prune-25", 0.08, 0.003),
+        trial("distill", 0.12, 0.0),
+        trial("fp16", 0.13, 0.001),
+        trial("int8-inner", 0.14, 0.0),
+        trial("onnx", 0.2, 0.0),
+    ]
+    kept = {str(recipe) for recipe in _best(alive, 4)}
+    assert kept == {"prune-50", "prune-25", "distill", "int8-inner"}
 
 
 def test_the_cost_of_a_request_is_that_of_the_best_batch_within_the_latency() -> None:

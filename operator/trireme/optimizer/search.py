@@ -42,7 +42,8 @@ Told = Callable[[str, float], None]
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A recipe at its last look. `ratio` is its cost in that of the original, None where it was not
-    measured; `drop` is on the selection samples. `refused` is why it went no further.
+    measured; `drop` is on the selection samples, and `may_pass` whether these leave it open that it
+    is no larger than allowed. `refused` is why it went no further.
     """
 
     recipe: Recipe
@@ -50,6 +51,7 @@ class Trial:
     size_bytes: int | None = None
     drop: float | None = None
     refused: Refused | None = None
+    may_pass: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +137,18 @@ class Search:
             return Trial(recipe, size_bytes=size, refused=found)
         verdict = self._judged(found, fold, self.wishes.confidence)
         ratio = self._ratio(built)
-        return Trial(recipe, ratio, size, verdict.drop, self._doubt(recipe, size, ratio, verdict))
+        doubt = self._doubt(recipe, size, ratio, verdict)
+        return Trial(recipe, ratio, size, verdict.drop, doubt, not verdict.is_hopeless)
 
     def _doubt(self, recipe: Recipe, size: int, ratio: float, verdict: Verdict) -> Refused | None:
         """Why a recipe need not be looked at again."""
-        can_learn = any(each.stage is Stage.TRAINING for each in recipe.techniques)
         if self.wishes.size_bytes is not None and size > self.wishes.size_bytes:
             return Refused("", f"has {size} bytes, where {self.wishes.size_bytes} are wanted")
         if math.isinf(ratio):
             return Refused("", "keeps the latency wanted at no batch size")
         if ratio > _MUCH_SLOWER:
             return Refused("", f"is slower than the original: {ratio:.2f} times its cost")
-        if verdict.is_hopeless and not can_learn:
+        if verdict.is_hopeless and not _is_trained(recipe):
             return Refused("", f"answers worse: {verdict}")
         return None
 
@@ -306,15 +308,18 @@ class Search:
 
 
 def _best(alive: Sequence[Trial], count: int) -> set[Recipe]:
-    """The cheapest, and among them for certain the cheapest of those that lose nothing: the gate
-    may refuse all that do.
+    """The cheapest of those that may pass; and among them for certain the cheapest that loses
+    nothing, and the cheapest of these that nothing trained: the gate may refuse all others.
     """
-    ordered = sorted(alive, key=lambda trial: trial.ratio or 0.0)
-    kept = ordered[:count]
+    ordered = sorted(alive, key=lambda trial: (not trial.may_pass, trial.ratio or 0.0))
     lossless = [trial for trial in ordered if (trial.drop or 0.0) <= 0]
-    if lossless and lossless[0] not in kept:
-        kept[-1] = lossless[0]
-    return {trial.recipe for trial in kept}
+    untouched = [trial for trial in lossless if not _is_trained(trial.recipe)]
+    wanted = [*ordered[: count - 2], *lossless[:1], *untouched[:1], *ordered]
+    return set(list(dict.fromkeys(trial.recipe for trial in wanted))[:count])
+
+
+def _is_trained(recipe: Recipe) -> bool:
+    return any(each.stage is Stage.TRAINING for each in recipe.techniques)
 
 
 def _front(trials: Sequence[Trial]) -> tuple[Recipe, ...]:
