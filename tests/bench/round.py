@@ -220,7 +220,13 @@ def _add(store: Store, name: str, budget: str) -> None:
     owner = {"manager": names.SCALE_MANAGER, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
     deployment = {
         "kind": "Deployment",
-        "metadata": {**metadata, "resourceVersion": "1", "managedFields": [owner]},
+        "metadata": {
+            **metadata,
+            "name": names.server(name),
+            "resourceVersion": "1",
+            "labels": {names.AGENT: name},
+            "managedFields": [owner],
+        },
         "spec": {"replicas": len(pods)},
         "status": {"replicas": len(pods), "readyReplicas": len(pods)},
     }

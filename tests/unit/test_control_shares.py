@@ -12,7 +12,7 @@ from agents import agent_of, repository_of
 from trireme.api.conditions import Reason
 from trireme.api.gpu_budgets import GpuBudget
 from trireme.api.types import Paused, ScalingMode
-from trireme.autoscaler.records import Inputs, conclude
+from trireme.autoscaler.records import Concluded, Inputs, conclude
 from trireme.autoscaler.types import ClassPods, Grant, NodeClass, NoSignals
 from trireme.control.queue import Key
 from trireme.control.shares import Shares
@@ -73,7 +73,8 @@ class Cluster:
             self.inputs[key] = made
 
     def grants(self) -> dict[str, Grant]:
-        return {key.name: grant for key, grant in self.shares.grants(self.inputs).items()}
+        alone = {key: Concluded.by(inputs) for key, inputs in self.inputs.items()}
+        return {key.name: grant for key, grant in self.shares.grants(alone).items()}
 
 
 def wanting(pods: int, there_are: int, **rule: Any) -> Inputs:

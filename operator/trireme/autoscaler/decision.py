@@ -31,6 +31,7 @@ from trireme.autoscaler.types import (
     Decision,
     FactorMemory,
     Forecast,
+    Grant,
     Memory,
     ModelSignals,
     NoSignals,
@@ -706,6 +707,15 @@ def _granted(course: _Course, observation: Observation) -> _Course:
     if grant is None or course.replicas <= grant.replicas:
         return course
     return course.to(grant.replicas, Reason.LIMITED, f"limited by {grant.words}")
+
+
+def is_free_of(grant: Grant, decision: Decision, policy: Policy) -> bool:
+    """Whether a decision that was taken without a grant is the same with it: the size that it came
+    to is within it, and is told. Where it is not carried out, or there are node classes, the grant
+    binds what is not told here.
+    """
+    is_told = policy.mode is ScalingMode.AUTOMATIC and policy.paused is Paused.NONE
+    return is_told and not decision.classes and decision.replicas <= grant.replicas
 
 
 def _unpaused(

@@ -15,8 +15,8 @@ from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.autoscaler.classes import unchanged
 from trireme.autoscaler.codec import codec
-from trireme.autoscaler.decision import decide
-from trireme.autoscaler.types import Decision, Memory, Observation, Policy
+from trireme.autoscaler.decision import decide, is_free_of
+from trireme.autoscaler.types import Decision, Grant, Memory, Observation, Policy
 from trireme.errors import UnreadableRecord
 
 KIND = "trireme.dev/decision"  # tells a record from the other lines of a log
@@ -58,6 +58,30 @@ def conclude(inputs: Inputs) -> tuple[Decision, Memory]:
     if inputs.foreign_writer is not None:
         decision = _yielded(decision, inputs.foreign_writer)
     return decision, memory
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """Inputs, the decision that they give, and what to remember."""
+
+    inputs: Inputs
+    decision: Decision
+    memory: Memory
+
+    @classmethod
+    def by(cls, inputs: Inputs) -> "Concluded":
+        """Decide."""
+        return cls(inputs, *conclude(inputs))
+
+    def granted(self, grant: Grant | None) -> "Concluded":
+        """With what the agent was granted: decided anew only where that may bind."""
+        if grant is None:
+            return self
+        before = self.inputs
+        inputs = replace(before, observation=replace(before.observation, grant=grant))
+        if before.foreign_writer is None and is_free_of(grant, self.decision, before.policy):
+            return Concluded(inputs, self.decision, self.memory)
+        return self.by(inputs)
 
 
 def _yielded(decision: Decision, writer: str) -> Decision:

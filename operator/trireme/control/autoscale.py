@@ -8,17 +8,24 @@ the Event, the metric and the log line are made from the one Decision.
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from trireme import __version__
 from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
 from trireme.api.conditions import SCALING_CONDITIONS, ConditionType, EventReason, Reason
 from trireme.api.gpu_budgets import GpuBudget
-from trireme.api.types import AgentStatus, Condition, NodeClassStatus, ScalingMode, ScalingStatus
+from trireme.api.types import (
+    AgentStatus,
+    Condition,
+    LeadTimeStatus,
+    NodeClassStatus,
+    ScalingMode,
+    ScalingStatus,
+)
 from trireme.autoscaler import outside
 from trireme.autoscaler.classes import mean_capacities
 from trireme.autoscaler.lead_time import Starts, lead_time, measured
@@ -35,8 +42,8 @@ from trireme.autoscaler.memory import (
 from trireme.autoscaler.policy import ANY_NUMBER
 from trireme.autoscaler.promql import queries
 from trireme.autoscaler.queries import Labels, window
-from trireme.autoscaler.records import Inputs, Record, conclude, written
-from trireme.autoscaler.samples import Index, index, scrape_interval
+from trireme.autoscaler.records import Concluded, Inputs, Record, written
+from trireme.autoscaler.samples import AgentSamples, Index, index, scrape_interval
 from trireme.autoscaler.schedules import bounded
 from trireme.autoscaler.signals import Limits, Subject, assemble
 from trireme.autoscaler.sources import SourceMemory, choose
@@ -62,26 +69,23 @@ from trireme.control.observed import (
     DeploymentView,
     PodView,
     class_of,
-    deployment_view,
-    gateway_pods,
     pods_known,
-    server_pods,
-    together,
 )
 from trireme.control.queue import Key
 from trireme.control.scaling_report import Told
 from trireme.control.shares import Shares
 from trireme.control.status import Finding, dated
-from trireme.control.store import AgentView, Object, Store
+from trireme.control.store import Accepted, AgentView, Servers, Store
 from trireme.edge.cluster import Cluster
 from trireme.edge.demand import DemandQueries
 from trireme.edge.metrics import Metrics
 from trireme.edge.prometheus import Prometheus
 from trireme.edge.recorder import Event, Recorder, Regarding
 from trireme.errors import ClusterError, SignalsUnavailable
-from trireme.resources.pod_sets import PodSet, pod_sets
+from trireme.resources.pod_sets import PodSet
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 logger = logging.getLogger(__name__)
 decision_lines = logging.getLogger("trireme.decisions")
@@ -90,6 +94,7 @@ decision_lines = logging.getLogger("trireme.decisions")
 _QUIET = timedelta(seconds=60)  # without news, an agent's status is written at most this often
 _LOSS = timedelta(seconds=15)  # signals that are away for less are no news: the fleet is held
 _MOST_UNTOLD = 10  # as many as the status keeps
+_AT_ONCE = 100  # agents, some 20 ms of them: then others have their turn
 _OURS = (names.SCALE_MANAGER, names.TEMPLATE_MANAGER)
 _LIMITS = Limits()
 _UNUSABLE = "what Prometheus answered cannot be used: the operator's log says why"
@@ -104,13 +109,33 @@ class _Samples:
     index: Index
 
 
+@dataclass(frozen=True, slots=True)
+class _DirectSamples:
+    """What the pods of one agent told themselves."""
+
+    told: AgentSamples
+    at: datetime
+    window: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A look at pods and at a spec, and what follows from both until another is seen."""
+
+    pods: tuple[PodView, ...]
+    accepted: Accepted
+    longest_start: Starts | None
+    lead_time: LeadTime | None
+
+
 @dataclass(slots=True)
 class _Scaled:
     """What the loop remembers of one agent between rounds; `scaling` and `conditions` are the
     parts of the status last written, or read after a restart, so that a new process does not tell
     again what the one before has told. `starts` tell the lead time, by set of pods. `reason` is
     that of the last decision; `source` is whose figures are in use; `untold` are the notable
-    decisions that are in no status yet, since it could not be written.
+    decisions that are in no status yet, since it could not be written. `looked` is the last look at
+    the pods, `gauges` what its metrics were last set to.
     """
 
     uid: str
@@ -123,6 +148,8 @@ class _Scaled:
     untold: list[Told] = field(default_factory=list)
     lost_since: datetime | None = None
     written_at: datetime | None = None
+    looked: "_Looked | None" = None
+    gauges: tuple[object, ...] = ()
 
     def condition(self, kind: ConditionType) -> Condition | None:
         """One of the conditions last written."""
@@ -131,23 +158,23 @@ class _Scaled:
 
 @dataclass(frozen=True, slots=True)
 class _Observed:
-    """One agent in a round: what its decision is made from, and the Deployments by name that it is
-    carried out in.
+    """One agent in a round: the Deployments that its decision is carried out in, and what it is by
+    itself, whatever the agent is granted.
 
     `resumes`: a user said that Trireme is to scale it again.
     """
 
     key: Key
     view: AgentView
-    deployments: Mapping[str, Object]
+    servers: Servers
     scaled: _Scaled
-    inputs: Inputs
+    alone: Concluded
     resumes: bool
 
     @property
     def wants_pods(self) -> bool:
         """Whether its pods' own metrics are to be read."""
-        return bool(self.inputs.policy.objectives) and self.scaled.source.wants_pods
+        return bool(self.alone.inputs.policy.objectives) and self.scaled.source.wants_pods
 
 
 class Autoscaler:
@@ -181,7 +208,6 @@ class Autoscaler:
         self._clock = clock
         self._agents: dict[Key, _Scaled] = {}
         self._scrape_interval: timedelta | None = None
-        self._evaluating = asyncio.Lock()
 
     @property
     def scrape_interval(self) -> timedelta | None:
@@ -198,20 +224,26 @@ class Autoscaler:
         self._metrics.agents.set(len(keys))
         with self._metrics.round_seconds.time():
             samples, asked = await asyncio.gather(self._samples(keys), self._outside(keys))
-            observed = await asyncio.gather(
-                *(self._tried(key, self._observed(key, samples, asked.get(key))) for key in keys)
-            )
-            decided = {each.key: each for each in observed if each is not None}
+            told = await self._told_by_pods(keys)
+            decided: dict[Key, _Observed] = {}
+            async for key in _by_turns(keys):
+                found = self._tried(
+                    key, self._observed, key, samples, asked.get(key), told.get(key)
+                )
+                if found is not None:
+                    decided[key] = found
             self._unobserved(self._agents.keys() - decided.keys())
             self._reader.want(key for key, each in decided.items() if each.wants_pods)
-            given = self._shares.grants({key: each.inputs for key, each in decided.items()})
-            await asyncio.gather(
-                *(
-                    self._tried(key, self._act(each, given.get(key)))
-                    for key, each in decided.items()
-                ),
-                *(self._tried(key, self._report_unaccepted(key)) for key in keys),
-            )
+            given = self._shares.grants({key: each.alone for key, each in decided.items()})
+            writes: list[Awaitable[None]] = []
+            async for key in _by_turns(keys):
+                if key in decided:
+                    write = self._tried(key, self._act, decided[key], given.get(key))
+                else:
+                    write = self._tried(key, self._report_unaccepted, key)
+                if write is not None:
+                    writes.append(self._awaited(key, write))
+            await asyncio.gather(*writes)
 
     def _unobserved(self, keys: Iterable[Key]) -> None:
         """Of agents that a round could not look at nothing is known, as without signals."""
@@ -219,17 +251,24 @@ class Autoscaler:
         for key in keys:
             self._agents[key].memory = interrupted(self._agents[key].memory, now)
 
-    async def _tried(self, key: Key, part: Awaitable[T]) -> T | None:
-        """One agent's part of a round; never raises: kopf, when it ends, takes a task's exception
+    def _tried(self, key: Key, part: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """One agent's part of a round; never raises, and no other suffers."""
+        try:
+            return part(*args, **kwargs)
+        except Exception:
+            logger.exception("%s: the scaling round failed", key)
+        return None
+
+    async def _awaited(self, key: Key, write: Awaitable[None]) -> None:
+        """What is written of one agent; never raises: kopf, when it ends, takes a task's exception
         for a failure of its own.
         """
         try:
-            return await part
+            await write
         except ClusterError as error:
             logger.warning("%s: %s", key, error)
         except Exception:
             logger.exception("%s: the scaling round failed", key)
-        return None
 
     async def _samples(self, keys: Iterable[Key]) -> _Samples | SignalsUnavailable:
         """What Prometheus has of every agent, or why it has nothing."""
@@ -282,84 +321,104 @@ class Autoscaler:
                     asked[key] = outside.told(query, answer)
         return asked
 
-    async def _observed(
-        self, key: Key, samples: _Samples | SignalsUnavailable, asked: Outside | NoSignals | None
+    async def _told_by_pods(self, keys: Iterable[Key]) -> dict[Key, _DirectSamples]:
+        """What pods told themselves, of the agents whose pods are read."""
+        told = {}
+        for key in keys:
+            scaled, accepted = self._agents.get(key), self._store.view(key).accepted
+            if scaled is not None and scaled.source.wants_pods and accepted is not None:
+                await asyncio.sleep(0)  # a millisecond a pod: others have their turn in between
+                objectives = accepted.policy.objectives
+                told[key] = _DirectSamples(*self._reader.samples(key, objectives))
+        return told
+
+    def _observed(
+        self,
+        key: Key,
+        samples: _Samples | SignalsUnavailable,
+        asked: Outside | NoSignals | None,
+        told: _DirectSamples | None,
     ) -> _Observed | None:
-        """What there is to decide of one agent; None where nothing is to be. Nothing is written
-        here, since all agents wait until each is observed.
-        """
+        """What there is to decide of one agent; None where nothing is to be."""
         view = self._store.view(key)
-        if view.body is None or view.accepted is None:
+        live = view.servers.together
+        if view.body is None or view.accepted is None or live is None:
             return None
-        live = together(view.servers().values())
-        if live is None:
-            return None  # nothing runs yet
         now = self._clock()
-        pods = server_pods(view.pods.values())
         uid = view.body["metadata"]["uid"]
         scaled = self._agents.get(key)
         if scaled is None or scaled.uid != uid:
-            if not pods_known(live, pods):
+            if not pods_known(live, view.server_pods):
                 return None  # just started: the watch of pods has yet to tell of them
-            scaled = self._restore(key, view, live, pods, now)
-        for of_set in pod_sets(view.accepted.agent):
-            told = scaled.starts.setdefault(of_set.name, starts.watched(None, pods))
-            starts.look(told, [pod for pod in pods if of_set.selects(pod.labels)])
-            if of_set.name not in view.learning:  # a node class that came since
-                view.learning[of_set.name] = learning.known(view, of_set)
+            scaled = self._restore(key, view, live, now)
+        lead = _look(view, scaled).lead_time
         spec = view.accepted.agent.spec
-        lead = _lead_time(view, scaled)
-        policy = dataclasses.replace(view.accepted.policy, replicas=_replicas_told(view))
+        policy = view.accepted.policy
+        if policy.replicas != (replicas := _replicas_told(view)):
+            policy = dataclasses.replace(policy, replicas=replicas)
         policy = bounded(policy, spec.scaling.schedules, now, lead)
         policy = _with_classes(policy, view)
-        signals = await self._signals(key, view, scaled, policy, samples, now)
-        deployments = view.servers()  # while others had their turn
-        live = together(deployments.values())
-        if view.body is None or live is None:
-            return None
+        signals = self._signals(key, view, scaled, policy, samples, told, now)
         observation = _observe(view, live, scaled, signals, now)
-        observation = dataclasses.replace(observation, lead_time=lead)
-        observation = outside.observed(observation, asked)
+        if asked is not None:
+            observation = outside.observed(observation, asked)
         forecasts = foresee(view.foresights, observation, policy, scaled.memory)
-        observation = dataclasses.replace(observation, forecasts=forecasts)
+        if forecasts:
+            observation = dataclasses.replace(observation, forecasts=forecasts)
         command = view.body["metadata"].get("annotations", {}).get(names.COMMAND)
         automatic = spec.scaling.mode is ScalingMode.AUTOMATIC
         resumes = automatic and command == names.RESUME
         foreign_writer = None
         if automatic and not resumes and live.replicas_manager not in _OURS:
             foreign_writer = live.replicas_manager
-        inputs = Inputs(observation, policy, scaled.memory, foreign_writer)
-        return _Observed(key, view, deployments, scaled, inputs, resumes)
+        alone = Concluded.by(Inputs(observation, policy, scaled.memory, foreign_writer))
+        return _Observed(key, view, view.servers, scaled, alone, resumes)
 
-    async def _act(self, observed: _Observed, grant: Grant | None) -> None:
-        """Decide, and do and tell what was decided."""
-        key, view, scaled, inputs = observed.key, observed.view, observed.scaled, observed.inputs
-        now = inputs.observation.now
+    def _act(self, observed: _Observed, grant: Grant | None) -> Awaitable[None] | None:
+        """Decide, and do and tell what was decided; what is to be written, of most nothing, is left
+        to be awaited.
+        """
+        concluded = observed.alone.granted(grant)
+        if observed.resumes or concluded.decision.replicas != concluded.decision.current:
+            return self._carry_out(observed, concluded)
+        return self._note(observed, concluded)
+
+    async def _carry_out(self, observed: _Observed, concluded: Concluded) -> None:
+        """Write the sizes that were decided on, and tell of it."""
+        decision, view, servers = concluded.decision, observed.view, observed.servers
         if observed.resumes:
-            await self._take_back(key, view, observed.deployments)
-        inputs = dataclasses.replace(
-            inputs, observation=dataclasses.replace(inputs.observation, grant=grant)
-        )
-        decision, memory = conclude(inputs)
-        made = Record(__version__, *key, inputs, decision)
+            await self._take_back(observed.key, view, servers)
         if decision.replicas != decision.current:
-            for name, size in _sizes(observed.deployments, decision).items():
-                if size != deployment_view(observed.deployments[name]).replicas:
-                    await self._actuate(observed.deployments[name], size)
+            for name, size in _sizes(servers, decision).items():
+                if size != servers.views[name].replicas:
+                    deployment = servers.bodies[name]
+                    await self._cluster.apply_scale(deployment, size, names.SCALE_MANAGER)
+                    view.resized(deployment, size)
+        written = self._note(observed, concluded)
+        if written is not None:
+            await written
+
+    def _note(self, observed: _Observed, concluded: Concluded) -> Awaitable[None] | None:
+        """Remember a decision once it is carried out, and tell of it."""
+        key, view, scaled = observed.key, observed.view, observed.scaled
+        decision = concluded.decision
+        made = Record(__version__, *key, concluded.inputs, decision)
         self._history.add(made)
-        scaled.memory = record(memory, decision, carried_out=decision.replicas != decision.current)
+        carried_out = decision.replicas != decision.current
+        scaled.memory = record(concluded.memory, decision, carried_out=carried_out)
         view.desired_replicas = decision.replicas
         if decision.classes:
             view.desired_by_class = {each.name: each.replicas for each in decision.classes}
-        await self._report(key, view, scaled, made, now)
+        return self._report(key, view, scaled, made, concluded.inputs.observation.now)
 
-    async def _signals(
+    def _signals(
         self,
         key: Key,
         view: AgentView,
         scaled: _Scaled,
         policy: Policy,
         samples: _Samples | SignalsUnavailable,
+        told: _DirectSamples | None,
         now: datetime,
     ) -> Signals | NoSignals:
         """What an agent is scaled by: what Prometheus has of it, or its pods tell themselves."""
@@ -378,12 +437,8 @@ class Autoscaler:
                 limits=_LIMITS,
             )
         pods = None
-        if scaled.source.wants_pods:
-            # A millisecond a pod: one agent at a time, and others have their turn in between.
-            async with self._evaluating:
-                await asyncio.sleep(0)
-                told, at, over = self._reader.samples(key, policy.objectives)
-                pods = assemble(told, subject, now=at, window=over, limits=_LIMITS)
+        if told is not None:
+            pods = assemble(told.told, subject, now=told.at, window=told.window, limits=_LIMITS)
         was, over = scaled.source.source, window(self._scrape_interval)
         signals, scaled.source = choose(scaled.source, prometheus, pods, now=now, window=over)
         same = scaled.source.source is was
@@ -395,7 +450,6 @@ class Autoscaler:
         key: Key,
         view: AgentView,
         live: DeploymentView,
-        pods: Iterable[PodView],
         now: datetime,
     ) -> _Scaled:
         """What an earlier process knew of an agent, from its status."""
@@ -406,9 +460,9 @@ class Autoscaler:
             memory=memory_from_status(status.scaling, started=now, current=live.replicas),
             starts={
                 of_set.name: starts.watched(
-                    starts_from_status(_of_class(status.scaling, of_set)), pods
+                    starts_from_status(_of_class(status.scaling, of_set)), view.server_pods
                 )
-                for of_set in pod_sets(view.accepted.agent)
+                for of_set in view.accepted.pod_sets
             },
             scaling=status.scaling,
             conditions=_own(status.conditions),
@@ -419,26 +473,17 @@ class Autoscaler:
         self._agents[key] = scaled
         view.learning = {
             of_set.name: learning.restored(view, of_set, _of_class(status.scaling, of_set))
-            for of_set in pod_sets(view.accepted.agent)
+            for of_set in view.accepted.pod_sets
         }
         return scaled
 
     # ---------------------------------------------------------------------------- actuating
 
-    async def _actuate(self, deployment: Object, wanted: int) -> None:
-        """Write the size. The watch will say the same a moment later; the next round must not
-        decide on the old one.
-        """
-        await self._cluster.apply_scale(deployment, wanted, names.SCALE_MANAGER)
-        deployment["spec"]["replicas"] = wanted
-
-    async def _take_back(
-        self, key: Key, view: AgentView, deployments: Mapping[str, Object]
-    ) -> None:
+    async def _take_back(self, key: Key, view: AgentView, servers: Servers) -> None:
         """A user said `resume`: own the sizes again, as they are now, and consume the command."""
-        sizes = {name: deployment_view(body).replicas for name, body in deployments.items()}
+        sizes = {name: each.replicas for name, each in servers.views.items()}
         for name, size in sizes.items():
-            await self._cluster.apply_scale(deployments[name], size, names.SCALE_MANAGER)
+            await self._cluster.apply_scale(servers.bodies[name], size, names.SCALE_MANAGER)
         patch = {"metadata": {"annotations": {names.COMMAND: None}}}
         await self._cluster.merge(kinds.AGENT_DEPLOYMENT, key.namespace, key.name, patch)
         note = f"Trireme scales again, from {sum(sizes.values())} replicas"
@@ -446,33 +491,27 @@ class Autoscaler:
 
     # ---------------------------------------------------------------------------- reporting
 
-    async def _report(
+    def _report(
         self,
         key: Key,
         view: AgentView,
         scaled: _Scaled,
         made: Record,
         now: datetime,
-    ) -> None:
-        """Status, Events, metrics and log of one decision; the status first, and only for news."""
-        assert view.body is not None  # noqa: S101  # _agent has looked
+    ) -> Awaitable[None] | None:
+        """Status, Events, metrics and log of one decision; what is to be written is left to be
+        awaited, and is only for news.
+        """
+        assert view.body is not None  # noqa: S101  # _observed has looked
         decision, observed = made.decision, made.inputs.observation.signals
-        self._metrics.desired_replicas.labels(*key).set(decision.replicas)
-        self._metrics.set_classes(*key, {each.name: each.replicas for each in decision.classes})
-        self._metrics.signals_available.labels(*key).set(isinstance(observed, Signals))
-        self._metrics.signals_read_directly.labels(*key).set(scaled.source.source is Source.PODS)
-        lead = lead_time_status(_longest_start(view, scaled))
-        if lead is not None:
-            self._metrics.lead_time.labels(*key).set(lead.p95_seconds)
-            for stage, seconds in lead.stages:
-                name = stage.removesuffix("_seconds")
-                self._metrics.start_stage.labels(*key, name).set(seconds)
+        longest_start = _look(view, scaled).longest_start
+        self._measure(key, scaled, decision, observed, longest_start)
         available = scaled.condition(ConditionType.SIGNALS_AVAILABLE)
         had_signals = available.status == "True" if available else None
         lost = decision.reason is Reason.NO_SIGNALS
         scaled.lost_since = (scaled.lost_since or now) if lost else None
         if _is_hiccup(scaled, had_signals, now):
-            return
+            return None
         told = scaled.scaling.decisions if scaled.scaling else []
         events = scaling_report.signals_events(had_signals, told, observed, decision.replicas)
         is_loss = lost and bool(events)
@@ -480,34 +519,70 @@ class Autoscaler:
         if is_loss or scaling_report.is_notable(scaled.reason, told, decision, now):
             self._tell(key, scaled, made)
         scaled.reason = decision.reason
-        learnt = learning.known(view, _representative(view))
-        after = scaling_report.scaling_status(
-            scaled.scaling,
-            decision,
-            observed,
-            scaled.memory,
-            scaled.untold,
-            curves_status(learnt.model_digests, learnt.curves, learnt.capacities, scaled.memory),
-            lead,
-            pipelines_status(
-                learnt.repository_digest, learnt.calls, learnt.capacities, scaled.memory
-            ),
-            _classes_status(view, scaled, made),
-        )
         found = scaling_report.findings(decision, observed, made.inputs.observation.outside)
         conditions = dated(found, scaled.conditions, view.body["metadata"]["generation"], now)
-        due = scaled.written_at is None or now - scaled.written_at >= _QUIET
         news = scaled.untold or _statuses(conditions) != _statuses(scaled.conditions)
+        is_due = scaled.written_at is None or now - scaled.written_at >= _QUIET
+        if not (news or is_due):
+            return None
+        after = _scaling_status(view, scaled, made, lead_time_status(longest_start))
         changed = _said(conditions) != _said(scaled.conditions) or (
             scaling_report.is_worth_showing(scaled.scaling, after)
         )
-        if news or (due and changed):
-            await self._write(key, AgentStatus(conditions=conditions, scaling=after))
-            for one in scaled.untold:
-                events += scaling_report.decision_events(one.decision)
-            scaled.scaling, scaled.conditions, scaled.written_at = after, conditions, now
-            scaled.untold = []
-            await self._emit(key, view, events)
+        if not (news or changed):
+            return None
+        return self._publish(
+            key, view, scaled, AgentStatus(conditions=conditions, scaling=after), events, now
+        )
+
+    def _measure(
+        self,
+        key: Key,
+        scaled: _Scaled,
+        decision: Decision,
+        observed: Signals | NoSignals,
+        longest_start: Starts | None,
+    ) -> None:
+        """Set the agent's metrics, where they are not what they were set to last."""
+        by_class = {each.name: each.replicas for each in decision.classes}
+        is_read = isinstance(observed, Signals)
+        is_direct = scaled.source.source is Source.PODS
+        gauges = (decision.replicas, by_class, is_read, is_direct, longest_start)
+        if gauges == scaled.gauges:
+            return
+        self._metrics.desired_replicas.labels(*key).set(decision.replicas)
+        self._metrics.set_classes(*key, by_class)
+        self._metrics.signals_available.labels(*key).set(is_read)
+        self._metrics.signals_read_directly.labels(*key).set(is_direct)
+        lead = lead_time_status(longest_start)
+        if lead is not None:
+            self._metrics.lead_time.labels(*key).set(lead.p95_seconds)
+            for stage, seconds in lead.stages:
+                name = stage.removesuffix("_seconds")
+                self._metrics.start_stage.labels(*key, name).set(seconds)
+        scaled.gauges = gauges
+
+    async def _publish(
+        self,
+        key: Key,
+        view: AgentView,
+        scaled: _Scaled,
+        status: AgentStatus,
+        events: Sequence[Event],
+        now: datetime,
+    ) -> None:
+        """Write the status first; then emit what is told beside it."""
+        await self._write(key, status)
+        decisions = [
+            event for one in scaled.untold for event in scaling_report.decision_events(one.decision)
+        ]
+        scaled.scaling, scaled.conditions, scaled.written_at = (
+            status.scaling,
+            status.conditions,
+            now,
+        )
+        scaled.untold = []
+        await self._emit(key, view, [*events, *decisions])
 
     def _tell(self, key: Key, scaled: _Scaled, made: Record) -> None:
         """A notable decision: into the metric and the log now, into the status and an Event as
@@ -520,18 +595,19 @@ class Autoscaler:
         logger.info("%s: %s", key, decision.message, extra={"agent": str(key)})
         decision_lines.info("%s", as_json.line)
 
-    async def _report_unaccepted(self, key: Key) -> None:
+    def _report_unaccepted(self, key: Key) -> Awaitable[None] | None:
         """An agent whose spec was never accepted is not scaled, and its conditions say so."""
         view = self._store.view(key)
         body = view.body
         if body is None or view.accepted is not None or view.refused is None:
-            return  # it is scaled, or nobody has looked yet
+            return None  # it is scaled, or nobody has looked yet
         before = _own(readable_status(body.get("status")).conditions)
         finding = Finding(False, Reason.NOT_ACCEPTED, "no spec was accepted yet: see Accepted")
         found = dict.fromkeys(sorted(SCALING_CONDITIONS), finding)
         conditions = dated(found, before, body["metadata"]["generation"], self._clock())
-        if _said(conditions) != _said(before):
-            await self._write(key, AgentStatus(conditions=conditions))
+        if _said(conditions) == _said(before):
+            return None
+        return self._write(key, AgentStatus(conditions=conditions))
 
     async def _write(self, key: Key, status: AgentStatus) -> None:
         """Write the autoscaler's part of a status."""
@@ -549,6 +625,30 @@ class Autoscaler:
             await self._recorder.emit(regarding, event, self._clock())
 
 
+async def _by_turns(keys: Iterable[Key]) -> AsyncIterator[Key]:
+    """Agent by agent, so that others than the rounds have their turn now and then."""
+    for count, key in enumerate(keys):
+        if count % _AT_ONCE == 0:
+            await asyncio.sleep(0)
+        yield key
+
+
+def _look(view: AgentView, scaled: _Scaled) -> _Looked:
+    """Look at the pods; nothing is new where they and the spec are as they were."""
+    pods, accepted, before = view.server_pods, view.accepted, scaled.looked
+    assert accepted is not None  # noqa: S101  # who scales has looked
+    if before is not None and before.pods is pods and before.accepted is accepted:
+        return before
+    for of_set in accepted.pod_sets:
+        told = scaled.starts.setdefault(of_set.name, starts.watched(None, pods))
+        starts.look(told, [pod for pod in pods if of_set.selects(pod.labels)])
+        if of_set.name not in view.learning:  # a node class that came since
+            view.learning[of_set.name] = learning.known(view, of_set)
+    longest = _longest_start(accepted, scaled)
+    scaled.looked = _Looked(pods, accepted, longest, lead_time(longest))
+    return scaled.looked
+
+
 def _subject(key: Key, view: AgentView, policy: Policy) -> Subject:
     """The agent, as its spec and the cluster describe it."""
     assert view.accepted is not None  # noqa: S101  # who scales has looked
@@ -559,36 +659,34 @@ def _subject(key: Key, view: AgentView, policy: Policy) -> Subject:
         objectives=policy.objectives,
         # A step that is a pipeline itself has no queue: requests wait in the models that it calls.
         pipelines={o.model: tuple(o.start_of_step) for o in policy.objectives if o.start_of_step},
-        ready_pods=_ready_since(server_pods(view.pods.values())),
-        gateway_pods=_ready_since(gateway_pods(view.pods.values()))
-        if spec.gateway.enabled
-        else None,
+        ready_pods=_ready_since(view.server_pods),
+        gateway_pods=_ready_since(view.gateway_pods) if spec.gateway.enabled else None,
     )
 
 
-def _sizes(deployments: Mapping[str, Object], decision: Decision) -> dict[str, int]:
+def _sizes(servers: Servers, decision: Decision) -> dict[str, int]:
     """What the Deployments are to have: where an agent has no node classes its only one has all."""
     if not decision.classes:
-        return dict.fromkeys(deployments, decision.replicas)
+        return dict.fromkeys(servers.bodies, decision.replicas)
     wanted = {each.name: each.replicas for each in decision.classes}
-    return {name: wanted[class_of(body)] for name, body in deployments.items()}
+    return {name: wanted[class_of(body)] for name, body in servers.bodies.items()}
 
 
 def _classes(view: AgentView, scaled: _Scaled) -> tuple[ClassPods, ...]:
     """The pods by node class, those of the spec first, in its order; none where all are alike."""
     assert view.accepted is not None  # noqa: S101  # who scales has looked
-    sets = {pods.name: pods for pods in pod_sets(view.accepted.agent)}
-    servers = view.servers()
+    sets = {pods.name: pods for pods in view.accepted.pod_sets}
+    servers = view.servers.bodies
     if (
         len(servers) <= 1
         and servers.keys() <= sets.keys()
         and "" in map(class_of, servers.values())
     ):
         return ()
-    pods = server_pods(view.pods.values())
+    pods = view.server_pods
     found = []
     for name in sorted(servers, key=lambda name: ([*sets, name].index(name), name)):
-        live, of_set = deployment_view(servers[name]), sets.get(name)
+        live, of_set = view.servers.views[name], sets.get(name)
         mine = [p for p in pods if p.labels.get(names.NODE_CLASS, "") == class_of(servers[name])]
         unplaced = sum(
             p.trouble is not None and p.trouble.reason is Reason.UNSCHEDULABLE for p in mine
@@ -612,7 +710,7 @@ def _classes(view: AgentView, scaled: _Scaled) -> tuple[ClassPods, ...]:
 def _with_classes(policy: Policy, view: AgentView) -> Policy:
     """The policy of an agent whose spec has no classes, while pods of some are still there."""
     assert view.accepted is not None  # noqa: S101  # who scales has looked
-    if policy.classes or len(view.servers()) <= 1:
+    if policy.classes or len(view.servers.bodies) <= 1:
         return policy
     gpus = view.accepted.agent.spec.server.gpus.count
     return dataclasses.replace(policy, classes=(NodeClass("", 1.0, 0, ANY_NUMBER, gpus),))
@@ -621,22 +719,17 @@ def _with_classes(policy: Policy, view: AgentView) -> Policy:
 def _representative(view: AgentView) -> PodSet:
     """The set of pods whose curves are told where an agent has no node classes."""
     assert view.accepted is not None  # noqa: S101  # who scales has looked
-    return pod_sets(view.accepted.agent)[0]
+    return view.accepted.pod_sets[0]
 
 
-def _longest_start(view: AgentView, scaled: _Scaled) -> Starts | None:
+def _longest_start(accepted: Accepted, scaled: _Scaled) -> Starts | None:
     """The starts that take the longest, of all sets of pods."""
-    assert view.accepted is not None  # noqa: S101  # who scales has looked
-    known = [scaled.starts[pods.name].known for pods in pod_sets(view.accepted.agent)]
+    known = [scaled.starts[pods.name].known for pods in accepted.pod_sets]
     return max(
         (each for each in known if each is not None),
         key=lambda each: measured(each).p95_seconds,
         default=None,
     )
-
-
-def _lead_time(view: AgentView, scaled: _Scaled) -> LeadTime | None:
-    return lead_time(_longest_start(view, scaled))
 
 
 def _of_class(status: ScalingStatus | None, pods: PodSet) -> ScalingStatus | None:
@@ -653,7 +746,7 @@ def _of_class(status: ScalingStatus | None, pods: PodSet) -> ScalingStatus | Non
 def _classes_status(view: AgentView, scaled: _Scaled, made: Record) -> list[NodeClassStatus]:
     """The status by node class, empty where the agent has none."""
     assert view.accepted is not None  # noqa: S101  # who scales has looked
-    sets = {pods.node_class: pods for pods in pod_sets(view.accepted.agent)}
+    sets = {pods.node_class: pods for pods in view.accepted.pod_sets}
     wanted = {each.name: each.replicas for each in made.decision.classes}
     told = []
     for each in made.inputs.observation.classes:
@@ -682,6 +775,24 @@ def _classes_status(view: AgentView, scaled: _Scaled, made: Record) -> list[Node
     return told
 
 
+def _scaling_status(
+    view: AgentView, scaled: _Scaled, made: Record, lead: LeadTimeStatus | None
+) -> ScalingStatus:
+    """The autoscaler's part of the status after a decision."""
+    learnt, memory = learning.known(view, _representative(view)), scaled.memory
+    return scaling_report.scaling_status(
+        scaled.scaling,
+        made.decision,
+        made.inputs.observation.signals,
+        memory,
+        scaled.untold,
+        curves_status(learnt.model_digests, learnt.curves, learnt.capacities, memory),
+        lead,
+        pipelines_status(learnt.repository_digest, learnt.calls, learnt.capacities, memory),
+        _classes_status(view, scaled, made),
+    )
+
+
 def _observe(
     view: AgentView,
     live: DeploymentView,
@@ -690,7 +801,7 @@ def _observe(
     now: datetime,
 ) -> Observation:
     """What the cluster and the signals say of one agent, in one value."""
-    pods = server_pods(view.pods.values())
+    pods = view.server_pods
     stuck = [pod for pod in pods if pod.stuck]
     by_class = _classes(view, scaled)
     return Observation(
@@ -705,6 +816,7 @@ def _observe(
         capacities=mean_capacities(by_class)
         if by_class
         else learning.capacities(view, _representative(view)),
+        lead_time=_look(view, scaled).lead_time,
         classes=by_class,
     )
 

@@ -18,7 +18,7 @@ from trireme.autoscaler.expressions import GATEWAY, SERVER, PodKind
 from trireme.autoscaler.queries import Labels, window
 from trireme.autoscaler.samples import AgentSamples
 from trireme.autoscaler.types import ObjectivePolicy
-from trireme.control.observed import PodView, gateway_pods, server_pods
+from trireme.control.observed import PodView
 from trireme.control.queue import Key
 from trireme.control.store import Store
 from trireme.edge.pod_metrics import PodMetrics
@@ -115,10 +115,10 @@ class PodReader:
             logger.exception("%s: reading its pods failed", key)
 
     async def _agent(self, key: Key, reading: _Reading) -> None:
-        pods = self._store.view(key).pods.values()
+        view = self._store.view(key)
         ready = [
-            *((SERVER, pod) for pod in server_pods(pods)),
-            *((GATEWAY, pod) for pod in gateway_pods(pods)),
+            *((SERVER, pod) for pod in view.server_pods),
+            *((GATEWAY, pod) for pod in view.gateway_pods),
         ]
         await asyncio.gather(
             *(self._pod(reading, kind, pod) for kind, pod in ready if pod.ready_since is not None)

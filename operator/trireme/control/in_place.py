@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Sequence
 
 from trireme.api import names
 from trireme.api.types import AgentStatus
-from trireme.control.observed import PodView, server_pods, together
+from trireme.control.observed import PodView
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.status import InPlaceProgress
 from trireme.control.store import Accepted, AgentView, InPlace, Store
@@ -49,7 +49,7 @@ def serving_pods(view: AgentView, repository: Repository) -> list[PodView]:
     """The ready pods of a repository, those of other templates left out."""
     return [
         pod
-        for pod in server_pods(view.pods.values())
+        for pod in view.server_pods
         if pod.ready_since is not None and pod.repository_digest == repository.digest
     ]
 
@@ -71,7 +71,7 @@ def differing(state: InPlace, pods: Sequence[PodView]) -> list[PodView]:
 
 def may_change(view: AgentView) -> bool:
     """Whether no rollout is on."""
-    servers = together(view.servers().values())
+    servers = view.servers.together
     return servers is not None and servers.only_latest
 
 
@@ -139,7 +139,7 @@ class InPlaceUpdates:
 
     async def _converge(self, key: Key, view: AgentView, applied: Accepted) -> None:
         state = view.in_place
-        known = {pod.server_id for pod in server_pods(view.pods.values())}
+        known = {pod.server_id for pod in view.server_pods}
         for gone in state.servers.keys() - known:
             del state.servers[gone]
         asked = unknown(state, serving_pods(view, applied.repository))

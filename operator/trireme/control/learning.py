@@ -34,7 +34,7 @@ from trireme.control.store import AgentView, Learning, Searched, Store
 from trireme.edge import triton
 from trireme.errors import ServerError
 from trireme.modelrepo.render import directory_digest
-from trireme.resources.pod_sets import PodSet, pod_sets
+from trireme.resources.pod_sets import PodSet
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class Learner:
             logger.exception("%s: learning failed", key)
 
     async def _agent(self, key: Key, view: AgentView) -> None:
-        for pods in pod_sets(view.accepted.agent) if view.accepted else ():
+        for pods in view.accepted.pod_sets if view.accepted else ():
             if pods.name in view.learning:  # else the autoscaler has yet to read what was learnt
                 await self._set(key, view, pods)
 

@@ -232,13 +232,13 @@ def class_of(body: Object) -> str:
     return name
 
 
-def together(deployments: Iterable[Object]) -> DeploymentView | None:
-    """The facts of several Deployments as if they were one; None of none. Of several who set their
-    sizes, one that is not Trireme is named.
+def together(deployments: Iterable[DeploymentView]) -> DeploymentView | None:
+    """Several Deployments as if they were one; None of none. Of several who set their sizes, one
+    that is not Trireme is named.
     """
-    views = [deployment_view(deployment) for deployment in deployments]
-    if not views:
-        return None
+    views = [*deployments]
+    if len(views) <= 1:
+        return views[0] if views else None
     managers = [view.replicas_manager for view in views]
     foreign = (manager for manager in managers if manager not in _OURS)
     return DeploymentView(

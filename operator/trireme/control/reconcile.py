@@ -23,11 +23,8 @@ from trireme.control.observed import (
     DeploymentView,
     PodView,
     deployment_view,
-    gateway_pods,
     kept,
     pods_known,
-    server_pods,
-    together,
 )
 from trireme.control.preflight import Preflight, described, inspectors
 from trireme.control.queue import Key, Work, WorkQueue
@@ -147,7 +144,7 @@ class Reconciler:
                 self._store.agent_event(body, deleted=True)
             view.body = None
             return
-        if not view.servers():
+        if not view.servers.bodies:
             selector = f"{names.AGENT}={key.name}"
             for server in await self._cluster.list(kinds.DEPLOYMENT, key.namespace, selector):
                 if owned_by(server, body["metadata"]["uid"]):
@@ -158,7 +155,7 @@ class Reconciler:
 
     async def _align_pods(self, key: Key, view: AgentView) -> None:
         """Ask for the pods where more or fewer are known than the Deployments count."""
-        counted = [*view.servers().values(), view.deployment(names.gateway(key.name))]
+        counted = [*view.servers.bodies.values(), view.deployment(names.gateway(key.name))]
         existing = sum(deployment_view(d).existing for d in counted if d is not None)
         known = {name: pod["metadata"]["uid"] for name, pod in view.pods.items()}
         if len(known) - len(inspectors(view.pods.values())) == existing:
@@ -244,7 +241,7 @@ class Reconciler:
             for pods in pod_sets(agent)
         }
         live = {name: body for name, body in asked.items() if body is not None}
-        running = {**view.servers(), **live}
+        running = {**view.servers.bodies, **live}
         sizes = initial_sizes(agent, view.desired_replicas, running, view.desired_by_class)
         objects = desired_objects(
             agent,
@@ -369,7 +366,7 @@ class Reconciler:
         )
         emptying = {
             name
-            for name, body in view.servers().items()
+            for name, body in view.servers.bodies.items()
             if (kinds.DEPLOYMENT.name, name) not in view.wanted and _has_pods(body)
         }
         for child, body in list(view.children.items()):
@@ -391,8 +388,8 @@ class Reconciler:
         now = self._clock()
         running = view.accepted
         spec = running.agent.spec if running else None
-        pods = server_pods(view.pods.values())
-        if view.written is None and not pods_known(together(view.servers().values()), pods):
+        pods = view.server_pods
+        if view.written is None and not pods_known(view.servers.together, pods):
             await self._queue.add_after(_ASK_AGAIN_SECONDS, key, Work.OBSERVE)
             return  # just started: what an earlier process wrote is better than half a view
         before = readable_status(view.written or body.get("status"))
@@ -457,9 +454,9 @@ class Reconciler:
             gateway=deployment_view(gateway) if gateway else None,
             gateway_wanted=running.agent.spec.gateway.enabled
             if running
-            else bool(gateway_pods(view.pods.values())),
+            else bool(view.gateway_pods),
             pods=pods,
-            gateway_pods=gateway_pods(view.pods.values()),
+            gateway_pods=view.gateway_pods,
             models=await self._ask_starting(
                 pods, self._keys.control.of_agent(uid), running.repository if running else None
             ),
@@ -575,7 +572,7 @@ def _gateway_is_ready(key: Key, view: AgentView) -> bool:
 
 
 def _some_container_fails(view: AgentView) -> bool:
-    pods = server_pods(view.pods.values())
+    pods = view.server_pods
     return any(p.trouble is not None and p.trouble.reason is Reason.CONTAINER_FAILED for p in pods)
 
 
@@ -588,14 +585,18 @@ def _servers(view: AgentView) -> DeploymentView | None:
     """All Deployments of server pods as one; None where one that is wanted does not exist yet. One
     that is not wanted any more is as a template of before.
     """
-    servers, running = view.servers(), view.accepted
-    seen = together(servers.values())
+    servers, running = view.servers, view.accepted
+    seen = servers.together
     if running is None or seen is None:
         return seen
-    wanted = {pods.name for pods in pod_sets(running.agent)}
-    if not wanted <= servers.keys():
+    wanted = {pods.name for pods in running.pod_sets}
+    if not wanted <= servers.views.keys():
         return None
-    return seen if servers.keys() <= wanted else replace(seen, only_latest=False, rolled_out=False)
+    return (
+        seen
+        if servers.views.keys() <= wanted
+        else replace(seen, only_latest=False, rolled_out=False)
+    )
 
 
 def _model_names(spec: AgentSpec | None) -> list[str]:

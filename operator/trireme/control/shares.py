@@ -1,7 +1,7 @@
 """Who may have how many pods in a round, of the agents that share a budget of GPUs.
 
-Their decisions are taken twice: here as each would by itself, and then, by the loop, with what each
-was granted. The agents that are not scaled now (another decides, signals are missing, nobody has
+What each would decide by itself is known here; where what it was granted may bind, the loop decides
+anew. The agents that are not scaled now (another decides, signals are missing, nobody has
 looked yet) keep what they have, and it counts.
 """
 
@@ -15,9 +15,9 @@ from trireme.api.gpu_budgets import GpuBudget
 from trireme.api.node_classes import by_class
 from trireme.api.types import AgentSpec, BudgetShare, Paused, ScalingMode
 from trireme.autoscaler.budget import PATIENCE, Member, granted, grants, moves
-from trireme.autoscaler.records import Inputs, conclude
+from trireme.autoscaler.records import Concluded, Inputs
 from trireme.autoscaler.types import Decision, Grant
-from trireme.control.observed import class_of, deployment_view
+from trireme.control.observed import class_of
 from trireme.control.queue import Key
 from trireme.control.store import AgentView, Store
 from trireme.edge.metrics import Metrics
@@ -43,8 +43,8 @@ class Shares:
         self._clock = clock
         self._moved = dict.fromkeys(self._budgets, clock())
 
-    def grants(self, inputs: Mapping[Key, Inputs]) -> dict[Key, Grant]:
-        """What each agent that names a budget may have, by the inputs of its decision.
+    def grants(self, alone: Mapping[Key, Concluded]) -> dict[Key, Grant]:
+        """What each agent that names a budget may have, by what it would decide by itself.
 
         A budget that cannot be shared out lets none of its agents grow, and no other suffers.
         """
@@ -56,14 +56,14 @@ class Shares:
         found: dict[Key, Grant] = {}
         for name, agents in sharing.items():
             try:
-                found |= self._shared_out(name, agents, inputs)
+                found |= self._shared_out(name, agents, alone)
             except Exception:
                 logger.exception("the GPU budget %s could not be shared out", name)
-                found |= self._held(name, agents, inputs)
+                found |= self._held(name, agents, alone)
         return found
 
     def _shared_out(
-        self, name: str, agents: Iterable[_Sharing], inputs: Mapping[Key, Inputs]
+        self, name: str, agents: Iterable[_Sharing], alone: Mapping[Key, Concluded]
     ) -> dict[Key, Grant]:
         """What each agent may have that names this budget."""
         budget = self._budgets.get(name)
@@ -71,7 +71,7 @@ class Shares:
         found: dict[Key, Grant] = {}
         for key, spec, share in agents:
             current = _current(self._store.view(key), spec)
-            member = _tried(key, spec, share, current, inputs.get(key))
+            member = _member(key, spec, share, current, alone.get(key))
             if (wrong := _unusable(name, budget, spec)) is not None:
                 found[key] = Grant(max(member.least, current), wrong)
             else:
@@ -97,14 +97,14 @@ class Shares:
         return grants(budget.name, members, pods, budget.gpus)
 
     def _held(
-        self, budget: str, agents: Iterable[_Sharing], inputs: Mapping[Key, Inputs]
+        self, budget: str, agents: Iterable[_Sharing], alone: Mapping[Key, Concluded]
     ) -> dict[Key, Grant]:
         """Nobody grows beyond their min: what is left of the budget is not known."""
         words = f"GPU budget {budget}, which could not be shared out: the operator's log says why"
         found = {}
         for key, spec, _ in agents:
-            if (made := inputs.get(key)) is not None:
-                least = 0 if spec.server.node_classes else made.policy.min_replicas
+            if (made := alone.get(key)) is not None:
+                least = 0 if spec.server.node_classes else made.inputs.policy.min_replicas
                 found[key] = Grant(max(least, _current(self._store.view(key), spec)), words)
         return found
 
@@ -121,33 +121,23 @@ def _unusable(name: str, budget: GpuBudget | None, spec: AgentSpec) -> str | Non
 
 def _current(view: AgentView, spec: AgentSpec) -> int:
     """What an agent has of a budget: pods, or GPUs where its pods have not all as many."""
-    sizes = {name: deployment_view(body).replicas for name, body in view.servers().items()}
+    servers = view.servers
     if not spec.server.node_classes:
-        return sum(sizes.values())
+        return servers.together.replicas if servers.together else 0
     gpus = {name: server.gpus.count for name, server in by_class(spec.server).items()}
     return sum(
-        size * gpus.get(class_of(view.servers()[name]), spec.server.gpus.count)
-        for name, size in sizes.items()
+        each.replicas * gpus.get(class_of(servers.bodies[name]), spec.server.gpus.count)
+        for name, each in servers.views.items()
     )
 
 
-def _tried(
-    key: Key, spec: AgentSpec, share: BudgetShare, current: int, inputs: Inputs | None
-) -> Member:
-    """The member; one whose decision fails keeps what it has, and no other suffers."""
-    try:
-        return _member(key, spec, share, current, inputs)
-    except Exception:
-        logger.exception("%s: its part of the GPU budget could not be told", key)
-        return _member(key, spec, share, current, None)
-
-
 def _member(
-    key: Key, spec: AgentSpec, share: BudgetShare, current: int, inputs: Inputs | None
+    key: Key, spec: AgentSpec, share: BudgetShare, current: int, alone: Concluded | None
 ) -> Member:
     least = wanted = need = current
-    if inputs is not None and inputs.foreign_writer is None:
-        policy, decision = inputs.policy, conclude(inputs)[0]
+    if alone is not None and alone.inputs.foreign_writer is None:
+        inputs, decision = alone.inputs, alone.decision
+        policy = inputs.policy
         wanted = least = need = decision.replicas
         stays = decision.reason is Reason.NO_SIGNALS or policy.paused in (
             Paused.ALL,

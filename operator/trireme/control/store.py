@@ -6,11 +6,11 @@ is needed after a restart.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from trireme.admission.examine import Inspections
 from trireme.api import kinds, names
@@ -22,12 +22,25 @@ from trireme.autoscaler.demand import Demand, Terms
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import Capacity, ObjectivePolicy, OutOfReach, Policy
-from trireme.control.observed import Trouble, kept
+from trireme.control.observed import (
+    DeploymentView,
+    PodView,
+    Trouble,
+    deployment_view,
+    gateway_pods,
+    kept,
+    server_pods,
+    together,
+)
 from trireme.control.queue import Key, Work
 from trireme.errors import ClusterError, Fault, ServerError
 from trireme.modelrepo.proto import ModelConfig
 from trireme.modelrepo.repository import Repository
 from trireme.resources.change import Change
+from trireme.resources.pod_sets import PodSet, pod_sets
+
+T = TypeVar("T")
+K = TypeVar("K")
 
 Object = dict[str, Any]
 ChildId = tuple[str, str]  # kind, name
@@ -46,6 +59,11 @@ class Accepted:
     def policy(self) -> Policy:
         """What it asks of the scaling decision: read once, and asked for in every round."""
         return policy_of(self.agent.spec)
+
+    @cached_property
+    def pod_sets(self) -> tuple[PodSet, ...]:
+        """The sets of server pods that it asks for."""
+        return pod_sets(self.agent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +168,54 @@ class Foresight:
     terms: Terms | None = None
 
 
+class _Read(Generic[K, T]):
+    """What was read of some objects. A watch's event replaces an object, and nothing changes one:
+    as long as they are the same, they are not read again.
+    """
+
+    __slots__ = ("_found", "_objects", "_reader")
+
+    def __init__(self, reader: Callable[[Mapping[K, Object]], T]) -> None:
+        self._reader = reader
+        self._objects: dict[K, Object] = {}
+        self._found = reader({})
+
+    def of(self, objects: Mapping[K, Object]) -> T:
+        if objects != self._objects:  # quick, since what is identical is equal
+            self._found = self._reader(objects)
+            self._objects = dict(objects)
+        return self._found
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """The Deployments of server pods by name, also of those that are not wanted any more: as
+    objects, as facts, and as if they were one.
+    """
+
+    bodies: Mapping[str, Object]
+    views: Mapping[str, DeploymentView]
+    together: DeploymentView | None
+
+
+def _servers(children: Mapping[ChildId, Object]) -> Servers:
+    bodies = {
+        name: body
+        for (kind, name), body in children.items()
+        if kind == kinds.DEPLOYMENT.name and names.AGENT in body["metadata"].get("labels", {})
+    }
+    views = {name: deployment_view(body) for name, body in bodies.items()}
+    return Servers(bodies, views, together(views.values()))
+
+
+def _pods(pods: Mapping[str, Object]) -> tuple[tuple[PodView, ...], tuple[PodView, ...]]:
+    return server_pods(pods.values()), gateway_pods(pods.values())
+
+
 @dataclass(slots=True)
 class AgentView:
-    """Everything known of one agent.
+    """Everything known of one agent. Of `children` and `pods`, each object is replaced and never
+    changed.
 
     `body` is None until the agent itself was seen. The reconciler leaves `judged`, the generation
     that it last looked into; `accepted`, the last one it could use; `refused`, why the judged one
@@ -183,18 +246,38 @@ class AgentView:
     desired_by_class: dict[str, int] | None = None
     learning: dict[str, Learning] = field(default_factory=dict)
     foresights: dict[str, Foresight] = field(default_factory=dict)
+    _servers: _Read[ChildId, Servers] = field(default_factory=lambda: _Read(_servers), init=False)
+    _pods: _Read[str, tuple[tuple[PodView, ...], tuple[PodView, ...]]] = field(
+        default_factory=lambda: _Read(_pods), init=False
+    )
 
     def deployment(self, name: str) -> Object | None:
         """A child Deployment by name."""
         return self.children.get(("Deployment", name))
 
-    def servers(self) -> dict[str, Object]:
-        """The Deployments of server pods by name, also of those that are not wanted any more."""
-        return {
-            name: body
-            for (kind, name), body in self.children.items()
-            if kind == kinds.DEPLOYMENT.name and names.AGENT in body["metadata"].get("labels", {})
-        }
+    @property
+    def servers(self) -> Servers:
+        """The Deployments of server pods."""
+        return self._servers.of(self.children)
+
+    @property
+    def server_pods(self) -> tuple[PodView, ...]:
+        """The server pods that have not ended."""
+        return self._pods.of(self.pods)[0]
+
+    @property
+    def gateway_pods(self) -> tuple[PodView, ...]:
+        """The gateway's pods that have not ended."""
+        return self._pods.of(self.pods)[1]
+
+    def resized(self, deployment: Object, replicas: int) -> None:
+        """A size was written to a Deployment as it was known. The watch will say the same a moment
+        later; the next round must not decide on the old one.
+        """
+        child = (kinds.DEPLOYMENT.name, deployment["metadata"]["name"])
+        if self.children.get(child) is deployment:
+            spec = {**deployment["spec"], "replicas": replicas}
+            self.children[child] = {**deployment, "spec": spec}
 
 
 def owner_of(body: Mapping[str, Any]) -> Key | None:
