@@ -121,7 +121,7 @@ class NodeClass(ApiModel):
         description="Such as a100 or spot; its pods' Deployment is called AGENT-NAME.",
     )
     price: float = Field(
-        ge=0.000001,
+        ge=0.0001,  # written so: YAML 1.1 takes 1e-06 for a word
         le=1_000_000,
         allow_inf_nan=False,
         description="What a pod costs in an hour, in any currency: only the ratio to the other "
