@@ -96,6 +96,16 @@ def test_a_hundredth_that_fails_is_shown_in_hundreds_of_requests_not_thousands()
     assert 100 <= canary.requests <= 1000
 
 
+@pytest.mark.parametrize("first", [10, 500, 5_000])
+def test_a_large_first_interval_costs_nothing(first: int) -> None:
+    log, seen, requests = 0.0, Share(), 0
+    while log < math.log(400):
+        new = Share(first // 20, first) if not requests else Share(1, 20)
+        log += log_gain_of_one(new, seen, 0.01)
+        seen, requests = seen + new, requests + new.requests
+    assert requests - first <= 200
+
+
 def test_capital_that_is_all_but_lost_does_not_end_the_game() -> None:
     bets = Bets()
     for _ in range(10_000):

@@ -3,7 +3,8 @@
 A finding takes two things: bets on it that were won to `measures / alpha`, so that all measures
 together raise a false alarm in `alpha` of the rollouts of equal pods (`evidence`); and a difference
 beyond the limit in what was seen, since with enough requests a difference that nobody minds can be
-shown, too.
+shown, too. A difference beyond the limit that the bets hardly speak for is chance, and keeps nobody
+from going on.
 """
 
 import math
@@ -17,35 +18,41 @@ LEAST_IN_AN_INTERVAL = 20
 """Requests of each track for a bet on a difference of shares: of fewer a share says little, and
 what was won before is at stake each time."""
 
+DOUBT = math.log(3)
+"""Odds of three to one keep a step from ending. Of equal pods at most a third ever comes to them,
+and few stay there; pods that fail once in a hundred requests do within some hundred."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One measure of both tracks; `shown` beyond the false alarm rate."""
+    """One measure of both tracks.
+
+    `due` is what the canary would have had in the stable pods' place, 0 where nothing is allowed
+    for; `log` the logarithm of the capital, of which `needed` shows harm.
+    """
 
     measure: Measure
     canary: Share
     stable: Share
+    due: float
     limit: float
-    shown: bool
+    log: float
+    needed: float
 
     @property
     def excess(self) -> float:
-        """How much larger the canary's share is; 0 where either is unknown."""
-        if self.canary.value is None:
-            return 0.0
-        if self.measure is Measure.DIFFERENT:
-            return self.canary.value
-        return 0.0 if self.stable.value is None else self.canary.value - self.stable.value
+        """How much larger the canary's share is than it would be in the stable pods' place."""
+        return (self.canary.cases - self.due) / max(self.canary.requests, 1)
 
     @property
-    def is_beyond(self) -> bool:
-        """Whether that is more than is allowed."""
-        return self.excess > self.limit
+    def is_doubtful(self) -> bool:
+        """Whether it is more than is allowed, and hardly by chance."""
+        return self.excess > self.limit and self.log >= DOUBT
 
     @property
     def is_harm(self) -> bool:
         """Whether the canary is to be taken back for it."""
-        return self.shown and self.is_beyond
+        return self.excess > self.limit and self.log >= self.needed
 
     def __str__(self) -> str:
         """`late: 48 of 1200 (4%), of the stable pods' 118 of 23012 (0.51%)`."""
@@ -60,7 +67,13 @@ class Finding:
 def observe(
     before: Evidence, canary: Answers, stable: Answers, compared: Share, limits: Limits
 ) -> Evidence:
-    """The evidence after a round."""
+    """The evidence after a round. Where either track answered nothing, there is nothing to compare
+    but mirrored answers.
+    """
+    different = before.different + log_gain_of_one(compared, before.compared, limits.different)
+    before = replace(before, compared=before.compared + compared, different=different)
+    if not canary.requests or not stable.requests:
+        return before
     failed = log_gain_of_two(
         canary.share(Measure.FAILURES),
         stable.share(Measure.FAILURES),
@@ -71,11 +84,14 @@ def observe(
         before,
         canary=before.canary + canary,
         stable=before.stable + stable,
-        compared=before.compared + compared,
+        due={
+            measure: before.due.get(measure, 0.0) + canary.requests * (share.value or 0.0)
+            for measure in Measure
+            if (share := stable.share(measure)).requests
+        },
         pending_canary=before.pending_canary + canary,
         pending_stable=before.pending_stable + stable,
         failed=before.failed + failed,
-        different=before.different + log_gain_of_one(compared, before.compared, limits.different),
     )
     if min(after.pending_canary.requests, after.pending_stable.requests) < LEAST_IN_AN_INTERVAL:
         return after
@@ -99,8 +115,10 @@ def findings(evidence: Evidence, limits: Limits, false_alarm_rate: float) -> Ite
             measure,
             canary,
             evidence.stable.share(measure),
+            evidence.due.get(measure, 0.0),
             limits.of(measure),
-            evidence.log(measure) >= needed,
+            evidence.log(measure),
+            needed,
         )
 
 

@@ -89,11 +89,14 @@ def log_gain_of_two(
     interval, after what was seen before it.
 
     Its expectation is at most 1 while both have the same chance, whatever that is, since the
-    denominator's chance is the mean of the two that are bet on, weighted by the requests.
+    denominator's chance is the mean of the two that are bet on, weighted by the requests. Who has
+    seen nothing yet bets nothing: a guess would lose much of the capital on a large first interval.
     """
     requests = canary.requests + stable.requests
+    if not requests or not canary_before.requests or not stable_before.requests:
+        return 0.0
     on_canary, on_stable = canary_before.expected, stable_before.expected
-    if not requests or on_canary <= on_stable:  # nothing is bet on a better canary
+    if on_canary <= on_stable:  # nothing is bet on a better canary
         return 0.0
     same = (canary.requests * on_canary + stable.requests * on_stable) / requests
     return (
@@ -105,8 +108,10 @@ def log_gain_of_two(
 
 def log_gain_of_one(seen: Share, before: Share, allowed: float) -> float:
     """The logarithm of what betting brings in an interval that the share is above `allowed`
-    (strictly between 0 and 1), after what was seen before it.
+    (strictly between 0 and 1), after what was seen before it; nothing is bet before that.
     """
+    if not before.requests:
+        return 0.0
     expected = max(before.expected, allowed)
     return _log_likelihood(seen, expected) - _log_likelihood(seen, allowed)
 

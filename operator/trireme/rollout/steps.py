@@ -2,7 +2,7 @@
 
 A canary is watched in each step for a time and for a number of its own requests, counted from when
 its pods carry the share that they are meant to have. Harm takes it back at once. It goes on only
-while nothing that was seen is beyond the limits, shown or not; what stays between "fine" and "shown
+while nothing speaks for its being worse than the limits allow; what stays between that and "shown
 to be worse" until the deadline is taken back undecided, since nobody watches a canary for ever.
 Nothing known is nothing seen: without figures no step ends but by its deadline.
 """
@@ -69,9 +69,9 @@ def _waits_for(plan: Plan, memory: Memory, seen: Round, found: Sequence[Finding]
     passed = seen.at - memory.carried_since
     if passed < step.pause:
         return f"{_seconds(passed)} of {_seconds(step.pause)} in this step"
-    beyond = [finding for finding in found if finding.is_beyond]
-    if beyond:
-        return f"more than is allowed, though that may be chance: {_told(beyond)}"
+    doubtful = [finding for finding in found if finding.is_doubtful]
+    if doubtful:
+        return f"more than is allowed, though that may be chance: {_told(doubtful)}"
     return ""
 
 

@@ -5,6 +5,7 @@ The control loop reads what both tracks answered since its last round and makes 
 datetimes, durations timedeltas, shares numbers from 0 to 1.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -133,12 +134,15 @@ class Round:
 class Evidence:
     """What was seen of both tracks since the analysis began, and the capital of the bets on it.
 
-    `pending` are the rounds that are not yet enough for a bet. `failed` and `different` are
-    logarithms.
+    `due` is what the canary would have had of each measure with the stable pods' shares of the same
+    rounds: shares over the whole time are of loads that a canary of growing weight has another
+    mixture of. `pending` are the rounds that are not yet enough for a bet. `failed` and `different`
+    are logarithms.
     """
 
     canary: Answers = Answers()
     stable: Answers = Answers()
+    due: Mapping[Measure, float] = field(default_factory=dict)
     compared: Share = NONE
     pending_canary: Answers = Answers()
     pending_stable: Answers = Answers()
