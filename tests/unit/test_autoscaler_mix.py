@@ -140,3 +140,23 @@ def _by_trying_all(
     ranges = (range(o.least, o.most + 1) for o in offers)
     every = [pods for pods in product(*ranges) if fits(pods)]
     return min(every, key=lambda p: (cost(offers, p), changes(p), p), default=None)
+
+
+def test_where_there_are_too_many_mixes_the_best_of_those_looked_at_is_taken() -> None:
+    offers = [
+        offer(5.34, 144, 116),
+        offer(5.01, 138, 117),
+        offer(2.61, 69, 80),
+        offer(2.55, 66, 64),
+        offer(0.7, 23, 18),
+    ]
+    needs, limits = [1766, 569], Limits(1, 200)
+    exact, hasty = (cheapest(offers, needs, limits, looks) for looks in (10_000, 60))
+    assert exact is not None
+    assert hasty is not None
+    assert cost(offers, exact) < cost(offers, hasty)
+    assert all(carried(offers, hasty, j) >= need for j, need in enumerate(needs))
+
+
+def test_no_mix_is_found_without_a_look() -> None:
+    assert cheapest([offer(A100, 100)], [10], ANY, 0) is None
