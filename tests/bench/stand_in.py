@@ -6,8 +6,9 @@ every write, and counts it. `load` multiplies what is asked of the agents from t
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.client import HTTPConnection
@@ -15,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
 from ports import LOOPBACK
@@ -74,6 +76,7 @@ def stand_in(agents: int, sampled_at: float) -> Iterator[StandIn]:
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(agents, sampled_at, theirs), daemon=True)
     process.start()
+    theirs.close()  # one end in each process: who waits for the other learns that it has ended
     try:
         yield StandIn(ours.recv())
     finally:
@@ -103,7 +106,15 @@ def _serve(agents: int, sampled_at: float, ready: Connection) -> None:
     server = _Server((LOOPBACK, 0), _Handler)
     server.state = _State(agents, sampled_at, _answers(agents, 1.0, sampled_at))
     ready.send(server.server_address[1])
+    Thread(target=_end_with, args=(ready,), daemon=True).start()
     server.serve_forever()
+
+
+def _end_with(other: Connection) -> None:
+    """End as soon as the other process does, however it does."""
+    with suppress(EOFError):
+        other.recv()
+    os._exit(0)
 
 
 class _Handler(BaseHTTPRequestHandler):

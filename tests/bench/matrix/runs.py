@@ -18,7 +18,6 @@ from trireme.simulator.scenario import Scenario
 
 OURS = "trireme"
 MULTIPLES = (0.3, 0.45, 0.6, 0.75, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 2.0)
-OWN_MULTIPLES = (0.9, 1.1)  # of Trireme's own target, beside 1
 OWN = MULTIPLES.index(1.0)
 NEAR = MULTIPLES.index(1.25)  # where those that follow the rate are about as late as Trireme
 ONLY_CENTRAL = ("hpa-p95", "kpa", "ray-serve", "aibrix", "wva", "triton-sample")
@@ -60,9 +59,6 @@ def fulfil(wish: Wish, folder: Path) -> list[Run]:
         return run
 
     ours = point(OURS, 1.0)
-    if wish.sweeps and wish.cell.is_central:
-        for multiple in OWN_MULTIPLES:
-            point(OURS, multiple)
     for policy in wish.policies:
         is_wanted = wish.cell.is_central or wish.everywhere or policy not in ONLY_CENTRAL
         if policy != OURS and is_wanted:
