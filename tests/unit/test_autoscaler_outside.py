@@ -393,7 +393,7 @@ def test_more_demand_never_starts_fewer(replicas: int, one: float, other: float)
 
 
 def series(*values: float) -> tuple[Series, ...]:
-    return tuple(Series({}, value, NOW) for value in values)
+    return tuple(Series({}, value) for value in values)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ Values = Mapping[Query, float | None]
 
 
 def series(value: float, **labels: str) -> Series:
-    return Series({"namespace": "shop", **labels}, value, NOW)
+    return Series({"namespace": "shop", **labels}, value)
 
 
 def of_server(value: float, **labels: str) -> Series:
@@ -346,7 +346,7 @@ def test_an_interval_beyond_the_limit_does_not_lengthen_everybodys_window() -> N
 
 
 def test_agents_of_the_same_name_in_two_namespaces_are_apart() -> None:
-    other = Series({"namespace": "lab", "trireme_dev_agent": "agent", "model": "m"}, 7.0, NOW)
+    other = Series({"namespace": "lab", "trireme_dev_agent": "agent", "model": "m"}, 7.0)
     indexed = index(a_round({}, (Query.SERVER_REQUESTS, other)), LABELS)
     assert indexed.of("lab", "agent").value(Query.SERVER_REQUESTS, "m") == 7.0
     assert indexed.of("shop", "agent").value(Query.SERVER_REQUESTS, "m") == 100.0

@@ -92,7 +92,7 @@ class Outside:
     ) -> Mapping[str, tuple[Series, ...] | SignalsUnavailable]:
         if isinstance(self.told.demand, Exception):
             raise self.told.demand
-        return dict.fromkeys(queries, (Series({}, self.told.demand, now),))
+        return dict.fromkeys(queries, (Series({}, self.told.demand),))
 
 
 @dataclass
@@ -209,7 +209,7 @@ async def test_answers_that_nobody_can_use_hold_the_fleet_and_the_rounds_go_on()
 
 async def test_a_series_with_labels_that_are_none_holds_the_fleet_and_the_rounds_go_on() -> None:
     labels = cast(dict[str, str], {Labels().agent: ["a", "list"]})
-    rounds = Rounds(told=Told(answers={Query.SAMPLE_TIME: (Series(labels, 1.0, NOW),)}))
+    rounds = Rounds(told=Told(answers={Query.SAMPLE_TIME: (Series(labels, 1.0),)}))
     rounds.add("held", 2)
     await rounds.round()
     assert rounds.api.condition("held", "SignalsAvailable")[0] == "False"
@@ -330,7 +330,7 @@ async def test_what_waits_in_a_pipeline_within_a_pipeline_is_in_flight() -> None
     labels = Labels()
 
     def of_agent(value: float, **more: str) -> Series:
-        return Series({labels.agent: "echo", labels.namespace: "team", **more}, value, NOW)
+        return Series({labels.agent: "echo", labels.namespace: "team", **more}, value)
 
     def by_model(**values: float) -> tuple[Series, ...]:
         return tuple(of_agent(value, model=model) for model, value in values.items())

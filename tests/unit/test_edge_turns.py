@@ -37,7 +37,7 @@ class Prometheus:
         await asyncio.sleep(min(self.takes[query], left))
         if self.takes[query] > left:
             raise SignalsUnavailable(f"did not answer the query {query}")
-        return (Series({}, 1.0, now),)
+        return (Series({}, 1.0),)
 
 
 @dataclass

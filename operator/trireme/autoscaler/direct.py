@@ -148,7 +148,7 @@ def agent_samples(
     return AgentSamples(
         labels,
         {
-            query: [Series(dict(named), value, now) for named, value in values.items()]
+            query: [Series(dict(named), value) for named, value in values.items()]
             for query, values in answers.items()
         },
         Source.PODS,

@@ -1,21 +1,19 @@
 """The answers of one round of queries, and their index by agent. Pure."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import NamedTuple
 
 from trireme.autoscaler.queries import Labels, Query
 from trireme.autoscaler.types import Source
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One element of an instant vector; `at` is the time the query was evaluated at."""
+class Series(NamedTuple):
+    """One element of an instant vector. A tuple: there are 26 of an agent in each round."""
 
     labels: Mapping[str, str]
     value: float
-    at: datetime
 
 
 Round = Mapping[Query, tuple[Series, ...]]
@@ -34,11 +32,16 @@ class AgentSamples:
     def of(self, query: Query, model: str | None = None) -> Sequence[Series]:
         """The answers to a query, all of them or those about one model."""
         answers = self.series.get(query, ())
-        return [s for s in answers if model is None or s.labels.get("model") == model]
+        if model is None:
+            return answers
+        return [s for s in answers if s.labels.get("model") == model]
 
     def value(self, query: Query, model: str | None = None) -> float | None:
         """The one value of an agent, or of one of its models; None where there is no series."""
-        return next((series.value for series in self.of(query, model)), None)
+        for series in self.series.get(query, ()):
+            if model is None or series.labels.get("model") == model:
+                return series.value
+        return None
 
     def by_pod(self, query: Query) -> Mapping[str, float]:
         """The values by pod name; server and gateway pods have different names."""
@@ -59,15 +62,18 @@ class Index:
 
 def index(round: Round, labels: Labels) -> Index:
     """Sort a round's series by agent, in one pass over them."""
-    agents: dict[tuple[str, str], dict[Query, list[Series]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
+    agents: dict[tuple[str, str], dict[Query, list[Series]]] = {}
+    of_agent, of_gateway, of_namespace = labels.agent, labels.gateway, labels.namespace
     for query, answers in round.items():
         for series in answers:
             named = series.labels
-            agent = named.get(labels.agent) or named.get(labels.gateway)
+            agent = named.get(of_agent) or named.get(of_gateway)
             if agent:
-                agents[named.get(labels.namespace, ""), agent][query].append(series)
+                known = agents.setdefault((named.get(of_namespace, ""), agent), {})
+                if query in known:
+                    known[query].append(series)
+                else:
+                    known[query] = [series]
     return Index(labels, agents)
 
 

@@ -98,7 +98,15 @@ def assemble(
             f"needs at most {_seconds(limits.longest_scrape_interval)}: "
             f"{_WORDS[samples.source].oftener}",
         )
-    coverage = _Coverage(samples, now, window, limits.patience(interval), interval)
+    coverage = _Coverage(
+        samples,
+        now,
+        window,
+        limits.patience(interval),
+        interval,
+        samples.by_pod(Query.SAMPLE_TIME),
+        samples.by_pod(Query.SAMPLE_COUNT),
+    )
     servers = _Pods("server", names.METRICS_PORT, samples.labels.agent, subject.ready_pods)
     if not by_gateway:
         signals = coverage.gap(servers) or _by_servers(samples, subject)
@@ -182,13 +190,18 @@ class _Pods:
 
 @dataclass(frozen=True, slots=True)
 class _Coverage:
-    """Whether every ready pod has fresh samples, but for those that only just became ready."""
+    """Whether every ready pod has fresh samples, but for those that only just became ready.
+
+    `times` and `counts` are of the samples, by pod.
+    """
 
     samples: AgentSamples
     now: datetime
     window: timedelta
     patience: timedelta
     interval: timedelta | None
+    times: Mapping[str, float]
+    counts: Mapping[str, float]
 
     @property
     def _words(self) -> "_Words":
@@ -196,7 +209,7 @@ class _Coverage:
 
     def of(self, pods: _Pods) -> Coverage:
         """How many of the pods there are rates of."""
-        times, counts = self._times(), self._counts()
+        times, counts = self.times, self.counts
         covered = [
             pod for pod in pods.ready_since if pod in times and counts.get(pod, 0) >= RATE_SAMPLES
         ]
@@ -224,7 +237,7 @@ class _Coverage:
                 f"{pods.kind} pod {refused[0]} {self.samples.refused[refused[0]]}: have Prometheus "
                 "scrape it",
             )
-        times, counts = self._times(), self._counts()
+        times, counts = self.times, self.counts
         heard = [pod for pod in pods.ready_since if pod in times]
         if heard:
             oldest = min(heard, key=lambda pod: times[pod])
@@ -261,12 +274,6 @@ class _Coverage:
             f"{self._words.has_no} two samples of {fleet} in the last {_seconds(self.window)}: "
             f"{remedy}"
         )
-
-    def _times(self) -> Mapping[str, float]:
-        return self.samples.by_pod(Query.SAMPLE_TIME)
-
-    def _counts(self) -> Mapping[str, float]:
-        return self.samples.by_pod(Query.SAMPLE_COUNT)
 
 
 def _scrape_interval(samples: AgentSamples) -> timedelta | None:

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+import orjson
 import requests
 import urllib3
 from prometheus_api_client import PrometheusConnect
@@ -238,7 +239,7 @@ class Prometheus:
             problem = f"refused the query {name}: {_shortened(str(error))}"
         except OSError as error:
             problem = f"was not asked: {_shortened(str(error))}"
-        except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             problem = f"answered the query {name} with something other than {kind}"
         raise self._unavailable(problem)
 
@@ -265,10 +266,10 @@ def _series(element: object) -> Series:
     """
     if not isinstance(element, dict):
         raise TypeError("a scalar or a string")
-    labels, (at, value) = element["metric"], element["value"]
+    labels, (_, value) = element["metric"], element["value"]
     if not isinstance(labels, dict) or not isinstance(value, str):
         raise TypeError("not a sample")
-    return Series(labels, float(value), datetime.fromtimestamp(at, UTC))
+    return Series(labels, float(value))
 
 
 def _past(element: object) -> Past:
@@ -290,6 +291,20 @@ class _BearerToken(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._file.read_text().strip()}"
         return request
+
+
+class _Answer(requests.Response):
+    """A response that is read by orjson: a round's answers are megabytes."""
+
+    def json(self, **_: object) -> object:
+        try:
+            return orjson.loads(self.content)
+        except orjson.JSONDecodeError as error:
+            raise requests.exceptions.JSONDecodeError(error.msg, error.doc, error.pos) from None
+
+
+def _as_answer(response: requests.Response, **_: object) -> None:
+    response.__class__ = _Answer
 
 
 class _TooLarge(Exception):
@@ -325,6 +340,7 @@ class _Bounded:
 
 def _session(access: Access, largest_answer_bytes: int | None) -> requests.Session:
     session = requests.Session()
+    session.hooks["response"].append(_as_answer)
     if largest_answer_bytes is not None:
 
         def bound(response: requests.Response, **_: object) -> None:
