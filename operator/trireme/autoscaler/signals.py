@@ -17,7 +17,7 @@ by its client.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from trireme.api import names
@@ -323,35 +323,27 @@ def _by_gateway(
             f"{'missing' if seconds is None else seconds}: {_WORDS[samples.source].buckets}",
         )
     failure_ratio = min(failures / answers, 1.0) if answers else 0.0
+    # Requests started outnumber the answers while a queue grows, and the answers those started
+    # where requests fail before a pod gets them.
+    rate, in_flight = max(arrivals, answers), max(duration, in_flight)
+    server = servers_gap or _of_model(samples, subject, objective)
+    beside = server if isinstance(server, ModelSignals) else None
+    if isinstance(server, NoSignals) and not rate and not in_flight:
+        return server
     seen = ModelSignals(
         model=objective.model,
-        # Requests started outnumber the answers while a queue grows, and the answers those
-        # started where requests fail before a pod gets them.
-        request_rate_per_second=max(arrivals, answers),
-        in_flight=max(duration, in_flight),
+        request_rate_per_second=max(rate, beside.request_rate_per_second) if beside else rate,
+        in_flight=max(in_flight, beside.in_flight) if beside else in_flight,
         latency=latency,
         failure_ratio=failure_ratio,
         late_share=_late_share(
             samples.of(Query.GATEWAY_LATE), objective, failure_ratio if answers else None
         ),
         mean_latency_seconds=duration / answers if answers else None,
-        queue_share=None,
-        pending=None,
+        queue_share=beside.queue_share if beside else None,
+        pending=beside.pending if beside else None,
+        slowest_step=beside.slowest_step if beside else None,
     )
-    server = servers_gap or _of_model(samples, subject, objective)
-    if isinstance(server, ModelSignals):
-        seen = replace(
-            seen,
-            request_rate_per_second=max(
-                seen.request_rate_per_second, server.request_rate_per_second
-            ),
-            in_flight=max(seen.in_flight, server.in_flight),
-            queue_share=server.queue_share,
-            pending=server.pending,
-            slowest_step=server.slowest_step,
-        )
-    elif not seen.request_rate_per_second and not seen.in_flight:
-        return server
     return (seen,)
 
 

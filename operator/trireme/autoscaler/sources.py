@@ -53,7 +53,8 @@ def choose(
     if isinstance(prometheus, NoSignals) and prometheus.awaited and not reads_pods:
         return prometheus, replace(memory, whole_since=None)
     whole = isinstance(prometheus, Signals) and not prometheus.gaps
-    memory = replace(memory, whole_since=(memory.whole_since or now) if whole else None)
+    if whole != (memory.whole_since is not None):
+        memory = replace(memory, whole_since=now if whole else None)
     for_a_window = memory.whole_since is not None and now - memory.whole_since >= window
     if memory.source is Source.PROMETHEUS:
         return _by_prometheus(memory, prometheus, pods, now, for_a_window)
@@ -68,7 +69,8 @@ def _by_prometheus(
     for_a_window: bool,
 ) -> tuple[Signals | NoSignals, SourceMemory]:
     if memory.whole_since is not None:
-        return prometheus, replace(memory, lost_since=None) if for_a_window else memory
+        is_over = for_a_window and memory.lost_since is not None
+        return prometheus, replace(memory, lost_since=None) if is_over else memory
     lost_since = memory.lost_since or now
     has_some = isinstance(prometheus, Signals)
     lasts = now - lost_since >= (GAPS_PATIENCE if has_some else PATIENCE)

@@ -92,6 +92,7 @@ decision_lines = logging.getLogger("trireme.decisions")
 """The records of notable decisions, each a line of JSON."""
 
 _QUIET = timedelta(seconds=60)  # without news, an agent's status is written at most this often
+_COMPARED = timedelta(seconds=15)  # between two looks at whether figures are worth a write
 _LOSS = timedelta(seconds=15)  # signals that are away for less are no news: the fleet is held
 _MOST_UNTOLD = 10  # as many as the status keeps
 _AT_ONCE = 100  # agents, some 20 ms of them: then others have their turn
@@ -135,7 +136,8 @@ class _Scaled:
     again what the one before has told. `starts` tell the lead time, by set of pods. `reason` is
     that of the last decision; `source` is whose figures are in use; `untold` are the notable
     decisions that are in no status yet, since it could not be written. `looked` is the last look at
-    the pods, `gauges` what its metrics were last set to.
+    the pods, `compare_at` when its figures are held against the status' again, `gauges` what its
+    metrics were last set to.
     """
 
     uid: str
@@ -144,6 +146,7 @@ class _Scaled:
     scaling: ScalingStatus | None
     conditions: list[Condition]
     reason: str | None
+    compare_at: datetime
     source: SourceMemory = field(default_factory=SourceMemory)
     untold: list[Told] = field(default_factory=list)
     lost_since: datetime | None = None
@@ -467,6 +470,8 @@ class Autoscaler:
             scaling=status.scaling,
             conditions=_own(status.conditions),
             reason=None,
+            # Not all agents in the same round.
+            compare_at=now + timedelta(seconds=len(self._agents) % _COMPARED.seconds),
         )
         active = scaled.condition(ConditionType.AUTOSCALING_ACTIVE)
         scaled.reason = active.reason if active else None
@@ -523,13 +528,12 @@ class Autoscaler:
         conditions = dated(found, scaled.conditions, view.body["metadata"]["generation"], now)
         news = scaled.untold or _statuses(conditions) != _statuses(scaled.conditions)
         is_due = scaled.written_at is None or now - scaled.written_at >= _QUIET
-        if not (news or is_due):
+        is_said = _said(conditions) != _said(scaled.conditions)
+        if not (news or (is_due and (is_said or now >= scaled.compare_at))):
             return None
+        scaled.compare_at = now + _COMPARED
         after = _scaling_status(view, scaled, made, lead_time_status(longest_start))
-        changed = _said(conditions) != _said(scaled.conditions) or (
-            scaling_report.is_worth_showing(scaled.scaling, after)
-        )
-        if not (news or changed):
+        if not (news or is_said or scaling_report.is_worth_showing(scaled.scaling, after)):
             return None
         return self._publish(
             key, view, scaled, AgentStatus(conditions=conditions, scaling=after), events, now

@@ -55,8 +55,10 @@ def foresee(
         model = objective.model
         if model not in seen:
             continue
-        begun = Foresight(Demand.unknown(signals.at), recall_due=signals.at)
-        known = foresights.setdefault(model, begun)
+        known = foresights.get(model)
+        if known is None:
+            known = Foresight(Demand.unknown(signals.at), recall_due=signals.at)
+            foresights[model] = known
         known.demand, known.terms, forecast = known.demand.seen(
             observation, signals, objective, policy, memory
         )
