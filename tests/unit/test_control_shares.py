@@ -210,3 +210,24 @@ def test_of_an_agent_with_node_classes_the_gpus_are_counted() -> None:
     assert grant == Grant(4, FULL)
     assert [each.replicas for each in decision.classes] == [1, 2], "2 and 2 GPUs of 4"
     assert "limited by GPU budget team-a" in decision.message
+
+
+@pytest.mark.parametrize("granted", range(1, 9))
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param(wanting(6, 3), id="it grows"),
+        pytest.param(wanting(1, 3), id="it shrinks"),
+        pytest.param(wanting(6, 3, paused=Paused.SCALE_OUT), id="it may not grow"),
+        pytest.param(
+            replace(wanting(6, 3), foreign_writer="kubectl"), id="another writes its size"
+        ),
+        pytest.param(Inputs(observed(3, STALE), policy(), SETTLED), id="it has no signals"),
+    ],
+)
+def test_a_decision_with_a_grant_is_the_one_that_its_inputs_give(
+    made: Inputs, granted: int
+) -> None:
+    found = Concluded.by(made).granted(Grant(granted, FULL))
+    assert found == Concluded.by(found.inputs)
+    assert found.inputs.observation.grant == Grant(granted, FULL)
