@@ -145,12 +145,36 @@ class Rounds:
         self.store.agent_event({"metadata": metadata, "spec": {}, "status": {}}, deleted=False)
         view = self.store.view(key)
         view.accepted = Accepted(agent_of(name, **spec), repository_of())
-        owner = {"manager": names.SCALE_MANAGER, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
-        view.children["Deployment", name] = {
-            "metadata": {**metadata, "labels": {names.AGENT: name}, "managedFields": [owner]},
+        self.deploy(key, name, replicas)
+        return key
+
+    def deploy(
+        self,
+        key: Key,
+        name: str,
+        replicas: int,
+        node_class: str = "",
+        manager: str | None = names.SCALE_MANAGER,
+        owner: str | None = None,
+    ) -> None:
+        """A Deployment with all labels of an agent's server pods, which is its own if nothing else
+        is said.
+        """
+        labels = {names.OWNER: key.name, names.AGENT: key.name}
+        if node_class:
+            labels[names.NODE_CLASS] = node_class
+        writer = {"manager": manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+        self.store.view(key).children["Deployment", name] = {
+            "kind": "Deployment",
+            "metadata": {
+                "namespace": key.namespace,
+                "name": name,
+                "labels": labels,
+                "ownerReferences": [{"uid": owner or f"uid-{key.name}"}],
+                "managedFields": [writer] if manager else [],
+            },
             "spec": {"replicas": replicas},
         }
-        return key
 
     def start(self, key: Key) -> None:
         """A pod of the agent is ready."""
@@ -270,6 +294,41 @@ async def test_a_size_that_somebody_else_set_is_taken_back_when_a_user_says_so()
     resuming(view)
     await rounds.round()
     assert rounds.api.sizes == {"echo": 10}  # 12 are taken back, and are more than scaling.max
+
+
+SPOT = {"name": "spot", "price": 0.3}
+FIRM = {"name": "firm", "price": 0.9}
+
+
+def with_classes(*node_classes: dict[str, Any]) -> dict[str, Any]:
+    image = "registry.example/triton:24.10-py3"
+    return {"image": image, "gpus": {"count": 0}, "nodeClasses": [*node_classes]}
+
+
+@pytest.mark.parametrize(
+    ("classes", "name", "node_class", "owner"),
+    [
+        pytest.param([], "echo-test", "", "nobody", id="not the agent's"),
+        pytest.param([], "echo-test", "", None, id="with the agent as its owner, and another name"),
+        pytest.param([], "echo-spot", "spot", "nobody", id="as if it were of a former class"),
+        pytest.param([SPOT], "echo-test", "spot", "nobody", id="of a class, not the agent's"),
+        pytest.param([SPOT], "echo-test", "spot", None, id="of a class, with another name"),
+        pytest.param([SPOT], "echo", "", "nobody", id="as if it were from before the classes"),
+    ],
+)
+async def test_a_copy_of_a_deployment_with_all_its_labels_is_left_alone(
+    classes: list[dict[str, Any]], name: str, node_class: str, owner: str | None
+) -> None:
+    rounds = Rounds()
+    server = with_classes(*classes)
+    key = rounds.add("echo", 5, server=server, scaling={"min": 7, "max": 9})
+    rounds.store.view(key).children.clear()
+    own = "echo-spot" if classes else "echo"
+    rounds.deploy(key, own, 5, "spot" if classes else "")
+    rounds.deploy(key, name, 1, node_class, owner=owner)
+    await rounds.round()
+    assert rounds.api.sizes == {own: 7}
+    assert rounds.api.statuses["echo"]["scaling"]["desiredReplicas"] == 7
 
 
 def without_objectives(view: AgentView) -> None:

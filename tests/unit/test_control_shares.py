@@ -50,7 +50,7 @@ class Cluster:
         node_classes: Sequence[dict[str, Any]] = (),
     ) -> None:
         key = Key("team", name)
-        body = {"metadata": {"namespace": "team", "name": name}}
+        body = {"metadata": {"namespace": "team", "name": name, "uid": name}}
         self.store.agent_event({**body, "spec": {}}, deleted=False)
         view = self.store.view(key)
         view.accepted = Accepted(
@@ -65,12 +65,19 @@ class Cluster:
             ),
             repository_of(),
         )
-        labels = {"trireme.dev/agent": name}
-        metadata = {**body["metadata"], "labels": labels}
-        spec = {"replicas": replicas}
-        view.children["Deployment", name] = {"metadata": metadata, "spec": spec}
+        self.deploy(key, replicas)
         if made is not None:
             self.inputs[key] = made
+
+    def deploy(self, key: Key, replicas: int, node_class: str = "") -> None:
+        """So many pods, of a class."""
+        name = f"{key.name}-{node_class}" if node_class else key.name
+        labels = {"trireme.dev/owner": key.name, "trireme.dev/agent": key.name}
+        if node_class:
+            labels["trireme.dev/node-class"] = node_class
+        metadata = {"name": name, "labels": labels, "ownerReferences": [{"uid": key.name}]}
+        body = {"kind": "Deployment", "metadata": metadata, "spec": {"replicas": replicas}}
+        self.store.view(key).children["Deployment", name] = body
 
     def grants(self) -> dict[str, Grant]:
         alone = {key: Concluded.by(inputs) for key, inputs in self.inputs.items()}

@@ -91,6 +91,11 @@ def class_server(agent: str, node_class: str) -> str:
     return f"{agent}-{node_class}"
 
 
+def server_set(agent: str, node_class: str) -> str:
+    """The Deployment of one set of an agent's server pods: of a class, or where it has none, ""."""
+    return class_server(agent, node_class) if node_class else server(agent)
+
+
 def service(agent: str) -> str:
     """The Service that clients use: the gateway, or the servers where there is no gateway."""
     return agent

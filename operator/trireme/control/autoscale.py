@@ -671,7 +671,8 @@ def _subject(key: Key, view: AgentView, policy: Policy) -> Subject:
 def _sizes(servers: Servers, decision: Decision) -> dict[str, int]:
     """What the Deployments are to have: where an agent has no node classes its only one has all."""
     if not decision.classes:
-        return dict.fromkeys(servers.bodies, decision.replicas)
+        (only,) = servers.bodies
+        return {only: decision.replicas}
     wanted = {each.name: each.replicas for each in decision.classes}
     return {name: wanted[class_of(body)] for name, body in servers.bodies.items()}
 

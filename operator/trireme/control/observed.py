@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from trireme.api import names
+from trireme.api import kinds, names
 from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
 from trireme.autoscaler.lead_time import Times
@@ -230,6 +230,22 @@ def class_of(body: Object) -> str:
     """The node class of server pods or of their Deployment; empty where there is none."""
     name: str = body["metadata"].get("labels", {}).get(names.NODE_CLASS, "")
     return name
+
+
+def owned_by(body: Object, uid: str) -> bool:
+    """Whether an object belongs to the agent with this uid."""
+    return any(o.get("uid") == uid for o in body["metadata"].get("ownerReferences", []))
+
+
+def is_server_set(body: Object, uid: str) -> bool:
+    """Whether a child is a Deployment of server pods of the agent with this uid. Somebody may have
+    copied one with all its labels: the owner tells, and the name, which is made from the labels.
+    """
+    labels = body["metadata"].get("labels", {})
+    if body["kind"] != kinds.DEPLOYMENT.name or names.AGENT not in labels:
+        return False
+    name = names.server_set(labels.get(names.OWNER, ""), class_of(body))
+    return bool(body["metadata"]["name"] == name) and owned_by(body, uid)
 
 
 def together(deployments: Iterable[DeploymentView]) -> DeploymentView | None:

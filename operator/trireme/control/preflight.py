@@ -20,11 +20,10 @@ from trireme.api.fetch import FetchReason
 from trireme.api.inspect import InspectPlan
 from trireme.api.types import AgentDeployment, ModelStatus
 from trireme.control import fetching
-from trireme.control.observed import Trouble, parse_time, trouble
+from trireme.control.observed import Trouble, owned_by, parse_time, trouble
 from trireme.control.recorded import (
     inspections_of,
     is_report,
-    owned_by,
     recorded_inspections,
 )
 from trireme.control.store import Accepted, AgentView, Attempt, Object, Refused

@@ -24,11 +24,12 @@ from trireme.control.observed import (
     PodView,
     deployment_view,
     kept,
+    owned_by,
     pods_known,
 )
 from trireme.control.preflight import Preflight, described, inspectors
 from trireme.control.queue import Key, Work, WorkQueue
-from trireme.control.recorded import live_sources, owned_by, remembered
+from trireme.control.recorded import live_sources, remembered
 from trireme.control.store import Accepted, AgentView, ChildId, Refused, Store
 from trireme.edge import triton
 from trireme.edge.cluster import Cluster, Object

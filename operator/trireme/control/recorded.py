@@ -10,6 +10,7 @@ from trireme.admission.parse import parse_agent
 from trireme.api import kinds, names
 from trireme.api.inspect import InspectPlan
 from trireme.api.types import AgentDeployment
+from trireme.control.observed import owned_by
 from trireme.control.store import Accepted, Object
 from trireme.edge.cluster import Cluster
 from trireme.errors import InvalidSpec, UnreadableModel
@@ -87,8 +88,3 @@ async def live_sources(cluster: Cluster, agent: AgentDeployment) -> dict[str, So
     wanted = config_map_names(agent.spec)
     found = {name: await cluster.get(kinds.CONFIG_MAP, namespace, name) for name in wanted}
     return {name: None if m is None else source_files(m) for name, m in found.items()}
-
-
-def owned_by(body: Object, uid: str) -> bool:
-    """Whether an object belongs to the agent with this uid."""
-    return any(o.get("uid") == uid for o in body["metadata"].get("ownerReferences", []))

@@ -28,6 +28,7 @@ from trireme.control.observed import (
     Trouble,
     deployment_view,
     gateway_pods,
+    is_server_set,
     kept,
     server_pods,
     together,
@@ -169,21 +170,22 @@ class Foresight:
 
 
 class _Read(Generic[K, T]):
-    """What was read of some objects. A watch's event replaces an object, and nothing changes one:
-    as long as they are the same, they are not read again.
+    """What was read of an agent's objects, by its uid. A watch's event replaces an object, and
+    nothing changes one: as long as they are the same, they are not read again.
     """
 
-    __slots__ = ("_found", "_objects", "_reader")
+    __slots__ = ("_found", "_objects", "_reader", "_uid")
 
-    def __init__(self, reader: Callable[[Mapping[K, Object]], T]) -> None:
+    def __init__(self, reader: Callable[[Mapping[K, Object], str], T]) -> None:
         self._reader = reader
         self._objects: dict[K, Object] = {}
-        self._found = reader({})
+        self._uid = ""
+        self._found = reader({}, "")
 
-    def of(self, objects: Mapping[K, Object]) -> T:
-        if objects != self._objects:  # quick, since what is identical is equal
-            self._found = self._reader(objects)
-            self._objects = dict(objects)
+    def of(self, objects: Mapping[K, Object], uid: str) -> T:
+        if objects != self._objects or uid != self._uid:  # quick: what is identical is equal
+            self._found = self._reader(objects, uid)
+            self._objects, self._uid = dict(objects), uid
         return self._found
 
 
@@ -198,17 +200,13 @@ class Servers:
     together: DeploymentView | None
 
 
-def _servers(children: Mapping[ChildId, Object]) -> Servers:
-    bodies = {
-        name: body
-        for (kind, name), body in children.items()
-        if kind == kinds.DEPLOYMENT.name and names.AGENT in body["metadata"].get("labels", {})
-    }
+def _servers(children: Mapping[ChildId, Object], uid: str) -> Servers:
+    bodies = {name: body for (_, name), body in children.items() if is_server_set(body, uid)}
     views = {name: deployment_view(body) for name, body in bodies.items()}
     return Servers(bodies, views, together(views.values()))
 
 
-def _pods(pods: Mapping[str, Object]) -> tuple[tuple[PodView, ...], tuple[PodView, ...]]:
+def _pods(pods: Mapping[str, Object], _: str) -> tuple[tuple[PodView, ...], tuple[PodView, ...]]:
     return server_pods(pods.values()), gateway_pods(pods.values())
 
 
@@ -251,24 +249,29 @@ class AgentView:
         default_factory=lambda: _Read(_pods), init=False
     )
 
+    @property
+    def _uid(self) -> str:
+        uid: str = self.body["metadata"]["uid"] if self.body is not None else ""
+        return uid
+
     def deployment(self, name: str) -> Object | None:
         """A child Deployment by name."""
         return self.children.get(("Deployment", name))
 
     @property
     def servers(self) -> Servers:
-        """The Deployments of server pods."""
-        return self._servers.of(self.children)
+        """The Deployments of server pods; none while the agent was not seen."""
+        return self._servers.of(self.children, self._uid)
 
     @property
     def server_pods(self) -> tuple[PodView, ...]:
         """The server pods that have not ended."""
-        return self._pods.of(self.pods)[0]
+        return self._pods.of(self.pods, self._uid)[0]
 
     @property
     def gateway_pods(self) -> tuple[PodView, ...]:
         """The gateway's pods that have not ended."""
-        return self._pods.of(self.pods)[1]
+        return self._pods.of(self.pods, self._uid)[1]
 
     def resized(self, deployment: Object, replicas: int) -> None:
         """A size was written to a Deployment as it was known. The watch will say the same a moment

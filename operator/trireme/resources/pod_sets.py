@@ -52,7 +52,7 @@ def pod_sets(agent: AgentDeployment) -> tuple[PodSet, ...]:
     name = agent.metadata.name
     return tuple(
         PodSet(
-            names.class_server(name, node_class) if node_class else names.server(name),
+            names.server_set(name, node_class),
             agent.model_copy(update={"spec": agent.spec.model_copy(update={"server": server})})
             if node_class
             else agent,
