@@ -27,7 +27,7 @@ from trireme.edge.metrics import Metrics
 from trireme.edge.pod_metrics import PodMetrics
 from trireme.edge.prometheus import Prometheus
 from trireme.edge.recorder import Recorder
-from trireme.errors import SignalsUnavailable
+from trireme.errors import ClusterError, SignalsUnavailable
 from unit.autoscaling import NOW, seconds
 
 ODD = RuntimeError("something that nobody foresaw")
@@ -329,6 +329,102 @@ async def test_a_copy_of_a_deployment_with_all_its_labels_is_left_alone(
     await rounds.round()
     assert rounds.api.sizes == {own: 7}
     assert rounds.api.statuses["echo"]["scaling"]["desiredReplicas"] == 7
+
+
+async def test_node_classes_that_are_accepted_during_a_round_are_told_of_in_it() -> None:
+    rounds = Rounds()
+    view = rounds.store.view(rounds.add("echo", 1, scaling={"min": 3, "max": 9}))
+    answers = rounds.api.hanging["echo"] = asyncio.Event()
+    round = asyncio.create_task(rounds.round())
+    for _ in range(100):
+        await asyncio.sleep(0)
+    view.accepted = Accepted(agent_of("echo", server=with_classes(SPOT)), repository_of())
+    answers.set()
+    await round
+    assert rounds.api.statuses["echo"]["scaling"]["desiredReplicas"] == 3
+
+
+async def test_what_pods_told_themselves_is_kept_when_a_round_fails_for_their_agent() -> None:
+    rounds = Rounds(told=Told(answers=SignalsUnavailable("it is away")))
+    key = rounds.add("echo", 1)
+    rounds.start(key)
+    await rounds.round()
+    assert await rounds.read() == ["echo"]
+    rounds.store.view(key).children["Deployment", "odd"] = {}  # stands for whatever fails
+    await rounds.round()
+    assert await rounds.read() == ["echo"]
+
+
+async def test_nothing_is_decided_of_a_part_of_the_deployments_while_others_may_come() -> None:
+    rounds = Rounds()
+    key = rounds.add("echo", 2, server=with_classes(SPOT, FIRM), scaling={"min": 4, "max": 9})
+    view = rounds.store.view(key)
+    view.children.clear()
+    rounds.deploy(key, "echo-firm", 2, "firm")
+    await rounds.round()
+    assert rounds.api.sizes == {}
+    view.apply_failure = ClusterError(403, "no more Deployments here")
+    await rounds.round()
+    assert rounds.api.sizes == {"echo-firm": 4}
+    rounds.deploy(key, "echo-spot", 0, "spot")
+    rounds.api.sizes.clear()
+    view.apply_failure = None
+    view.accepted = Accepted(
+        agent_of("echo", server=with_classes(SPOT, FIRM), scaling={"min": 5, "max": 9}),
+        repository_of(),
+    )
+    await rounds.round()
+    assert rounds.api.sizes == {"echo-spot": 1}
+
+
+@pytest.mark.parametrize(
+    ("classes", "there"),
+    [
+        pytest.param([SPOT], {"echo": ""}, id="of an agent that had no classes"),
+        pytest.param([], {"echo-spot": "spot"}, id="of an agent that had one"),
+        pytest.param(
+            [{**SPOT, "name": "new"}], {"echo-spot": "spot"}, id="of an agent that had another"
+        ),
+    ],
+)
+async def test_the_pods_of_before_are_scaled_on_while_those_of_new_classes_cannot_be_made(
+    classes: list[dict[str, Any]], there: dict[str, str]
+) -> None:
+    rounds = Rounds()
+    key = rounds.add("echo", 2, server=with_classes(*classes), scaling={"min": 4, "max": 9})
+    view = rounds.store.view(key)
+    view.children.clear()
+    for name, node_class in there.items():
+        rounds.deploy(key, name, 2, node_class)
+    view.apply_failure = ClusterError(403, "a Deployment of this name belongs to somebody else")
+    await rounds.round()
+    assert rounds.api.sizes == dict.fromkeys(there, 4)
+
+
+async def test_the_sizes_of_classes_that_went_are_not_those_of_classes_that_come() -> None:
+    rounds = Rounds()
+    key = rounds.add("echo", 2, server=with_classes(SPOT))
+    view = rounds.store.view(key)
+    view.children.clear()
+    rounds.deploy(key, "echo-spot", 2, "spot")
+    await rounds.round()
+    assert view.desired_by_class == {"spot": 2}
+    view.children.clear()
+    rounds.deploy(key, "echo", 2)
+    view.accepted = Accepted(agent_of("echo"), repository_of())
+    await rounds.round()
+    assert view.desired_by_class is None
+
+
+async def test_a_size_that_somebody_else_set_is_seen_beside_one_that_nobody_did() -> None:
+    rounds = Rounds()
+    key = rounds.add("echo", 2, server=with_classes(SPOT, FIRM), scaling={"min": 4, "max": 9})
+    rounds.store.view(key).children.clear()
+    rounds.deploy(key, "echo-firm", 1, "firm", manager=None)
+    rounds.deploy(key, "echo-spot", 1, "spot", manager="kubectl")
+    await rounds.round()
+    assert rounds.api.sizes == {}
+    assert rounds.api.condition("echo", "AutoscalingActive")[1] == "ForeignWriter"
 
 
 def without_objectives(view: AgentView) -> None:

@@ -210,6 +210,7 @@ class Autoscaler:
         self._labels = labels
         self._clock = clock
         self._agents: dict[Key, _Scaled] = {}
+        self._failed: set[Key] = set()
         self._scrape_interval: timedelta | None = None
 
     @property
@@ -229,6 +230,7 @@ class Autoscaler:
             samples, asked = await asyncio.gather(self._samples(keys), self._outside(keys))
             told = await self._told_by_pods(keys)
             decided: dict[Key, _Observed] = {}
+            self._failed.clear()
             async for key in _by_turns(keys):
                 found = self._tried(
                     key, self._observed, key, samples, asked.get(key), told.get(key)
@@ -236,7 +238,7 @@ class Autoscaler:
                 if found is not None:
                     decided[key] = found
             self._unobserved(self._agents.keys() - decided.keys())
-            self._reader.want(key for key, each in decided.items() if each.wants_pods)
+            self._reader.want(key for key in keys if self._wants_pods(key, decided.get(key)))
             given = self._shares.grants({key: each.alone for key, each in decided.items()})
             writes: list[Awaitable[None]] = []
             async for key in _by_turns(keys):
@@ -247,6 +249,14 @@ class Autoscaler:
                 if write is not None:
                     writes.append(self._awaited(key, write))
             await asyncio.gather(*writes)
+
+    def _wants_pods(self, key: Key, observed: _Observed | None) -> bool:
+        """Whether an agent's pods' own metrics are to be read; of one that failed, as before."""
+        if observed is None:
+            return (
+                key in self._failed and key in self._agents and self._agents[key].source.wants_pods
+            )
+        return observed.wants_pods
 
     def _unobserved(self, keys: Iterable[Key]) -> None:
         """Of agents that a round could not look at nothing is known, as without signals."""
@@ -260,6 +270,7 @@ class Autoscaler:
             return part(*args, **kwargs)
         except Exception:
             logger.exception("%s: the scaling round failed", key)
+            self._failed.add(key)
         return None
 
     async def _awaited(self, key: Key, write: Awaitable[None]) -> None:
@@ -347,6 +358,8 @@ class Autoscaler:
         live = view.servers.together
         if view.body is None or view.accepted is None or live is None:
             return None
+        if view.apply_failure is None and not _all_known(view):
+            return None  # just started, or just accepted: a part of the pods tells nothing
         now = self._clock()
         uid = view.body["metadata"]["uid"]
         scaled = self._agents.get(key)
@@ -410,8 +423,7 @@ class Autoscaler:
         carried_out = decision.replicas != decision.current
         scaled.memory = record(concluded.memory, decision, carried_out=carried_out)
         view.desired_replicas = decision.replicas
-        if decision.classes:
-            view.desired_by_class = {each.name: each.replicas for each in decision.classes}
+        view.desired_by_class = {e.name: e.replicas for e in decision.classes} or None
         return self._report(key, view, scaled, made, concluded.inputs.observation.now)
 
     def _signals(
@@ -668,6 +680,12 @@ def _subject(key: Key, view: AgentView, policy: Policy) -> Subject:
     )
 
 
+def _all_known(view: AgentView) -> bool:
+    """Whether every Deployment that the spec asks for is there."""
+    assert view.accepted is not None  # noqa: S101  # who scales has looked
+    return all(pods.name in view.servers.bodies for pods in view.accepted.pod_sets)
+
+
 def _sizes(servers: Servers, decision: Decision) -> dict[str, int]:
     """What the Deployments are to have: where an agent has no node classes its only one has all."""
     if not decision.classes:
@@ -713,12 +731,20 @@ def _classes(view: AgentView, scaled: _Scaled) -> tuple[ClassPods, ...]:
 
 
 def _with_classes(policy: Policy, view: AgentView) -> Policy:
-    """The policy of an agent whose spec has no classes, while pods of some are still there."""
+    """The policy of an agent whose spec has no classes, while pods of some are still there; and of
+    one whose own Deployments cannot be made: those of before them serve on, all alike.
+    """
     assert view.accepted is not None  # noqa: S101  # who scales has looked
-    if policy.classes or len(view.servers.bodies) <= 1:
+    servers = view.servers.bodies
+    if servers.keys().isdisjoint(pods.name for pods in view.accepted.pod_sets):
+        wanted = [class_of(body) for body in servers.values()]
+    elif policy.classes or len(servers) <= 1:
         return policy
+    else:
+        wanted = [""]
     gpus = view.accepted.agent.spec.server.gpus.count
-    return dataclasses.replace(policy, classes=(NodeClass("", 1.0, 0, ANY_NUMBER, gpus),))
+    rules = tuple(NodeClass(name, 1.0, 0, ANY_NUMBER, gpus) for name in wanted)
+    return dataclasses.replace(policy, classes=rules)
 
 
 def _representative(view: AgentView) -> PodSet:

@@ -256,7 +256,7 @@ def together(deployments: Iterable[DeploymentView]) -> DeploymentView | None:
     if len(views) <= 1:
         return views[0] if views else None
     managers = [view.replicas_manager for view in views]
-    foreign = (manager for manager in managers if manager not in _OURS)
+    foreign = (manager for manager in managers if manager not in {None, *_OURS})
     return DeploymentView(
         replicas=sum(view.replicas for view in views),
         existing=sum(view.existing for view in views),

@@ -183,13 +183,13 @@ class Reconciler:
         view.judged = body["metadata"]["generation"]
         if view.accepted is None:
             return
-        view.apply_failure = None
+        failure = None  # what failed before is known until this is over
         try:
             await self._apply(key, view, view.accepted)
         except ClusterError as error:
-            if _NAMESPACE_ENDS in error.message:
-                return  # the agent goes with it
-            view.apply_failure = error
+            if _NAMESPACE_ENDS not in error.message:  # else the agent goes with it
+                failure = error
+        view.apply_failure = failure
 
     # ---------------------------------------------------------------------------- accepting
 
