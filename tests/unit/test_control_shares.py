@@ -47,6 +47,7 @@ class Cluster:
         made: Inputs | None,
         budget: dict[str, Any] | None = None,
         resource: str = "nvidia.com/gpu",
+        gpus: int = 1,
         node_classes: Sequence[dict[str, Any]] = (),
     ) -> None:
         key = Key("team", name)
@@ -58,7 +59,7 @@ class Cluster:
                 objectives=OBJECTIVES,
                 server={
                     "image": "x:24.10-py3",
-                    "gpus": {"resource": resource},
+                    "gpus": {"count": gpus, "resource": resource},
                     "nodeClasses": [*node_classes],
                 },
                 scaling={"budget": budget or {"name": "team-a"}},
@@ -238,3 +239,77 @@ def test_a_decision_with_a_grant_is_the_one_that_its_inputs_give(
     found = Concluded.by(made).granted(Grant(granted, FULL))
     assert found == Concluded.by(found.inputs)
     assert found.inputs.observation.grant == Grant(granted, FULL)
+
+
+def classes_of(made: Inputs, *pods: ClassPods, rules: Sequence[NodeClass]) -> Inputs:
+    """The same of a fleet whose pods are of classes."""
+    there = replace(made.observation, classes=pods)
+    return replace(made, observation=there, policy=replace(made.policy, classes=tuple(rules)))
+
+
+def test_while_pods_of_former_classes_are_there_all_is_counted_in_gpus() -> None:
+    former = ClassPods("l4", 4, 4)
+    made = classes_of(
+        wanting(4, 4), former, ClassPods("", 0, 0), rules=[NodeClass("", 1.0, 0, 99, gpus=2)]
+    )
+    cluster = Cluster(budgets=(GpuBudget(name="team-a", gpus=8),))
+    cluster.add("mixed", 0, made, gpus=2)
+    cluster.deploy(Key("team", "mixed"), 4, "l4")
+
+    grant = cluster.grants()["mixed"]
+    decision, _ = conclude(replace(made, observation=replace(made.observation, grant=grant)))
+
+    assert grant == Grant(8, "GPU budget team-a: 8 of 8 GPUs given")
+    assert [each.replicas for each in decision.classes] == [4, 4], "all that take over can start"
+
+
+@pytest.mark.parametrize(
+    ("rule", "replicas"),
+    [
+        pytest.param({}, 3, id="since they stay until others serve"),
+        pytest.param({"paused": Paused.SCALE_IN}, 3, id="since they may not go"),
+    ],
+)
+def test_the_gpus_of_pods_from_before_the_classes_are_not_given_to_others(
+    rule: dict[str, Any], replicas: int
+) -> None:
+    rules = [NodeClass("duo", 1.0, 0, 9, gpus=2), NodeClass("one", 0.9, 0, 9, gpus=1)]
+    made = classes_of(
+        wanting(1, replicas, **rule),
+        ClassPods("duo", 0, 0),
+        ClassPods("one", 0, 0),
+        ClassPods("", replicas, replicas),
+        rules=rules,
+    )
+    cluster = Cluster()
+    classes = [{"name": r.name, "price": r.price, "gpus": {"count": r.gpus}} for r in rules]
+    cluster.add("mixed", replicas, made, node_classes=classes)
+    cluster.add("busy", 1, wanting(6, 1), {"name": "team-a", "priority": 9})
+    assert {name: grant.replicas for name, grant in cluster.grants().items()} == {
+        "mixed": 3,
+        "busy": 1,
+    }
+
+
+def test_the_least_gpus_that_the_mins_need_are_kept_whatever_the_priorities() -> None:
+    rules = [NodeClass("duo", 1.0, 1, 9, gpus=2), NodeClass("one", 0.9, 0, 9, gpus=1)]
+    load = wanting(1, 2, bounds=(2, 9))
+    made = classes_of(load, ClassPods("duo", 1, 1), ClassPods("one", 1, 1), rules=rules)
+    cluster = Cluster()
+    classes = [{"name": r.name, "price": r.price, "gpus": {"count": r.gpus}} for r in rules]
+    cluster.add("mixed", 0, made, node_classes=classes)
+    cluster.add("busy", 1, wanting(6, 1), {"name": "team-a", "priority": 9})
+    assert {name: grant.replicas for name, grant in cluster.grants().items()} == {
+        "mixed": 3,
+        "busy": 1,
+    }
+
+
+def test_of_an_agent_with_node_classes_that_nobody_has_looked_at_the_gpus_count() -> None:
+    cluster = Cluster(budgets=(GpuBudget(name="team-a", gpus=8),))
+    classes = [{"name": "quad", "price": 1.0, "gpus": {"count": 4}}]
+    cluster.add("unseen", 1, None, node_classes=classes)
+    cluster.store.view(Key("team", "unseen")).children.clear()
+    cluster.deploy(Key("team", "unseen"), 1, "quad")
+    cluster.add("busy", 1, wanting(6, 1))
+    assert cluster.grants()["busy"] == Grant(4, "GPU budget team-a: 8 of 8 GPUs given")

@@ -15,16 +15,16 @@ from trireme.api.gpu_budgets import GpuBudget
 from trireme.api.node_classes import by_class
 from trireme.api.types import AgentSpec, BudgetShare, Paused, ScalingMode
 from trireme.autoscaler.budget import PATIENCE, Member, granted, grants, moves
-from trireme.autoscaler.records import Concluded, Inputs
+from trireme.autoscaler.records import Concluded
 from trireme.autoscaler.types import Decision, Grant
 from trireme.control.observed import class_of
 from trireme.control.queue import Key
-from trireme.control.store import AgentView, Store
+from trireme.control.store import Accepted, AgentView, Store
 from trireme.edge.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-_Sharing = tuple[Key, AgentSpec, BudgetShare]
+_Sharing = tuple[Key, Accepted, BudgetShare]
 
 
 class Shares:
@@ -52,7 +52,7 @@ class Shares:
         for key in self._store.agents():
             accepted = self._store.view(key).accepted
             if accepted is not None and (share := accepted.agent.spec.scaling.budget) is not None:
-                sharing.setdefault(share.name, []).append((key, accepted.agent.spec, share))
+                sharing.setdefault(share.name, []).append((key, accepted, share))
         found: dict[Key, Grant] = {}
         for name, agents in sharing.items():
             try:
@@ -69,11 +69,10 @@ class Shares:
         budget = self._budgets.get(name)
         members: dict[Key, Member] = {}
         found: dict[Key, Grant] = {}
-        for key, spec, share in agents:
-            current = _current(self._store.view(key), spec)
-            member = _member(key, spec, share, current, alone.get(key))
-            if (wrong := _unusable(name, budget, spec)) is not None:
-                found[key] = Grant(max(member.least, current), wrong)
+        for key, accepted, share in agents:
+            member = _member(key, accepted, share, self._store.view(key), alone.get(key))
+            if (wrong := _unusable(name, budget, accepted.agent.spec)) is not None:
+                found[key] = Grant(max(member.least, member.current), wrong)
             else:
                 members[key] = member
         if budget is not None:
@@ -102,10 +101,10 @@ class Shares:
         """Nobody grows beyond their min: what is left of the budget is not known."""
         words = f"GPU budget {budget}, which could not be shared out: the operator's log says why"
         found = {}
-        for key, spec, _ in agents:
+        for key, accepted, share in agents:
             if (made := alone.get(key)) is not None:
-                least = 0 if spec.server.node_classes else made.inputs.policy.min_replicas
-                found[key] = Grant(max(least, _current(self._store.view(key), spec)), words)
+                current = _member(key, accepted, share, self._store.view(key), made).current
+                found[key] = Grant(max(_least(accepted, made), current), words)
         return found
 
 
@@ -119,53 +118,90 @@ def _unusable(name: str, budget: GpuBudget | None, spec: AgentSpec) -> str | Non
     return None
 
 
-def _current(view: AgentView, spec: AgentSpec) -> int:
-    """What an agent has of a budget: pods, or GPUs where its pods have not all as many."""
-    servers = view.servers
-    if not spec.server.node_classes:
-        return servers.together.replicas if servers.together else 0
-    gpus = {name: server.gpus.count for name, server in by_class(spec.server).items()}
-    return sum(
-        each.replicas * gpus.get(class_of(servers.bodies[name]), spec.server.gpus.count)
-        for name, each in servers.views.items()
-    )
-
-
 def _member(
-    key: Key, spec: AgentSpec, share: BudgetShare, current: int, alone: Concluded | None
+    key: Key, accepted: Accepted, share: BudgetShare, view: AgentView, alone: Concluded | None
 ) -> Member:
+    """An agent's part: in pods where they all have as many GPUs, else in GPUs."""
+    is_mixed = _is_mixed(accepted, view, alone)
+    current = _gpus_there(accepted, view) if is_mixed else _pods_there(view)
     least = wanted = need = current
     if alone is not None and alone.inputs.foreign_writer is None:
-        inputs, decision = alone.inputs, alone.decision
-        policy = inputs.policy
-        wanted = least = need = decision.replicas
+        decision, policy = alone.decision, alone.inputs.policy
+        is_automatic = policy.mode is ScalingMode.AUTOMATIC
+        wanted = _gpus_wanted(accepted, decision) if is_mixed else decision.replicas
+        least = need = wanted
         stays = decision.reason is Reason.NO_SIGNALS or policy.paused in (
             Paused.ALL,
             Paused.SCALE_IN,
         )
-        if policy.mode is ScalingMode.AUTOMATIC:
-            need = wanted if decision.proposed is None else decision.proposed
-            least = max(policy.min_replicas, current if stays else 0)
+        if is_automatic:
+            if decision.proposed is not None:
+                need = decision.proposed
+                if is_mixed and decision.replicas:
+                    need = math.ceil(need * wanted / decision.replicas)
+            least = max(_least(accepted, alone), current if stays else 0)
             wanted = max(wanted, least)
-            if policy.classes:
-                least, wanted, need = _in_gpus(inputs, decision, stays=stays)
     return Member(
         name=str(key),
         least=least,
         current=current,
         wanted=wanted,
         need=need,
-        gpus=1 if spec.server.node_classes else spec.server.gpus.count,
+        gpus=1 if is_mixed else accepted.agent.spec.server.gpus.count,
         priority=share.priority,
     )
 
 
-def _in_gpus(inputs: Inputs, decision: Decision, *, stays: bool) -> tuple[int, int, int]:
-    """What an agent of several node classes has at least, wants and needs, in GPUs."""
-    gpus = {rule.name: rule.gpus for rule in inputs.policy.classes}
-    current = sum(each.current * gpus.get(each.name, 0) for each in decision.classes)
-    wanted = sum(each.replicas * gpus.get(each.name, 0) for each in decision.classes)
-    least = current if stays else inputs.policy.min_replicas * min(gpus.values(), default=0)
-    each = wanted / decision.replicas if decision.replicas else 0.0
-    need = wanted if decision.proposed is None else math.ceil(decision.proposed * each)
-    return least, max(wanted, least), need
+def _is_mixed(accepted: Accepted, view: AgentView, alone: Concluded | None) -> bool:
+    """Whether an agent's pods have not all as many GPUs: it is decided by node class, also while
+    pods of classes that went are still there, or would be.
+    """
+    if alone is not None:
+        return bool(alone.inputs.observation.classes)
+    return bool(accepted.agent.spec.server.node_classes) or len(view.servers.bodies) > 1
+
+
+def _pods_there(view: AgentView) -> int:
+    together = view.servers.together
+    return together.replicas if together else 0
+
+
+def _gpus_there(accepted: Accepted, view: AgentView) -> int:
+    servers = view.servers
+    return sum(
+        each.replicas * _gpus_of_pod(accepted, class_of(servers.bodies[name]))
+        for name, each in servers.views.items()
+    )
+
+
+def _gpus_wanted(accepted: Accepted, decision: Decision) -> int:
+    return sum(each.replicas * _gpus_of_pod(accepted, each.name) for each in decision.classes)
+
+
+def _gpus_of_pod(accepted: Accepted, node_class: str) -> int:
+    """Of a class that the spec does not have any more, as many as the server's: mostly they are."""
+    of_class = (p.agent.spec for p in accepted.pod_sets if p.node_class == node_class)
+    return next(of_class, accepted.agent.spec).server.gpus.count
+
+
+def _least(accepted: Accepted, alone: Concluded) -> int:
+    """What an agent keeps in any case, if it is scaled: its min. Of one that is decided by node
+    class it is the fewest GPUs that so many pods have, each class with its own min, and those of
+    pods that are not wanted any more, which stay until others serve.
+    """
+    policy = alone.inputs.policy
+    if not alone.inputs.observation.classes:
+        return policy.min_replicas
+    wanted = {rule.name for rule in policy.classes}
+    leaving = sum(
+        each.current * _gpus_of_pod(accepted, each.name)
+        for each in alone.decision.classes
+        if each.name not in wanted
+    )
+    fewest = sum(rule.min_replicas * rule.gpus for rule in policy.classes)
+    left = policy.min_replicas - sum(rule.min_replicas for rule in policy.classes)
+    for rule in sorted(policy.classes, key=lambda rule: rule.gpus):
+        more = max(0, min(left, rule.max_replicas - rule.min_replicas))
+        fewest += more * rule.gpus
+        left -= more
+    return max(fewest, leaving)
