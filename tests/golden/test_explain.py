@@ -29,12 +29,14 @@ from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
     Bound,
     Capacity,
+    ClassPods,
     Coverage,
     DemandPolicy,
     FactorMemory,
     Forecast,
     Grant,
     LeadTime,
+    NodeClass,
     NoSignals,
     OutOfReach,
     Outside,
@@ -137,6 +139,15 @@ SITUATIONS = {
     "a-budget-that-gives-some": Inputs(
         replace(observed(2, seen(40.0, 0.120), capacity=SUSTAINS_57), grant=Grant(3, SPENT)),
         AS_BY_DEFAULT,
+        SETTLED,
+    ),
+    "a-budget-that-is-spent-by-node-classes": Inputs(
+        replace(
+            observed(2, seen(40.0, 0.120)),
+            grant=Grant(4, SPENT),
+            classes=(ClassPods("duo", 2, 2),),
+        ),
+        replace(AS_BY_DEFAULT, classes=(NodeClass("duo", 1.0, 0, 9, gpus=2),)),
         SETTLED,
     ),
     "a-budget-that-has-enough": Inputs(

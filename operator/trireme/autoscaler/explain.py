@@ -138,8 +138,9 @@ class _Told:
     """What is known of the latest decision, from its record or from the status.
 
     `wanted` is what is written, equal to `replicas` for no change. `proposed` and `signals` are in
-    records only; so is whether the objective that decided is `broken`, and the `grant`. That is
-    `binding` where the decision would be another one without it.
+    records only; so is whether the objective that decided is `broken`, and the `grant`: in GPUs of
+    an agent `by_class`, else in pods. That is `binding` where the decision would be another one
+    without it.
     """
 
     replicas: int
@@ -159,6 +160,7 @@ class _Told:
     broken: bool = False
     grant: Grant | None = None
     binding: bool = False
+    by_class: bool = False
 
 
 def _of_record(record: Record) -> _Told:
@@ -182,6 +184,7 @@ def _of_record(record: Record) -> _Told:
         broken=_is_broken(record),
         grant=observation.grant,
         binding=_is_bound(record),
+        by_class=bool(observation.classes),
     )
 
 
@@ -438,7 +441,9 @@ def _fewer(told: _Told, found: Thresholds) -> Iterator[str]:
 def _granted(told: _Told) -> Iterator[str]:
     """The part of a budget, where it binds."""
     if told.grant is not None and told.binding:
-        yield f"No more than {_pods(told.grant.replicas)} for now by {told.grant.words}."
+        most = told.grant.replicas
+        amount = _gpus(most) if told.by_class else _pods(most)
+        yield f"No more than {amount} for now by {told.grant.words}."
 
 
 def _is_decided(told: _Told) -> bool:
@@ -555,7 +560,7 @@ def _facts(agent: Agent, told: _Told, found: Thresholds, record: Record | None) 
         "maxReplicas": policy.max_replicas if policy else None,
         "grant": told.grant
         and {
-            "replicas": told.grant.replicas,
+            "gpus" if told.by_class else "replicas": told.grant.replicas,
             "by": told.grant.words,
             "binding": told.binding,
         },
@@ -625,6 +630,10 @@ def _objective(policy: Policy | None, model: str) -> ObjectivePolicy | None:
 
 def _milliseconds(objective: ObjectivePolicy) -> str:
     return f"{number(objective.latency_target_seconds * 1e3)} ms"
+
+
+def _gpus(count: int) -> str:
+    return "1 GPU" if count == 1 else f"{count} GPUs"
 
 
 def _pods(count: int) -> str:
