@@ -109,6 +109,27 @@ def test_the_pods_of_removed_classes_go_when_others_are_ready_and_so_do_their_de
         team.until("only the others", lambda: sizes(team) == {"echo": 1}, 60, "echo")
 
 
+def test_a_copy_of_a_deployment_is_not_scaled_and_one_that_says_it_is_the_agents_goes(
+    team: Kube, tmp_path: Path
+) -> None:
+    agent, files = echo()
+    with operator(team, tmp_path / "log"):
+        team.apply(files, agent)
+        team.until("made", lambda: sizes(team) == {"echo": 1}, 60, "echo")
+        own = team.get("deployment", "echo")
+        labels, owners = own["metadata"]["labels"], own["metadata"]["ownerReferences"]
+        foreign = {"name": "echo-test", "labels": labels}
+        claimed = {"name": "echo-claimed", "labels": labels, "ownerReferences": owners}
+        for metadata in (foreign, claimed):
+            copy = {**own, "metadata": metadata, "spec": {**own["spec"], "replicas": 2}}
+            team.apply({key: copy[key] for key in ("apiVersion", "kind", "metadata", "spec")})
+        team.apply(merged(agent, {"spec": {"scaling": {"min": 3}}}))
+        apart = {"echo": 3, "echo-test": 2}
+        team.until("the agent's own alone", lambda: sizes(team) == apart, 60, "echo")
+        told = lambda: team.get("agd", "echo")["status"]["scaling"]["desiredReplicas"]  # noqa: E731
+        team.until("so in the status", lambda: told() == 3, 90)
+
+
 def test_classes_where_somebody_else_decides_are_refused_with_the_remedy(
     team: Kube, tmp_path: Path
 ) -> None:
