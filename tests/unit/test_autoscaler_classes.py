@@ -267,3 +267,60 @@ def test_without_signals_the_classes_are_held() -> None:
     decision, _ = conclude(Inputs(observation, replace(policy(), classes=(A100, L4)), SETTLED))
     assert [(s.name, s.replicas) for s in decision.classes] == [("a100", 1), ("l4", 2)]
     assert decision.reason is Reason.NO_SIGNALS
+
+
+@pytest.mark.parametrize(
+    ("pods", "rules", "bounds", "grant", "sizes"),
+    [
+        pytest.param(
+            {"a100": 0, "l4": 2},
+            (replace(A100, max_replicas=5), replace(L4, max_replicas=10)),
+            (20, 100),
+            None,
+            {"a100": 5, "l4": 10},
+            id="a min that the classes cannot have together",
+        ),
+        pytest.param(
+            {"a100": 6, "l4": 6},
+            (replace(A100, min_replicas=1), replace(L4, min_replicas=2)),
+            (1, 2),
+            None,
+            {"a100": 0, "l4": 2},
+            id="a max that is less than the classes' min",
+        ),
+        pytest.param(
+            {"a100": 2, "l4": 6},
+            (replace(A100, min_replicas=2, gpus=4), L4),
+            (1, 100),
+            6,
+            {"a100": 1, "l4": 2},
+            id="a grant that is less than the classes' min",
+        ),
+    ],
+)
+def test_bounds_that_exclude_each_other_freeze_nothing(
+    pods: dict[str, int],
+    rules: tuple[NodeClass, ...],
+    bounds: tuple[int, int],
+    grant: int | None,
+    sizes: dict[str, int],
+) -> None:
+    fleet = Fleet(pods, rules=rules)
+    fleet.grant = None if grant is None else Grant(grant, "GPU budget")
+    replace_rule(fleet, min_replicas=bounds[0], max_replicas=bounds[1])
+    fleet.live(900, 600)
+    assert fleet.sizes == sizes
+
+
+def test_where_a_class_has_no_nodes_the_others_start_though_they_are_fewer_than_the_min() -> None:
+    fleet = Fleet({"a100": 3, "l4": 0}, nodes={"a100": 0})
+    fleet.rules = (A100, replace(L4, max_replicas=2))
+    replace_rule(fleet, min_replicas=3)
+    fleet.live(50, 100)
+    assert fleet.sizes["l4"] == 2
+
+
+def test_the_only_pod_is_waited_for_however_long_its_node_takes() -> None:
+    fleet = Fleet({"l4": 1}, rules=(L4,), nodes={"l4": 0})
+    fleet.live(20, 600)
+    assert fleet.sizes == {"l4": 1}

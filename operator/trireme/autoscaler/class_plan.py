@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from trireme.autoscaler.demand import USUAL_LEAD_SECONDS
-from trireme.autoscaler.mix import Limits, Mix, Offer, carried, cheapest, cost, nearest
+from trireme.autoscaler.mix import Limits, Mix, Offer, carried, cost, nearest, possible
 from trireme.autoscaler.types import ClassMemory, ClassPods, NodeClass, Shortage
 
 WITHOUT = timedelta(minutes=5)
@@ -93,14 +93,15 @@ def plan(
 ) -> Plan:
     """The next step, with the shortages and what staying has cost so far of the memory."""
     current = tuple(carrier.pods.replicas for carrier in carriers)
-    offers = [_offer(carrier, memory) for carrier in carriers]
+    offers = _offers(carriers, memory, limits)
     kept = [replace(o, least=min(o.least, o.current), most=min(o.most, o.current)) for o in offers]
     least = nearest(kept, needs, limits)
-    if least is None or least.share < 1 or any(o.current < o.least for o in offers):
+    lacks = sum(least.pods) < sum(possible(offers, limits))
+    if least.share < 1 or lacks or any(o.current < o.least for o in offers):
         more = _more(carriers, offers, needs, limits, current)
-        if more.pods != current or least is None:
+        if more.pods != current:
             return more
-    best = nearest(offers, needs, limits) or least
+    best = nearest(offers, needs, limits)
     saved = cost(offers, least.pods) - cost(offers, best.pods) if best.share >= least.share else 0
     forgone = 0.0
     if saved > 0:
@@ -117,13 +118,26 @@ def plan(
     return Plan(target, least.pods, least.share, forgone, waits=saved > 0)
 
 
+def _offers(carriers: Sequence[Carrier], memory: ClassMemory, limits: Limits) -> list[Offer]:
+    """What each class offers. Where the others may not have as many pods as there must be, those
+    that are there stay, whatever they are good for: the slow ones, then those that are waited for.
+    """
+    offers = [_offer(carrier, memory) for carrier in carriers]
+    for k in sorted(range(len(carriers)), key=lambda k: carriers[k].pods.short):
+        rule, offer = carriers[k].rule, offers[k]
+        if rule is not None:
+            there = min(offer.current, rule.max_replicas)
+            lacking = limits.least - sum(each.most for each in offers)
+            more = max(0, min(lacking, there - offer.most))
+            offers[k] = replace(offer, most=offer.most + more)
+    return offers
+
+
 def _offer(carrier: Carrier, memory: ClassMemory) -> Offer:
     pods, rule = carrier.pods, carrier.rule
     if rule is None:
         return Offer(0.0, carrier.carries, pods.replicas, 0, 0, 0)
     most = rule.max_replicas
-    if pods.short:
-        most = min(most, pods.replicas)  # no more while these are not there
     for shortage in memory.shortages:
         if shortage.name == pods.name and shortage.until is not None:
             most = min(most, shortage.most)
@@ -145,18 +159,16 @@ def _more(
     """
     growing = [replace(o, least=max(o.least, min(o.current, o.most))) for o in offers]
     found = _with_an_unknown(carriers, growing, needs, limits) or nearest(growing, needs, limits)
-    if found is not None:
-        step = tuple(map(max, current, found.pods))
-        if step != current or found.share == 1:
-            return Plan(step, found.pods, found.share)
+    step = tuple(map(max, current, found.pods))
+    all_stay = all(n >= o.least for n, o in zip(found.pods, growing, strict=True))
+    if all_stay and (step != current or found.share == 1):
+        return Plan(step, found.pods, found.share)
     other = nearest(offers, needs, limits)
-    if other is None:
-        return Plan(current, current, 1.0)
     step = tuple(map(max, current, other.pods))
     if _fits(offers, step, limits):
         return Plan(step, other.pods, other.share)
     settled = all(carrier.pods.ready >= carrier.pods.replicas for carrier in carriers)
-    if found is not None and settled and other.share > found.share * (1 + _WORTH_A_SWAP):
+    if all_stay and settled and other.share > found.share * (1 + _WORTH_A_SWAP):
         k = max(range(len(current)), key=lambda k: other.pods[k] - current[k])
         one_more = tuple(n + (i == k) for i, n in enumerate(current))
         return Plan(one_more, other.pods, other.share)
@@ -172,9 +184,9 @@ def _with_an_unknown(
         if carrier.is_known or carrier.rule is None or carrier.pods.replicas or offer.least:
             continue
         tried = [replace(o, least=1) if i == k else o for i, o in enumerate(growing)]
-        found = cheapest(tried, needs, limits)
-        if found is not None:
-            return Mix(found)
+        found = nearest(tried, needs, limits)
+        if found.share == 1 and found.pods[k]:
+            return found
     return None
 
 
