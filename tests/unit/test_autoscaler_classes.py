@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from trireme.api.conditions import Reason
-from trireme.api.types import Paused
+from trireme.api.types import Behavior, Paused, PolicyType, SelectPolicy
 from trireme.autoscaler import classes
 from trireme.autoscaler.records import Inputs, Record, conclude, from_line, replay, written
 from trireme.autoscaler.service_curve import ServiceCurve
@@ -24,7 +24,7 @@ from trireme.autoscaler.types import (
     OutOfReach,
     Policy,
 )
-from unit.autoscaling import NOW, SETTLED, observed, policy, seen
+from unit.autoscaling import NOW, SETTLED, observed, policy, rules, seen
 
 ROUND = 5  # seconds
 LEAD = 60.0
@@ -324,3 +324,84 @@ def test_the_only_pod_is_waited_for_however_long_its_node_takes() -> None:
     fleet = Fleet({"l4": 1}, rules=(L4,), nodes={"l4": 0})
     fleet.live(20, 600)
     assert fleet.sizes == {"l4": 1}
+
+
+FROZEN = Behavior(up=rules(select=SelectPolicy.DISABLED), down=rules(select=SelectPolicy.DISABLED))
+
+
+@pytest.mark.parametrize(
+    ("pods", "bounds", "grant", "sizes", "words"),
+    [
+        pytest.param({"a100": 0, "l4": 2}, (9, 40), None, (0, 9), "scaling.min is 9", id="min"),
+        pytest.param(
+            {"a100": 0, "l4": 9}, (1, 4), None, (0, 4), "limited by scaling.max 4", id="max"
+        ),
+        pytest.param({"a100": 2, "l4": 6}, (1, 40), 4, (0, 4), "limited by GPU budget", id="grant"),
+    ],
+)
+def test_bounds_and_grants_hold_at_once_whatever_the_rates_and_windows(
+    pods: dict[str, int],
+    bounds: tuple[int, int],
+    grant: int | None,
+    sizes: tuple[int, int],
+    words: str,
+) -> None:
+    fleet = Fleet(pods)
+    fleet.grant = None if grant is None else Grant(grant, "GPU budget")
+    fleet.memory = replace(SETTLED, started=NOW)  # a restart
+    replace_rule(fleet, min_replicas=bounds[0], max_replicas=bounds[1], behavior=FROZEN)
+    fleet.live(25, 5)
+    assert fleet.sizes == dict(zip(("a100", "l4"), sizes, strict=True))
+    assert words in fleet.decisions[0].message
+
+
+def test_without_signals_no_more_start_than_were_granted() -> None:
+    pods = (ClassPods("a100", 0, 0), ClassPods("l4", 1, 1))
+    observation = replace(
+        observed(1, NoSignals(Reason.NO_SERIES, "nothing is known")),
+        classes=pods,
+        grant=Grant(2, "GPU budget"),
+    )
+    rule = replace(policy(bounds=(6, 9)), classes=(A100, replace(L4, gpus=1)))
+    decision, _ = conclude(Inputs(observation, rule, SETTLED))
+    assert [(s.name, s.replicas) for s in decision.classes] == [("a100", 0), ("l4", 2)]
+
+
+def test_removed_classes_go_whatever_the_rates_and_of_others_the_dearest_first() -> None:
+    fleet = Fleet({"": 3, "a100": 1, "l4": 4}, rates={"": 30.0, **RATES})
+    replace_rule(fleet, behavior=FROZEN)
+    fleet.live(25, 100)
+    assert fleet.sizes == {"": 0, "a100": 1, "l4": 4}
+    replace_rule(fleet, behavior=Behavior(up=rules(), down=rules((1, PolicyType.PODS, 60))))
+    fleet.live(25, 5)
+    assert fleet.sizes == {"": 0, "a100": 0, "l4": 4}
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        pytest.param(
+            lambda f: replace_rule(f, max_replicas=3), "limited by scaling.max 3", id="of all"
+        ),
+        pytest.param(
+            lambda f: setattr(
+                f, "rules", (replace(A100, max_replicas=1), replace(L4, max_replicas=2))
+            ),
+            "limited by the classes' max: 1 a100 and 2 l4",
+            id="of each",
+        ),
+        pytest.param(
+            lambda f: setattr(f, "grant", Grant(3, "GPU budget")),
+            "limited by GPU budget",
+            id="of a budget",
+        ),
+    ],
+)
+def test_the_message_names_the_limit_that_binds(
+    limit: Callable[[Fleet], object], words: str
+) -> None:
+    fleet = Fleet({"a100": 1, "l4": 0})
+    limit(fleet)
+    fleet.live(2000, 300)
+    assert words in fleet.decisions[-1].message
+    assert fleet.decisions[-1].reason is Reason.LIMITED

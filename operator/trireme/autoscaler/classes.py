@@ -152,14 +152,16 @@ def sizes(classes: Sequence[ClassPods], pods: Sequence[int]) -> tuple[ClassSize,
     )
 
 
-def clipped(current: Sequence[int], pods: Sequence[int], total: int) -> tuple[int, ...]:
-    """As near to a mix as a bound on all pods together lets it be: of one that grows the first
-    classes go first, of one that shrinks, too.
+def clipped(
+    current: Sequence[int], pods: Sequence[int], total: int, prices: Sequence[float]
+) -> tuple[int, ...]:
+    """As near to a mix as a bound on all pods together lets it be: of one that grows the cheapest
+    classes go first, of one that shrinks the dearest.
     """
     found = list(current)
     left = total - sum(current)
-    for k, (now, then) in enumerate(zip(current, pods, strict=True)):
-        change = then - now
+    for k in sorted(range(len(found)), key=lambda k: prices[k] if left > 0 else -prices[k]):
+        change = pods[k] - current[k]
         step = min(max(change, 0), left) if left > 0 else max(min(change, 0), left)
         found[k] += step
         left -= step

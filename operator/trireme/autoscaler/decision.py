@@ -13,7 +13,7 @@ replicas are, and `class_plan` says which pods are to carry them.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -314,7 +314,8 @@ def _by_classes(
         )
         course = course.to(current, Reason.HELD, words)
     course = _emptied(course, observation, policy, memory, signals)
-    course = _rate_limited(course, policy, memory, now)
+    course = _within_rates(course, found, policy, memory, observation)
+    course = _bounded_in_classes(course, found, policy, observation)
     decision = _in_classes(
         course, found.pods, policy, _seen(winner, observation, policy), observation
     )
@@ -349,6 +350,7 @@ def _classes_by_outside(
     elif current > 0 or course.replicas > 1:
         course = _rate_limited(course, policy, memory, observation.now)
         course = replace(course, replicas=max(course.replicas, 1))
+    course = _bounded_in_classes(course, found, policy, observation)
     return _in_classes(course, found.pods, policy, seen, observation), memory
 
 
@@ -360,18 +362,22 @@ def _within_bounds(
     held = min(max(current, policy.min_replicas), policy.max_replicas)
     if held == current:
         return _keep(observation, Reason.NO_SIGNALS, words), memory
-    pods = _told_in_classes(observation, policy, memory, held)
+    pods = _told_in_classes(observation, policy, memory, held, observation.grant)
     course = _Course(current, held, sum(pods))
     return _in_classes(course, pods, policy, words, observation), memory
 
 
 def _told_in_classes(
-    observation: Observation, policy: Policy, memory: Memory, pods: int
+    observation: Observation,
+    policy: Policy,
+    memory: Memory,
+    pods: int,
+    grant: Grant | None = None,
 ) -> tuple[int, ...]:
     """The next step to so many pods, whatever their classes."""
     asked = [classes.Asked("", float(pods), in_pods=True)]
     carriers = classes.carriers(observation.classes, policy.classes, asked, lambda _: 1.0)
-    limits = Limits(pods, pods)
+    limits = Limits(pods, pods, grant.replicas if grant else None)
     return class_plan.plan(carriers, [float(pods)], limits, memory.classes, observation.now).pods
 
 
@@ -429,14 +435,11 @@ def _class_bound(
     names = [each.name for each in observation.classes]
     if short := classes.shortage_words(remembered.shortages):
         return Reason.LIMITED, short
-    if plan.share < 1:
-        bound = policy.max_bound
-        words = f"limited by {bound.field} {policy.max_replicas}{bound.when}"
-        if observation.grant is not None and sum(plan.target) < policy.max_replicas:
-            words = f"limited by {observation.grant.words}"
-        return Reason.LIMITED, words
+    target = dict(zip(names, plan.target, strict=True))
+    if plan.share < 1 or sum(plan.target) < policy.min_replicas:
+        return Reason.LIMITED, _limit_words(observation, policy, target)
     if plan.waits:
-        mix = classes.by_name(dict(zip(names, plan.target, strict=True)))
+        mix = classes.by_name(target)
         return Reason.WITHIN_TARGET, f"another mix than {mix} does not pay its starts yet"
     if any(asked < least for asked, least in zip(amounts, required, strict=True)):
         return Reason.HELD, "shrinking waits until it was wanted for long enough"
@@ -445,15 +448,85 @@ def _class_bound(
     return None
 
 
+def _limit_words(observation: Observation, policy: Policy, target: Mapping[str, int]) -> str:
+    """Which bound a target is at: that of all classes together, their own, or the budget's."""
+    if sum(target.get(rule.name, 0) for rule in policy.classes) >= policy.max_replicas:
+        bound = policy.max_bound
+        return f"limited by {bound.field} {policy.max_replicas}{bound.when}"
+    at_max = {
+        rule.name: rule.max_replicas
+        for rule in policy.classes
+        if target.get(rule.name, 0) >= rule.max_replicas
+    }
+    if observation.grant is not None and len(at_max) < len(policy.classes):
+        return f"limited by {observation.grant.words}"
+    return f"limited by the classes' max: {classes.by_name(at_max)}"
+
+
+def _within_rates(
+    course: _Course, found: _Planned, policy: Policy, memory: Memory, observation: Observation
+) -> _Course:
+    """The rates hold for classes that are wanted: pods of others go once their work is done."""
+    wanted = {rule.name for rule in policy.classes}
+    leaving = sum(
+        max(0, each.replicas - pods)
+        for each, pods in zip(observation.classes, found.pods, strict=True)
+        if each.name not in wanted
+    )
+    current, staying = course.current, course.current - leaving
+    if course.replicas > staying:
+        return _rate_limited(course, policy, memory, observation.now)
+    course = replace(course, current=staying)
+    return replace(_rate_limited(course, policy, memory, observation.now), current=current)
+
+
+def _bounded_in_classes(
+    course: _Course, found: _Planned, policy: Policy, observation: Observation
+) -> _Course:
+    """Into the bounds and within the grant at once, as far as the plan leads there: it may fall
+    short of a min, and pods that others do not stand in for yet are beyond a max.
+    """
+    planned = sum(found.pods)
+    if course.replicas > max(policy.max_replicas, planned):
+        bound = policy.max_bound
+        words = f"limited by {bound.field} {policy.max_replicas}{bound.when}"
+        course = course.to(max(policy.max_replicas, planned), Reason.LIMITED, words)
+    if course.replicas < min(policy.min_replicas, planned):
+        bound = policy.min_bound
+        words = f"{bound.field} is {policy.min_replicas}{bound.when}"
+        course = course.to(min(policy.min_replicas, planned), Reason.WITHIN_TARGET, words)
+    if observation.grant is None:
+        return course
+    gpus = {rule.name: rule.gpus for rule in policy.classes}
+
+    def taken(pods: Sequence[int]) -> int:
+        of_all = zip(observation.classes, pods, strict=True)
+        return sum(gpus.get(each.name, 0) * n for each, n in of_all)
+
+    most, replicas = max(observation.grant.replicas, taken(found.pods)), course.replicas
+    while replicas > planned and taken(_clipped(observation, policy, found.pods, replicas)) > most:
+        replicas -= 1
+    return course.to(replicas, Reason.LIMITED, f"limited by {observation.grant.words}")
+
+
+def _clipped(
+    observation: Observation, policy: Policy, pods: Sequence[int], total: int
+) -> tuple[int, ...]:
+    """The part of a step that leads to so many pods in all."""
+    prices = {rule.name: rule.price for rule in policy.classes}
+    now = [each.replicas for each in observation.classes]
+    of_each = [prices.get(each.name, math.inf) for each in observation.classes]
+    return classes.clipped(now, pods, total, of_each)
+
+
 def _in_classes(
     course: _Course, pods: Sequence[int], policy: Policy, seen: str, observation: Observation
 ) -> Decision:
     """The decision with its sizes by class."""
-    now = [each.replicas for each in observation.classes]
     names = [each.name for each in observation.classes]
     if course.replicas == 0:
-        pods = [0] * len(now)
-    pods = classes.clipped(now, pods, course.replicas)
+        pods = [0] * len(names)
+    pods = _clipped(observation, policy, pods, course.replicas)
     mix = classes.by_name(dict(zip(names, pods, strict=True)))
     if course.replicas != course.current:
         reason, words = course.bound or (Reason.WITHIN_TARGET, "")
