@@ -326,6 +326,7 @@ def test_the_only_pod_is_waited_for_however_long_its_node_takes() -> None:
     assert fleet.sizes == {"l4": 1}
 
 
+NO_WINDOWS = Behavior(up=rules(), down=rules())
 FROZEN = Behavior(up=rules(select=SelectPolicy.DISABLED), down=rules(select=SelectPolicy.DISABLED))
 
 
@@ -405,3 +406,77 @@ def test_the_message_names_the_limit_that_binds(
     fleet.live(2000, 300)
     assert words in fleet.decisions[-1].message
     assert fleet.decisions[-1].reason is Reason.LIMITED
+
+
+def test_a_pod_that_waits_for_its_node_sends_no_growth_to_a_dear_class() -> None:
+    fleet = Fleet({"a100": 0, "l4": 2}, nodes={"l4": 2})
+    fleet.live(80, 10)
+    fleet.live(115, 20)
+    assert fleet.sizes == {"a100": 0, "l4": 4}
+
+
+def test_a_ramp_whose_pods_get_their_nodes_one_by_one_is_no_shortage() -> None:
+    fleet = Fleet({"a100": 0, "l4": 1}, nodes={"l4": 1})
+    for pods in range(2, 9):
+        fleet.live(30 * pods - 5, 50)
+        fleet.nodes = {"l4": pods}
+    assert fleet.sizes == {"a100": 0, "l4": 8}
+    assert not fleet.memory.classes.shortages or fleet.memory.classes.shortages[0].until is None
+
+
+def test_a_class_that_cannot_keep_the_objective_is_not_bought_for_a_fleet_at_rest() -> None:
+    pods = (
+        ClassPods("cpu", 0, 0, 0, {"m": OutOfReach(0.5, CURVE)}),
+        ClassPods("gpu", 1, 1, 0, {"m": Capacity(100.0, CURVE)}),
+    )
+    of_both = (NodeClass("cpu", 0.1, 0, 10), NodeClass("gpu", 3.0, 0, 10))
+    memory = SETTLED
+    for second in range(0, 3600, 60):
+        now = NOW + timedelta(seconds=second)
+        observation = replace(
+            observed(1, seen(0.0, None, rate=0.0), now=now),
+            capacities=classes.mean_capacities(pods),
+            classes=pods,
+        )
+        inputs = Inputs(observation, replace(policy(), classes=of_both), memory)
+        decision, memory = conclude(inputs)
+        assert decision.replicas == 1
+
+
+def test_an_unknown_class_is_not_kept_as_the_last_pod() -> None:
+    dear = NodeClass("h100", 50.0, 0, 5)
+    fleet = Fleet({"l4": 1, "h100": 1}, rates={"l4": 30.0, "h100": None}, rules=(L4, dear))
+    fleet.live(5, 300)
+    assert fleet.sizes == {"l4": 1, "h100": 0}
+
+
+def test_a_class_that_little_traffic_does_not_teach_is_kept_for_a_bounded_time() -> None:
+    dear = NodeClass("h100", 50.0, 0, 5)
+    fleet = Fleet({"l4": 2, "h100": 1}, rates={"l4": 30.0, "h100": None}, rules=(L4, dear))
+    fleet.live(55, 300)
+    assert fleet.sizes["h100"] == 1
+    fleet.live(55, 600)
+    assert fleet.sizes == {"l4": 2, "h100": 0}
+
+
+@pytest.mark.parametrize(
+    ("ready", "sizes"),
+    [
+        pytest.param(0, [2, 1], id="as long as no other serves"),
+        pytest.param(1, [0, 1], id="and go then"),
+    ],
+)
+def test_pods_that_cannot_keep_the_objective_serve_on(ready: int, sizes: list[int]) -> None:
+    pods = (
+        ClassPods("cpu", 2, 2, 0, {"m": OutOfReach(0.5, CURVE)}),
+        ClassPods("gpu", 1, ready, 0, {"m": Capacity(100.0, CURVE)}),
+    )
+    observation = replace(
+        observed(3, seen(1.0, 0.05, rate=20.0), ready=2 + ready),
+        capacities=classes.mean_capacities(pods),
+        classes=pods,
+    )
+    of_both = (NodeClass("cpu", 0.1, 0, 10), NodeClass("gpu", 3.0, 0, 10))
+    rule = replace(policy(behavior=NO_WINDOWS), classes=of_both)
+    decision, _ = conclude(Inputs(observation, rule, SETTLED))
+    assert [size.replicas for size in decision.classes] == sizes

@@ -12,7 +12,8 @@ In one round pods are only added or only removed, and what is removed is carried
 Of a class that does not get its pods for longer than a start takes, no more than those it has are
 counted on for a while, and others take their place. A class of which nothing is known counts as
 much as the least of the others, and has its first pod when pods are added anyway: so it is learnt
-at the price of one pod, and less than one pod's work is at stake.
+at the price of one pod, and less than one pod's work is at stake. That pod stays for a while to be
+learnt, beside pods that are known.
 """
 
 from collections.abc import Sequence
@@ -21,11 +22,14 @@ from datetime import datetime, timedelta
 
 from trireme.autoscaler.demand import USUAL_LEAD_SECONDS
 from trireme.autoscaler.mix import Limits, Mix, Offer, carried, cost, nearest, possible
-from trireme.autoscaler.types import ClassMemory, ClassPods, NodeClass, Shortage
+from trireme.autoscaler.types import ClassMemory, ClassPods, Learning, NodeClass, Shortage
 
 WITHOUT = timedelta(minutes=5)
 """For how long a class is not counted on that did not get its pods: cluster-autoscaler waits as
 long after a node group that failed (--initial-node-group-backoff-duration)."""
+LEARNING = timedelta(minutes=10)
+"""For how long a pod of an unknown class is kept to be learnt once it should be ready: a curve asks
+for a hundred batches, which traffic worth several pods has in a minute."""
 _SHORTEST_WAIT_SECONDS = 60.0
 _WORTH_A_SWAP = 0.05  # more that is carried: less is within what capacities are known to
 
@@ -46,6 +50,16 @@ class Carrier:
         """How long a pod takes to start, a minute at least."""
         lead = self.pods.lead_time
         return max(lead.p95_seconds if lead else USUAL_LEAD_SECONDS, _SHORTEST_WAIT_SECONDS)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether its pods cannot keep an objective, whatever their number."""
+        return self.is_known and any(each == 0 for each in self.carries)
+
+    @property
+    def is_learnt(self) -> bool:
+        """Whether it has pods of which nothing is known yet."""
+        return not self.is_known and self.rule is not None and self.pods.replicas > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +90,23 @@ def shortages(
                 continue
             known = None
         if pods.short and carrier.rule is not None:
-            shortage = known or Shortage(pods.name, now)
+            shortage = known or Shortage(pods.name, now, ready=pods.ready)
+            if pods.ready > shortage.ready:  # pods do come
+                shortage = Shortage(pods.name, now, ready=pods.ready)
             if (now - shortage.since).total_seconds() >= carrier.lead_seconds:
                 most = max(0, pods.replicas - pods.short)
                 shortage = replace(shortage, most=most, until=now + WITHOUT)
             found.append(shortage)
     return tuple(found)
+
+
+def learning(
+    carriers: Sequence[Carrier], memory: ClassMemory, now: datetime
+) -> tuple[Learning, ...]:
+    """The classes that are being learnt, and since when."""
+    before = {each.name: each for each in memory.learning}
+    names = (carrier.pods.name for carrier in carriers if carrier.is_learnt)
+    return tuple(before.get(name, Learning(name, now)) for name in names)
 
 
 def plan(
@@ -91,17 +116,20 @@ def plan(
     memory: ClassMemory,
     now: datetime,
 ) -> Plan:
-    """The next step, with the shortages and what staying has cost so far of the memory."""
+    """The next step, with the shortages, what is being learnt and what staying has cost so far of
+    the memory.
+    """
     current = tuple(carrier.pods.replicas for carrier in carriers)
     offers = _offers(carriers, memory, limits)
     kept = [replace(o, least=min(o.least, o.current), most=min(o.most, o.current)) for o in offers]
-    least = nearest(kept, needs, limits)
+    to_learn = _to_learn(carriers, memory, now)
+    least = _with_those_to_learn(carriers, kept, needs, limits, to_learn)
     lacks = sum(least.pods) < sum(possible(offers, limits))
     if least.share < 1 or lacks or any(o.current < o.least for o in offers):
         more = _more(carriers, offers, needs, limits, current)
         if more.pods != current:
             return more
-    best = nearest(offers, needs, limits)
+    best = _with_those_to_learn(carriers, offers, needs, limits, to_learn)
     saved = cost(offers, least.pods) - cost(offers, best.pods) if best.share >= least.share else 0
     forgone = 0.0
     if saved > 0:
@@ -141,9 +169,42 @@ def _offer(carrier: Carrier, memory: ClassMemory) -> Offer:
     for shortage in memory.shortages:
         if shortage.name == pods.name and shortage.until is not None:
             most = min(most, shortage.most)
-    to_learn = 1 if not carrier.is_known and pods.replicas else 0
-    least = min(max(rule.min_replicas, to_learn), most)
+    if carrier.is_hopeless:
+        most = min(most, rule.min_replicas)
+    least = min(rule.min_replicas, most)
     return Offer(rule.price, carrier.carries, pods.replicas, least, most, rule.gpus)
+
+
+def _to_learn(carriers: Sequence[Carrier], memory: ClassMemory, now: datetime) -> list[int]:
+    """The places of the classes that a pod is kept of to be learnt."""
+    since = {each.name: each.since for each in memory.learning}
+    return [
+        k
+        for k, carrier in enumerate(carriers)
+        if carrier.is_learnt
+        and now - since.get(carrier.pods.name, now)
+        < LEARNING + timedelta(seconds=carrier.lead_seconds)
+    ]
+
+
+def _with_those_to_learn(
+    carriers: Sequence[Carrier],
+    offers: Sequence[Offer],
+    needs: Sequence[float],
+    limits: Limits,
+    to_learn: Sequence[int],
+) -> Mix:
+    """The nearest mix that has a pod of each class to learn; without these, where no known pod
+    would be beside them, or less were carried.
+    """
+    found = nearest(offers, needs, limits)
+    if all(found.pods[k] for k in to_learn):
+        return found
+    least = [max(o.least, min(o.most, int(k in to_learn))) for k, o in enumerate(offers)]
+    tried = [replace(o, least=n) for o, n in zip(offers, least, strict=True)]
+    other = nearest(tried, needs, limits)
+    has_known = any(n and c.is_known for n, c in zip(other.pods, carriers, strict=True))
+    return other if has_known and other.share >= found.share else found
 
 
 def _more(
@@ -200,7 +261,10 @@ def _fewer(
     ready = [carrier.pods.ready for carrier in carriers]
     serving = [carried(offers, ready, j) for j in range(len(needs))]
     floor = [min(least.share * need, now) for need, now in zip(needs, serving, strict=True)]
+    all_serve = all(n <= now for n, now in zip(least.pods, ready, strict=True))
     for k in sorted(range(len(pods)), key=lambda k: -offers[k].price):
+        if carriers[k].is_hopeless and not all_serve:
+            continue  # slow pods are better than none
         while pods[k] > least.pods[k]:
             after = [min(n - (i == k), ready[i]) for i, n in enumerate(pods)]
             left = [carried(offers, after, j) for j in range(len(needs))]

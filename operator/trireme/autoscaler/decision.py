@@ -410,6 +410,7 @@ def _planned(
         memory.classes,
         needed=needed,
         shortages=class_plan.shortages(carriers, memory.classes, now),
+        learning=class_plan.learning(carriers, memory.classes, now),
     )
     least = max(policy.min_replicas, 1)
     limits = Limits(least, policy.max_replicas, grant.replicas if grant else None)

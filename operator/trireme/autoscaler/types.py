@@ -502,24 +502,35 @@ class Needed:
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """A class whose pods are not there `since` then; with `until`, no more than `most` of it are
-    counted on until then.
+    """A class that has waited for its pods `since` then, when `ready` of it were ready; with
+    `until`, no more than `most` of it are counted on until then.
     """
 
     name: str
     since: datetime
     most: int = 0
     until: datetime | None = None
+    ready: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """A class with pods of which nothing is known yet, `since` then."""
+
+    name: str
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class ClassMemory:
-    """What is remembered for node classes: what was needed, which classes are short of pods, and
-    what it has cost so far, in prices x seconds up to `at`, to stay with a dearer mix.
+    """What is remembered for node classes: what was needed, which classes are short of pods and
+    which are being learnt, and what it has cost so far, in prices x seconds up to `at`, to stay
+    with a dearer mix.
     """
 
     needed: tuple[Needed, ...] = ()
     shortages: tuple[Shortage, ...] = ()
+    learning: tuple[Learning, ...] = ()
     forgone: float = 0.0
     at: datetime | None = None
 
