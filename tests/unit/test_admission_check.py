@@ -60,6 +60,21 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
         classes({"max": 1}, {"max": 1}, **{"spec.scaling.min": 3}),
         ["spec.server.nodeClasses"],
     ),
+    "node classes with more at least than a schedule has at most": (
+        classes({"min": 3}, {"min": 3}, **{"spec.scaling.schedules": [scheduled(min=None, max=5)]}),
+        ["spec.server.nodeClasses"],
+    ),
+    "node classes with fewer at most than a schedule has at least": (
+        classes({"max": 1}, {"max": 2}, **{"spec.scaling.schedules": [scheduled(min=4)]}),
+        ["spec.server.nodeClasses"],
+    ),
+    "a node class with a min where there are to be no pods at times": (
+        classes(
+            {"min": 1},
+            **{"spec.scaling.min": 0, "spec.scaling.demand": {"query": "sum(rate(asked[1m]))"}},
+        ),
+        ["spec.server.nodeClasses"],
+    ),
     "node classes where somebody else decides": (
         classes({}, **{"spec.scaling.mode": "Fixed", "spec.replicas": 2}),
         ["spec.scaling.mode"],

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from trireme.admission.places import repeated
 from trireme.api import names
 from trireme.api.node_classes import by_class
-from trireme.api.types import AgentSpec, ScalingMode
+from trireme.api.types import AgentSpec, Scaling, ScalingMode, Schedule
 from trireme.errors import Fault
 
 _PATH = "spec.server.nodeClasses"
@@ -32,7 +32,7 @@ def class_name_is_taken(spec: AgentSpec) -> Iterator[Fault]:
 
 
 def class_bounds_exclude_each_other(spec: AgentSpec) -> Iterator[Fault]:
-    """Of one class, and of all together with those of the agent."""
+    """Of one class, and of all together with those of the agent, at any time."""
     classes = spec.server.node_classes
     for index, each in enumerate(classes):
         if each.max is not None and each.min > each.max:
@@ -43,22 +43,38 @@ def class_bounds_exclude_each_other(spec: AgentSpec) -> Iterator[Fault]:
                 "Lower min, or raise max",
             )
     least = sum(each.min for each in classes)
-    most = [each.max for each in classes]
-    if least > spec.scaling.max:
-        yield Fault(
-            _PATH,
-            least,
-            f"the classes have {least} pods at least, more than scaling.max {spec.scaling.max}",
-            "Lower the classes' min, or raise scaling.max",
-        )
-    told = [each for each in most if each is not None]
-    if classes and len(told) == len(most) and sum(told) < spec.scaling.min:
-        yield Fault(
-            _PATH,
-            sum(told),
-            f"the classes have {sum(told)} pods at most, fewer than scaling.min {spec.scaling.min}",
-            "Raise the classes' max, or lower scaling.min",
-        )
+    told = [each.max for each in classes if each.max is not None]
+    for place, bounds in _bounds(spec):
+        if bounds.max is not None and least > bounds.max:
+            yield Fault(
+                _PATH,
+                least,
+                f"the classes have {least} pods at least, more than {place}.max {bounds.max}",
+                f"Lower the classes' min, or raise {place}.max",
+            )
+        if bounds.min is None:
+            continue
+        if classes and len(told) == len(classes) and sum(told) < bounds.min:
+            yield Fault(
+                _PATH,
+                sum(told),
+                f"the classes have {sum(told)} pods at most, fewer than {place}.min {bounds.min}",
+                f"Raise the classes' max, or lower {place}.min",
+            )
+        if bounds.min == 0 and least > 0:
+            yield Fault(
+                _PATH,
+                least,
+                f"{place}.min 0 asks for no pods at times, and the classes have {least} at least",
+                f"Remove the classes' min, or raise {place}.min",
+            )
+
+
+def _bounds(spec: AgentSpec) -> Iterator[tuple[str, Scaling | Schedule]]:
+    """The bounds of all classes together, and those of schedules."""
+    yield "scaling", spec.scaling
+    for index, schedule in enumerate(spec.scaling.schedules):
+        yield f"scaling.schedules[{index}]", schedule
 
 
 def class_is_none_of_its_own(spec: AgentSpec) -> Iterator[Fault]:
