@@ -74,7 +74,7 @@ optimizer-test: optimizer ## The optimiser's tests, in its environment.
 	$(OPTIMIZER)/bin/python -m pytest tests/optimizer
 
 .PHONY: optimizer-bench
-optimizer-bench: optimizer ## The optimiser on four real models; the results are kept in docs/benchmarks.md.
+optimizer-bench: optimizer ## The optimiser on four real models; no results are kept yet.
 	$(OPTIMIZER)/bin/python -m bench.optimizer $(BENCH)
 
 .PHONY: cluster
