@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pyarrow
@@ -67,6 +68,33 @@ def not_numpy(folder: Path) -> None:
     (folder / "bad.npz").write_bytes(b"PK not a zip")
 
 
+def huge(folder: Path) -> None:
+    """A header that promises more than any memory holds."""
+    np.save(folder / "bad.npy", X)
+    content = (folder / "bad.npy").read_bytes()
+    (folder / "bad.npy").write_bytes(content.replace(b"(30, 2)", b"(9" + b"9" * 15 + b",)"))
+
+
+def header(folder: Path) -> None:
+    np.save(folder / "bad.npy", X)
+    content = (folder / "bad.npy").read_bytes()
+    (folder / "bad.npy").write_bytes(content.replace(b"'descr'", b"'d\xff\0cr'"))
+
+
+def odd_members(folder: Path) -> None:
+    with ZipFile(folder / "bad.npz", "w") as archive:
+        archive.writestr("readme.txt", "no array")
+
+
+def encrypted(folder: Path) -> None:
+    """The flag that says so, in both headers of its member."""
+    np.savez(folder / "bad.npz", x=X)
+    content = bytearray((folder / "bad.npz").read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + place] |= 1
+    (folder / "bad.npz").write_bytes(content)
+
+
 def uneven(folder: Path) -> None:
     np.savez(folder / "bad.npz", x=X, y=Y[:20])
 
@@ -104,6 +132,10 @@ def misfits(folder: Path) -> None:
         pytest.param(nothing, "", None, "no .npz or .npy file", id="a folder without samples"),
         pytest.param(pickled, "bad.npy", None, "without arrays of objects", id="pickled objects"),
         pytest.param(not_numpy, "bad.npz", None, "cannot be read", id="a broken archive"),
+        pytest.param(huge, "bad.npy", None, "cannot be read", id="more than there is"),
+        pytest.param(header, "bad.npy", None, "cannot be read", id="a broken header"),
+        pytest.param(odd_members, "bad.npz", None, "members that are no arrays", id="other files"),
+        pytest.param(encrypted, "bad.npz", None, "encrypted", id="a locked archive"),
         pytest.param(uneven, "bad.npz", None, "different lengths: x 30, y 20", id="lengths"),
         pytest.param(nan, "bad.npz", None, "samples.x: holds NaN", id="not a number"),
         pytest.param(few, "bad.npz", None, "holds 4 samples", id="too few"),

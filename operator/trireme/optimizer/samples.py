@@ -6,7 +6,6 @@ Every array's first dimension counts the samples. Nothing is unpickled.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -179,9 +178,12 @@ def _directory(field: str, place: Path) -> Arrays:
 
 def _numpy(field: str, file: Path) -> Arrays:
     try:
-        loaded = np.load(file, allow_pickle=False)
-        arrays = {_SINGLE: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (ValueError, OSError, EOFError, BadZipFile) as error:
+        with file.open("rb") as opened:  # numpy leaves it open where it fails
+            loaded = np.load(opened, allow_pickle=False)
+            arrays = {_SINGLE: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("it has members that are no arrays")
+    except Exception as error:  # of a broken header or member numpy raises what it meets
         raise _invalid(
             field,
             str(file),
