@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -234,17 +235,17 @@ def _print(report: dict[str, Any]) -> None:
     for each in report["finalists"]:
         won = each["recipe"] == report["winner"]
         table.add_row(
-            each["recipe"],
+            escape(each["recipe"]),
             _times(each["throughputRatio"]),
             f"{each['sizeBytes'] / 1024:.0f} KiB",
             "-" if each["score"] is None else f"{each['score']:.4g}",
             _percent(each["drop"]),
             _percent(each["mostDrop"]),
-            "[green]chosen[/]" if won else each["refused"] or "passes, and costs more",
+            "[green]chosen[/]" if won else escape(each["refused"] or "passes, and costs more"),
         )
     console = Console(highlight=False)
     console.print(table)
-    console.print(report["summary"], style="bold", soft_wrap=True)
+    console.print(report["summary"], style="bold", soft_wrap=True, markup=False)
 
 
 def _times(value: float | None) -> str:
