@@ -104,6 +104,7 @@ def bench(original: Original, folder: Path) -> Workbench:
         seed=1,
         effort=0.25,
         seconds=30.0,
+        compile_seconds=300.0,
     )
 
 

@@ -25,8 +25,8 @@ ALLOWED = 0.02
 
 def verdict(original: Original, candidate: Form, seed: int) -> Verdict:
     fold = split(original.samples, seed).held_out
-    before = answers(original.run, fold.inputs)
-    found = sound_answers(runner_of(candidate, ["image"], 1), fold, original.signature)
+    before = answers(original.run, fold.inputs, 8)
+    found = sound_answers(runner_of(candidate, ["image"], 1), fold, original.signature, 8)
     assert not isinstance(found, Refused)
     truth = Truth(fold.labels, before)
     return judge(metric_of("accuracy", True), found, before, truth, ALLOWED, 0.95, seed)
@@ -111,6 +111,6 @@ def answering(change: Callable[[np.ndarray], Arrays], original: Original) -> Run
 def test_answers_that_no_metric_would_notice_are_refused(
     change: Callable[[np.ndarray], Arrays], told: str, original: Original, unseen: Samples
 ) -> None:
-    found = sound_answers(answering(change, original), unseen, original.signature)
+    found = sound_answers(answering(change, original), unseen, original.signature, 8)
     assert isinstance(found, Refused)
     assert told in found.reason

@@ -49,7 +49,7 @@ def test_the_repository_is_what_the_specs_part_renders_to(made: Path) -> None:
     assert text_format.Parse(written, ModelConfig()) == config
     assert sorted(file.name for file in (folder / "1").iterdir()) == ["model.onnx", "model.py"]
     others = sorted(file.stem for file in (made / "configurations").iterdir())
-    assert others == ["onnxruntime", "python", "tensorrt"]
+    assert others == ["onnxruntime", "python"]  # TensorRT takes no unsigned activations
 
 
 def test_the_report_tells_what_was_chosen_and_why(made: Path) -> None:
@@ -61,6 +61,9 @@ def test_the_report_tells_what_was_chosen_and_why(made: Path) -> None:
     assert finalist["mostDrop"] <= 0.02
     assert finalist["refused"] is None
     assert set(report["model"]["sha256"]) == {"model", "weights", "samples"}
+    assert finalist["trainingEndedByClock"] is False
+    assert finalist["confidence"] == 0.9875  # as one of four that a report chose among
+    assert {"torch-pruning", "onnx", "onnxscript"} <= report["measuredOn"].keys()
     page = (made / "report.html").read_text(encoding="utf-8")
     assert report["summary"] in page
     assert page.count("<svg") == 2
@@ -91,12 +94,50 @@ def test_nothing_that_passes_ends_with_1_and_a_report(
     assert sorted(file.name for file in into.iterdir()) == ["report.html", "report.json"]
 
 
+def test_a_result_leaves_nothing_of_an_older_one(
+    source: ModelSource, samples: Path, folder: Path
+) -> None:
+    into = folder / "older"
+    for part in ("model_repository/other/1", "configurations"):
+        (into / part).mkdir(parents=True)
+        (into / part / "old").write_text("old", encoding="utf-8")
+    (into / "model.yaml").write_text("old", encoding="utf-8")
+    (into / "notes.txt").write_text("not the optimiser's", encoding="utf-8")
+    given = (*OPTIONS, "--max-accuracy-drop", "0%", "--recipe", "onnx")
+    optimise(into, source.path, samples, *given, "--weights", str(source.weights))
+    assert sorted(each.name for each in into.iterdir()) == [
+        "notes.txt",
+        "report.html",
+        "report.json",
+    ]
+
+
+def test_where_it_cannot_be_kept_nothing_is_searched(
+    source: ModelSource, samples: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    given = (*OPTIONS, "--recipe", RECIPE, "--weights", str(source.weights))
+    result = optimise(tmp_path / "file" / "into", source.path, samples, *given)
+    assert result.exit_code == 1
+    assert "cannot be written to: Not a directory" in result.output
+
+
 @pytest.mark.parametrize(
     ("options", "code", "told"),
     [
         pytest.param(["--metric", "quality"], 1, "is no metric", id="no such metric"),
         pytest.param(["--techniques", "magic"], 1, "is no technique", id="no such technique"),
         pytest.param(["--recipe", "fuse + onnx"], 1, "in an order that is none", id="no order"),
+        pytest.param(
+            ["--recipe", "onnx", "--backend", "pytorch"],
+            1,
+            "Export it by torchscript",
+            id="no file",
+        ),
+        pytest.param(
+            ["--recipe", "torchscript"], 1, "the backend onnxruntime loads", id="another's file"
+        ),
+        pytest.param(["--recipe", "prune-50"], 1, "Export it by onnx", id="no export"),
         pytest.param(["--labels", "labels"], 1, "Name one of image, label", id="no such labels"),
         pytest.param(["--max-accuracy-drop", "0.5"], 2, "is not a percentage", id="no unit"),
         pytest.param(["--budget", "5"], 2, "is not a duration", id="no unit of time"),
@@ -108,7 +149,8 @@ def test_nothing_that_passes_ends_with_1_and_a_report(
 def test_what_is_asked_wrongly_is_told(
     options: list[str], code: int, told: str, source: ModelSource, samples: Path, tmp_path: Path
 ) -> None:
-    given = [] if "--labels" in options else ["--labels", "label"]
+    given = ["--weights", str(source.weights)]
+    given += [] if "--labels" in options else ["--labels", "label"]
     result = optimise(tmp_path / "none", source.path, samples, *given, *options)
     assert result.exit_code == code
     assert told in " ".join(result.output.replace("│", " ").split())

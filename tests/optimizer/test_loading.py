@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -29,12 +30,12 @@ def test_every_form_is_read_and_answers_alike(
     with quiet():
         torch.export.save(exported.program, str(tmp_path / "model.pt2"))
         script.module.save(str(tmp_path / "model.pt"))
-    expected = answers(original.run, unseen.inputs)["output_0"]
+    expected = answers(original.run, unseen.inputs, 8)["output_0"]
     for name in ("model.onnx", "model.pt2", "model.pt"):
         read = open_model(ModelSource(str(tmp_path / name)), unseen, 1)
         assert [str(each) for each in read.signature.inputs] == ["image: float32 [1, 8, 8]"], name
         assert read.signature.outputs == original.signature.outputs, name
-        found = answers(read.run, unseen.inputs)["output_0"]
+        found = answers(read.run, unseen.inputs, 8)["output_0"]
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
@@ -108,6 +109,32 @@ def test_samples_that_do_not_fit_the_model_are_told(
     samples = Samples({name: np.zeros((30, *shape), np.float32) for name, shape in inputs.items()})
     with pytest.raises(InvalidSpec, match=told):
         open_model(source, samples, 1)
+
+
+def cast(folder: Path, given: int, answered: int) -> ModelSource:
+    """A graph that turns one type into another."""
+    value = onnx.helper.make_tensor_value_info("x", given, ["batch", 2])
+    answer = onnx.helper.make_tensor_value_info("y", answered, ["batch", 2])
+    node = onnx.helper.make_node("Cast", ["x"], ["y"], to=answered)
+    graph = onnx.helper.make_graph([node], "cast", [value], [answer])
+    opset = [onnx.helper.make_opsetid("", 20)]
+    model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=10)
+    (folder / "cast.onnx").write_bytes(model.SerializeToString())
+    return ModelSource(str(folder / "cast.onnx"))
+
+
+def test_a_model_that_answers_text_is_told_at_once(tmp_path: Path) -> None:
+    source = cast(tmp_path, onnx.TensorProto.FLOAT, onnx.TensorProto.STRING)
+    with pytest.raises(InvalidSpec, match="answers y as object, and not as an array of numbers"):
+        open_model(source, Samples({"x": np.ones((30, 2), np.float32)}), 1)
+
+
+def test_samples_that_would_lose_their_fractions_are_told(tmp_path: Path) -> None:
+    source = cast(tmp_path, onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT)
+    with pytest.raises(InvalidSpec, match="uint8, the model's type, would lose something"):
+        open_model(source, Samples({"x": np.full((30, 2), 0.5, np.float32)}), 1)
+    read = open_model(source, Samples({"x": np.full((30, 2), 3.0)}), 1)
+    assert read.samples.inputs["x"].dtype == np.uint8
 
 
 BAD = """

@@ -6,15 +6,17 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from trireme.optimizer.candidates import Builder
-from trireme.optimizer.forms import Graph
+from trireme.optimizer.candidates import Builder, Built
+from trireme.optimizer.forms import Artefact, Graph
 from trireme.optimizer.loading import Original, open_model
-from trireme.optimizer.measurement import Speed
+from trireme.optimizer.measurement import Speed, measure
 from trireme.optimizer.metrics import metric_of
 from trireme.optimizer.recipes import Recipe
-from trireme.optimizer.samples import Samples, split
+from trireme.optimizer.runners import Runner
+from trireme.optimizer.samples import Arrays, Samples, split
 from trireme.optimizer.search import FINALISTS, Outcome, Search, Trial, _best
 from trireme.optimizer.wishes import ModelSource, Wishes
 
@@ -83,14 +85,54 @@ def test_finalists_are_measured_at_every_batch_size_and_for_memory(outcome: Outc
 
 
 def test_none_on_the_front_is_beaten_in_all(outcome: Outcome) -> None:
-    assert outcome.front
-    trials = {trial.recipe: trial for trial in outcome.trials}
-    cheapest = min(
-        (trial for trial in outcome.trials if trial.ratio is not None),
-        key=lambda trial: trial.ratio or math.inf,
-    )
-    assert cheapest.recipe in outcome.front
-    assert all(trials[recipe].ratio is not None for recipe in outcome.front)
+    points = {
+        trial.recipe: np.array([trial.ratio, trial.size_bytes, max(trial.drop, 0.0)])
+        for trial in outcome.trials
+        if trial.ratio is not None and trial.drop is not None
+    }
+    assert set(outcome.front) == {
+        recipe
+        for recipe, point in points.items()
+        if not any((o <= point).all() and (o < point).any() for o in points.values())
+    }
+
+
+def test_what_answers_otherwise_alone_than_in_a_batch_does_not_win(
+    from_graph: Original, folder: Path
+) -> None:
+    """As what rounds by the batch may: it is judged both ways, and the worse counts."""
+    folds = split(from_graph.samples, 1)
+    builder = Builder(from_graph, folds.training, folder, 4, 1, 1)
+    search = Search(from_graph, folds, metric_of("accuracy", True), QUICK, builder, lambda: 0.0)
+
+    def alone_wrong(inputs: Arrays) -> Arrays:
+        found = from_graph.run(inputs)
+        return {name: -each for name, each in found.items()} if len(inputs["image"]) == 1 else found
+
+    assert isinstance(from_graph.form, Graph)
+    built = Built(Artefact("model.onnx", from_graph.form.content), alone_wrong, is_hurried=False)
+    fold = search._fold(folds.held_out)
+    faster = Speed({1: 0.001})
+    finalist = search._judge_finalist(Recipe(("fuse",)), built, faster, 0.002, fold, 1)
+    assert "is not shown to answer as well" in str(finalist.refused)
+
+
+def test_each_round_has_an_order_of_its_own(from_graph: Original) -> None:
+    seen: list[str] = []
+
+    def runner(name: str) -> Runner:
+        def run(inputs: Arrays) -> Arrays:
+            if not seen or seen[-1] != name:
+                seen.append(name)
+            return inputs
+
+        return run
+
+    models = {name: runner(name) for name in "abc"}
+    found = measure(models, from_graph.samples, [1], 12, 2)
+    assert found.keys() == models.keys()
+    rounds = "".join(seen[3:])
+    assert "abcabcabcabc" not in rounds
 
 
 def test_when_time_is_over_the_rest_is_told_as_not_tried(original: Original, folder: Path) -> None:
@@ -139,7 +181,6 @@ def test_the_same_again_costs_no_less_and_does_not_win(from_graph: Original, fol
     ratio = found.trials[0].ratio
     assert ratio is not None
     assert ratio > 0.5
-    assert found.winner is None or found.winner.ratio < 1
 
 
 def test_what_is_cheap_and_hopeless_takes_no_place_from_what_may_pass() -> None:
@@ -167,6 +208,12 @@ def test_the_cost_of_a_request_is_that_of_the_best_batch_within_the_latency() ->
     curve = speed.curve
     assert curve is not None
     assert curve.seconds(4) == pytest.approx(0.008, rel=0.1)
+
+
+def test_the_original_is_held_to_the_same_latency_where_it_can_keep_it() -> None:
+    original = Speed({1: 0.004, 2: 0.005, 4: 0.008})
+    assert original.least_cost(0.006) == 0.0025
+    assert original.least_cost(0.001) == 0.002
 
 
 def test_batches_are_powers_of_two_and_the_largest() -> None:

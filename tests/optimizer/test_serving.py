@@ -15,8 +15,10 @@ import pytest
 from trireme.modelrepo.plan import is_complete, model_config
 from trireme.optimizer.forms import Artefact, Graph, Signature, TensorSpec
 from trireme.optimizer.loading import Original
+from trireme.optimizer.recipes import TECHNIQUES
 from trireme.optimizer.samples import Samples
-from trireme.optimizer.serving import config_of, files_of, model_of, on_tensorrt
+from trireme.optimizer.serving import config_of, files_of, model_of, on_tensorrt, suits_tensorrt
+from trireme.optimizer.technique import Workbench
 from trireme.optimizer.wishes import Backend
 
 SIGNATURE = Signature(
@@ -46,6 +48,24 @@ def test_configurations_are_as_the_golden_files_have_them(
         model = on_tensorrt(model)
     assert is_complete(model_config(model))
     golden(f"optimizer/{name}.pbtxt", config_of(model))
+
+
+@pytest.mark.parametrize(
+    ("technique", "suits"),
+    [
+        pytest.param("dead-branches", True, id="plain ONNX"),
+        pytest.param("fp16", True, id="half precision"),
+        pytest.param("int8-static", False, id="unsigned activations"),
+        pytest.param("int8-dynamic", False, id="integer operators"),
+        pytest.param("int8-weights", False, id="onnxruntime's own operators"),
+    ],
+)
+def test_tensorrt_has_a_configuration_only_for_what_it_takes(
+    technique: str, suits: bool, graph: Graph, bench: Workbench
+) -> None:
+    made = TECHNIQUES[technique].apply(graph, bench)
+    assert isinstance(made, Graph)
+    assert suits_tensorrt(made.content) is suits
 
 
 # ---------------------------------------------------------------------- what Triton's Python has

@@ -1,6 +1,7 @@
 """Each technique: its result answers in the same shapes, is what it says, and is reproducible."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -8,8 +9,18 @@ import pytest
 import torch
 
 from trireme.optimizer.candidates import Builder, Built, Refused
-from trireme.optimizer.forms import Compiled, Exported, Graph, Module, Script, artefact_of
+from trireme.optimizer.forms import (
+    Artefact,
+    Compiled,
+    Exported,
+    Graph,
+    Module,
+    Script,
+    artefact_of,
+    form_of,
+)
 from trireme.optimizer.loading import Original
+from trireme.optimizer.memory import Memory, memory_of
 from trireme.optimizer.recipes import TECHNIQUES, Recipe, recipe_of, recipes
 from trireme.optimizer.runners import answers, runner_of
 from trireme.optimizer.samples import Samples
@@ -31,7 +42,7 @@ OF_MODULES = ("prune-25", "prune-50", "low-rank", "distill", "qat", "bf16", "tor
 
 def accuracy(form: object, samples: Samples) -> float:
     run = runner_of(form, ["image"], 1)  # type: ignore[arg-type]
-    found = answers(run, samples.inputs)["output_0"]
+    found = answers(run, samples.inputs, 8)["output_0"]
     return float((found.argmax(1) == samples.labels).mean())
 
 
@@ -85,6 +96,81 @@ def test_training_is_reproduced_by_its_seed(module: Module, bench: Workbench) ->
     made = [TECHNIQUES["distill"].apply(module, bench) for _ in range(2)]
     states = [form.module.state_dict() for form in made if isinstance(form, Module)]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_a_linear_layer_that_is_the_whole_model_is_factored(
+    bench: Workbench, unseen: Samples
+) -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(64, 128)
+    with torch.no_grad():
+        layer.weight.copy_(torch.randn(128, 4) @ torch.randn(4, 64))
+    made = TECHNIQUES["low-rank"].apply(Module(layer.eval()), bench)
+    assert isinstance(made, Module)
+    assert [tuple(each.shape) for each in made.module.parameters()] == [(4, 64), (128, 4), (128,)]
+
+
+class Tokens(torch.nn.Module):
+    """A row of features for each of 8 places, as a transformer answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = torch.nn.Linear(8, 32)
+        self.last = torch.nn.Linear(32, 16)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        answer: torch.Tensor = self.last(self.first(image.flatten(1, 2)).relu())
+        return answer
+
+
+def test_the_width_of_rows_is_kept_and_what_is_within_is_cut(bench: Workbench) -> None:
+    pruned = TECHNIQUES["prune-50"].apply(Module(Tokens().eval()), bench)
+    assert isinstance(pruned, Module)
+    assert pruned.module.first.out_features == 16
+    assert pruned.module.last.out_features == 16
+
+
+def test_pruning_that_removes_nothing_is_no_candidate(bench: Workbench) -> None:
+    both = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10), torch.nn.Linear(10, 10))
+    with pytest.raises(ValueError, match="no channel could go"):
+        TECHNIQUES["prune-50"].apply(Module(both.eval()), bench)
+
+
+def test_what_the_clock_ended_is_told(original: Original, bench: Workbench) -> None:
+    builder = Builder(original, bench.training, bench.scratch, 8, 1, 1)
+    recipe = Recipe(("distill", "onnx"))
+    hurried, again = (builder.build(recipe, 0.25, 0.0) for _ in range(2))
+    assert isinstance(hurried, Built)
+    assert isinstance(again, Built)
+    assert hurried.is_hurried
+    assert again.is_hurried  # also where it was kept
+    calm = builder.build(recipe, 0.01, 1e6)
+    assert isinstance(calm, Built)
+    assert not calm.is_hurried
+
+
+class Telling(torch.nn.Module):
+    """A layer that says whether it is asked as in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = torch.nn.Linear(64, 10)
+        self.told: list[bool] = []
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.told.append(self.training)
+        answer: torch.Tensor = self.last(image.flatten(1))
+        return answer
+
+
+def test_dropout_of_every_kind_is_off_while_a_model_is_taught(
+    module: Module, bench: Workbench
+) -> None:
+    """The original answered without it, and without a running mean that moves."""
+    pupil = Module(Telling().eval())
+    made = TECHNIQUES["distill"].apply(pupil, dataclasses.replace(bench, original=module))
+    assert isinstance(made, Module)
+    assert set(made.module.told) == {False}
 
 
 def test_quantisation_aware_weights_lie_on_the_grid(module: Module, bench: Workbench) -> None:
@@ -154,10 +240,8 @@ def test_what_cannot_be_trained_is_still_exported_and_quantised(
     builder = Builder(given, bench.training, bench.scratch, 8, 1, 1)
     built = builder.build(Recipe(("onnx", "dead-branches", "int8-static")), 1.0, 10.0)
     assert isinstance(built, Built), str(built)
-    artefact = artefact_of(built.form, bench.scratch)
-    assert artefact is not None
-    assert artefact.file == "model.onnx"
-    assert accuracy(built.form, unseen) > 0.9
+    assert built.artefact.file == "model.onnx"
+    assert accuracy(form_of(built.artefact), unseen) > 0.9
 
 
 def test_a_failing_step_is_a_reason_and_not_an_end(original: Original, bench: Workbench) -> None:
@@ -191,6 +275,58 @@ def test_the_forms_a_server_loads(module: Module, script: Script, bench: Workben
     assert found.file == "model.pt"
     assert artefact_of(Compiled(b"x"), bench.scratch).file == "model.pt2"  # type: ignore[union-attr]
     assert not list(bench.scratch.glob("model.pt"))
+
+
+def linear() -> Module:
+    """The least there is to compile, which takes long enough."""
+    return Module(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)).eval())
+
+
+@pytest.mark.parametrize("name", ["onnx", "torchscript", "aot-inductor"])
+def test_what_is_written_is_loaded_by_another_process_and_answers_as_before(
+    name: str,
+    bench: Workbench,
+    unseen: Samples,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And a compiler leaves nothing but in the scratch folder."""
+    module = linear()
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    made = TECHNIQUES[name].apply(module, dataclasses.replace(bench, scratch=tmp_path))
+    assert not list(temporary.iterdir())
+    artefact = artefact_of(made, tmp_path)
+    assert artefact is not None
+    run = runner_of(form_of(artefact), ["image"], 1)
+    for size in (1, 5):
+        found = list(run(unseen.batch(size)).values())
+        expected = list(runner_of(module, ["image"], 1)(unseen.batch(size)).values())
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert isinstance(memory_of(artefact, unseen, 5, 1), Memory)
+
+
+def test_what_another_process_cannot_load_is_told(unseen: Samples) -> None:
+    found = memory_of(Artefact("model.onnx", b"no graph"), unseen, 2, 1)
+    assert isinstance(found, Refused)
+    assert "a fresh process cannot run it: " in found.reason
+
+
+def test_a_compiler_is_ended_with_its_share_of_the_budget(bench: Workbench) -> None:
+    hurried = dataclasses.replace(bench, compile_seconds=0.1)
+    with pytest.raises(TimeoutError, match="not compiled in 0 s"):
+        TECHNIQUES["aot-inductor"].apply(linear(), hurried)
+
+
+def test_forms_are_kept_only_for_recipes_to_come(original: Original, bench: Workbench) -> None:
+    builder = Builder(original, bench.training, bench.scratch, 8, 1, 1)
+    first, second = (Recipe(("onnx", "dead-branches", tail)) for tail in ("fuse", "fp16"))
+    builder.build(first, 0.25, 10.0)
+    builder.keep([second], [])
+    assert {steps for steps, _ in builder._kept} == {("onnx",), ("onnx", "dead-branches")}
+    builder.keep([], [])
+    assert not builder._kept
 
 
 def test_an_archive_of_torch_export_is_no_artefact(exported: Exported, bench: Workbench) -> None:

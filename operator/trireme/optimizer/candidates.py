@@ -1,25 +1,31 @@
 """From a recipe to a form that can be run, each step once however many recipes share it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from trireme.optimizer.forms import Form, Signature
+from trireme.optimizer.forms import Artefact, Form, Signature, artefact_of, form_of
 from trireme.optimizer.loading import Original
 from trireme.optimizer.recipes import Recipe
 from trireme.optimizer.runners import Runner, answers, runner_of
 from trireme.optimizer.samples import Arrays, Samples
 from trireme.optimizer.technique import Stage, Technique, Workbench
 
+_TRAINING_SHARE = 0.1  # of the budget, for one training in full
+_COMPILE_SHARE = 0.4  # of the budget, for one run of a compiler
+
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A form, and what runs it."""
+    """What a server would load, what runs just that, and whether the clock ended its training: it
+    cannot be made again to the byte then.
+    """
 
-    form: Form
+    artefact: Artefact
     run: Runner
+    is_hurried: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ class Refused:
 
 @dataclass
 class Builder:
-    """Applies recipes to a model. Forms that training had no part in are kept for the next."""
+    """Applies recipes to a model, each step once for all that are to come: see `keep`."""
 
     original: Original
     training: Samples
@@ -43,10 +49,12 @@ class Builder:
     max_batch: int
     threads: int
     seed: int
-    _kept: dict[tuple[tuple[str, ...], float], Form | Refused] = field(default_factory=dict)
+    _kept: dict[tuple[tuple[str, ...], float], tuple[Form | Refused, bool]] = field(
+        default_factory=dict
+    )
 
-    def build(self, recipe: Recipe, effort: float, seconds: float) -> Built | Refused:
-        """The form of a recipe; `seconds` is what each training in it may take."""
+    def build(self, recipe: Recipe, effort: float, budget_seconds: float) -> Built | Refused:
+        """What a recipe makes; trainings and compilers have a share of the budget each."""
         bench = Workbench(
             signature=self.original.signature,
             training=self.training,
@@ -55,25 +63,48 @@ class Builder:
             max_batch=self.max_batch,
             seed=self.seed,
             effort=effort,
-            seconds=seconds,
+            seconds=effort * _TRAINING_SHARE * budget_seconds,
+            compile_seconds=_COMPILE_SHARE * budget_seconds,
         )
-        form = self.original.form
+        form, is_hurried = self.original.form, False
         for number in range(1, len(recipe.steps) + 1):
-            made = self._made(recipe.techniques[:number], form, bench)
+            made, hurried = self._made(recipe.techniques[:number], form, bench)
             if isinstance(made, Refused):
                 return made
-            form = made
+            form, is_hurried = made, is_hurried or hurried
+        artefact = artefact_of(form, self.scratch)
+        if artefact is None:
+            return Refused("", "is nothing that a server loads")
         try:
-            return Built(form, runner_of(form, bench.names, self.threads))
+            return Built(
+                artefact, runner_of(form_of(artefact), bench.names, self.threads), is_hurried
+            )
         except Exception as error:
             return Refused("", f"cannot be loaded: {_first_line(error)}")
 
-    def _made(self, steps: Sequence[Technique], form: Form, bench: Workbench) -> Form | Refused:
-        """What the last of these steps makes of a form that those before it have made."""
+    def keep(self, soon: Collection[Recipe], later: Collection[Recipe]) -> None:
+        """Forget what was made but for the recipes that come soon, with the effort there is now,
+        and later, with another.
+        """
+        self._kept = {
+            (steps, effort): form
+            for (steps, effort), form in self._kept.items()
+            if any(
+                each.steps[: len(steps)] == steps for each in (soon if effort else (*soon, *later))
+            )
+        }
+
+    def _made(
+        self, steps: Sequence[Technique], form: Form, bench: Workbench
+    ) -> tuple[Form | Refused, bool]:
+        """What the last of these steps makes of a form that those before it have made, and whether
+        in a hurry.
+        """
         is_trained = any(each.stage is Stage.TRAINING for each in steps)
         key = (tuple(each.name for each in steps), bench.effort if is_trained else 0.0)
         if key not in self._kept:
-            self._kept[key] = _applied(steps[-1], form, bench)
+            made = _applied(steps[-1], form, bench)
+            self._kept[key] = made, steps[-1].name in bench.hurried
         return self._kept[key]
 
 
@@ -86,10 +117,12 @@ def _applied(technique: Technique, form: Form, bench: Workbench) -> Form | Refus
         return Refused(technique.name, f"failed: {_first_line(error)}")
 
 
-def sound_answers(run: Runner, samples: Samples, signature: Signature) -> Arrays | Refused:
+def sound_answers(
+    run: Runner, samples: Samples, signature: Signature, batch: int
+) -> Arrays | Refused:
     """A candidate's answers to samples; or what is wrong with them, whatever the metric says."""
     try:
-        found = answers(run, samples.inputs)
+        found = answers(run, samples.inputs, batch)
     except Exception as error:
         return Refused("", f"fails on the samples: {_first_line(error)}")
     expected = {each.name: each for each in signature.outputs}

@@ -1,6 +1,7 @@
 """The forms a model has on its way from what a user gave to what a server loads."""
 
 import hashlib
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -96,6 +97,18 @@ def artefact_of(form: Form, scratch: Path) -> Artefact | None:
             )
         case _:
             return None
+
+
+def form_of(artefact: Artefact) -> Form:
+    """What a server has of a file: the other way round."""
+    match artefact.file:
+        case "model.onnx":
+            return Graph(artefact.content)
+        case "model.pt2":
+            return Compiled(artefact.content)
+        case _:
+            with quiet():
+                return Script(torch.jit.load(io.BytesIO(artefact.content), map_location="cpu"))
 
 
 def written(folder: Path, name: str, write: Callable[[Path], object]) -> bytes:

@@ -2,16 +2,15 @@
 
 A drop that is seen on n samples is an estimate. What is judged is the upper end of its one-sided
 confidence interval: a candidate passes where the samples make it sure enough that the drop is no
-larger than allowed, so few samples let nothing pass. The samples are paired, original and candidate
-on the same:
+larger than allowed. Fewer samples than show that of a candidate that answers all alike let nothing
+pass, whatever the metric. The samples are paired, original and candidate on the same:
 
 * right or wrong (accuracy): Tango's score interval of a difference of paired proportions
-  (Statistics in Medicine 17, 1998), which stays honest where they never differ: n samples without
-  any difference still leave z^2 / (n + z^2) open;
-* a number per sample: the mean difference and its standard error;
+  (Statistics in Medicine 17, 1998); where they never differ the exact one, n samples leave
+  1 - (1 - confidence)^(1/n) open;
+* a number per sample: the mean difference, its standard error and Student's t;
 * a score of the whole set (F1, the user's own): the percentile of a paired bootstrap;
-* the largest error: what was seen; n samples say nothing beyond that but that at most 3 / n of
-  others are expected above it, at 95 %.
+* the largest error: what was seen, without any confidence.
 
 Where several candidates are judged, the allowance for error is shared between them (Bonferroni).
 """
@@ -25,13 +24,15 @@ import numpy as np
 from trireme.optimizer.metrics import Floats, Kind, Metric, Truth
 from trireme.optimizer.samples import Arrays
 
-_RESAMPLES = 400  # of the bootstrap: its 95th percentile is then within a few percent
+_RESAMPLES, _BEYOND = 400, 20  # of the bootstrap, at least; and of these beyond the percentile
 _HALVINGS = 60  # of an interval of width 1, down to what a float can tell
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A candidate's score and drop, and what the samples leave open of the latter."""
+    """A candidate's score and drop, and what the samples leave open of the latter; of the largest
+    error (`is_bound` false) they are what was seen.
+    """
 
     score: float
     drop: float
@@ -40,11 +41,12 @@ class Verdict:
     samples: int
     allowed: float
     confidence: float
+    is_bound: bool = True
 
     @property
     def passes(self) -> bool:
         """Whether the drop has been shown to be no larger than allowed."""
-        return self.most_drop <= self.allowed
+        return self.most_drop <= self.allowed and not self._lacks_samples
 
     @property
     def is_hopeless(self) -> bool:
@@ -52,11 +54,21 @@ class Verdict:
         return self.least_drop > self.allowed
 
     def __str__(self) -> str:
-        return (
-            f"a drop of {_percent(self.drop)}, at most {_percent(self.most_drop)} with "
-            f"{self.confidence:.1%} confidence on {self.samples} samples, where "
-            f"{_percent(self.allowed)} is allowed"
+        bound = (
+            f", at most {_percent(self.most_drop)} with {self.confidence:.1%} confidence"
+            if self.is_bound
+            else " seen"
         )
+        needed = samples_needed(self.allowed, self.confidence)
+        lacking = f"; it takes {needed} samples" if self._lacks_samples else ""
+        return (
+            f"a drop of {_percent(self.drop)}{bound} on {self.samples} samples, where "
+            f"{_percent(self.allowed)} is allowed{lacking}"
+        )
+
+    @property
+    def _lacks_samples(self) -> bool:
+        return self.samples < samples_needed(self.allowed, self.confidence)
 
 
 def judge(
@@ -84,15 +96,17 @@ def judge(
             least = most = drop
         case Kind.WHOLE:
             least, most = _of_whole(metric, candidate, original, truth, confidence, seed)
-    return Verdict(score, drop, least, most, count, allowed, confidence)
+    is_bound = metric.kind is not Kind.WORST
+    return Verdict(score, drop, least, most, count, allowed, confidence, is_bound)
 
 
-def samples_needed(allowed: float, confidence: float) -> int:
+def samples_needed(allowed: float, confidence: float) -> float:
     """How many samples show a drop in accuracy to be within what is allowed, where there is none
-    at all: fewer let nothing pass.
+    at all: fewer let nothing pass. Infinite where nothing is allowed.
     """
-    z = NormalDist().inv_cdf(confidence)
-    return math.ceil(z**2 * (1 - allowed) / allowed)
+    if allowed >= 1:
+        return 1
+    return math.ceil(math.log(1 - confidence) / math.log1p(-allowed)) if allowed else math.inf
 
 
 def _of_hits(original: Floats, candidate: Floats, confidence: float) -> tuple[float, float]:
@@ -108,7 +122,9 @@ def _of_hits(original: Floats, candidate: Floats, confidence: float) -> tuple[fl
 
 
 def paired_bound(lost: int, gained: int, count: int, confidence: float) -> float:
-    """The upper end of Tango's interval for (lost - gained) / count."""
+    """The upper end of Tango's interval for (lost - gained) / count; the exact one of none."""
+    if lost == gained == 0:
+        return float(1 - (1 - confidence) ** (1 / count))
     z = NormalDist().inv_cdf(confidence)
     low, high = (lost - gained) / count, 1.0
     for _ in range(_HALVINGS):
@@ -131,9 +147,18 @@ def _tango(lost: int, gained: int, count: int, drop: float) -> float:
 
 
 def _of_mean(lost: Floats, confidence: float) -> tuple[float, float]:
-    z = NormalDist().inv_cdf(confidence)
     error = float(lost.std(ddof=1)) / math.sqrt(len(lost))
-    return float(lost.mean()) - z * error, float(lost.mean()) + z * error
+    away = students_t(confidence, len(lost) - 1) * error
+    return float(lost.mean()) - away, float(lost.mean()) + away
+
+
+def students_t(confidence: float, freedom: int) -> float:
+    """Its quantile by that of the normal: Abramowitz and Stegun 26.7.5, to 0.1 % from 9 on."""
+    z = NormalDist().inv_cdf(confidence)
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / freedom + second / freedom**2 + third / freedom**3
 
 
 def _of_whole(
@@ -147,7 +172,7 @@ def _of_whole(
     draw = np.random.default_rng(seed)
     count = len(next(iter(candidate.values())))
     drops = []
-    for _ in range(_RESAMPLES):
+    for _ in range(max(_RESAMPLES, math.ceil(_BEYOND / (1 - confidence)))):
         chosen = draw.integers(0, count, count)
         some = truth.take(chosen)
         ours = {name: array[chosen] for name, array in candidate.items()}

@@ -213,17 +213,29 @@ def _fitted(
     if faults:
         raise InvalidSpec(faults)
     return Samples(
-        {name: _as_type(samples.inputs[name], types.get(name)) for name in names}, samples.labels
+        {name: _as_type(name, samples.inputs[name], types.get(name)) for name in names},
+        samples.labels,
     )
 
 
-def _as_type(array: Array, wanted: np.dtype[np.generic] | None) -> Array:
+def _as_type(name: str, array: Array, wanted: np.dtype[np.generic] | None) -> Array:
     """An array in the type that a model says; where it says none, doubles are taken for floats,
     since numpy makes doubles of all and few models take them.
     """
     if wanted is None:
         return array.astype(np.float32) if array.dtype == np.float64 else array
-    return array.astype(wanted)
+    if array.dtype.kind not in "biuf":
+        raise _invalid(f"samples.{name}", None, f"is {array.dtype}", "Give numbers")
+    with np.errstate(invalid="ignore"):  # what does not fit is found below
+        found = array.astype(wanted)
+    if wanted.kind in "biu" and not np.array_equal(found, array):
+        raise _invalid(
+            f"samples.{name}",
+            None,
+            f"is {array.dtype}, of which {wanted}, the model's type, would lose something",
+            f"Give it as {wanted}, scaled as the model takes it",
+        )
+    return found
 
 
 def _outputs(run: Runner, samples: Samples, source: ModelSource) -> tuple[TensorSpec, ...]:
@@ -241,6 +253,14 @@ def _outputs(run: Runner, samples: Samples, source: ModelSource) -> tuple[Tensor
             "Give samples of the shape and type it takes; the first dimension is the batch",
         ) from error
     for name, array in answers.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+            told = array.dtype if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
+            raise _invalid(
+                "model",
+                source.path,
+                f"answers {name} as {told}, and not as an array of numbers",
+                "Export it without the step that names classes (ZipMap), or without that output",
+            )
         if array.ndim == 0 or len(array) != _PROBE:
             raise _invalid(
                 "model",

@@ -1,10 +1,11 @@
 """How fast models are: the seconds of a batch at each size, measured in turns.
 
 The machine may have other work, and its clock changes: so in every round each model is run at each
-batch size, one right after the other, and a model's time is the median over the rounds. What an
-instance of one thread takes is the processor time of this process, which other work hardly adds
-to; of several threads it is the time by the clock. Ratios of medians of one measurement can be
-compared; times of different ones less so.
+batch size, one right after the other in an order of its own. What an instance of one thread takes
+is the processor time of this process, which other work hardly adds to, and a model's time is the
+median over the rounds. Of several threads it is the time by the clock, to which other work can only
+add, and the first quartile. Ratios within one measurement can be compared; times of different ones
+less so.
 """
 
 import math
@@ -22,11 +23,12 @@ _LEAST_SECONDS = 0.004  # of a single timing: shorter ones tell of the clock
 _MOST_CALLS = 200
 _WARM_UP = 2  # calls
 _LEAST_ROUNDS = 5
+_ORDER = 0  # the seed of the orders
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """The median seconds of a batch, by its size."""
+    """The seconds of a batch, by its size."""
 
     seconds: Mapping[int, float]
 
@@ -53,6 +55,11 @@ class Speed:
             default=math.inf,
         )
 
+    def least_cost(self, latency_seconds: float | None) -> float:
+        """The same; without the limit where no batch size keeps it."""
+        within = self.cost(latency_seconds)
+        return within if math.isfinite(within) else self.cost(None)
+
 
 def measure(
     runners: Mapping[str, Runner],
@@ -65,10 +72,10 @@ def measure(
 ) -> dict[str, Speed]:
     """Each model's speed, by its name; `told` is called with the share that is done.
 
-    After so many seconds there are no more rounds than the median needs.
+    After so many seconds there are no more rounds than a quantile needs.
     """
     end = time.perf_counter() + seconds
-    clock = time.process_time if threads == 1 else time.perf_counter
+    clock, share = (time.process_time, 0.5) if threads == 1 else (time.perf_counter, 0.25)
     inputs = {size: samples.batch(size) for size in batches}
 
     def timed(name: str, size: int, times: int) -> float:
@@ -81,15 +88,16 @@ def measure(
             once = timed(name, size, 1)
             calls[name, size] = min(_MOST_CALLS, max(1, math.ceil(_LEAST_SECONDS / once)))
     seen: dict[tuple[str, int], list[float]] = {key: [] for key in calls}
+    order = np.random.default_rng(_ORDER)
     for number in range(rounds):
         for size in batches:
-            for name in runners:
+            for name in order.permutation(list(runners)).tolist():
                 seen[name, size].append(timed(name, size, calls[name, size]))
         told((number + 1) / rounds)
         if number + 1 >= _LEAST_ROUNDS and time.perf_counter() > end:
             break
     return {
-        name: Speed({size: float(np.median(seen[name, size])) for size in batches})
+        name: Speed({size: float(np.quantile(seen[name, size], share)) for size in batches})
         for name in runners
     }
 

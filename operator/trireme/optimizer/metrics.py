@@ -60,6 +60,10 @@ class Metric:
     kind: Kind
     needs_labels: bool
     scorer: Scorer
+    places: int = 0
+    """Among how many of the strongest answers the right class must be; 0 where there are none."""
+    is_relative: bool = False
+    """Whether it compares numbers, with the labels where there are any."""
 
     def scores(self, answers: Arrays, truth: Truth) -> Floats:
         """Each sample's score; of kind WHOLE, the one score of the set."""
@@ -83,24 +87,25 @@ def metric_of(text: str, has_labels: bool) -> Metric:
 
 def _named(text: str) -> Metric:
     if text == "accuracy":
-        return Metric(text, Kind.HIT, True, _hits(1))
+        return Metric(text, Kind.HIT, True, _hits(1), places=1)
     if match := _TOP.fullmatch(text):
-        return Metric(text, Kind.HIT, True, _hits(int(match[1])))
+        places = int(match[1])
+        return Metric(text, Kind.HIT, True, _hits(places), places)
     if text == "f1":
-        return Metric(text, Kind.WHOLE, True, _f1)
+        return Metric(text, Kind.WHOLE, True, _f1, places=1)
     if text == "cosine":
         return Metric(text, Kind.SCORE, False, _cosine)
     if text == "mean-error":
-        return Metric(text, Kind.SCORE, False, lambda answers, truth: -_errors(answers, truth)[0])
+        return Metric(text, Kind.SCORE, False, _mean_error, is_relative=True)
     if text == "max-error":
-        return Metric(text, Kind.WORST, False, lambda answers, truth: -_errors(answers, truth)[1])
+        return Metric(text, Kind.WORST, False, _max_error, is_relative=True)
     if ":" in text:
         return _of_the_user(text)
     raise _invalid(text, "is no metric", f"Write {KNOWN}")
 
 
 def first(answers: Arrays) -> Array:
-    """The output that metrics read: the model's first."""
+    """The output that labels belong to: the model's first."""
     return next(iter(answers.values()))
 
 
@@ -143,18 +148,41 @@ def _rows(array: Array) -> Floats:
 
 
 def _cosine(answers: Arrays, truth: Truth) -> Floats:
-    ours, theirs = _rows(first(answers)), _rows(first(truth.reference))
-    norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
-    cosine: Floats = (ours * theirs).sum(axis=1) / np.maximum(norms, _TINY)
-    return cosine
+    """Each sample's cosine, of the output that is furthest from the original's."""
+
+    def of_one(ours: Floats, theirs: Floats) -> Floats:
+        norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+        cosine: Floats = (ours * theirs).sum(axis=1) / np.maximum(norms, _TINY)
+        return cosine
+
+    pairs = zip(answers.values(), truth.reference.values(), strict=True)
+    least: Floats = np.min([of_one(_rows(a), _rows(b)) for a, b in pairs], axis=0)
+    return least
 
 
-def _errors(answers: Arrays, truth: Truth) -> tuple[Floats, Floats]:
-    """Each sample's mean and largest error, relative to the root mean square of the truth."""
-    right = _rows(first(truth.reference) if truth.labels is None else truth.labels)
-    errors = np.abs(_rows(first(answers)) - right)
-    scale = max(float(np.sqrt(np.mean(right**2))), _TINY)
-    return errors.mean(axis=1) / scale, errors.max(axis=1) / scale
+def _mean_error(answers: Arrays, truth: Truth) -> Floats:
+    return -_worst(answers, truth, lambda errors: errors.mean(axis=1))
+
+
+def _max_error(answers: Arrays, truth: Truth) -> Floats:
+    return -_worst(answers, truth, lambda errors: errors.max(axis=1))
+
+
+def _worst(answers: Arrays, truth: Truth, of_sample: Callable[[Floats], Floats]) -> Floats:
+    """Each sample's error relative to the root mean square of what is right: that of the first
+    output where there are labels, which belong to it, else that of the worst output.
+    """
+    if truth.labels is not None:
+        pairs = [(first(answers), truth.labels)]
+    else:
+        pairs = list(zip(answers.values(), truth.reference.values(), strict=True))
+    found = []
+    for ours, theirs in pairs:
+        right = _rows(theirs)
+        scale = max(float(np.sqrt(np.mean(right**2))), _TINY)
+        found.append(of_sample(np.abs(_rows(ours) - right)) / scale)
+    worst: Floats = np.max(found, axis=0)
+    return worst
 
 
 # ---------------------------------------------------------------------------------------- others
@@ -167,7 +195,11 @@ def _of_the_user(text: str) -> Metric:
     function = load_function("metric", text)
 
     def scores(answers: Arrays, truth: Truth) -> Floats:
-        found = np.asarray(function(answers, truth.labels, truth.reference), dtype=np.float64)
+        try:
+            given = function(answers, truth.labels, truth.reference)
+            found = np.asarray(given, dtype=np.float64)
+        except Exception as error:  # the user's own code
+            raise _invalid(text, f"fails: {error!r}", "Mend it") from error
         if found.shape not in ((), (1,), (len(first(answers)),)):
             raise _invalid(
                 text,

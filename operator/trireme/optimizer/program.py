@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from trireme.optimizer.forms import Artefact
 from trireme.optimizer.loading import Original, open_model
 from trireme.optimizer.metrics import Metric, metric_of
 from trireme.optimizer.page import page
-from trireme.optimizer.recipes import Recipe, recipe_of, recipes
+from trireme.optimizer.recipes import Recipe, check_served, recipe_of, recipes
 from trireme.optimizer.report import Subject, report
+from trireme.optimizer.runners import answers
 from trireme.optimizer.samples import Folds, read_samples, split
-from trireme.optimizer.search import Outcome, Search, Told
-from trireme.optimizer.serving import config_of, files_of, model_of, on_tensorrt
+from trireme.optimizer.search import FINALISTS, Outcome, Search, Told
+from trireme.optimizer.serving import config_of, files_of, model_of, on_tensorrt, suits_tensorrt
+from trireme.optimizer.suitability import suited
 from trireme.optimizer.wishes import Backend, Request
 
 
@@ -47,22 +50,32 @@ def optimise(
     metric = metric_of(request.metric, samples.labels is not None)
     torch.manual_seed(wishes.seed)
     original = open_model(request.model, samples, wishes.threads)
+    told("judging the original", 0.0)
+    answered = answers(original.run, original.samples.inputs, wishes.max_batch)
+    original = replace(original, samples=suited(metric, original.samples, answered))
     folds = split(original.samples, wishes.seed)
     tried = _tried(request, original)
-    with tempfile.TemporaryDirectory(prefix="trireme-optimize-") as scratch:
+    with (
+        _place_for(request.into) as place,
+        tempfile.TemporaryDirectory(prefix="trireme-optimize-") as scratch,
+    ):
         builder = Builder(
             original, folds.training, Path(scratch), wishes.max_batch, wishes.threads, wishes.seed
         )
-        search = Search(original, folds, metric, wishes, builder, clock, told)
+        judged = 1 if request.recipe is None else FINALISTS  # a report chose it on these samples
+        search = Search(original, folds, metric, wishes, builder, clock, told, judged)
         outcome = search.run(tried)
-    found = _report(request, original, folds, metric, outcome)
-    _write(request, original, outcome, found)
+        found = _report(request, original, folds, metric, outcome)
+        _write(Path(place), request, original, outcome, found)
+        _replace(request.into, Path(place))
     return Result(found, outcome)
 
 
 def _tried(request: Request, original: Original) -> Sequence[Recipe]:
     if request.recipe is not None:
-        return [recipe_of(request.recipe)]
+        recipe = recipe_of(request.recipe)
+        check_served(recipe, original.form, request.wishes.backend)
+        return [recipe]
     found = recipes(original.form, request.wishes.backend, request.wishes.techniques)
     if not found:
         raise InvalidSpec(
@@ -85,23 +98,69 @@ def _report(
         "model": request.model.path.rpartition(":")[0] or request.model.path,
         "weights": request.model.weights,
         "samples": str(request.samples),
+        "labels": request.labels,
     }
     digests = {
-        what: hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        what: _digest(Path(file))
         for what, file in files.items()
-        if file is not None and Path(file).is_file()
+        if file is not None and Path(file).exists()
     }
     subject = Subject(request.name, request.model.path, digests, original.signature)
     return report(subject, folds, metric, request.wishes, outcome)
 
 
+def _digest(place: Path) -> str:
+    """Of a file's content; of a directory, of its files' names and contents."""
+    if place.is_file():
+        return hashlib.sha256(place.read_bytes()).hexdigest()
+    whole = hashlib.sha256()
+    for file in sorted(place.iterdir()):
+        if file.is_file():
+            whole.update(f"{file.name}\0{_digest(file)}\n".encode())
+    return whole.hexdigest()
+
+
 # --------------------------------------------------------------------------------------- writing
 
+_PARTS = ("model_repository", "configurations", "model.yaml", "report.html", "report.json")
+"""What a result has, the last to come being what says that it is whole."""
 
-def _write(request: Request, original: Original, outcome: Outcome, found: dict[str, Any]) -> None:
+
+def _place_for(into: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder beside the old result, which is made before the search that is to be kept there."""
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix=".new-", dir=into)
+    except OSError as error:
+        raise InvalidSpec(
+            [
+                Fault(
+                    "optimization.into",
+                    str(into),
+                    f"cannot be written to: {error.strerror}",
+                    "Give a folder that is yours",
+                )
+            ]
+        ) from error
+
+
+def _replace(into: Path, place: Path) -> None:
+    """Put a result where an older one may be, of which nothing stays."""
+    for part in reversed(_PARTS):
+        old = into / part
+        if old.is_dir():
+            shutil.rmtree(old)
+        else:
+            old.unlink(missing_ok=True)
+    for part in _PARTS:
+        if (place / part).exists():
+            (place / part).rename(into / part)
+
+
+def _write(
+    into: Path, request: Request, original: Original, outcome: Outcome, found: dict[str, Any]
+) -> None:
     """The report; and of a winner the repository, the spec's part, and what else could serve it."""
-    into = request.into
-    into.mkdir(parents=True, exist_ok=True)
     _text(into / "report.json", json.dumps(found, indent=2) + "\n")
     _text(into / "report.html", page(found))
     if outcome.winner is None:
@@ -138,11 +197,13 @@ def _others(request: Request, original: Original, artefact: Artefact) -> dict[st
     if artefact.file != "model.onnx":
         return {}
     by_onnxruntime = _model(request, original, artefact, Backend.ONNXRUNTIME)
-    return {
+    others = {
         "onnxruntime": by_onnxruntime,
-        "tensorrt": on_tensorrt(by_onnxruntime),
         "python": _model(request, original, artefact, Backend.PYTHON),
     }
+    if suits_tensorrt(artefact.content):
+        others["tensorrt"] = on_tensorrt(by_onnxruntime)
+    return others
 
 
 def _fragment(model: Model, outcome: Outcome) -> str:

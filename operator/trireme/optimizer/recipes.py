@@ -6,7 +6,7 @@ from itertools import pairwise, zip_longest
 
 from trireme.errors import Fault, InvalidSpec
 from trireme.optimizer.forms import Exported, Form, Graph, Script
-from trireme.optimizer.technique import Technique
+from trireme.optimizer.technique import Stage, Technique
 from trireme.optimizer.techniques.aot_inductor import AotInductor
 from trireme.optimizer.techniques.dead_branches import DeadBranches
 from trireme.optimizer.techniques.distillation import Distillation
@@ -141,6 +141,26 @@ def recipe_of(text: str) -> Recipe:
             ]
         )
     return Recipe(steps)
+
+
+def check_served(recipe: Recipe, form: Form, backend: Backend) -> None:
+    """Raise InvalidSpec where a backend does not load what a recipe ends in."""
+    is_graph, is_script = isinstance(form, Graph), isinstance(form, Script)
+    for step in recipe.steps:
+        if TECHNIQUES[step].stage is Stage.EXPORT:
+            is_graph, is_script = step == "onnx", step != "onnx"
+    if is_script if backend is Backend.PYTORCH else is_graph:
+        return
+    raise InvalidSpec(
+        [
+            Fault(
+                "optimization.recipe",
+                str(recipe),
+                f"ends in nothing that the backend {backend} loads",
+                f"Export it by {' or '.join(_LOWERED[backend])}, or take another backend",
+            )
+        ]
+    )
 
 
 def check_names(chosen: frozenset[str] | None) -> None:

@@ -4,10 +4,9 @@ import math
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
-
-import onnxruntime
-import torch
 
 from trireme.optimizer.forms import Signature
 from trireme.optimizer.measurement import Speed
@@ -17,6 +16,7 @@ from trireme.optimizer.search import Finalist, Outcome, Trial
 from trireme.optimizer.wishes import Wishes
 
 VERSION = 1
+_MAKERS = ("torch", "torch-pruning", "onnx", "onnxscript", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ def report(
         "wishes": _wishes(wishes),
         "measuredOn": {
             "processor": processor(),
-            "torch": torch.__version__,
-            "onnxruntime": onnxruntime.__version__,
+            "hasVnni": has_vnni(),
+            **{name: version(name) for name in _MAKERS},
         },
         "original": {
             "score": _figure(outcome.original_score),
@@ -84,12 +84,23 @@ def summary(outcome: Outcome) -> str:
 
 def processor() -> str:
     """The processor's name, where the system tells it."""
+    return _told_of_processor("model name") or platform.machine()
+
+
+def has_vnni() -> bool:
+    """Whether an x86 has instructions for products of 8 bits. Without them onnxruntime's sums of
+    two such products saturate, so that an 8-bit model answers otherwise there.
+    """
+    return "vnni" in _told_of_processor("flags")
+
+
+def _told_of_processor(field: str) -> str:
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
-            names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        names = []
-    return names[0] if names else platform.machine()
+        return ""
+    found = (line.partition(":")[2].strip() for line in lines if line.startswith(field))
+    return next(found, "")
 
 
 def _wishes(wishes: Wishes) -> dict[str, Any]:
@@ -112,7 +123,8 @@ def _finalist(one: Finalist, outcome: Outcome) -> dict[str, Any]:
         "score": _figure(one.verdict.score),
         "drop": _figure(one.verdict.drop),
         "mostDrop": _figure(one.verdict.most_drop),
-        "confidence": _figure(one.verdict.confidence),
+        "confidence": _figure(one.verdict.confidence) if one.verdict.is_bound else None,
+        "trainingEndedByClock": one.is_hurried,
         "isOnFront": one.recipe in outcome.front,
         "refused": None if one.refused is None else str(one.refused),
     }

@@ -13,8 +13,6 @@ from trireme.optimizer.samples import Arrays
 
 Runner = Callable[[Arrays], Arrays]
 
-_CHUNK = 64  # samples at once where a whole fold is answered
-
 
 def runner_of(form: Form, inputs: Sequence[str], threads: int) -> Runner:
     """What runs a form by so many threads, which torch knows for its whole process only."""
@@ -34,11 +32,14 @@ def runner_of(form: Form, inputs: Sequence[str], threads: int) -> Runner:
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """As the generated model.py sets them."""
+    """As the generated model.py sets them; but idle threads of one model do not spin while another
+    is measured.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
 
@@ -85,11 +86,11 @@ def named(answer: object) -> dict[str, torch.Tensor]:
     raise TypeError(f"the model answers a {type(answer).__name__}, and not tensors")
 
 
-def answers(run: Runner, inputs: Arrays) -> Arrays:
-    """The answers to all samples, a part at a time."""
+def answers(run: Runner, inputs: Arrays, batch: int) -> Arrays:
+    """The answers to all samples, so many at a time."""
     count = len(next(iter(inputs.values())))
     parts = [
-        run({name: array[start : start + _CHUNK] for name, array in inputs.items()})
-        for start in range(0, count, _CHUNK)
+        run({name: array[start : start + batch] for name, array in inputs.items()})
+        for start in range(0, count, batch)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from trireme.optimizer.candidates import Builder, Built, Refused, sound_answers
-from trireme.optimizer.forms import Artefact, artefact_of
+from trireme.optimizer.forms import Artefact
 from trireme.optimizer.gate import Verdict, judge
 from trireme.optimizer.loading import Original
 from trireme.optimizer.measurement import Speed, measure
@@ -32,7 +32,6 @@ _FIRST_SHARE, _HALVED_SHARE, _BUILT_SHARE = (
     0.6,
     0.85,
 )  # of the budget, when each part of the search must end
-_TRAINING_SHARE = 0.1  # of the budget, for one training in full
 _MUCH_SLOWER = 1.25  # than the original, at a first look: no later one turns that round
 
 Told = Callable[[str, float], None]
@@ -56,7 +55,9 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Finalist:
-    """A recipe built in full. `refused` is why it cannot win."""
+    """A recipe built in full, `is_hurried` where the clock ended its training. `refused` is why it
+    cannot win.
+    """
 
     recipe: Recipe
     artefact: Artefact
@@ -65,6 +66,7 @@ class Finalist:
     ratio: float
     verdict: Verdict
     memory: Memory | None
+    is_hurried: bool
     refused: Refused | None
 
 
@@ -100,6 +102,8 @@ class Search:
     builder: Builder
     clock: Callable[[], float]
     told: Told = lambda *_: None
+    judged: int = 1
+    """How many the held-out samples have judged at least, with those that a report told of."""
 
     def run(self, tried: Sequence[Recipe]) -> Outcome:
         """Search among these recipes."""
@@ -121,21 +125,19 @@ class Search:
                 continue
             self.told(f"trying {recipe}", number / len(tried))
             trials.append(self._look(recipe, fold, _FIRST_EFFORT))
+            self.builder.keep(
+                tried[number + 1 :], [each.recipe for each in trials if each.refused is None]
+            )
         return trials
 
     def _look(self, recipe: Recipe, fold: _Fold, effort: float) -> Trial:
-        seconds = effort * _TRAINING_SHARE * self.wishes.budget_seconds
-        built = self.builder.build(recipe, effort, seconds)
+        built = self.builder.build(recipe, effort, self.wishes.budget_seconds)
         if isinstance(built, Refused):
             return Trial(recipe, refused=built)
-        artefact = artefact_of(built.form, self.builder.scratch)
-        if artefact is None:
-            return Trial(recipe, refused=Refused("", "is nothing that a server loads"))
-        size = len(artefact.content)
-        found = sound_answers(built.run, fold.samples, self.original.signature)
-        if isinstance(found, Refused):
-            return Trial(recipe, size_bytes=size, refused=found)
-        verdict = self._judged(found, fold, self.wishes.confidence)
+        size = len(built.artefact.content)
+        verdict = self._judged(built, fold, self.wishes.confidence, self.wishes.max_batch)
+        if isinstance(verdict, Refused):
+            return Trial(recipe, size_bytes=size, refused=verdict)
         ratio = self._ratio(built)
         doubt = self._doubt(recipe, size, ratio, verdict)
         return Trial(recipe, ratio, size, verdict.drop, doubt, not verdict.is_hopeless)
@@ -162,8 +164,7 @@ class Search:
             self.wishes.threads,
         )
         limit = self.wishes.latency_seconds
-        before = speeds["original"].cost(None)
-        return speeds["candidate"].cost(limit) / before
+        return speeds["candidate"].cost(limit) / speeds["original"].least_cost(limit)
 
     # ----------------------------------------------------------------------------------- halving
 
@@ -185,6 +186,11 @@ class Search:
                 elif self.clock() < end:
                     self.told(f"once more: {trial.recipe}", number / len(trials))
                     trials[number] = self._look(trial.recipe, fold, effort)
+            self.builder.keep(
+                # with all effort, nothing is made again
+                kept if effort == 1.0 else [],
+                kept,
+            )
         return trials
 
     # ------------------------------------------------------------------------------------- final
@@ -193,21 +199,16 @@ class Search:
         alive = sorted(
             (trial for trial in trials if trial.refused is None), key=lambda each: each.ratio or 0
         )
-        built: dict[Recipe, tuple[Built, Artefact]] = {}
+        built: dict[Recipe, Built] = {}
         for number, trial in enumerate(alive):
             self.told(f"in full: {trial.recipe}", number / len(alive))
-            full = self.builder.build(
-                trial.recipe, 1.0, _TRAINING_SHARE * self.wishes.budget_seconds
-            )
-            artefact = (
-                None if isinstance(full, Refused) else artefact_of(full.form, self.builder.scratch)
-            )
-            if isinstance(full, Refused) or artefact is None:
-                reason = full if isinstance(full, Refused) else Refused("", "cannot be served")
-                trials[trials.index(trial)] = replace(trial, refused=reason)
+            full = self.builder.build(trial.recipe, 1.0, self.wishes.budget_seconds)
+            self.builder.keep([each.recipe for each in alive[number + 1 :]], [])
+            if isinstance(full, Refused):
+                trials[trials.index(trial)] = replace(trial, refused=full)
             else:
-                built[trial.recipe] = full, artefact
-        runners = {"": self.original.run, **{str(each): built[each][0].run for each in built}}
+                built[trial.recipe] = full
+        runners = {"": self.original.run, **{str(each): one.run for each, one in built.items()}}
         speeds = measure(
             runners,
             self.folds.training,
@@ -218,13 +219,13 @@ class Search:
             start + _BUILT_SHARE * self.wishes.budget_seconds - self.clock(),
         )
         held_out = self._fold(self.folds.held_out)
-        before = speeds[""].cost(None)
+        before = speeds[""].least_cost(self.wishes.latency_seconds)
         finalists = []
-        for number, (recipe, (one, artefact)) in enumerate(built.items()):
+        for number, (recipe, one) in enumerate(built.items()):
             self.told(f"judging {recipe}", number / len(built))
             finalists.append(
                 self._judge_finalist(
-                    recipe, one, artefact, speeds[str(recipe)], before, held_out, len(built)
+                    recipe, one, speeds[str(recipe)], before, held_out, max(len(built), self.judged)
                 )
             )
         winner = min(
@@ -247,33 +248,40 @@ class Search:
         self,
         recipe: Recipe,
         built: Built,
-        artefact: Artefact,
         speed: Speed,
         before: float,
         fold: _Fold,
         count: int,
     ) -> Finalist:
-        found = sound_answers(built.run, fold.samples, self.original.signature)
         cost = speed.cost(self.wishes.latency_seconds)
         shared = 1 - (1 - self.wishes.confidence) / count
-        if isinstance(found, Refused):
+        memory = memory_of(
+            built.artefact, self.folds.training, self.wishes.max_batch, self.wishes.threads
+        )
+        # what rounds by the batch answers otherwise alone: it must do both ways
+        verdicts = [
+            self._judged(built, fold, shared, batch) for batch in sorted({1, self.wishes.max_batch})
+        ]
+        refused = next((each for each in verdicts if isinstance(each, Refused)), None)
+        if refused is not None:
             verdict = Verdict(
                 math.nan, math.nan, math.nan, math.nan, 0, self.wishes.max_drop, shared
             )
-            refused: Refused | None = found
         else:
-            verdict = self._judged(found, fold, shared)
-            refused = self._refusal(artefact, cost / before, verdict)
+            judged = (each for each in verdicts if isinstance(each, Verdict))
+            verdict = max(judged, key=lambda each: each.most_drop)
+            refused = self._refusal(built.artefact, cost / before, verdict)
+        if isinstance(memory, Refused):
+            refused = refused or memory
         return Finalist(
             recipe=recipe,
-            artefact=artefact,
+            artefact=built.artefact,
             speed=speed,
             cost_seconds=cost,
             ratio=cost / before,
             verdict=verdict,
-            memory=memory_of(
-                artefact, self.folds.training, self.wishes.max_batch, self.wishes.threads
-            ),
+            memory=None if isinstance(memory, Refused) else memory,
+            is_hurried=built.is_hurried,
             refused=refused,
         )
 
@@ -292,10 +300,15 @@ class Search:
     # ------------------------------------------------------------------------------------ judging
 
     def _fold(self, samples: Samples) -> _Fold:
-        original = answers(self.original.run, samples.inputs)
+        original = answers(self.original.run, samples.inputs, self.wishes.max_batch)
         return _Fold(samples, Truth(samples.labels, original), original)
 
-    def _judged(self, found: Arrays, fold: _Fold, confidence: float) -> Verdict:
+    def _judged(
+        self, built: Built, fold: _Fold, confidence: float, batch: int
+    ) -> Verdict | Refused:
+        found = sound_answers(built.run, fold.samples, self.original.signature, batch)
+        if isinstance(found, Refused):
+            return found
         return judge(
             self.metric,
             found,

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import onnx
 
 from trireme.api.models import (
     Acceleration,
@@ -45,6 +46,7 @@ _DATA_TYPES = {
     "float32": DataType.FP32,
     "float64": DataType.FP64,
 }
+_OF_CPUS = ("DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "QLinearConv", "QLinearMatMul")
 _GENERATED = Path(__file__).with_name("served_model.py")
 
 
@@ -91,6 +93,20 @@ def on_tensorrt(model: Model) -> Model:
                 gpu=[Accelerator(name="tensorrt", parameters={"precision_mode": "FP16"})]
             ),
         }
+    )
+
+
+def suits_tensorrt(content: bytes) -> bool:
+    """Whether TensorRT can take an ONNX graph: it knows ONNX' own operators alone, and of integer
+    arithmetic only what is written as QuantizeLinear with signed bytes.
+    """
+    graph = onnx.load_from_string(content).graph
+    unsigned = {each.name for each in graph.initializer if each.data_type == onnx.TensorProto.UINT8}
+    return not any(
+        node.domain not in ("", "ai.onnx")
+        or node.op_type in _OF_CPUS
+        or (node.op_type in ("QuantizeLinear", "DequantizeLinear") and unsigned & set(node.input))
+        for node in graph.node
     )
 
 

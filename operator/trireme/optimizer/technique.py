@@ -1,6 +1,6 @@
 """What every technique is: a small unit that makes one form of another, or says why it does not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import Protocol
@@ -28,7 +28,9 @@ class Workbench:
     """What techniques have to work with.
 
     `original` is the model as it was given, which training teaches by. `effort` from 0 to 1 is how
-    much of its training a technique is to do, `seconds` how long that may take at most.
+    much of its training a technique is to do, `seconds` how long that may take at most,
+    `compile_seconds` how long a compiler may. Techniques whose training the clock ended put their
+    names into `hurried`.
     """
 
     signature: Signature
@@ -39,6 +41,8 @@ class Workbench:
     seed: int
     effort: float
     seconds: float
+    compile_seconds: float
+    hurried: list[str] = field(default_factory=list)
 
     def tensors(self, count: int) -> tuple[torch.Tensor, ...]:
         """A batch of training samples in the model's order."""

@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.optimizer", description=__doc__)
     parser.add_argument("name", nargs="*", help="digits, text, vision, sentences; default: all")
     parser.add_argument("--budget", type=float, default=300.0, help="processor seconds of a search")
-    parser.add_argument("--drop", type=float, default=0.005)
+    parser.add_argument("--drop", type=float, default=0.01)
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -69,7 +69,7 @@ def _beside(subject: Subject, result: Result, folder: Path, no_compile: bool) ->
     assert isinstance(original.form, Module)
     names = [each.name for each in original.signature.inputs]
     bench = Workbench(
-        original.signature, samples, original.form, folder, subject.batch, 1, 1.0, 60.0
+        original.signature, samples, original.form, folder, subject.batch, 1, 1.0, 60.0, 60.0
     )
     runners: dict[str, Runner] = {"original": original.run}
     plain = TECHNIQUES["onnx"].apply(original.form, bench)

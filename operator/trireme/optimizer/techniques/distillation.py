@@ -24,4 +24,4 @@ class Distillation:
     def apply(self, form: Form, bench: Workbench) -> Form:
         """Train a copy."""
         assert isinstance(form, Module)  # noqa: S101  # what unfit says
-        return Module(teach(copy.deepcopy(form.module).requires_grad_(True), bench))
+        return Module(teach(self.name, copy.deepcopy(form.module).requires_grad_(True), bench))

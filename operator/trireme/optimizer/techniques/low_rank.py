@@ -35,6 +35,8 @@ class LowRank:
         """Replace each layer that gets cheaper."""
         assert isinstance(form, Module)  # noqa: S101  # what unfit says
         module = copy.deepcopy(form.module)
+        if rank := self._rank(module):
+            return Module(_factored(module, rank).eval())
         for parent in list(module.modules()):
             for name, child in list(parent.named_children()):
                 if rank := self._rank(child):

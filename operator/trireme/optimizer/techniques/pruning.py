@@ -54,15 +54,24 @@ class Pruning:
                 round_to=_ROUND_TO,
             )
             pruner.step()
+        if _parameters(module) >= _parameters(form.module):
+            raise ValueError("no channel could go without changing the shape of the answer")
         return Module(module.eval())
+
+
+def _parameters(module: torch.nn.Module) -> int:
+    return sum(each.numel() for each in module.parameters())
 
 
 def _last_layers(
     module: torch.nn.Module, example: tuple[torch.Tensor, ...]
 ) -> list[torch.nn.Module]:
-    """The layers whose output is the model's, or has its width: those must stay as they are."""
+    """The layers whose output is the model's, or has its width: those must stay as they are. The
+    width is in the second dimension after convolutions, in the last after linear layers.
+    """
     with torch.inference_mode():
-        widths = {each.shape[1] for each in named(module(*example)).values() if each.ndim > 1}
+        shapes = [each.shape for each in named(module(*example)).values() if each.ndim > 1]
+    widths = {width for shape in shapes for width in (shape[1], shape[-1])}
     last = None
     kept = []
     for layer in module.modules():

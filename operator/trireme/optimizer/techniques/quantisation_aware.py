@@ -51,7 +51,7 @@ class QuantisationAware:
         layers = [layer for layer in module.modules() if isinstance(layer, _LAYERS)]
         for layer in layers:
             parametrize.register_parametrization(layer, "weight", _Rounded())
-        teach(module, bench)
+        teach(self.name, module, bench)
         for layer in layers:
             parametrize.remove_parametrizations(layer, "weight")
         return Module(module.eval())

@@ -20,12 +20,13 @@ _RATE = 1e-3
 _ASIDE = 0.2  # of the samples
 
 
-def teach(module: torch.nn.Module, bench: Workbench) -> torch.nn.Module:
-    """Train a module in place, and answer it in its best state."""
+def teach(name: str, module: torch.nn.Module, bench: Workbench) -> torch.nn.Module:
+    """Train a module in place for the technique of a name, and answer it in its best state."""
     torch.manual_seed(bench.seed)
     inputs = [torch.from_numpy(bench.training.inputs[name]) for name in bench.names]
     threads = torch.get_num_threads()
-    taught = answers(runner_of(bench.original, bench.names, threads), bench.training.inputs)
+    teacher = runner_of(bench.original, bench.names, threads)
+    taught = answers(teacher, bench.training.inputs, _BATCH)
     targets = {
         name: torch.from_numpy(each) for name, each in taught.items() if each.dtype.kind == "f"
     }
@@ -43,7 +44,8 @@ def teach(module: torch.nn.Module, bench: Workbench) -> torch.nn.Module:
 
     end = time.monotonic() + bench.seconds
     kept, learnt = torch.arange(aside), torch.arange(aside, count)
-    _descend(module, loss, learnt, kept, max(1, round(_EPOCHS * bench.effort)), end)
+    if _descend(module, loss, learnt, kept, max(1, round(_EPOCHS * bench.effort)), end):
+        bench.hurried.append(name)
     return module.eval()
 
 
@@ -54,17 +56,15 @@ def _descend(
     kept: torch.Tensor,
     epochs: int,
     end: float,
-) -> None:
+) -> bool:
+    """Train a module, and say whether the clock ended it."""
     optimiser = torch.optim.AdamW(
         [each for each in module.parameters() if each.requires_grad], lr=_RATE
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
-    best, state, since = _validated(module, loss, kept), _state(module), 0
+    module.eval()  # as the original answered: without dropout, by the norms that it has
+    best, state, since, is_late = _validated(module, loss, kept), _state(module), 0, False
     for _ in range(epochs):
-        module.train()
-        for layer in module.modules():
-            if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm | torch.nn.Dropout):
-                layer.eval()  # the original answered without them, too
         for chosen in torch.randperm(len(learnt)).split(_BATCH):
             optimiser.zero_grad()
             loss(learnt[chosen]).backward()
@@ -75,15 +75,16 @@ def _descend(
             best, state, since = found, _state(module), 0
         else:
             since += 1
-        if since >= _PATIENCE or time.monotonic() > end:
+        is_late = time.monotonic() > end
+        if since >= _PATIENCE or is_late:
             break
     module.load_state_dict(state)
+    return is_late
 
 
 def _validated(
     module: torch.nn.Module, loss: Callable[[torch.Tensor], torch.Tensor], kept: torch.Tensor
 ) -> float:
-    module.eval()
     with torch.no_grad():
         return float(sum(loss(part) * len(part) for part in kept.split(64)) / len(kept))
 

@@ -1,4 +1,8 @@
-"""TorchScript, traced and frozen: weights are constants, layers are fused."""
+"""TorchScript, traced and frozen: weights are constants.
+
+torch.jit.optimize_for_inference would fuse layers, too, but what it makes is for the process that
+made it: saved, it cannot be loaded.
+"""
 
 import copy
 from dataclasses import dataclass
@@ -23,7 +27,7 @@ class TorchScript:
         return None if isinstance(form, Module | Script) else "is no module of torch"
 
     def apply(self, form: Form, bench: Workbench) -> Form:
-        """Trace, freeze, fuse."""
+        """Trace and freeze."""
         assert isinstance(form, Module | Script)  # noqa: S101  # what unfit says
         with quiet(), torch.no_grad():
             module = copy.deepcopy(form.module).eval()
@@ -31,4 +35,4 @@ class TorchScript:
                 module = torch.jit.trace(module, bench.tensors(_EXAMPLE), strict=False)
             if hasattr(module, "training"):  # a frozen one has no such attribute
                 module = torch.jit.freeze(module)
-            return Script(torch.jit.optimize_for_inference(module))
+            return Script(module)
