@@ -79,4 +79,7 @@ async def test_the_first_answer_of_a_batch_goes_on_alone(tmp_path: Path) -> None
     before = {size: each.executions for size, each in seen["first"].batches.items()}
     alone = seen["second"].batches[1].executions
     assert sum(size * count for size, count in before.items()) > 2 * sum(before.values())
-    assert alone > sum(before.values()) / 2, "though the second step is idle when they come"
+    # As many as came alone, if batches went on whole; a busy machine makes some go on together.
+    came_alone = before.get(1, 0)
+    split = (alone - came_alone) / (sum(before.values()) - came_alone)
+    assert split > 0.1, "though the second step is idle when they come"
