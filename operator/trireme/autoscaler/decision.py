@@ -171,14 +171,12 @@ def _by_signals(
     # Of equal proposals the one whose objective is broken is named, then the first of the spec.
     winner = max(proposals, key=lambda p: (p.replicas, bool(p.breach)))
     windows = stabiliser.windows(policy.behavior, hold(policy.objectives, observation.forecasts))
-    memory = Memory(
-        started=memory.started,
+    memory = replace(
+        memory,
         recommendations=stabiliser.remember(memory.recommendations, winner.replicas, windows, now),
-        changes=memory.changes,
         targets=tuple(p.correction.target for p in proposals if not p.objective.fixed_target),
         factors=tuple(p.demand.factor for p in proposals if p.demand),
         idle_since=_idle_since(observation, policy, memory, signals),
-        classes=memory.classes,
     )
     if observation.classes:
         return _by_classes(observation, policy, memory, signals, proposals, winner, windows)
