@@ -11,6 +11,8 @@ import torch
 from trireme.optimizer.forms import Form, Signature
 from trireme.optimizer.samples import Samples
 
+_EXAMPLE_SAMPLES = 3
+
 
 class Stage(IntEnum):
     """When a technique is applied; within a recipe each stage comes once at most."""
@@ -48,6 +50,10 @@ class Workbench:
         """A batch of training samples in the model's order."""
         batch = self.training.batch(count)
         return tuple(torch.from_numpy(np.ascontiguousarray(batch[n])) for n in self.names)
+
+    def example(self) -> tuple[torch.Tensor, ...]:
+        """What a model is traced or exported with; exporters take a size of 0 or 1 for constant."""
+        return self.tensors(_EXAMPLE_SAMPLES)
 
     @property
     def names(self) -> tuple[str, ...]:

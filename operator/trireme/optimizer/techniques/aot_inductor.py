@@ -13,8 +13,6 @@ from trireme.optimizer.forms import Compiled, Exported, Form, Module, quiet, wri
 from trireme.optimizer.technique import Stage, Workbench
 from trireme.optimizer.techniques import aot_compile
 
-_EXAMPLE = 3  # samples
-
 
 @dataclass(frozen=True, slots=True)
 class AotInductor:
@@ -30,7 +28,7 @@ class AotInductor:
     def apply(self, form: Form, bench: Workbench) -> Form:
         """Export, and compile in a process of its own."""
         batch = {0: torch.export.Dim.DYNAMIC}
-        example = bench.tensors(_EXAMPLE)
+        example = bench.example()
         with quiet(), torch.no_grad():
             if isinstance(form, Exported):
                 program = form.program

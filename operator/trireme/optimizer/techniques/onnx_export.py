@@ -13,7 +13,6 @@ from trireme.optimizer.forms import Exported, Form, Graph, Module, Script, quiet
 from trireme.optimizer.technique import Stage, Workbench
 
 _BATCH = "batch"
-_EXAMPLE = 3  # samples: the exporter takes sizes of 0 and 1 for constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class OnnxExport:
 
     def apply(self, form: Form, bench: Workbench) -> Form:
         """Export by torch.onnx."""
-        example = bench.tensors(_EXAMPLE)
+        example = bench.example()
         inputs = list(bench.names)
         outputs = [each.name for each in bench.signature.outputs]
         batch = {0: torch.export.Dim.DYNAMIC}

@@ -12,8 +12,6 @@ import torch
 from trireme.optimizer.forms import Form, Module, Script, quiet
 from trireme.optimizer.technique import Stage, Workbench
 
-_EXAMPLE = 3  # samples
-
 
 @dataclass(frozen=True, slots=True)
 class TorchScript:
@@ -32,7 +30,7 @@ class TorchScript:
         with quiet(), torch.no_grad():
             module = copy.deepcopy(form.module).eval()
             if isinstance(form, Module):
-                module = torch.jit.trace(module, bench.tensors(_EXAMPLE), strict=False)
+                module = torch.jit.trace(module, bench.example(), strict=False)
             if hasattr(module, "training"):  # a frozen one has no such attribute
                 module = torch.jit.freeze(module)
             return Script(module)
