@@ -25,6 +25,7 @@ MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 AGENT = f"{GROUP}/agent"
 TRACK = f"{GROUP}/track"
 TRACK_STABLE = "stable"
+TRACK_CANARY = "canary"
 NODE_CLASS = f"{GROUP}/node-class"  # on the pods of an agent that has some, and their Deployment
 COMPONENT = "app.kubernetes.io/component"
 COMPONENT_SERVER = "server"
@@ -43,12 +44,15 @@ CONFIG_DIGEST = f"{GROUP}/config-digest"  # on the gateway's pod template
 INSPECTION_PLAN = f"{GROUP}/inspection-plan"  # on pods that inspect: what they are told
 COMMAND = f"{GROUP}/command"  # on the resource: what a person told a running agent
 RESUME = "resume"  # that command's value: take the Deployment's size back from a foreign writer
+PROMOTE = "promote"  # end the canary's analysis: its pods become the stable ones
+ABORT = "abort"  # take the canary back
 
 # Field managers of server-side apply.
 TEMPLATE_MANAGER = "trireme"  # everything but the number of replicas
 SCALE_MANAGER = "trireme-scale"  # the number of replicas, and nothing else
 STATUS_MANAGER = "trireme-status"  # the reconciler's part of the status
 SCALE_STATUS_MANAGER = "trireme-scale-status"  # the autoscaler's part of the status
+ROLLOUT_STATUS_MANAGER = "trireme-rollout-status"  # the canary's part of the status
 
 # Container names and ports.
 SERVER_CONTAINER = "triton"
@@ -94,6 +98,11 @@ def class_server(agent: str, node_class: str) -> str:
 def server_set(agent: str, node_class: str) -> str:
     """The Deployment of one set of an agent's server pods: of a class, or where it has none, ""."""
     return class_server(agent, node_class) if node_class else server(agent)
+
+
+def canary(agent: str) -> str:
+    """The Deployment of an agent's canary, and the headless Service over its pods."""
+    return f"{agent}-canary"
 
 
 def service(agent: str) -> str:

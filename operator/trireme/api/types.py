@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from trireme.api import names
 from trireme.api.models import ImagePullPolicy, Model, ModelName, Pipeline, SecretRef
+from trireme.api.rollout import Rollout, RolloutStatus
 from trireme.api.scalars import Duration, Quantity, Ratio
 from trireme.api.schema import ApiModel, Preserved, cel, list_map, one_of
 
@@ -574,31 +575,6 @@ class Scaling(ApiModel):
     )
 
 
-class RolloutStrategy(StrEnum):
-    """How a new template replaces the old one."""
-
-    ROLLING_UPDATE = "RollingUpdate"
-
-
-class Rollout(ApiModel):
-    """How a change of the spec reaches the pods."""
-
-    model_config = ConfigDict(
-        json_schema_extra=cel(
-            (
-                "self.maxSurge + self.maxUnavailable >= 1",
-                "one of maxSurge and maxUnavailable must be 1 or more",
-            )
-        )
-    )
-
-    strategy: RolloutStrategy = Field(RolloutStrategy.ROLLING_UPDATE, description="RollingUpdate.")
-    max_surge: int = Field(
-        1, ge=0, le=1000, description="Pods above the wanted number; 0 where there is no spare GPU."
-    )
-    max_unavailable: int = Field(0, ge=0, le=1000, description="Pods below the wanted number.")
-
-
 class AgentSpec(ApiModel):
     """What the agent is made of and what it must keep."""
 
@@ -868,6 +844,7 @@ class AgentStatus(ApiModel):
         [], description="What the pods say of each model.", json_schema_extra=list_map("name")
     )
     scaling: ScalingStatus | None = Field(None, description="What the autoscaler knows.")
+    rollout: RolloutStatus | None = Field(None, description="The last canary.")
 
 
 class Metadata(BaseModel):

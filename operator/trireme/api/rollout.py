@@ -1,0 +1,143 @@
+"""How a change of the spec reaches the pods, and what is known of a canary: parts of the resource.
+
+The analysis itself is in `trireme.rollout`, which reads its plan from here.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from trireme.api.scalars import Duration, Ratio
+from trireme.api.schema import ApiModel, cel
+
+
+class RolloutStrategy(StrEnum):
+    """How a new template replaces the old one."""
+
+    ROLLING_UPDATE = "RollingUpdate"
+    CANARY = "Canary"
+
+
+class CanaryStep(ApiModel):
+    """A share of the requests, and how long and for how many of them it is watched at least."""
+
+    weight: Ratio = Field(description="Share of the requests that the canary gets, such as 5%.")
+    pause: Duration = Field(
+        timedelta(minutes=1), description="How long the step lasts at least, such as 5m."
+    )
+    min_requests: int = Field(
+        200, ge=1, le=1_000_000_000, description="Requests that the canary answers in it at least."
+    )
+
+
+class CanaryLimits(ApiModel):
+    """How much worse than the stable pods a canary may be, in shares of the requests."""
+
+    failures: Ratio = Field(0.001, description="More requests that fail.")
+    late: Ratio = Field(
+        0.025, description="More requests that miss the objective's latency, or fail."
+    )
+    slower: Ratio = Field(
+        0.2,
+        description="More requests that take longer than half of the stable pods' requests took "
+        "when the rollout began: 20% lets the median wander to what was the 70th percentile.",
+    )
+    different: Ratio = Field(
+        0.01, description="Mirrored requests that are answered otherwise than by the stable pods."
+    )
+
+
+_STEPS = [CanaryStep.model_validate({"weight": weight}) for weight in ("5%", "25%", "50%")]
+
+StepList = Annotated[list[CanaryStep], Field(min_length=1, max_length=20)]
+
+
+class Canary(ApiModel):
+    """The steps of a canary, and when it is taken back."""
+
+    steps: StepList = Field(
+        _STEPS,
+        description="What the canary goes through before it is promoted, in this order.",
+        json_schema_extra=cel(
+            (
+                "self.all(i, self.filter(j, j.weight == i.weight).size() == 1)",
+                "each step must have a weight of its own",
+            )
+        ),
+    )
+    deadline: Duration = Field(
+        timedelta(hours=1),
+        description="How long one step may last before the canary is taken back undecided.",
+    )
+    false_alarm_rate: Ratio = Field(
+        0.01,
+        description="Chance that a canary which is no worse is taken back for what was seen of it, "
+        "over the whole rollout and all limits.",
+    )
+    limits: CanaryLimits = Field(
+        CanaryLimits(), description="How much worse than the stable pods the canary may be."
+    )
+
+
+class Rollout(ApiModel):
+    """How a change of the spec reaches the pods."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            (
+                "self.maxSurge + self.maxUnavailable >= 1",
+                "one of maxSurge and maxUnavailable must be 1 or more",
+            )
+        )
+    )
+
+    strategy: RolloutStrategy = Field(
+        RolloutStrategy.ROLLING_UPDATE,
+        description="RollingUpdate; or Canary: a change of the pods is tried on a canary beside "
+        "them, and taken back by itself where it is worse.",
+    )
+    max_surge: int = Field(
+        1, ge=0, le=1000, description="Pods above the wanted number; 0 where there is no spare GPU."
+    )
+    max_unavailable: int = Field(0, ge=0, le=1000, description="Pods below the wanted number.")
+    canary: Canary = Field(Canary(), description="The steps, in strategy Canary.")
+
+
+# --------------------------------------------------------------------------------------- status
+
+
+class RolloutPhase(StrEnum):
+    """What becomes of a canary."""
+
+    PROGRESSING = "Progressing"
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+
+
+class TrackAnswers(ApiModel):
+    """What one track answered since the canary's analysis began."""
+
+    requests: int = Field(0, ge=0, description="Requests answered.")
+    failed: int = Field(0, ge=0, description="Of these, failures.")
+    late: int = Field(0, ge=0, description="Of these, over the objective's latency, or failed.")
+    slow: int = Field(
+        0, ge=0, description="Of these, over what half of the stable pods' requests took."
+    )
+
+
+class RolloutStatus(ApiModel):
+    """The last canary: what it is of, how far it is, and what was seen."""
+
+    phase: RolloutPhase = Field(description="Progressing, Promoted or RolledBack.")
+    candidate: str = Field(description="Digest of what the canary's pods are made of.")
+    generation: int = Field(description="The generation that the canary is of.")
+    step: int = Field(1, ge=1, description="The step that it is in, from 1.")
+    weight: Ratio = Field(0.0, description="Share of the requests that it is to get.")
+    start_time: str = Field(
+        description="When the rollout began.", json_schema_extra={"format": "date-time"}
+    )
+    message: str = Field("", description="Why it goes on, waits or ended, in numbers.")
+    canary: TrackAnswers = Field(TrackAnswers(), description="What the canary answered.")
+    stable: TrackAnswers = Field(TrackAnswers(), description="What the stable pods answered.")
