@@ -7,9 +7,10 @@ from random import Random
 
 import pytest
 
+from trireme.api.rollout import RolloutPhase
 from trireme.rollout.evidence import Share
 from trireme.rollout.steps import advance, begin
-from trireme.rollout.types import Answers, Command, Memory, Phase, Plan, Round, Step, Verdict
+from trireme.rollout.types import Answers, Command, Memory, Plan, Round, Step, Verdict
 
 START = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
 EVERY = timedelta(seconds=5)
@@ -64,14 +65,14 @@ def rolled_out(
         )
         requests += 0 if seen.canary is None else seen.canary.requests
         verdict, memory = advance(plan, memory, seen)
-        if verdict.phase is not Phase.PROGRESSING:
+        if verdict.phase is not RolloutPhase.PROGRESSING:
             return verdict, requests, now - START
         weight = verdict.weight
 
 
 def test_a_canary_that_is_as_good_is_promoted_after_all_steps() -> None:
     verdict, requests, passed = rolled_out(WELL)
-    assert verdict.phase is Phase.PROMOTED
+    assert verdict.phase is RolloutPhase.PROMOTED
     assert verdict.weight == 1.0
     assert verdict.message.startswith("not worse than the stable pods: failed: 0 of ")
     assert timedelta(minutes=6) <= passed <= timedelta(minutes=7)
@@ -97,7 +98,7 @@ def test_a_worse_canary_is_taken_back_within_so_many_of_its_requests(
     canary: Chances, word: str, most_requests: int
 ) -> None:
     verdict, requests, _ = rolled_out(canary)
-    assert verdict.phase is Phase.ROLLED_BACK
+    assert verdict.phase is RolloutPhase.ROLLED_BACK
     assert verdict.weight == 0.0
     assert verdict.message.startswith("worse than the stable pods: ")
     assert word in verdict.message
@@ -109,7 +110,7 @@ def test_answers_that_differ_take_it_back() -> None:
         return replace(seen, compared=Share(3, 20))
 
     verdict, _, _ = rolled_out(WELL, changed=compare)
-    assert verdict.phase is Phase.ROLLED_BACK
+    assert verdict.phase is RolloutPhase.ROLLED_BACK
     assert "answered differently: " in verdict.message
 
 
@@ -117,7 +118,7 @@ def test_of_many_equal_canaries_fewer_are_taken_back_than_the_rate_says() -> Non
     plan = replace(PLAN, false_alarm_rate=0.05, deadline=timedelta(minutes=8))
     poor = Chances(failed=0.01, late=0.05)
     ends = [rolled_out(poor, poor, plan=plan, seed=seed)[0] for seed in range(60)]
-    assert sum(end.phase is not Phase.PROMOTED for end in ends) <= 3
+    assert sum(end.phase is not RolloutPhase.PROMOTED for end in ends) <= 3
 
 
 def test_a_busier_time_at_a_larger_weight_is_no_fault_of_the_canary() -> None:
@@ -129,10 +130,10 @@ def test_a_busier_time_at_a_larger_weight_is_no_fault_of_the_canary() -> None:
         mine, others = round(500 * weight), round(500 * (1 - weight))
         seen = Round(now, True, answered(random, mine, chances), answered(random, others, chances))
         verdict, memory = advance(PLAN, memory, seen)
-        if verdict.phase is not Phase.PROGRESSING:
+        if verdict.phase is not RolloutPhase.PROGRESSING:
             break
         weight = verdict.weight
-    assert verdict.phase is Phase.PROMOTED
+    assert verdict.phase is RolloutPhase.PROMOTED
     assert now - START < timedelta(minutes=7)
 
 
@@ -143,7 +144,7 @@ def test_a_doubt_keeps_a_step_from_ending() -> None:
         at += EVERY
         seen = Round(at, True, Answers(25, 0, 4, 12), Answers(475, 0, 9, 240))
         verdict, memory = advance(PLAN, memory, seen)
-    assert verdict.phase is Phase.PROGRESSING
+    assert verdict.phase is RolloutPhase.PROGRESSING
     assert verdict.message.startswith(
         "step 1 of 3, 5%: waits: more than is allowed, though that may be chance: late: 160 of 1000"
     )
@@ -151,7 +152,7 @@ def test_a_doubt_keeps_a_step_from_ending() -> None:
 
 def test_a_rise_too_small_to_mind_is_no_harm_even_where_it_is_shown() -> None:
     verdict, _, _ = rolled_out(Chances(late=0.03), Chances(late=0.02))
-    assert verdict.phase is Phase.PROMOTED
+    assert verdict.phase is RolloutPhase.PROMOTED
 
 
 def test_a_canary_without_requests_waits_and_is_taken_back_undecided() -> None:
@@ -159,7 +160,7 @@ def test_a_canary_without_requests_waits_and_is_taken_back_undecided() -> None:
         return replace(seen, canary=Answers())
 
     verdict, _, passed = rolled_out(WELL, changed=nothing)
-    assert verdict.phase is Phase.ROLLED_BACK
+    assert verdict.phase is RolloutPhase.ROLLED_BACK
     assert verdict.message == "undecided after 1800s: 0 of 500 requests in this step"
     assert passed == PLAN.deadline
 
@@ -169,7 +170,7 @@ def test_unknown_figures_are_not_good_ones() -> None:
         return replace(seen, canary=None)
 
     verdict, _, _ = rolled_out(WELL, changed=unknown)
-    assert verdict.phase is Phase.ROLLED_BACK
+    assert verdict.phase is RolloutPhase.ROLLED_BACK
     assert verdict.message == "undecided after 1800s: no figures of both tracks"
 
 
@@ -180,15 +181,15 @@ def test_what_is_late_while_pods_start_does_not_count() -> None:
         return replace(seen, carries=False, canary=Answers(50, 0, 50, 50))
 
     verdict, _, passed = rolled_out(WELL, changed=starting)
-    assert verdict.phase is Phase.PROMOTED
+    assert verdict.phase is RolloutPhase.PROMOTED
     assert passed >= timedelta(minutes=11)
 
 
 @pytest.mark.parametrize(
     ("command", "phase", "weight"),
-    [(Command.PROMOTE, Phase.PROMOTED, 1.0), (Command.ABORT, Phase.ROLLED_BACK, 0.0)],
+    [(Command.PROMOTE, RolloutPhase.PROMOTED, 1.0), (Command.ABORT, RolloutPhase.ROLLED_BACK, 0.0)],
 )
-def test_a_person_has_the_last_word(command: Command, phase: Phase, weight: float) -> None:
+def test_a_person_has_the_last_word(command: Command, phase: RolloutPhase, weight: float) -> None:
     told = Round(START, False, None, None, command=command)
     verdict, _ = advance(PLAN, begin(START), told)
     assert (verdict.phase, verdict.weight) == (phase, weight)

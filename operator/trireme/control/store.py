@@ -16,6 +16,7 @@ from trireme.admission.examine import Inspections
 from trireme.api import kinds, names
 from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
+from trireme.api.rollout import RolloutPhase
 from trireme.api.types import AgentDeployment, CurveSource
 from trireme.autoscaler.capacity import Calls, LearntCurve, ModelStatistics, Statistics
 from trireme.autoscaler.demand import Demand, Terms
@@ -39,6 +40,7 @@ from trireme.modelrepo.proto import ModelConfig
 from trireme.modelrepo.repository import Repository
 from trireme.resources.change import Change
 from trireme.resources.pod_sets import PodSet, pod_sets
+from trireme.rollout.types import Memory
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -132,6 +134,25 @@ class Searched:
 
 
 @dataclass(slots=True)
+class CanaryState:
+    """A canary: what its pods are made of, and what the analysis says of it.
+
+    The reconciler begins one, from the spec of `generation`, and ends it; `digest` tells it from
+    others. The analysis leaves `phase`, `weight`, the share of the requests that it is to get now,
+    `replicas`, the pods that it needs for that, and `memory`, None until its first round.
+    """
+
+    candidate: Accepted
+    generation: int
+    digest: str
+    began: datetime
+    phase: RolloutPhase = RolloutPhase.PROGRESSING
+    weight: float = 0.0
+    replicas: int = 1
+    memory: Memory | None = None
+
+
+@dataclass(slots=True)
 class Learning:
     """What was learnt of a set of pods with one repository, and what it is learnt from: the last
     look at a server, when the next one is due, what each model executed in its recent intervals,
@@ -222,7 +243,8 @@ class AgentView:
     done, and `change`, the difference; `secrets`, which Secrets it has made sure of, since no watch
     tells of them; and `written`, the part of the status it last wrote. The autoscaler leaves
     `desired_replicas`, also by node class, `learning` by set of pods as the status has it, which is
-    learnt on from there, and `foresights` by an objective's model.
+    learnt on from there, and `foresights` by an objective's model. `canary`
+    is there while one is tried, and until its pods are gone.
     """
 
     body: Object | None = None
@@ -242,6 +264,7 @@ class AgentView:
     written: Object | None = None
     desired_replicas: int | None = None
     desired_by_class: dict[str, int] | None = None
+    canary: CanaryState | None = None
     learning: dict[str, Learning] = field(default_factory=dict)
     foresights: dict[str, Foresight] = field(default_factory=dict)
     _servers: _Read[ChildId, Servers] = field(default_factory=lambda: _Read(_servers), init=False)

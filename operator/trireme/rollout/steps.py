@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from trireme.api.rollout import RolloutPhase
 from trireme.rollout.analysis import Finding, findings, observe
-from trireme.rollout.types import Command, Memory, Phase, Plan, Round, Verdict
+from trireme.rollout.types import Command, Memory, Plan, Round, Verdict
 
 
 def begin(at: datetime) -> Memory:
@@ -23,23 +24,25 @@ def begin(at: datetime) -> Memory:
 def advance(plan: Plan, memory: Memory, seen: Round) -> tuple[Verdict, Memory]:
     """One round: what becomes of the canary, and what to remember."""
     if seen.command is Command.ABORT:
-        return _end(seen, Phase.ROLLED_BACK, "told to: abort"), memory
+        return _end(seen, RolloutPhase.ROLLED_BACK, "told to: abort"), memory
     if seen.command is Command.PROMOTE:
-        return _end(seen, Phase.PROMOTED, "told to: promote"), memory
+        return _end(seen, RolloutPhase.PROMOTED, "told to: promote"), memory
     memory = _with(plan, memory, seen)
     found = list(findings(memory.evidence, plan.limits, plan.false_alarm_rate))
     harm = [finding for finding in found if finding.is_harm]
     if harm:
-        return _end(seen, Phase.ROLLED_BACK, f"worse than the stable pods: {_told(harm)}"), memory
+        return _end(
+            seen, RolloutPhase.ROLLED_BACK, f"worse than the stable pods: {_told(harm)}"
+        ), memory
     waits = _waits_for(plan, memory, seen, found)
     if waits and seen.at - memory.since >= plan.deadline:
         message = f"undecided after {_seconds(plan.deadline)}: {waits}"
-        return _end(seen, Phase.ROLLED_BACK, message), memory
+        return _end(seen, RolloutPhase.ROLLED_BACK, message), memory
     if waits:
         return _progress(plan, memory, seen, f"waits: {waits}"), memory
     if memory.step + 1 == len(plan.steps):
         message = f"not worse than the stable pods: {_told(found)}"
-        return _end(seen, Phase.PROMOTED, message), memory
+        return _end(seen, RolloutPhase.PROMOTED, message), memory
     memory = Memory(memory.step + 1, seen.at, evidence=memory.evidence)
     return _progress(plan, memory, seen, _told(found)), memory
 
@@ -78,11 +81,11 @@ def _waits_for(plan: Plan, memory: Memory, seen: Round, found: Sequence[Finding]
 def _progress(plan: Plan, memory: Memory, seen: Round, message: str) -> Verdict:
     step = plan.steps[memory.step]
     told = f"step {memory.step + 1} of {len(plan.steps)}, {step.weight:.0%}: {message}"
-    return Verdict(seen.at, Phase.PROGRESSING, step.weight, told)
+    return Verdict(seen.at, RolloutPhase.PROGRESSING, step.weight, told)
 
 
-def _end(seen: Round, phase: Phase, message: str) -> Verdict:
-    return Verdict(seen.at, phase, 1.0 if phase is Phase.PROMOTED else 0.0, message)
+def _end(seen: Round, phase: RolloutPhase, message: str) -> Verdict:
+    return Verdict(seen.at, phase, 1.0 if phase is RolloutPhase.PROMOTED else 0.0, message)
 
 
 def _told(found: Sequence[Finding]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from trireme.api.rollout import RolloutPhase
 from trireme.rollout.evidence import NONE, START, Bets, Share
 
 
@@ -179,19 +180,11 @@ class Memory:
     evidence: Evidence = field(default_factory=Evidence)
 
 
-class Phase(StrEnum):
-    """What becomes of a canary."""
-
-    PROGRESSING = "Progressing"
-    PROMOTED = "Promoted"
-    ROLLED_BACK = "RolledBack"
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The share of the requests that the canary is to get now, and why, for an SRE to read."""
 
     at: datetime
-    phase: Phase
+    phase: RolloutPhase
     weight: float
     message: str
