@@ -34,11 +34,12 @@ def of(*sizes: tuple[float, int]) -> Run:
     [
         pytest.param([(-9, 1), (27.5, 3)], 7.5, id="the first larger size counts"),
         pytest.param([(-9, 2), (25, 1), (31, 2), (40, 3)], 20, id="beyond what it had at the rise"),
-        pytest.param([(-9, 1), (12, 3), (80, 1)], None, id="one that was there before is none"),
+        pytest.param([(-9, 1), (12, 3), (130, 1)], None, id="who has enough needs no decision"),
+        pytest.param([(-9, 3), (40, 2), (43, 3)], 3, id="it is waited for from when it is needed"),
         pytest.param([(-9, 1)], None, id="no change is none"),
     ],
 )
-def test_the_decision_is_the_first_larger_size_after_the_load_rose(
+def test_the_decision_is_the_next_larger_size_once_the_load_has_outgrown_the_fleet(
     sizes: Sequence[tuple[float, int]], seconds: float | None
 ) -> None:
     assert of(*sizes).decision_seconds == seconds

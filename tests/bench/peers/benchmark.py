@@ -125,7 +125,7 @@ def _shrink(kube: Kube) -> None:
 _HEADER = (
     "load",
     "policy",
-    "rise to decision s",
+    "outgrown to decision s",
     "late",
     "seconds kept after a lead time",
     "pod-seconds",

@@ -49,11 +49,31 @@ class Run:
         return since
 
     @property
+    def outgrown_seconds(self) -> float | None:
+        """When the load first was more than the fleet sustains that was ordered until then; None
+        where it never was.
+        """
+        since = 0.0
+        for step in self.profile.steps:
+            until = since + step.seconds
+            changes = [at for at, _ in self.sizes if since < at < until]
+            for moment in (since, *changes):
+                if step.rate_per_second > self.size_at(moment) * SUSTAINED_PER_SECOND:
+                    return moment
+            since = until
+        return None
+
+    @property
     def decision_seconds(self) -> float | None:
-        """From the first rise to the first larger size; None where none came."""
-        later = ((at, n) for at, n in self.sizes if at >= self.rise_seconds)
-        before = self.size_at(self.rise_seconds)
-        return next((at - self.rise_seconds for at, n in later if n > before), None)
+        """From when the load had outgrown the fleet to the next larger size; None where it never
+        had, or none came.
+        """
+        outgrown = self.outgrown_seconds
+        if outgrown is None:
+            return None
+        before = self.size_at(outgrown)
+        later = ((at, n) for at, n in self.sizes if at >= outgrown)
+        return next((at - outgrown for at, n in later if n > before), None)
 
     def size_at(self, second: float) -> int:
         """What the fleet was set to."""
