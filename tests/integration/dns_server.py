@@ -1,4 +1,5 @@
-"""A name server on loopback that answers every A question with the addresses it is given.
+"""A name server on loopback that answers every A question with the addresses it is given, or with
+those that it is given for a name.
 
 Answers carry a long time to live, as a cluster's cache may give it.
 """
@@ -14,14 +15,18 @@ from typing import cast
 _HEADER = struct.Struct("!HHHHHH")
 _TTL_SECONDS = 30  # kubeadm's CoreDNS
 _TYPE_A, _CLASS_IN = 1, 1
+_NO_SUCH_NAME = 3  # as a cluster's DNS says of a headless Service without pods, or of none
 _ANSWER_FLAGS = 0x8180  # an answer, recursion asked for and available, no error
 
 
 @dataclass
 class NameServer(asyncio.DatagramProtocol):
-    """`addresses` may change at any time; `questions` are the names asked, dots and all."""
+    """`addresses`, and those `of` a name, may change at any time; a name without any does not
+    exist. `questions` are the names asked, dots and all.
+    """
 
     addresses: list[str]
+    of: dict[str, list[str]] = field(default_factory=dict)
     questions: list[str] = field(default_factory=list)
     port: int = 0
     _transport: asyncio.DatagramTransport | None = None
@@ -35,13 +40,15 @@ class NameServer(asyncio.DatagramProtocol):
         name, end = _name(data, _HEADER.size)
         kind = struct.unpack_from("!H", data, end)[0]
         self.questions.append(name)
-        found = self.addresses if kind == _TYPE_A else []
+        found = self.of.get(name, self.addresses) if kind == _TYPE_A else []
         answers = b"".join(
             struct.pack("!HHHLH", 0xC000 | _HEADER.size, _TYPE_A, _CLASS_IN, _TTL_SECONDS, 4)
             + ipaddress.IPv4Address(address).packed
             for address in found
         )
-        header = _HEADER.pack(identity, _ANSWER_FLAGS, 1, len(found), 0, 0)
+        unknown = name in self.of and not self.of[name]
+        flags = _ANSWER_FLAGS | (_NO_SUCH_NAME if unknown else 0)
+        header = _HEADER.pack(identity, flags, 1, len(found), 0, 0)
         assert self._transport is not None
         self._transport.sendto(header + data[_HEADER.size : end + 4] + answers, client)
 

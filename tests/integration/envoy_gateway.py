@@ -7,7 +7,7 @@ Only addresses and ports are replaced: all else is what a cluster gets.
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from aiohttp import web
 
 from ports import LOOPBACK, free_port
 from trireme.api import names
+from trireme.resources.envoy import ROUTES_DIRECTORY
 
 BINARY = Path(envoy.__file__).parent / "_bin" / "envoy"
 _SAMPLE = re.compile(r"^(envoy_cluster_\w+){(.*)} (\S+)$", re.MULTILINE)
@@ -190,11 +191,40 @@ class Metrics:
         return sorted(float(le) for *key, le in self.samples if tuple(key) == wanted)
 
 
+@dataclass(frozen=True)
+class Routes:
+    """The folder of the routes' files, kept as the kubelet keeps that of a ConfigMap: the files are
+    links into a folder that is a link itself, and a change replaces that one.
+    """
+
+    folder: Path
+
+    def write(self, files: Mapping[str, str]) -> None:
+        self.folder.mkdir(exist_ok=True)
+        generation = self.folder / f"..{len(list(self.folder.iterdir()))}"
+        generation.mkdir()
+        for name, text in files.items():
+            (generation / name).write_text(text)
+            link = self.folder / name
+            if not link.is_symlink():
+                link.symlink_to(f"..data/{name}")
+        (self.folder / "..data_tmp").symlink_to(generation.name)
+        (self.folder / "..data_tmp").rename(self.folder / "..data")
+
+    def read_by(self, configuration: dict[str, Any]) -> dict[str, Any]:
+        """The configuration, with its routes in this folder."""
+        text = yaml.safe_dump(configuration).replace(ROUTES_DIRECTORY, str(self.folder))
+        replaced: dict[str, Any] = yaml.safe_load(text)
+        return replaced
+
+
 def on_loopback(
-    configuration: dict[str, Any], pods: Sequence[tuple[int, int]]
+    configuration: dict[str, Any],
+    pods: Sequence[tuple[int, int]],
+    canary: Sequence[tuple[int, int]] = (),
 ) -> tuple[dict[str, Any], dict[str, int]]:
-    """The configuration with free ports, before pods at these HTTP and gRPC ports; and the ports
-    by listener, with that of the admin interface.
+    """The configuration with free ports, before pods at these HTTP and gRPC ports, and those of a
+    canary; and the ports by listener, with that of the admin interface.
     """
     ports = {"admin": free_port()}
     replaced: dict[str, Any] = yaml.safe_load(yaml.safe_dump(configuration))
@@ -203,14 +233,15 @@ def on_loopback(
         ports[listener["name"]] = free_port()
         listener["address"] = _address(ports[listener["name"]])
     for cluster in replaced["static_resources"]["clusters"]:
-        (locality,) = cluster["load_assignment"]["endpoints"]
-        (endpoint,) = locality["lb_endpoints"]
-        port = endpoint["endpoint"]["address"]["socket_address"]["port_value"]
-        if cluster["name"] == "admin":
-            targets = [ports["admin"]]
-        else:
-            targets = [h if port == names.HTTP_PORT else g for h, g in pods]
-        locality["lb_endpoints"] = [{"endpoint": {"address": _address(p)}} for p in targets]
+        localities = cluster["load_assignment"]["endpoints"]
+        for locality, track in zip(reversed(localities), (pods, canary), strict=False):
+            (endpoint,) = locality["lb_endpoints"]
+            port = endpoint["endpoint"]["address"]["socket_address"]["port_value"]
+            if cluster["name"] == "admin":
+                targets = [ports["admin"]]
+            else:
+                targets = [h if port == names.HTTP_PORT else g for h, g in track]
+            locality["lb_endpoints"] = [{"endpoint": {"address": _address(p)}} for p in targets]
     return replaced, ports
 
 

@@ -25,6 +25,7 @@ from trireme.admission.rules import (
     pod_template,
     quantities,
     releases,
+    rollout,
     scaling,
     schedules,
     server,
@@ -165,7 +166,10 @@ _FAULTS: tuple[Rule, ...] = (
     scaling.fewest_exceeds_most,
     scaling.none_without_demand,
     scaling.demand_query_is_blank,
-    scaling.rollout_cannot_move,
+    rollout.rollout_cannot_move,
+    rollout.step_gives_no_requests,
+    rollout.steps_do_not_rise,
+    rollout.step_outlasts_its_deadline,
     schedules.schedule_is_no_cron_expression,
     schedules.time_zone_is_unknown,
     schedules.schedule_sets_no_bound,
@@ -181,6 +185,7 @@ _OF_CLASSES: tuple[Rule, ...] = (
     node_classes.class_bounds_exclude_each_other,
     node_classes.class_is_none_of_its_own,
     node_classes.classes_of_another_mode,
+    rollout.canary_of_node_classes,
 )
 _WARNINGS: tuple[Rule, ...] = (
     server.backend_is_not_in_image,
@@ -207,6 +212,8 @@ _WARNINGS: tuple[Rule, ...] = (
     schedules.schedules_of_another_mode,
     scaling.demand_of_another_mode,
     scaling.budget_without_gpus,
+    rollout.canary_without_pods,
+    rollout.canary_is_judged_by_little,
 )
 
 

@@ -38,6 +38,8 @@ class Reason(StrEnum):
     SCALED_TO_ZERO = "ScaledToZero"  # there is to be no pod now, and there is none
     ROLLED_OUT = "RolledOut"  # every pod runs this generation and is ready
     ROLLING_OUT = "RollingOut"  # pods of an earlier template still run, or new ones start
+    TRYING_CANARY = "TryingCanary"  # this generation is tried on a canary; the others stay
+    ROLLED_BACK = "RolledBack"  # it was tried and taken back; the message says why
     UPDATING_IN_PLACE = "UpdatingInPlace"  # pods are being changed that stay
     IN_PLACE_UPDATE_FAILED = "InPlaceUpdateFailed"  # Triton refused; the message is its own
     GATEWAY_NOT_READY = "GatewayNotReady"  # the pods are ready, their gateway is not
@@ -91,6 +93,8 @@ class EventReason(StrEnum):
     APPLY_FAILED = "ApplyFailed"  # the API refused a child object
     ROLLOUT_STARTED = "RolloutStarted"  # a new template digest is rolled out
     ROLLOUT_FINISHED = "RolloutFinished"  # every pod runs the new template and is ready
+    CANARY_STARTED = "CanaryStarted"  # a generation is tried on a canary
+    CANARY_ENDED = "CanaryEnded"  # by an edit: the analysis came to no end
     IN_PLACE_UPDATE = "InPlaceUpdate"  # every pod was changed without a restart
     IN_PLACE_UPDATE_FAILED = "InPlaceUpdateFailed"  # Triton refused to change a pod
     MODEL_LOAD_FAILED = "ModelLoadFailed"  # Triton refused a model

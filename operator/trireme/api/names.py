@@ -31,6 +31,7 @@ COMPONENT = "app.kubernetes.io/component"
 COMPONENT_SERVER = "server"
 COMPONENT_GATEWAY = "gateway"
 COMPONENT_INSPECTION = "inspection"
+CANDIDATE = f"{GROUP}/candidate"  # on a canary's pods: of which spec they are
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY_VALUE = "trireme"
 GATEWAY = f"{GROUP}/gateway"  # on gateway pods instead of AGENT, which selects servers only
@@ -42,6 +43,9 @@ REPOSITORY_DIGEST = f"{GROUP}/repository-digest"  # on the pod template and on c
 LIVE_DIGEST = f"{GROUP}/live-digest"  # on the config map of what changes in place
 CONFIG_DIGEST = f"{GROUP}/config-digest"  # on the gateway's pod template
 INSPECTION_PLAN = f"{GROUP}/inspection-plan"  # on pods that inspect: what they are told
+SHARE = f"{GROUP}/canary-share"  # on the config map of the routes: what the canary gets
+LOWERED = f"{GROUP}/canary-share-lowered"  # there too: when it last became less
+ROLLED_BACK = f"{GROUP}/rolled-back"  # on the record: the digest of what is not tried again
 COMMAND = f"{GROUP}/command"  # on the resource: what a person told a running agent
 RESUME = "resume"  # that command's value: take the Deployment's size back from a foreign writer
 PROMOTE = "promote"  # end the canary's analysis: its pods become the stable ones
@@ -123,6 +127,16 @@ def gateway(agent: str) -> str:
 def gateway_config(agent: str, digest: str) -> str:
     """The immutable ConfigMap of one generation of the gateway's configuration."""
     return f"{agent}-gateway-{digest[:8]}"
+
+
+def candidate_label(digest: str) -> str:
+    """What the pods of a candidate are found by: 16 digits of the digest."""
+    return digest[:16]
+
+
+def gateway_routes(agent: str) -> str:
+    """The ConfigMap of the gateway's routes, which change without a rollout of its pods."""
+    return f"{agent}-routes"
 
 
 def live_config(agent: str, repository_digest: str) -> str:

@@ -36,8 +36,9 @@ SCRAPES_PER_WINDOW = 4
 
 WAITING, CANCELLED = "waiting", "cancelled"  # parts of SERVER_UNANSWERED
 
-_HTTP_CLUSTER = "inference_http"
-_GRPC_CLUSTER = "inference_grpc"
+# Of the stable pods, and what a canary gets: demand of one agent, whoever answers it.
+_HTTP_CLUSTERS = ("inference_http", "inference_http_canary")
+_GRPC_CLUSTERS = ("inference_grpc", "inference_grpc_canary")
 _GRPC_FAULTS = (2, 4, 8, 12, 13, 14, 15)
 """The gRPC status codes that are the server's fault, as 5xx is in HTTP: UNKNOWN, DEADLINE_EXCEEDED,
 RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
@@ -108,7 +109,7 @@ def _of_clusters(
     function: Function,
     metric: str,
     *where: Where,
-    clusters: tuple[str, ...] = (_HTTP_CLUSTER, _GRPC_CLUSTER),
+    clusters: tuple[str, ...] = (*_HTTP_CLUSTERS, *_GRPC_CLUSTERS),
     part: str = "",
 ) -> Each:
     return Each(GATEWAY, function, metric, (Where("envoy_cluster_name", clusters), *where), part)
@@ -137,13 +138,13 @@ _GATEWAY_FAILURES = Total(
             Function.RATE,
             "envoy_cluster_upstream_rq_xx",
             Where("envoy_response_code_class", ("5",)),
-            clusters=(_HTTP_CLUSTER,),
+            clusters=_HTTP_CLUSTERS,
         ),
         *(
             _of_clusters(
                 Function.RATE,
                 f"envoy_cluster_grpc_{code}",
-                clusters=(_GRPC_CLUSTER,),
+                clusters=_GRPC_CLUSTERS,
                 part=str(code),
             )
             for code in _GRPC_FAULTS

@@ -10,6 +10,7 @@ import typer
 
 from trireme.admission.examine import examine
 from trireme.api import kinds
+from trireme.api.rollout import RolloutStrategy
 from trireme.api.types import AgentDeployment
 from trireme.cli.specs import ExaminedAgent, ManifestOption, examine_file, report
 from trireme.cli.validate import Output
@@ -36,6 +37,8 @@ _NAMES = {
     Effect.GATEWAY: "GatewayRollout",
     Effect.ROLLOUT: "Rollout",
 }
+_CANARY = "a canary is tried: the server pods are replaced once it is no worse than they are"
+_CANARY_NAME = "Canary"
 _NEW = "nothing of it runs yet: its pods are made"
 
 
@@ -45,6 +48,12 @@ class _Told:
 
     agent: AgentDeployment
     change: Change | None
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether a canary comes before the rollout."""
+        is_rollout = self.change is not None and self.change.effect is Effect.ROLLOUT
+        return is_rollout and self.agent.spec.rollout.strategy is RolloutStrategy.CANARY
 
 
 def diff(
@@ -60,7 +69,8 @@ def diff(
     ] = None,
     output: Annotated[Output, typer.Option("-o", "--output", help="text or json.")] = Output.TEXT,
 ) -> None:
-    """Tell what an edit will do: a rollout, a change in place, or neither; and which parts do it.
+    """Tell what an edit will do: a rollout, a canary before it, a change in place, or none of them;
+    and which parts do it.
 
     With -f FILE, the AgentDeployments of a file against those of the cluster, by what they run;
     ConfigMaps that the file does not hold are read from the cluster. With OLD and NEW, two files,
@@ -171,10 +181,16 @@ def _lines(told: _Told) -> Iterator[str]:
         yield f"{name}: {_NEW}"
         return
     effect = told.change.effect
-    yield f"{name}: {_WORDS[effect]}"
+    yield f"{name}: {_CANARY if told.is_tried else _WORDS[effect]}"
     for part in told.change.parts:
         by_itself = "" if part.effect is effect else f" (by itself: {_WORDS[part.effect]})"
         yield f"  {part.path}{by_itself}"
+
+
+def _effect_name(told: _Told) -> str:
+    if told.change is None:
+        return "New"
+    return _CANARY_NAME if told.is_tried else _NAMES[told.change.effect]
 
 
 def _as_object(told: _Told) -> dict[str, Any]:
@@ -182,7 +198,7 @@ def _as_object(told: _Told) -> dict[str, Any]:
     return {
         "agent": told.agent.metadata.name,
         "namespace": told.agent.metadata.namespace,
-        "effect": "New" if found is None else _NAMES[found.effect],
+        "effect": _effect_name(told),
         "parts": [
             {"path": part.path, "effect": _NAMES[part.effect]}
             for part in (found.parts if found else ())

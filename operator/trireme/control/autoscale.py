@@ -364,7 +364,7 @@ class Autoscaler:
         uid = view.body["metadata"]["uid"]
         scaled = self._agents.get(key)
         if scaled is None or scaled.uid != uid:
-            if not pods_known(live, view.server_pods):
+            if not pods_known(live, view.stable_pods):
                 return None  # just started: the watch of pods has yet to tell of them
             scaled = self._restore(key, view, live, now)
         lead = _look(view, scaled).lead_time
@@ -475,7 +475,7 @@ class Autoscaler:
             memory=memory_from_status(status.scaling, started=now, current=live.replicas),
             starts={
                 of_set.name: starts.watched(
-                    starts_from_status(_of_class(status.scaling, of_set)), view.server_pods
+                    starts_from_status(_of_class(status.scaling, of_set)), view.stable_pods
                 )
                 for of_set in view.accepted.pod_sets
             },
@@ -651,7 +651,7 @@ async def _by_turns(keys: Iterable[Key]) -> AsyncIterator[Key]:
 
 def _look(view: AgentView, scaled: _Scaled) -> _Looked:
     """Look at the pods; nothing is new where they and the spec are as they were."""
-    pods, accepted, before = view.server_pods, view.accepted, scaled.looked
+    pods, accepted, before = view.stable_pods, view.accepted, scaled.looked
     assert accepted is not None  # noqa: S101  # who scales has looked
     if before is not None and before.pods is pods and before.accepted is accepted:
         return before
@@ -675,7 +675,7 @@ def _subject(key: Key, view: AgentView, policy: Policy) -> Subject:
         objectives=policy.objectives,
         # A step that is a pipeline itself has no queue: requests wait in the models that it calls.
         pipelines={o.model: tuple(o.start_of_step) for o in policy.objectives if o.start_of_step},
-        ready_pods=_ready_since(view.server_pods),
+        ready_pods=_ready_since(view.stable_pods),
         gateway_pods=_ready_since(view.gateway_pods) if spec.gateway.enabled else None,
     )
 
@@ -706,7 +706,7 @@ def _classes(view: AgentView, scaled: _Scaled) -> tuple[ClassPods, ...]:
         and "" in map(class_of, servers.values())
     ):
         return ()
-    pods = view.server_pods
+    pods = view.stable_pods
     found = []
     for name in sorted(servers, key=lambda name: ([*sets, name].index(name), name)):
         live, of_set = view.servers.views[name], sets.get(name)
@@ -832,7 +832,7 @@ def _observe(
     now: datetime,
 ) -> Observation:
     """What the cluster and the signals say of one agent, in one value."""
-    pods = view.server_pods
+    pods = view.stable_pods
     stuck = [pod for pod in pods if pod.stuck]
     by_class = _classes(view, scaled)
     return Observation(

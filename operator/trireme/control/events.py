@@ -18,6 +18,7 @@ _REFUSALS: Mapping[str, EventReason] = {
 
 
 _IN_PLACE = frozenset({Reason.UPDATING_IN_PLACE, Reason.IN_PLACE_UPDATE_FAILED})
+_WITHOUT_ROLLOUT = frozenset({Reason.UPDATING_IN_PLACE, Reason.TRYING_CANARY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def _finished(
     if ready.status != "True" or old is None:
         return []
     events = []
-    if old.status == "True" and old.reason != Reason.UPDATING_IN_PLACE:
+    if old.status == "True" and old.reason not in _WITHOUT_ROLLOUT:
         note = f"generation {ready.observed_generation} is rolled out: {ready.message}"
         events.append(Event(EventReason.ROLLOUT_FINISHED, note, _RECONCILE))
     if note := _in_place(before, old, story):

@@ -49,7 +49,7 @@ def serving_pods(view: AgentView, repository: Repository) -> list[PodView]:
     """The ready pods of a repository, those of other templates left out."""
     return [
         pod
-        for pod in view.server_pods
+        for pod in view.stable_pods
         if pod.ready_since is not None and pod.repository_digest == repository.digest
     ]
 
@@ -139,7 +139,7 @@ class InPlaceUpdates:
 
     async def _converge(self, key: Key, view: AgentView, applied: Accepted) -> None:
         state = view.in_place
-        known = {pod.server_id for pod in view.server_pods}
+        known = {pod.server_id for pod in view.stable_pods}
         for gone in state.servers.keys() - known:
             del state.servers[gone]
         asked = unknown(state, serving_pods(view, applied.repository))

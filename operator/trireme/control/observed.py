@@ -207,7 +207,7 @@ def deployment_view(deployment: Object) -> DeploymentView:
     progressing: Object = next(
         (c for c in status.get("conditions", []) if c["type"] == "Progressing"), {}
     )
-    stuck = progressing.get("reason") == "ProgressDeadlineExceeded"
+    stuck = current and progressing.get("reason") == "ProgressDeadlineExceeded"
     is_refused = any(
         c["type"] == "ReplicaFailure" and c.get("status") == "True"
         for c in status.get("conditions", [])

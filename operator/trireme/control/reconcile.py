@@ -19,6 +19,7 @@ from trireme.api.fetch import FetchProgress, FetchReason
 from trireme.api.node_cache import NodeCacheKey
 from trireme.api.types import AgentDeployment, AgentSpec, AgentStatus
 from trireme.control import events, in_place, status
+from trireme.control.apply import Applier, child_id, is_final
 from trireme.control.observed import (
     DeploymentView,
     PodView,
@@ -31,6 +32,14 @@ from trireme.control.preflight import Preflight, described, inspectors
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.recorded import live_sources, remembered
 from trireme.control.store import Accepted, AgentView, ChildId, Refused, Store
+from trireme.control.trial import (
+    Trial,
+    candidate_pods,
+    has_pods,
+    is_spread,
+    words_of_rollback,
+    words_of_trial,
+)
 from trireme.edge import triton
 from trireme.edge.cluster import Cluster, Object
 from trireme.edge.fetcher import fetch_progress
@@ -55,11 +64,7 @@ logger = logging.getLogger(__name__)
 
 _FETCHERS_ASKED = 4
 _ASK_AGAIN_SECONDS = 5.0  # while pods start, Triton is asked this often what it is doing
-_ATTEMPTS = 5  # at a write that somebody else's write may forestall
-_CONFLICT = 409
-_FINAL_STATUSES = frozenset({400, 403, 404, 422})  # the API's refusals that a retry cannot heal
 _NAMESPACE_ENDS = "because it is being terminated"
-_UNKNOWN_FIELD = "field not declared in schema"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,8 @@ class Reconciler:
         self._keys = keys
         self._clock = clock
         self._preflight = Preflight(cluster, options, clock)
+        self._applier = Applier(cluster, store)
+        self._trial = Trial(cluster, self._applier, options, clock)
 
     async def handle(self, key: Key, work: Work) -> None:
         """One pass; never raises: what failed is tried again later."""
@@ -126,7 +133,8 @@ class Reconciler:
             return
         # An edit is in the view before its work is on the queue.
         is_judged = view.judged == view.body["metadata"]["generation"]
-        if Work.APPLY in work or not is_judged or view.accepted is None or view.preflight.waiting:
+        is_new = not is_judged or view.accepted is None or view.preflight.waiting
+        if Work.APPLY in work or is_new or is_spread(view):
             await self._apply_generation(key, view, view.body)
         await self._report(key, view)
         if view.apply_failure is not None and Work.APPLY in work:
@@ -156,7 +164,8 @@ class Reconciler:
 
     async def _align_pods(self, key: Key, view: AgentView) -> None:
         """Ask for the pods where more or fewer are known than the Deployments count."""
-        counted = [*view.servers.bodies.values(), view.deployment(names.gateway(key.name))]
+        others = (view.deployment(name(key.name)) for name in (names.gateway, names.canary))
+        counted = [*view.servers.bodies.values(), *others]
         existing = sum(deployment_view(d).existing for d in counted if d is not None)
         known = {name: pod["metadata"]["uid"] for name, pod in view.pods.items()}
         if len(known) - len(inspectors(view.pods.values())) == existing:
@@ -173,13 +182,18 @@ class Reconciler:
         """Accept or refuse the spec as it is now; what was last accepted is applied, so that drift
         is repaired while an edit is refused, by whatever process.
         """
+        new: Accepted | None = None
         match await self._accept(view, body):
             case Refused() as refused:
                 view.refused = refused
                 view.accepted = view.accepted or await remembered(self._cluster, body)
-            case Accepted() as accepted:
-                await self._compare(key, view, body, accepted)
-                view.accepted, view.refused = accepted, None
+            case Accepted() as new:
+                view.refused = None
+        course = await self._trial.course(view, body, new)
+        if course is not None:
+            await self._compare(key, view, body, course.accepted)
+            view.accepted = course.accepted
+            await self._emit(key, course.events)
         view.judged = body["metadata"]["generation"]
         if view.accepted is None:
             return
@@ -231,17 +245,13 @@ class Reconciler:
     # ----------------------------------------------------------------------------- applying
 
     async def _apply(self, key: Key, view: AgentView, accepted: Accepted) -> None:
-        """Apply every child; make a server Deployment with a size, later leave its size alone.
-
-        What the API answers is learnt at once: the watch tells of it later, and until then a
-        rollout that has just begun would look finished.
+        """Apply every child; make a server Deployment with a size, later leave its size alone. A
+        canary's come last, so that nothing of it holds up the others, and go first.
         """
         agent = accepted.agent
-        asked = {
-            pods.name: await self._cluster.get(kinds.DEPLOYMENT, key.namespace, pods.name)
-            for pods in pod_sets(agent)
-        }
-        live = {name: body for name, body in asked.items() if body is not None}
+        share = await self._trial.share(key, view, agent)
+        await self._trial.withdraw(key, view, agent.metadata.uid)
+        live = await self._applier.live(key, [pods.name for pods in pod_sets(agent)])
         running = {**view.servers.bodies, **live}
         sizes = initial_sizes(agent, view.desired_replicas, running, view.desired_by_class)
         objects = desired_objects(
@@ -250,30 +260,20 @@ class Reconciler:
             self._options,
             initial_replicas=sizes,
             through_gateway=not _leads_past_gateway(key, view) or _gateway_is_ready(key, view),
+            share=share,
+            rolled_back=view.rolled_back.digest if view.rolled_back else "",
         )
-        await self._refuse_foreign(key, view, agent, objects)
+        await self._applier.refuse_foreign(key, view, agent.metadata.uid, objects)
         await self._ensure_secrets(view, agent)
-        for body in live.values():
-            if deployment_view(body).replicas_manager in (None, names.TEMPLATE_MANAGER):
-                # The operator ended between making the Deployment and handing its size over.
-                await self._own_scale(key, body)
-        for manifest in objects:
-            kind, name = _child_id(manifest)
-            server = live.get(name) if kind == kinds.DEPLOYMENT.name else None
-            # Its size is left out, so where it went meanwhile it would be made with one pod.
-            uid = server["metadata"]["uid"] if server is not None else None
-            try:
-                applied = await self._cluster.apply(manifest, names.TEMPLATE_MANAGER, uid)
-            except ClusterError as error:
-                if uid is None or error.status != _CONFLICT:
-                    raise
-                await self._queue.add(key, Work.APPLY)
-                return
-            self._store.learn(key, applied)
-            if kind == kinds.DEPLOYMENT.name and name in sizes:
-                await self._own_scale(key, applied)
+        if not await self._applier.apply(key, objects, live, sizes):
+            await self._queue.add(key, Work.APPLY)
+            return
         record = (kinds.CONFIG_MAP.name, names.inspected_record(key.name))
-        view.wanted = frozenset({record, *(_child_id(manifest) for manifest in objects)})
+        wanted = frozenset({record, *map(child_id, objects)})
+        await self._apply_canary(key, view, wanted)
+        if view.canary is not None and has_pods(view.canary) and not view.canary.is_reachable:
+            delay = share.follows_in(self._clock()).total_seconds()
+            await self._queue.add_after(delay, key, Work.APPLY)
         if view.applied is None or view.applied.repository != accepted.repository:
             view.in_place.wanted = in_place.wanted_configs(accepted.repository)
             view.in_place.versions = in_place.wanted_versions(accepted.repository)
@@ -301,49 +301,15 @@ class Reconciler:
                 await self._cluster.ensure(secret)
                 view.secrets.add(name)
 
-    async def _refuse_foreign(
-        self, key: Key, view: AgentView, agent: AgentDeployment, objects: Iterable[Object]
-    ) -> None:
-        """Nothing of the same name that is not ours is ever taken over; nothing is applied then.
-
-        Raises ClusterError. Only what is not known as ours is asked for: once, before it is made.
-        """
-        uid = agent.metadata.uid
-        for manifest in objects:
-            kind, name = _child_id(manifest)
-            known = view.children.get((kind, name))
-            if known is not None and owned_by(known, uid):
-                continue
-            asked = kinds.kind_of(manifest["apiVersion"], kind)
-            found = await self._cluster.get(asked, key.namespace, name)
-            if found is None or owned_by(found, uid):
-                continue
-            if _owned_by_former(found, key.name):
-                words = f"the {kind} {name} of a former agent of this name is being deleted"
-                raise ClusterError(409, words)
-            raise ClusterError(
-                403,
-                f"a {kind} named {name} exists and does not belong to this agent: "
-                f"rename the agent or remove that {kind}",
-            )
-
-    async def _own_scale(self, key: Key, deployment: Object) -> None:
-        """Make the scale manager the owner of the size, as it is.
-
-        The Deployment's own controller writes to it at any moment: then it is read again.
-        """
-        for attempts_left in reversed(range(_ATTEMPTS)):
-            replicas = deployment["spec"].get("replicas", 1)
-            try:
-                await self._cluster.apply_scale(deployment, replicas, names.SCALE_MANAGER)
-            except ClusterError as error:
-                if error.status != _CONFLICT or not attempts_left:
-                    raise
-                name = deployment["metadata"]["name"]
-                again = await self._cluster.get(kinds.DEPLOYMENT, key.namespace, name)
-                deployment = again or deployment
-            else:
-                return
+    async def _apply_canary(self, key: Key, view: AgentView, wanted: frozenset[ChildId]) -> None:
+        """Apply what a canary has besides."""
+        canary = view.canary
+        if canary is not None and has_pods(canary):
+            await self._ensure_secrets(view, canary.candidate.agent)
+        applied, is_all = await self._trial.apply(key, view, wanted)
+        view.wanted = wanted | applied
+        if not is_all:
+            await self._queue.add(key, Work.APPLY)
 
     async def _tell_repair(self, key: Key, view: AgentView, name: str, size: int) -> None:
         body = view.body
@@ -370,15 +336,17 @@ class Reconciler:
             for name, body in view.servers.bodies.items()
             if (kinds.DEPLOYMENT.name, name) not in view.wanted and _has_pods(body)
         }
+        is_mounted = (
+            not settled or bool(emptying) or bool(view.canary_pods and not has_pods(view.canary))
+        )
         for child, body in list(view.children.items()):
             if child in view.wanted or not owned_by(body, uid):
                 continue
-            kind = kinds.kind_of(body["apiVersion"], body["kind"])
-            if child[1] in emptying and kind is kinds.DEPLOYMENT:
+            kind, name = child
+            if name in emptying and kind == kinds.DEPLOYMENT.name:
                 continue  # the autoscaler says when others carry the load
-            if kind is not kinds.CONFIG_MAP or (settled and not emptying):
-                await self._cluster.delete(kind, key.namespace, child[1])
-                view.children.pop(child, None)
+            if kind != kinds.CONFIG_MAP.name or not is_mounted:
+                await self._applier.delete(key, view, child)
 
     # ---------------------------------------------------------------------------- reporting
 
@@ -389,12 +357,13 @@ class Reconciler:
         now = self._clock()
         running = view.accepted
         spec = running.agent.spec if running else None
-        pods = view.server_pods
+        pods = view.stable_pods
         if view.written is None and not pods_known(view.servers.together, pods):
             await self._queue.add_after(_ASK_AGAIN_SECONDS, key, Work.OBSERVE)
             return  # just started: what an earlier process wrote is better than half a view
         before = readable_status(view.written or body.get("status"))
         observed = await self._observe(key, view, body["metadata"]["uid"], pods, before)
+        await self._look_at_canary(view, body["metadata"]["uid"], key)
         warned = "\n".join(map(str, running.warnings)) if running and not view.refused else ""
         verdict = _verdict(view.refused, warned)
         found = status.findings(generation, before, verdict, observed)
@@ -409,8 +378,8 @@ class Reconciler:
             AgentStatus(
                 observed_generation=generation,
                 conditions=conditions,
-                replicas=sum(not pod.terminating for pod in pods),
-                ready_replicas=sum(pod.ready_since is not None for pod in pods),
+                replicas=sum(not pod.terminating for pod in view.server_pods),
+                ready_replicas=sum(pod.ready_since is not None for pod in view.server_pods),
                 selector=status.selector(key.name),
                 repository_digest=digest,
                 live_digest=live_digest,
@@ -428,6 +397,7 @@ class Reconciler:
         if found[ConditionType.READY].status:
             view.replaced = view.change = None
         await self._continue_in_place(key, view)
+        await self._trial.forget(key, view, body)
         if view.preflight.waiting:
             await self._queue.add_after(_ASK_AGAIN_SECONDS, key, Work.APPLY)
         if found[ConditionType.RECONCILING].status or not found[ConditionType.MODELS_READY].status:
@@ -462,11 +432,31 @@ class Reconciler:
                 pods, self._keys.control.of_agent(uid), running.repository if running else None
             ),
             apply_failure=failure.message if failure else None,
-            apply_final=failure is not None and _is_final(failure),
+            apply_final=failure is not None and is_final(failure),
             in_place=in_place.progress(view, before),
             may_be_empty=running is not None and status.may_be_empty(running.agent.spec),
             fetches=await _ask_fetchers(pods),
+            trial=words_of_trial(view),
+            rolled_back=words_of_rollback(view),
         )
+
+    async def _look_at_canary(self, view: AgentView, uid: str, key: Key) -> None:
+        """Leave in it what its pods cannot start by, for the analysis to take it back."""
+        canary, pods = view.canary, candidate_pods(view)
+        deployment = view.deployment(names.canary(key.name))
+        if canary is None or deployment is None or canary.fault:
+            return
+        told = status.Observed(
+            server=deployment_view(deployment),
+            gateway=None,
+            gateway_wanted=False,
+            pods=pods,
+            gateway_pods=(),
+            models=await self._ask_starting(
+                pods, self._keys.control.of_agent(uid), canary.candidate.repository
+            ),
+        )
+        canary.fault = status.fault(told)
 
     async def _continue_in_place(self, key: Key, view: AgentView) -> None:
         """Have servers asked and changed; what failed is tried again by itself, later each time."""
@@ -554,13 +544,6 @@ def _verdict(refused: Refused | None, warned: str) -> status.Verdict:
     return status.Verdict(True, Reason.VALID, "the spec has no faults")
 
 
-def _is_final(failure: ClusterError) -> bool:
-    """Whether trying again is no use. A field that the API does not know is answered as an error of
-    the server's own.
-    """
-    return failure.status in _FINAL_STATUSES or _UNKNOWN_FIELD in failure.message
-
-
 def _leads_past_gateway(key: Key, view: AgentView) -> bool:
     """Whether the Service that clients use leads to the servers themselves."""
     service = view.children.get((kinds.SERVICE.name, names.service(key.name)))
@@ -602,15 +585,3 @@ def _servers(view: AgentView) -> DeploymentView | None:
 
 def _model_names(spec: AgentSpec | None) -> list[str]:
     return [*(m.name for m in spec.models), *(p.name for p in spec.pipelines)] if spec else []
-
-
-def _child_id(manifest: Object) -> ChildId:
-    return manifest["kind"], manifest["metadata"]["name"]
-
-
-def _owned_by_former(body: Object, name: str) -> bool:
-    """Whether an agent of this name, but another uid, owns it."""
-    return any(
-        (o["kind"], o["name"]) == (names.KIND, name)
-        for o in body["metadata"].get("ownerReferences", [])
-    )

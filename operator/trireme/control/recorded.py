@@ -17,7 +17,7 @@ from trireme.errors import InvalidSpec, UnreadableModel
 from trireme.modelrepo.render import render
 from trireme.modelrepo.sources import SourceFiles, config_map_names, source_files
 from trireme.resources.preflight import recorded_reports
-from trireme.resources.record import recorded_copies, recorded_sources, recorded_spec
+from trireme.resources.record import recorded_copies, recorded_sources, recorded_spec, rollback_of
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,17 @@ async def remembered(cluster: Cluster, body: Object) -> Accepted | None:
     return Accepted(
         agent.model_copy(update={"spec": examined.spec}), render(examined.spec, sources)
     )
+
+
+async def recorded_rollback(cluster: Cluster, body: Object) -> str:
+    """The digest of the candidate that an agent is not to try again, as an operator left it; empty
+    where there is none. Raises ClusterError.
+    """
+    namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+    record = await cluster.get(kinds.CONFIG_MAP, namespace, names.accepted_record(name))
+    if record is None or not owned_by(record, body["metadata"]["uid"]):
+        return ""
+    return rollback_of(record)
 
 
 async def recorded_inspections(cluster: Cluster, body: Object) -> dict[str, str]:

@@ -57,6 +57,8 @@ class Observed:
     are absent.
     `apply_failure` is the API's refusal of a child, `apply_final` whether trying again is no use.
     `in_place` is None where nothing was applied yet. `fetches` holds what fetchers answered.
+    `trial` is what is told of a canary that is tried, `rolled_back` of one that was taken back; both
+    are empty where there is none. Its pods are not among `pods`.
     """
 
     server: DeploymentView | None
@@ -70,6 +72,8 @@ class Observed:
     in_place: InPlaceProgress | None = None
     may_be_empty: bool = False
     fetches: tuple[FetchProgress, ...] = ()
+    trial: str = ""
+    rolled_back: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,18 +215,39 @@ def _blocked(verdict: Verdict, observed: Observed) -> Finding | None:
                 trouble.reason if trouble else Reason.PROGRESS_DEADLINE_EXCEEDED,
                 trouble.message if trouble else deployment.failure,
             )
+    if observed.rolled_back:
+        return Finding(True, Reason.ROLLED_BACK, observed.rolled_back)
     return None
 
 
+def fault(observed: Observed) -> str:
+    """Why pods will not start unless somebody changes something; empty where they may."""
+    found = _blocked(Verdict(True, Reason.VALID, ""), observed)
+    return f"{found.reason}: {found.message}" if found else ""
+
+
 def _rolled_out(previous: AgentStatus, observed: Observed) -> Finding:
-    """Whether every pod runs this generation. Once it did, scaling does not undo it: not even where
-    an autoscaler scales by writing the spec, which makes a new generation of the same template.
+    """Whether every pod runs this generation: where a canary tries it, the others do not."""
+    stable = _stable_rolled_out(previous, observed)
+    if stable.status and observed.trial:
+        return Finding(False, Reason.TRYING_CANARY, observed.trial)
+    return stable
+
+
+_HAD_ROLLED_OUT = frozenset({Reason.TRYING_CANARY, Reason.ROLLED_BACK})
+
+
+def _stable_rolled_out(previous: AgentStatus, observed: Observed) -> Finding:
+    """Whether the pods run what they are to. Once they did, scaling does not undo it: not even
+    where an autoscaler scales by writing the spec, which makes a new generation of the same
+    template.
     """
     if observed.apply_failure is not None:
         return Finding(False, Reason.APPLY_FAILED, observed.apply_failure)
     wanted = [observed.server] + ([observed.gateway] if observed.gateway_wanted else [])
     was_ready = any(
-        c.type == ConditionType.READY and c.status == "True" for c in previous.conditions
+        c.type == ConditionType.READY and (c.status == "True" or c.reason in _HAD_ROLLED_OUT)
+        for c in previous.conditions
     )
     if all(d is not None and (d.rolled_out or (was_ready and d.only_latest)) for d in wanted):
         if (in_place := observed.in_place) is not None and in_place.changed < in_place.pods:
@@ -238,8 +263,8 @@ def _rolled_out(previous: AgentStatus, observed: Observed) -> Finding:
 
 
 def is_done(previous: AgentStatus, observed: Observed) -> bool:
-    """Whether every pod runs this generation, what changes in place included."""
-    return _rolled_out(previous, observed).status is True
+    """Whether every stable pod runs what it is to, what changes in place included."""
+    return _stable_rolled_out(previous, observed).status is True
 
 
 def _in_place_progress(in_place: InPlaceProgress) -> str:
@@ -309,12 +334,13 @@ _CONDITIONS = frozenset(ConditionType) - SCALING_CONDITIONS  # nor those of any 
 
 
 def written(status: AgentStatus) -> dict[str, Any]:
-    """The reconciler's part of a status, as it is written and compared: the autoscaler's part left
-    out, and the conditions in one order, since the API server mingles those of both.
+    """The reconciler's part of a status, as it is written and compared: the autoscaler's and the
+    canary's parts left out, and the conditions in one order, since the API server mingles those of
+    several writers.
     """
     own = sorted((c for c in status.conditions if c.type in _CONDITIONS), key=lambda c: c.type)
     return status.model_copy(update={"conditions": own}).model_dump(
-        mode="json", by_alias=True, exclude={"scaling"}, exclude_none=True
+        mode="json", by_alias=True, exclude={"scaling", "rollout"}, exclude_none=True
     )
 
 

@@ -138,18 +138,32 @@ class CanaryState:
     """A canary: what its pods are made of, and what the analysis says of it.
 
     The reconciler begins one, from the spec of `generation`, and ends it; `digest` tells it from
-    others. The analysis leaves `phase`, `weight`, the share of the requests that it is to get now,
-    `replicas`, the pods that it needs for that, and `memory`, None until its first round.
+    others. It leaves `is_reachable`, whether the gateway may send requests to it yet, and `fault`,
+    why it cannot run: the analysis takes it back for that. The analysis leaves `phase`, `weight`,
+    the share of the requests that it is to get now, `replicas`, the pods that it needs for that,
+    `message`, why, and `memory`, None until its first round.
     """
 
     candidate: Accepted
     generation: int
     digest: str
     began: datetime
+    is_reachable: bool = False
+    fault: str = ""
     phase: RolloutPhase = RolloutPhase.PROGRESSING
     weight: float = 0.0
     replicas: int = 1
+    message: str = ""
     memory: Memory | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """A candidate that was taken back, and why: it is not tried again."""
+
+    digest: str
+    generation: int
+    message: str
 
 
 @dataclass(slots=True)
@@ -227,8 +241,21 @@ def _servers(children: Mapping[ChildId, Object], uid: str) -> Servers:
     return Servers(bodies, views, together(views.values()))
 
 
-def _pods(pods: Mapping[str, Object], _: str) -> tuple[tuple[PodView, ...], tuple[PodView, ...]]:
-    return server_pods(pods.values()), gateway_pods(pods.values())
+@dataclass(frozen=True, slots=True)
+class _Pods:
+    """An agent's pods by what they are for; the servers' also by track."""
+
+    servers: tuple[PodView, ...]
+    stable: tuple[PodView, ...]
+    canary: tuple[PodView, ...]
+    gateway: tuple[PodView, ...]
+
+
+def _pods(pods: Mapping[str, Object], _: str) -> _Pods:
+    servers = server_pods(pods.values())
+    canary = tuple(pod for pod in servers if pod.labels.get(names.TRACK) == names.TRACK_CANARY)
+    stable = tuple(pod for pod in servers if pod not in canary) if canary else servers
+    return _Pods(servers, stable, canary, gateway_pods(pods.values()))
 
 
 @dataclass(slots=True)
@@ -244,7 +271,9 @@ class AgentView:
     tells of them; and `written`, the part of the status it last wrote. The autoscaler leaves
     `desired_replicas`, also by node class, `learning` by set of pods as the status has it, which is
     learnt on from there, and `foresights` by an objective's model. `canary`
-    is there while one is tried, and until its pods are gone.
+    is there while one is tried, and until its pods are gone; `rolled_back` is what is not tried
+    again, and `withheld` why the rest of a spec waits with its candidate, where it does.
+    `is_recalled` says that what an earlier process left of a canary was looked at.
     """
 
     body: Object | None = None
@@ -265,12 +294,13 @@ class AgentView:
     desired_replicas: int | None = None
     desired_by_class: dict[str, int] | None = None
     canary: CanaryState | None = None
+    rolled_back: RolledBack | None = None
+    withheld: str = ""
+    is_recalled: bool = False
     learning: dict[str, Learning] = field(default_factory=dict)
     foresights: dict[str, Foresight] = field(default_factory=dict)
     _servers: _Read[ChildId, Servers] = field(default_factory=lambda: _Read(_servers), init=False)
-    _pods: _Read[str, tuple[tuple[PodView, ...], tuple[PodView, ...]]] = field(
-        default_factory=lambda: _Read(_pods), init=False
-    )
+    _pods: _Read[str, _Pods] = field(default_factory=lambda: _Read(_pods), init=False)
 
     @property
     def _uid(self) -> str:
@@ -288,13 +318,23 @@ class AgentView:
 
     @property
     def server_pods(self) -> tuple[PodView, ...]:
-        """The server pods that have not ended."""
-        return self._pods.of(self.pods, self._uid)[0]
+        """The server pods that have not ended, of every track."""
+        return self._pods.of(self.pods, self._uid).servers
+
+    @property
+    def stable_pods(self) -> tuple[PodView, ...]:
+        """The server pods but for a canary's."""
+        return self._pods.of(self.pods, self._uid).stable
+
+    @property
+    def canary_pods(self) -> tuple[PodView, ...]:
+        """The canary's pods that have not ended."""
+        return self._pods.of(self.pods, self._uid).canary
 
     @property
     def gateway_pods(self) -> tuple[PodView, ...]:
         """The gateway's pods that have not ended."""
-        return self._pods.of(self.pods, self._uid)[1]
+        return self._pods.of(self.pods, self._uid).gateway
 
     def resized(self, deployment: Object, replicas: int) -> None:
         """A size was written to a Deployment as it was known. The watch will say the same a moment

@@ -4,6 +4,7 @@ It is not told by a list of fields: each part that differs is tried by itself, a
 then makes of the agent says what the part does.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -20,6 +21,7 @@ from trireme.resources.options import ResourceOptions
 from trireme.resources.pod_sets import pod_sets
 from trireme.resources.server import pod_template
 
+_OF_THE_REPOSITORY = frozenset({"models", "pipelines"})
 _NAMED = 5  # parts in a sentence; the others are counted
 
 
@@ -73,6 +75,25 @@ def change(before: Running, after: Running, options: ResourceOptions) -> Change:
     return Change(
         (*_repository_parts(before, after, options), *_spec_parts(before, after, options))
     )
+
+
+def keeping_pods(before: Running, after: Running, options: ResourceOptions) -> AgentSpec:
+    """The spec of `after`, with all that would replace pods as it was before: each of its top-level
+    fields as a whole, since the parts of one fit each other, and models and pipelines together.
+    """
+    replacing = {
+        re.split(r"[.\[]", part.path)[0]
+        for part in change(before, after, options).parts
+        if part.effect is Effect.ROLLOUT
+    }
+    if replacing & _OF_THE_REPOSITORY:
+        replacing |= _OF_THE_REPOSITORY
+    kept = {
+        name: getattr(before.agent.spec, name)
+        for name, field in AgentSpec.model_fields.items()
+        if (field.alias or name) in replacing
+    }
+    return after.agent.spec.model_copy(update=kept)
 
 
 def _repository_parts(before: Running, after: Running, options: ResourceOptions) -> Iterator[Part]:

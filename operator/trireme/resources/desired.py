@@ -1,4 +1,4 @@
-"""Every child of an agent, in the order they are applied. Pure.
+"""Every child of an agent, but for a canary's, in the order they are applied. Pure.
 
 What a pod mounts or resolves comes before the pod: configurations, accounts, Services,
 disruption budgets, then the Deployments, then what observes them, and the record of it all.
@@ -16,13 +16,15 @@ from trireme.resources import (
     gateway,
     monitoring,
     record,
+    routes,
     server,
     service_accounts,
     services,
 )
-from trireme.resources.envoy import configuration_text
+from trireme.resources.envoy import configuration_text, has_routes_of_its_own
 from trireme.resources.options import ResourceOptions
 from trireme.resources.pod_sets import pod_sets
+from trireme.resources.routes import Share
 
 
 def desired_objects(
@@ -32,13 +34,16 @@ def desired_objects(
     *,
     initial_replicas: Mapping[str, int],
     through_gateway: bool = True,
+    share: Share = Share(),  # noqa: B008  # frozen
+    rolled_back: str = "",
 ) -> tuple[dict[str, Any], ...]:
     """All objects of an accepted agent, for server-side apply by one field manager.
 
     `initial_replicas` holds, by name, the sizes of the server Deployments that are about to be
     created. Of others the number belongs to another field manager, and the field is left out.
     `through_gateway` is False while a gateway that is wanted cannot answer yet and clients are
-    still led to the servers.
+    still led to the servers. `share` is what a canary gets of the requests, and `rolled_back` the
+    digest of the candidate that is not tried again.
     """
     enabled = agent.spec.gateway.enabled
     envoy = configuration_text(agent, options) if enabled else None
@@ -46,6 +51,7 @@ def desired_objects(
         *config_maps.config_maps(agent, repository),
         *fetch.fetch_objects(agent, repository, options),
         *([gateway.config_map(agent, envoy)] if envoy else []),
+        *([routes.config_map(agent, share)] if has_routes_of_its_own(agent.spec) else []),
         *service_accounts.service_accounts(agent),
         *services.services(agent, through_gateway=enabled and through_gateway),
         *disruption.disruption_budgets(agent),
@@ -57,5 +63,5 @@ def desired_objects(
         ),
         *([gateway.deployment(agent, options, envoy)] if envoy else []),
         *monitoring.pod_monitors(agent, options),
-        *record.accepted_record(agent, repository),
+        *record.accepted_record(agent, repository, rolled_back),
     )

@@ -15,6 +15,12 @@ Anything else is answered 403: loading and unloading models, shared memory, trac
 are not for clients. A stream lasts as long as its client likes, so it has no place in a histogram
 of latencies.
 
+In strategy Canary the first four have a twin, such as inference_http_canary, and the routes are
+files that Envoy watches, since they say how many of a hundred requests a twin gets. What else is
+configured is the same with and without a canary. A twin's pods are the canary's, and the stable
+ones where it has none that answer: whatever becomes of a canary, its share of the requests is
+served. So what is counted of a twin is the canary's only while that has ready pods.
+
 What Prometheus finds at :9902/stats/prometheus (seen with Envoy 1.40; all have the label
 envoy_cluster_name):
 
@@ -48,6 +54,7 @@ from enum import Enum
 from typing import Any
 
 from trireme.api import names
+from trireme.api.rollout import RolloutStrategy
 from trireme.api.types import AgentDeployment, AgentSpec
 from trireme.modelrepo.histogram import latency_edges_milliseconds
 from trireme.resources.drain import DNS_REFRESH_SECONDS
@@ -57,6 +64,7 @@ from trireme.resources.options import ResourceOptions
 ADMIN_PORT = 9901
 READY_PATH = "/ready"
 CLIENT_PREFIX = "client"  # of the statistics of what clients ask; the metrics port has its own
+ROUTES_DIRECTORY = "/etc/envoy-routes"
 
 _ADMIN_CLUSTER = "admin"
 _ANY_ADDRESS = "0.0.0.0"  # noqa: S104  # a pod's own network
@@ -87,6 +95,7 @@ _STATS_FLUSH_INTERVAL = timedelta(seconds=1)  # histograms are as old as this wh
 _MOST_CONNECTIONS = 1_000_000
 _MOST_CLIENT_CONNECTIONS = 50_000
 _RETRIES = 3
+_PARTS = 1_000_000  # that the requests are shared out in: a thousandth of a percent is a number
 
 _REFUSED = (
     "The gateway passes on inference and reading only: model loading, shared memory, trace and log "
@@ -112,6 +121,38 @@ class _Purpose(Enum):
     STREAM = "stream"
     MANAGEMENT = "management"
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether a canary gets a share of these requests."""
+        return self is not _Purpose.MANAGEMENT
+
+
+def has_routes_of_its_own(spec: AgentSpec) -> bool:
+    """Whether the gateway reads its routes from files, so that they change while it runs."""
+    return spec.gateway.enabled and spec.rollout.strategy is RolloutStrategy.CANARY
+
+
+def route_files(spec: AgentSpec, weight: float) -> dict[str, str]:
+    """The files of the routes, by name, where a canary gets `weight` of the requests, from 0 to 1:
+    the answer of a control plane, as JSON, to each client port.
+    """
+    return {
+        _routes_file(protocol): json.dumps(
+            {
+                "resources": [
+                    {
+                        "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+                        **_route_configuration(
+                            _client(protocol), _client_routes(spec, protocol, weight)
+                        ),
+                    }
+                ]
+            },
+            separators=(",", ":"),
+        )
+        for protocol in _Protocol
+    }
+
 
 def configuration_text(agent: AgentDeployment, options: ResourceOptions) -> str:
     """The configuration as the file that Envoy reads: JSON in one line, which Python writes seven
@@ -128,7 +169,7 @@ def configuration(agent: AgentDeployment, options: ResourceOptions) -> dict[str,
         "admin": {"address": _address(_LOOPBACK, ADMIN_PORT)},
         "stats_flush_interval": _duration(_STATS_FLUSH_INTERVAL),
         "stats_config": {
-            "stats_matcher": {"inclusion_list": {"patterns": _kept_statistics()}},
+            "stats_matcher": {"inclusion_list": {"patterns": _kept_statistics(agent.spec)}},
             "histogram_bucket_settings": [_buckets(agent.spec)],
         },
         "overload_manager": _connection_limit(),
@@ -143,6 +184,12 @@ def configuration(agent: AgentDeployment, options: ResourceOptions) -> dict[str,
                     for purpose in _Purpose
                     for protocol in _Protocol
                 ),
+                *(
+                    _canary_cluster(agent, options, purpose, protocol)
+                    for purpose in _Purpose
+                    for protocol in _Protocol
+                    if purpose.is_shared and has_routes_of_its_own(agent.spec)
+                ),
                 _admin_cluster(),
             ],
         },
@@ -152,11 +199,11 @@ def configuration(agent: AgentDeployment, options: ResourceOptions) -> dict[str,
 # ------------------------------------------------------------------------------------ statistics
 
 
-def _kept_statistics() -> list[Mapping[str, Any]]:
+def _kept_statistics(spec: AgentSpec) -> list[Mapping[str, Any]]:
     """What is worth keeping: all that the table above lists, and what tells a person whether it is
     the gateway or Triton that is slow. Envoy's full set is ten times as long at every scrape.
     """
-    clusters = r"cluster\.(inference|stream|management)_(http|grpc)\."
+    clusters = rf"cluster\.(inference|stream|management)_(http|grpc){_twins(spec)}\."
     connections = "upstream_cx_(active|total|connect_fail|connect_timeout|none_healthy)"
     requests = r"upstream_rq_.*|grpc\.[0-9]+"
     pods = r"membership_(total|healthy)|outlier_detection\.ejections_active"
@@ -171,9 +218,17 @@ def _buckets(spec: AgentSpec) -> Mapping[str, Any]:
     """The edges for the latency of inference; other histograms keep Envoy's own."""
     targets = [objective.latency.target for objective in spec.objectives]
     return {
-        "match": {"safe_regex": {"regex": r"cluster\.inference_(http|grpc)\.upstream_rq_time"}},
+        "match": {
+            "safe_regex": {
+                "regex": rf"cluster\.inference_(http|grpc){_twins(spec)}\.upstream_rq_time"
+            }
+        },
         "buckets": latency_edges_milliseconds(targets),
     }
+
+
+def _twins(spec: AgentSpec) -> str:
+    return f"({_CANARY})?" if has_routes_of_its_own(spec) else ""
 
 
 def _connection_limit() -> Mapping[str, Any]:
@@ -195,12 +250,22 @@ def _connection_limit() -> Mapping[str, Any]:
 
 
 def _client_listener(spec: AgentSpec, protocol: _Protocol) -> Mapping[str, Any]:
-    routes = _http_routes(spec) if protocol is _Protocol.HTTP else _grpc_routes(spec)
+    name = _client(protocol)
+    if has_routes_of_its_own(spec):
+        source = {
+            "path": f"{ROUTES_DIRECTORY}/{_routes_file(protocol)}",
+            # The kubelet replaces a link in it; the file's own directory it never touches.
+            "watched_directory": {"path": ROUTES_DIRECTORY},
+        }
+        config_source = {"path_config_source": source, "resource_api_version": "V3"}
+        routes = {"rds": {"config_source": config_source, "route_config_name": name}}
+    else:
+        routes = {"route_config": _route_configuration(name, _client_routes(spec, protocol, 0.0))}
     filters = [_router()]
     if protocol is _Protocol.GRPC:
         filters.insert(0, _grpc_statistics())
     return _listener(
-        f"{CLIENT_PREFIX}_{protocol.suffix}",
+        name,
         protocol.port,
         {
             "codec_type": "HTTP1" if protocol is _Protocol.HTTP else "HTTP2",
@@ -232,24 +297,22 @@ def _metrics_listener() -> Mapping[str, Any]:
         for path in (GATEWAY_METRICS_PATH, READY_PATH)
     ]
     manager = {"codec_type": "HTTP1", "http_filters": [_router()]}
-    return _listener("metrics", names.GATEWAY_METRICS_PORT, manager, routes)
+    route_config = {"route_config": _route_configuration("metrics", routes)}
+    return _listener("metrics", names.GATEWAY_METRICS_PORT, manager, route_config)
 
 
 def _listener(
     name: str,
     port: int,
     manager: Mapping[str, Any],
-    routes: list[dict[str, Any]],
+    routes: Mapping[str, Any],
     **more: Any,
 ) -> Mapping[str, Any]:
     http_connection_manager = {
         "@type": f"{_TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": name,
         **manager,
-        "route_config": {
-            "name": name,
-            "virtual_hosts": [{"name": name, "domains": ["*"], "routes": routes}],
-        },
+        **routes,
     }
     connection_filter = {
         "name": "envoy.filters.network.http_connection_manager",
@@ -289,28 +352,49 @@ def _grpc_statistics() -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------- routes
 
 
-def _http_routes(spec: AgentSpec) -> list[dict[str, Any]]:
+def _client(protocol: _Protocol) -> str:
+    """The name of a client port's listener, of its statistics and of its routes."""
+    return f"{CLIENT_PREFIX}_{protocol.suffix}"
+
+
+def _routes_file(protocol: _Protocol) -> str:
+    return f"{protocol.suffix}.json"
+
+
+def _route_configuration(name: str, routes: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "virtual_hosts": [{"name": name, "domains": ["*"], "routes": routes}],
+    }
+
+
+def _client_routes(spec: AgentSpec, protocol: _Protocol, weight: float) -> list[dict[str, Any]]:
+    routes = _http_routes if protocol is _Protocol.HTTP else _grpc_routes
+    return routes(spec, weight)
+
+
+def _http_routes(spec: AgentSpec, weight: float) -> list[dict[str, Any]]:
     post, get = [_method("POST")], [_method("GET")]
     infer = {"safe_regex": {"regex": f"{_MODEL}/(infer|generate)"}, "headers": post}
     stream = {"safe_regex": {"regex": f"{_MODEL}/generate_stream"}, "headers": post}
     read = {"prefix": "/v2", "headers": get}
     return [
-        _route(infer, _Purpose.INFERENCE, _Protocol.HTTP, spec),
-        _route(stream, _Purpose.STREAM, _Protocol.HTTP, spec),
-        _route(read, _Purpose.MANAGEMENT, _Protocol.HTTP, spec),
+        _route(infer, _Purpose.INFERENCE, _Protocol.HTTP, spec, weight),
+        _route(stream, _Purpose.STREAM, _Protocol.HTTP, spec, weight),
+        _route(read, _Purpose.MANAGEMENT, _Protocol.HTTP, spec, weight),
         _refusal(),
     ]
 
 
-def _grpc_routes(spec: AgentSpec) -> list[dict[str, Any]]:
+def _grpc_routes(spec: AgentSpec, weight: float) -> list[dict[str, Any]]:
     infer = {"path": f"{_SERVICE}/ModelInfer"}
     stream = {"path": f"{_SERVICE}/ModelStreamInfer"}
     reading = [f"{_SERVICE}/{method}" for method in _READING_METHODS]
     return [
-        _route(infer, _Purpose.INFERENCE, _Protocol.GRPC, spec),
-        _route(stream, _Purpose.STREAM, _Protocol.GRPC, spec),
+        _route(infer, _Purpose.INFERENCE, _Protocol.GRPC, spec, weight),
+        _route(stream, _Purpose.STREAM, _Protocol.GRPC, spec, weight),
         *(
-            _route({"path": path}, _Purpose.MANAGEMENT, _Protocol.GRPC, spec)
+            _route({"path": path}, _Purpose.MANAGEMENT, _Protocol.GRPC, spec, weight)
             for path in (*reading, "/grpc.health.v1.Health/Check")
         ),
         _refusal(),
@@ -318,7 +402,11 @@ def _grpc_routes(spec: AgentSpec) -> list[dict[str, Any]]:
 
 
 def _route(
-    match: dict[str, Any], purpose: _Purpose, protocol: _Protocol, spec: AgentSpec
+    match: dict[str, Any],
+    purpose: _Purpose,
+    protocol: _Protocol,
+    spec: AgentSpec,
+    weight: float,
 ) -> dict[str, Any]:
     """A route to the pods; of a request that no pod has seen yet, another try does no harm.
 
@@ -328,11 +416,16 @@ def _route(
     large body in memory until its answer begins.
     """
     streaming = purpose is _Purpose.STREAM
+    is_shared = purpose.is_shared and has_routes_of_its_own(spec)
     timeout = timedelta(0) if streaming else spec.gateway.request_timeout
     return {
         "match": match,
         "route": {
-            "cluster": _cluster_name(purpose, protocol),
+            **(
+                _shared_out(purpose, protocol, weight)
+                if is_shared
+                else {"cluster": _cluster_name(purpose, protocol)}
+            ),
             "timeout": _duration(timeout),
             "idle_timeout": _duration(_STREAM_IDLE_TIMEOUT if streaming else timedelta(0)),
             "retry_policy": {
@@ -348,8 +441,34 @@ def _route(
                     }
                 ],
                 "host_selection_retry_max_attempts": 3,
+                **(_OTHERS_FIRST if is_shared else {}),
             },
         },
+    }
+
+
+_OTHERS_FIRST = {
+    "retry_priority": {
+        "name": "envoy.retry_priorities.previous_priorities",
+        "typed_config": {
+            "@type": f"{_TYPES}.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+            "update_frequency": 1,
+        },
+    }
+}
+"""The next try goes to pods of another priority: from those of a canary that goes, to stable ones."""
+
+
+def _shared_out(purpose: _Purpose, protocol: _Protocol, weight: float) -> dict[str, Any]:
+    """Each request by itself goes to the canary with a probability of `weight`."""
+    canary = round(weight * _PARTS)
+    return {
+        "weighted_clusters": {
+            "clusters": [
+                {"name": _cluster_name(purpose, protocol), "weight": _PARTS - canary},
+                {"name": _cluster_name(purpose, protocol) + _CANARY, "weight": canary},
+            ]
+        }
     }
 
 
@@ -368,15 +487,42 @@ def _method(method: str) -> dict[str, Any]:
 # -------------------------------------------------------------------------------------- clusters
 
 
+_CANARY = "_canary"  # ends the name of a twin
+
+
 def _pods_cluster(
     agent: AgentDeployment, options: ResourceOptions, purpose: _Purpose, protocol: _Protocol
-) -> Mapping[str, Any]:
+) -> dict[str, Any]:
+    """The stable pods."""
     name = _cluster_name(purpose, protocol)
-    service = names.pods_service(agent.metadata.name)
+    pods = _endpoints(agent, options, names.pods_service(agent.metadata.name), protocol)
+    return _cluster(agent.spec, name, protocol, [pods])
+
+
+def _canary_cluster(
+    agent: AgentDeployment, options: ResourceOptions, purpose: _Purpose, protocol: _Protocol
+) -> dict[str, Any]:
+    """The canary's pods; the stable ones where none of these answers, and for as many requests as
+    is the part of these that does not, less a reserve of 40 %.
+    """
+    name = _cluster_name(purpose, protocol) + _CANARY
+    canary = _endpoints(agent, options, names.canary(agent.metadata.name), protocol)
+    stable = _endpoints(agent, options, names.pods_service(agent.metadata.name), protocol)
+    return _cluster(agent.spec, name, protocol, [canary, {"priority": 1, **stable}])
+
+
+def _endpoints(
+    agent: AgentDeployment, options: ResourceOptions, service: str, protocol: _Protocol
+) -> dict[str, Any]:
     # Complete, with its last dot: one question instead of one for each search domain, and none
     # that leaves the cluster while no pod is ready.
     host = f"{service}.{agent.metadata.namespace}.svc.{options.cluster_domain}."
-    endpoint = {"endpoint": {"address": _address(host, protocol.port)}}
+    return {"lb_endpoints": [{"endpoint": {"address": _address(host, protocol.port)}}]}
+
+
+def _cluster(
+    spec: AgentSpec, name: str, protocol: _Protocol, endpoints: list[dict[str, Any]]
+) -> dict[str, Any]:
     http_options = f"{_TYPES}.upstreams.http.v3.HttpProtocolOptions"
     return {
         "name": name,
@@ -395,8 +541,8 @@ def _pods_cluster(
         },
         "connect_timeout": _duration(_CONNECT_TIMEOUT),
         "lb_policy": "LEAST_REQUEST",
-        **_choices(agent.spec),
-        "circuit_breakers": {"thresholds": [_thresholds(agent.spec)]},
+        **_choices(spec),
+        "circuit_breakers": {"thresholds": [_thresholds(spec)]},
         "outlier_detection": _outlier_detection(),
         # A node that died answers nothing; noticed after 10 + 3 x 5 = 25 s instead of two hours.
         "upstream_connection_options": {
@@ -417,10 +563,7 @@ def _pods_cluster(
                 ),
             }
         },
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [endpoint]}],
-        },
+        "load_assignment": {"cluster_name": name, "endpoints": endpoints},
     }
 
 

@@ -11,7 +11,13 @@ from trireme.api.models import ImagePullPolicy
 from trireme.api.scalars import quantity_value
 from trireme.api.types import AgentDeployment, AgentSpec
 from trireme.resources.drain import gateway_drain
-from trireme.resources.envoy import ADMIN_PORT, CLIENT_PREFIX, READY_PATH
+from trireme.resources.envoy import (
+    ADMIN_PORT,
+    CLIENT_PREFIX,
+    READY_PATH,
+    ROUTES_DIRECTORY,
+    has_routes_of_its_own,
+)
 from trireme.resources.metadata import Manifest, child, gateway_labels, gateway_selector
 from trireme.resources.monitoring import GATEWAY_METRICS_PATH, scrape_annotations
 from trireme.resources.options import ResourceOptions
@@ -23,6 +29,7 @@ _REVISIONS = 2
 _FILE = "envoy.json"
 _DIRECTORY = "/etc/envoy"
 _VOLUME = "configuration"
+_ROUTES_VOLUME = "routes"
 _FEWEST_WORKERS = 2  # so that one busy worker is not the whole gateway
 
 
@@ -89,10 +96,26 @@ def pod_template(agent: AgentDeployment, options: ResourceOptions, text: str) ->
                 {
                     "name": _VOLUME,
                     "configMap": {"name": names.gateway_config(agent.metadata.name, digest)},
-                }
+                },
+                *_routes_volumes(agent),
             ],
         },
     }
+
+
+def _routes_volumes(agent: AgentDeployment) -> list[Manifest]:
+    if not has_routes_of_its_own(agent.spec):
+        return []
+    routes = {"name": names.gateway_routes(agent.metadata.name)}
+    return [{"name": _ROUTES_VOLUME, "configMap": routes}]
+
+
+def _mounts(spec: AgentSpec) -> list[Manifest]:
+    mounts = [{"name": _VOLUME, "mountPath": _DIRECTORY, "readOnly": True}]
+    if has_routes_of_its_own(spec):
+        # As a whole: a single file of it would stay as it was.
+        mounts.append({"name": _ROUTES_VOLUME, "mountPath": ROUTES_DIRECTORY, "readOnly": True})
+    return mounts
 
 
 def _container(spec: AgentSpec, options: ResourceOptions) -> Manifest:
@@ -118,7 +141,7 @@ def _container(spec: AgentSpec, options: ResourceOptions) -> Manifest:
         "lifecycle": {"preStop": {"exec": {"command": ["bash", "-c", drain_script(spec)]}}},
         "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": _VOLUME, "mountPath": _DIRECTORY, "readOnly": True}],
+        "volumeMounts": _mounts(spec),
     }
 
 

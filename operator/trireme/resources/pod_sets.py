@@ -38,6 +38,11 @@ class PodSet:
         return is_of_class and all(labels.get(k) == value for k, value in self.selector.items())
 
     @property
+    def is_canary(self) -> bool:
+        """Whether they try a spec beside the stable pods."""
+        return self.track == names.TRACK_CANARY
+
+    @property
     def labels(self) -> dict[str, str]:
         """The labels of the pods and of their Deployment."""
         return {
@@ -47,8 +52,13 @@ class PodSet:
         }
 
 
+def canary_set(agent: AgentDeployment) -> PodSet:
+    """The pods that try an agent's spec beside the stable ones."""
+    return PodSet(names.canary(agent.metadata.name), agent, track=names.TRACK_CANARY)
+
+
 def pod_sets(agent: AgentDeployment) -> tuple[PodSet, ...]:
-    """The sets that an agent's spec asks for, in the order of the spec."""
+    """The stable sets that an agent's spec asks for, in the order of the spec."""
     name = agent.metadata.name
     return tuple(
         PodSet(

@@ -26,8 +26,11 @@ _SPEC = "spec.json"
 _FILES = "files.json"
 
 
-def accepted_record(agent: AgentDeployment, repository: Repository) -> tuple[Manifest, ...]:
-    """The ConfigMap of the record; none of a spec that is too large for one.
+def accepted_record(
+    agent: AgentDeployment, repository: Repository, rolled_back: str = ""
+) -> tuple[Manifest, ...]:
+    """The ConfigMap of the record; none of a spec that is too large for one. `rolled_back` is the
+    digest of the candidate that is not tried again.
 
     `files.json` maps each model or pipeline with files from ConfigMaps to the immutable one that
     holds a copy.
@@ -43,13 +46,20 @@ def accepted_record(agent: AgentDeployment, repository: Repository) -> tuple[Man
     if sum(len(text.encode()) for text in data.values()) > CONFIG_MAP_LIMIT_BYTES:
         return ()
     name = names.accepted_record(agent.metadata.name)
-    return (child(agent, kinds.CONFIG_MAP, name, data=data),)
+    annotations = {names.ROLLED_BACK: rolled_back} if rolled_back else {}
+    return (child(agent, kinds.CONFIG_MAP, name, annotations=annotations, data=data),)
 
 
 def recorded_spec(record: Manifest) -> dict[str, Any]:
     """The spec of a record, as YAML would hold it. Raises KeyError or ValueError for no record."""
     spec: dict[str, Any] = json.loads(record["data"][_SPEC])
     return spec
+
+
+def rollback_of(record: Manifest) -> str:
+    """The digest of the candidate that is not tried again; empty where there is none."""
+    digest: str = record["metadata"].get("annotations", {}).get(names.ROLLED_BACK, "")
+    return digest
 
 
 def recorded_copies(record: Manifest) -> dict[str, str]:

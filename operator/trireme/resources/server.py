@@ -51,7 +51,6 @@ def deployment(
     None, since the number then belongs to another field manager.
     """
     agent = pods.agent
-    rollout = agent.spec.rollout
     fetches = fetch_plan(agent, repository, options) is not None
     fetching = agent.spec.download.timeout if fetches else timedelta(0)
     deadline = agent.spec.server.startup_timeout + _PULL_ALLOWANCE + fetching
@@ -65,17 +64,27 @@ def deployment(
             **size,
             "revisionHistoryLimit": _REVISIONS,
             "progressDeadlineSeconds": math.ceil(deadline.total_seconds()),
-            "strategy": {
-                "type": rollout.strategy.value,
-                "rollingUpdate": {
-                    "maxSurge": rollout.max_surge,
-                    "maxUnavailable": rollout.max_unavailable,
-                },
-            },
+            "strategy": _strategy(pods),
             "selector": {"matchLabels": pods.selector},
             "template": pod_template(pods, repository, options),
         },
     )
+
+
+def _strategy(pods: PodSet) -> Manifest:
+    """How a new template replaces the old one. A canary never is of two: what is seen of it would
+    be of neither.
+    """
+    if pods.is_canary:
+        return {"type": "Recreate"}
+    rollout = pods.agent.spec.rollout
+    return {
+        "type": "RollingUpdate",
+        "rollingUpdate": {
+            "maxSurge": rollout.max_surge,
+            "maxUnavailable": rollout.max_unavailable,
+        },
+    }
 
 
 def pod_template(pods: PodSet, repository: Repository, options: ResourceOptions) -> Manifest:

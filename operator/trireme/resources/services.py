@@ -1,35 +1,47 @@
-"""The Service that clients use, and the headless one that the gateway resolves. Pure."""
+"""The Service that clients use, and the headless ones that the gateway resolves. Pure."""
 
 from trireme.api import kinds, names
 from trireme.api.types import AgentDeployment
-from trireme.resources.metadata import Manifest, child, gateway_selector
+from trireme.resources.metadata import Manifest, child, gateway_selector, server_selector
+from trireme.resources.pod_sets import canary_set
 
 
 def services(agent: AgentDeployment, *, through_gateway: bool) -> tuple[Manifest, ...]:
-    """Both Services. They select pods of every track, so a canary takes its share."""
-    pods = {names.AGENT: agent.metadata.name}
-    front = gateway_selector(agent) if through_gateway else pods
+    """Both Services. Without a gateway clients reach the pods of every track, so that a canary
+    takes its share; the gateway knows the tracks apart.
+    """
+    name = agent.metadata.name
+    front = gateway_selector(agent) if through_gateway else {names.AGENT: name}
     return (
         child(
             agent,
             kinds.SERVICE,
-            names.service(agent.metadata.name),
+            names.service(name),
             spec={"type": "ClusterIP", "selector": front, "ports": _PORTS},
         ),
-        child(
-            agent,
-            kinds.SERVICE,
-            names.pods_service(agent.metadata.name),
-            spec={
-                "type": "ClusterIP",
-                "clusterIP": "None",
-                # A pod that is not ready, or is terminating, leaves the DNS answer, and with it
-                # the gateway.
-                "publishNotReadyAddresses": False,
-                "selector": pods,
-                "ports": _PORTS,
-            },
-        ),
+        _headless(agent, names.pods_service(name), server_selector(agent)),
+    )
+
+
+def canary_service(agent: AgentDeployment) -> Manifest:
+    """The headless Service over the canary's pods: the gateway reaches them while it exists."""
+    return _headless(agent, names.canary(agent.metadata.name), canary_set(agent).selector)
+
+
+def _headless(agent: AgentDeployment, name: str, selector: dict[str, str]) -> Manifest:
+    return child(
+        agent,
+        kinds.SERVICE,
+        name,
+        spec={
+            "type": "ClusterIP",
+            "clusterIP": "None",
+            # A pod that is not ready, or is terminating, leaves the DNS answer, and with it the
+            # gateway.
+            "publishNotReadyAddresses": False,
+            "selector": selector,
+            "ports": _PORTS,
+        },
     )
 
 

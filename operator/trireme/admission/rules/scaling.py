@@ -1,4 +1,4 @@
-"""Faults of spec.objectives, spec.replicas, spec.scaling and spec.rollout. Pure.
+"""Faults of spec.objectives, spec.replicas and spec.scaling. Pure.
 
 Some of these the API server refuses by CEL, in the same words; a file it has never seen, and an
 older CustomResourceDefinition, are why they are here too.
@@ -123,15 +123,4 @@ def budget_without_gpus(spec: AgentSpec) -> Iterator[Fault]:
             None,
             "budget has no effect where a pod has no GPU",
             "Set server.gpus.count to 1 or more, or remove budget",
-        )
-
-
-def rollout_cannot_move(spec: AgentSpec) -> Iterator[Fault]:
-    """Neither one more pod nor one fewer."""
-    if spec.rollout.max_surge + spec.rollout.max_unavailable == 0:
-        yield Fault(
-            "spec.rollout",
-            None,
-            "one of maxSurge and maxUnavailable must be 1 or more",
-            "Set maxSurge to 1, or maxUnavailable to 1 where there is no spare GPU",
         )

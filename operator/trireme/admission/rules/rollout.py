@@ -1,0 +1,109 @@
+"""Faults of spec.rollout, and what is odd in it. Pure."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from trireme.api.releases import Feature, release_of, supports
+from trireme.api.rollout import RolloutStrategy
+from trireme.api.types import AgentSpec, ScalingMode
+from trireme.errors import Fault
+
+
+def _is_canary(spec: AgentSpec) -> bool:
+    return spec.rollout.strategy is RolloutStrategy.CANARY
+
+
+def rollout_cannot_move(spec: AgentSpec) -> Iterator[Fault]:
+    """Neither one more pod nor one fewer."""
+    if spec.rollout.max_surge + spec.rollout.max_unavailable == 0:
+        yield Fault(
+            "spec.rollout",
+            None,
+            "one of maxSurge and maxUnavailable must be 1 or more",
+            "Set maxSurge to 1, or maxUnavailable to 1 where there is no spare GPU",
+        )
+
+
+def step_gives_no_requests(spec: AgentSpec) -> Iterator[Fault]:
+    """Nothing would be seen in it, and it would last until its deadline."""
+    for index, step in enumerate(spec.rollout.canary.steps):
+        if step.weight == 0:
+            yield Fault(
+                f"spec.rollout.canary.steps[{index}].weight",
+                step.weight,
+                "a canary without requests shows nothing",
+                "Write a share such as 5%, or remove the step",
+            )
+
+
+def steps_do_not_rise(spec: AgentSpec) -> Iterator[Fault]:
+    """A smaller share than the step before says nothing that this one did not."""
+    steps = spec.rollout.canary.steps
+    for index, (before, step) in enumerate(pairwise(steps), start=1):
+        if step.weight <= before.weight:
+            yield Fault(
+                f"spec.rollout.canary.steps[{index}].weight",
+                step.weight,
+                f"it must be more than the {before.weight:g} of the step before",
+                "Write the steps in the order of their weights",
+            )
+
+
+def step_outlasts_its_deadline(spec: AgentSpec) -> Iterator[Fault]:
+    """It would be taken back undecided, whatever it shows."""
+    canary = spec.rollout.canary
+    for index, step in enumerate(canary.steps):
+        if step.pause >= canary.deadline:
+            yield Fault(
+                f"spec.rollout.canary.steps[{index}].pause",
+                f"{step.pause.total_seconds():g}s",
+                f"a step ends by its deadline, {canary.deadline.total_seconds():g}s, at the latest",
+                "Shorten the pause, or raise canary.deadline",
+            )
+
+
+def canary_of_node_classes(spec: AgentSpec) -> Iterator[Fault]:
+    """Its pods would be of one class, and be compared with pods of all."""
+    if _is_canary(spec) and spec.server.node_classes:
+        yield Fault(
+            "spec.rollout.strategy",
+            spec.rollout.strategy.value,
+            "a canary's pods are of one kind, and these of several node classes",
+            "Set it to RollingUpdate, or make an agent of each class",
+        )
+
+
+def canary_without_pods(spec: AgentSpec) -> Iterator[Fault]:
+    """Nothing to compare with: the change is made at once."""
+    fixed = spec.scaling.mode is not ScalingMode.AUTOMATIC
+    if _is_canary(spec) and fixed and spec.replicas == 0:
+        yield Fault(
+            "spec.rollout.strategy",
+            spec.rollout.strategy.value,
+            "with replicas 0 there are no pods that a canary is compared with: changes are rolled "
+            "out without one",
+            "Set replicas to 1 or more, or strategy to RollingUpdate",
+        )
+
+
+def canary_is_judged_by_little(spec: AgentSpec) -> Iterator[Fault]:
+    """What nobody measures takes no canary back."""
+    if not _is_canary(spec):
+        return
+    measured = spec.gateway.enabled or supports(release_of(spec.server), Feature.LATENCY_HISTOGRAM)
+    if not measured:
+        yield Fault(
+            "spec.rollout.strategy",
+            spec.rollout.strategy.value,
+            "the canary is judged by failures alone: without a gateway, this release measures no "
+            "latency that can be compared",
+            "Set gateway.enabled to true, or take an image of 26.01 or later",
+        )
+    elif not spec.objectives:
+        yield Fault(
+            "spec.rollout.strategy",
+            spec.rollout.strategy.value,
+            "without an objective the canary is judged by failures and by the stable pods' usual "
+            "latency alone",
+            "Add an objective with the latency that must be kept",
+        )

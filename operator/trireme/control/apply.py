@@ -1,0 +1,139 @@
+"""Applying an agent's children: what is somebody else's is refused, what is applied is learnt.
+
+Deployments of server pods are made with a size, which from then on belongs to a field manager of
+its own, and are applied without one once they exist.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from trireme.api import kinds, names
+from trireme.control.observed import deployment_view, owned_by
+from trireme.control.queue import Key
+from trireme.control.store import AgentView, ChildId, Store
+from trireme.edge.cluster import Cluster, Object
+from trireme.errors import ClusterError
+
+_ATTEMPTS = 5  # at a write that somebody else's write may forestall
+_CONFLICT = 409
+_FINAL_STATUSES = frozenset({400, 403, 404, 422})  # the API's refusals that a retry cannot heal
+_UNKNOWN_FIELD = "field not declared in schema"
+
+
+class Applier:
+    """Applies objects of one agent."""
+
+    def __init__(self, cluster: Cluster, store: Store) -> None:
+        self._cluster = cluster
+        self._store = store
+
+    async def live(self, key: Key, deployments: Iterable[str]) -> dict[str, Object]:
+        """Those of the Deployments that exist, as the API has them. Raises ClusterError."""
+        asked = {
+            name: await self._cluster.get(kinds.DEPLOYMENT, key.namespace, name)
+            for name in deployments
+        }
+        return {name: body for name, body in asked.items() if body is not None}
+
+    async def apply(
+        self,
+        key: Key,
+        objects: Iterable[Object],
+        live: Mapping[str, Object],
+        sizes: Mapping[str, int],
+    ) -> bool:
+        """Apply the objects in their order; False where a Deployment of `live` is gone meanwhile,
+        so that all is to be begun again. Raises ClusterError.
+
+        `sizes` are those of the Deployments that are made. What the API answers is learnt at once:
+        the watch tells of it later, and until then a rollout that has just begun would look
+        finished.
+        """
+        for body in live.values():
+            if deployment_view(body).replicas_manager in (None, names.TEMPLATE_MANAGER):
+                # The operator ended between making the Deployment and handing its size over.
+                await self._own_scale(key, body)
+        for manifest in objects:
+            kind, name = child_id(manifest)
+            server = live.get(name) if kind == kinds.DEPLOYMENT.name else None
+            # Its size is left out, so where it went meanwhile it would be made with one pod.
+            uid = server["metadata"]["uid"] if server is not None else None
+            try:
+                applied = await self._cluster.apply(manifest, names.TEMPLATE_MANAGER, uid)
+            except ClusterError as error:
+                if uid is None or error.status != _CONFLICT:
+                    raise
+                return False
+            self._store.learn(key, applied)
+            if kind == kinds.DEPLOYMENT.name and name in sizes:
+                await self._own_scale(key, applied)
+        return True
+
+    async def refuse_foreign(
+        self, key: Key, view: AgentView, uid: str, objects: Iterable[Object]
+    ) -> None:
+        """Nothing of the same name that is not ours is ever taken over; nothing is applied then.
+
+        Raises ClusterError. Only what is not known as ours is asked for: once, before it is made.
+        """
+        for manifest in objects:
+            kind, name = child_id(manifest)
+            known = view.children.get((kind, name))
+            if known is not None and owned_by(known, uid):
+                continue
+            asked = kinds.kind_of(manifest["apiVersion"], kind)
+            found = await self._cluster.get(asked, key.namespace, name)
+            if found is None or owned_by(found, uid):
+                continue
+            if _owned_by_former(found, key.name):
+                words = f"the {kind} {name} of a former agent of this name is being deleted"
+                raise ClusterError(_CONFLICT, words)
+            raise ClusterError(
+                403,
+                f"a {kind} named {name} exists and does not belong to this agent: "
+                f"rename the agent or remove that {kind}",
+            )
+
+    async def delete(self, key: Key, view: AgentView, child: ChildId) -> None:
+        """Delete a child that is known; its dependants follow. Raises ClusterError."""
+        body = view.children[child]
+        kind = kinds.kind_of(body["apiVersion"], body["kind"])
+        await self._cluster.delete(kind, key.namespace, child[1])
+        view.children.pop(child, None)
+
+    async def _own_scale(self, key: Key, deployment: Object) -> None:
+        """Make the scale manager the owner of the size, as it is.
+
+        The Deployment's own controller writes to it at any moment: then it is read again.
+        """
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            replicas = deployment["spec"].get("replicas", 1)
+            try:
+                await self._cluster.apply_scale(deployment, replicas, names.SCALE_MANAGER)
+            except ClusterError as error:
+                if error.status != _CONFLICT or not attempts_left:
+                    raise
+                name = deployment["metadata"]["name"]
+                again = await self._cluster.get(kinds.DEPLOYMENT, key.namespace, name)
+                deployment = again or deployment
+            else:
+                return
+
+
+def is_final(failure: ClusterError) -> bool:
+    """Whether trying again is no use. A field that the API does not know is answered as an error of
+    the server's own.
+    """
+    return failure.status in _FINAL_STATUSES or _UNKNOWN_FIELD in failure.message
+
+
+def child_id(manifest: Object) -> ChildId:
+    """By what a child is known."""
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+def _owned_by_former(body: Object, name: str) -> bool:
+    """Whether an agent of this name, but another uid, owns it."""
+    return any(
+        (o["kind"], o["name"]) == (names.KIND, name)
+        for o in body["metadata"].get("ownerReferences", [])
+    )

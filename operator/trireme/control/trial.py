@@ -1,0 +1,372 @@
+"""What becomes of a spec in strategy Canary, and a canary's part of a pass.
+
+`course` decides: the spec is taken over whole, or its pods are tried first while the stable ones
+stay as they are, or they were tried and taken back. `Trial` carries it out. Between the two stands
+`CanaryState`, in which the analysis leaves what it finds; a pass that comes later acts on it.
+
+The record of what an agent last ran by is of the stable pods, so a process that is started anew
+sees the candidate in the spec, the stable pods in the record, and in status.rollout how far it was.
+"""
+
+from collections.abc import Callable, Set
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from trireme.admission.check import check
+from trireme.admission.parse import readable_status
+from trireme.api import kinds, names
+from trireme.api.conditions import EventReason
+from trireme.api.rollout import RolloutPhase, RolloutStatus, RolloutStrategy
+from trireme.api.types import AgentDeployment
+from trireme.control.apply import Applier, child_id, is_final
+from trireme.control.observed import PodView, owned_by, parse_time
+from trireme.control.queue import Key
+from trireme.control.recorded import recorded_rollback, remembered
+from trireme.control.store import Accepted, AgentView, CanaryState, ChildId, RolledBack
+from trireme.edge.cluster import Cluster, Object
+from trireme.edge.recorder import Event
+from trireme.errors import ClusterError
+from trireme.resources.canary import candidate_digest, canary_objects, pods_digest
+from trireme.resources.change import Effect, Running, change, keeping_pods
+from trireme.resources.envoy import has_routes_of_its_own
+from trireme.resources.options import ResourceOptions
+from trireme.resources.record import accepted_record
+from trireme.resources.routes import Share, share_of
+
+_SERVICE, _DEPLOYMENT = kinds.SERVICE.name, kinds.DEPLOYMENT.name
+_CANARY_ACTION = "Canary"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a course is set by, beside the spec.
+
+    `stable` is what the stable pods are to run, None where nothing is known to; `serves` says that
+    some of them are ready, and `is_spread` that all of them run it. `told` is what the status says
+    of a canary that this process has not looked at yet.
+    """
+
+    stable: Accepted | None
+    canary: CanaryState | None
+    rolled_back: RolledBack | None
+    told: RolloutStatus | None
+    serves: bool
+    is_spread: bool
+    generation: int
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What the stable pods are to run, and what is tried beside them.
+
+    `rolled_back` is not tried again. `withheld` is why the rest of the spec is not in force either,
+    empty where it is.
+    """
+
+    accepted: Accepted
+    canary: CanaryState | None = None
+    rolled_back: RolledBack | None = None
+    withheld: str = ""
+    events: tuple[Event, ...] = ()
+
+
+def course(new: Accepted, known: Known, options: ResourceOptions) -> Course:
+    """What becomes of an accepted spec. Pure."""
+    canary, stable = known.canary, known.stable
+    digest = candidate_digest(new.agent, new.repository)
+    if canary and canary.digest == digest and canary.phase is RolloutPhase.PROMOTED:
+        return Course(new, None if known.is_spread else canary)
+    if new.agent.spec.rollout.strategy is not RolloutStrategy.CANARY:
+        why = f"generation {known.generation} is rolled out without one"
+        return Course(new, events=_ended(canary, why))
+    if stable is None:
+        return Course(new)
+    if pods_digest(stable.agent, stable.repository) == pods_digest(new.agent, new.repository):
+        why = f"generation {known.generation} asks for pods as they are"
+        return Course(new, events=_ended(canary, why))
+    if canary is None or canary.digest != digest:
+        canary = _recalled(new, digest, known)
+    rolled_back = known.rolled_back
+    if canary and canary.phase is RolloutPhase.ROLLED_BACK:
+        rolled_back = RolledBack(digest, canary.generation, canary.message)
+    if rolled_back and rolled_back.digest == digest:
+        return _beside(stable, new, options, canary, rolled_back)
+    if canary and canary.phase is RolloutPhase.PROMOTED:
+        return Course(new)
+    if canary:
+        return _beside(stable, new, options, canary)
+    # Where no pod answers there is nothing to be compared with, and nothing to be lost. Without a
+    # record a process that is started anew would not know what the stable pods run.
+    if not known.serves or not accepted_record(stable.agent, stable.repository):
+        return Course(new, events=_ended(known.canary, "no stable pod is ready"))
+    begun = CanaryState(new, known.generation, digest, known.now)
+    events = (_started(stable, new, known, options),)
+    return replace(_beside(stable, new, options, begun), events=events)
+
+
+def _recalled(new: Accepted, digest: str, known: Known) -> CanaryState | None:
+    """The canary of a spec as the status has it; None where that tells of none."""
+    told = known.told
+    if told is None or told.candidate != digest:
+        return None
+    return CanaryState(
+        new,
+        told.generation,
+        digest,
+        parse_time(told.start_time),
+        phase=told.phase,
+        message=told.message,
+    )
+
+
+def _beside(
+    stable: Accepted,
+    new: Accepted,
+    options: ResourceOptions,
+    canary: CanaryState | None,
+    rolled_back: RolledBack | None = None,
+) -> Course:
+    """The stable pods stay, and all that touches no pod is in force at once, unless that would be
+    faulty without the pods that it was written for.
+    """
+    before = Running(stable.agent, stable.repository)
+    spec = keeping_pods(before, Running(new.agent, new.repository), options)
+    agent = new.agent.model_copy(update={"spec": spec})
+    is_of_new = spec.models == new.agent.spec.models and spec.pipelines == new.agent.spec.pipelines
+    of_models = new if is_of_new else stable
+    kept = Accepted(agent, of_models.repository, new.warnings, of_models.inspections)
+    faults = [str(fault) for fault in check(spec)]
+    if pods_digest(agent, kept.repository) != pods_digest(*before):
+        faults.append("together its parts replace pods, though none does so by itself")
+    if not faults:
+        return Course(kept, canary, rolled_back)
+    return Course(
+        replace(stable, warnings=new.warnings), canary, rolled_back, withheld="\n".join(faults)
+    )
+
+
+def _started(stable: Accepted, new: Accepted, known: Known, options: ResourceOptions) -> Event:
+    differs = change(
+        Running(stable.agent, stable.repository), Running(new.agent, new.repository), options
+    )
+    before = known.canary
+    instead = f" in place of generation {before.generation}" if _is_on(before) and before else ""
+    note = f"generation {known.generation} is tried on a canary{instead}"
+    return Event(
+        EventReason.CANARY_STARTED,
+        f"{note}; changed: {differs.named(Effect.ROLLOUT)}",
+        _CANARY_ACTION,
+    )
+
+
+def _ended(canary: CanaryState | None, why: str) -> tuple[Event, ...]:
+    if canary is None or not _is_on(canary):
+        return ()
+    note = f"the canary of generation {canary.generation} is ended: {why}"
+    return (Event(EventReason.CANARY_ENDED, note, _CANARY_ACTION),)
+
+
+def _is_on(canary: CanaryState | None) -> bool:
+    return canary is not None and canary.phase is RolloutPhase.PROGRESSING
+
+
+def has_pods(canary: CanaryState | None) -> bool:
+    """Whether a canary is to have pods."""
+    return canary is not None and canary.phase is not RolloutPhase.ROLLED_BACK
+
+
+def is_spread(view: AgentView) -> bool:
+    """Whether a canary was promoted and all stable pods run it: it is not needed any more."""
+    canary, applied, servers = view.canary, view.applied, view.servers.together
+    if canary is None or canary.phase is not RolloutPhase.PROMOTED:
+        return False
+    if applied is None or servers is None or view.apply_failure is not None:
+        return False
+    is_applied = candidate_digest(applied.agent, applied.repository) == canary.digest
+    return is_applied and servers.rolled_out
+
+
+def candidate_pods(view: AgentView) -> tuple[PodView, ...]:
+    """The pods of the candidate that is tried: others of a canary are of one before it."""
+    if view.canary is None:
+        return ()
+    label = names.candidate_label(view.canary.digest)
+    return tuple(pod for pod in view.canary_pods if pod.labels.get(names.CANDIDATE) == label)
+
+
+def words_of_trial(view: AgentView) -> str:
+    """What a person learns of a canary that is tried; empty where none is."""
+    canary = view.canary
+    if canary is None or not _is_on(canary):
+        return ""
+    words = (
+        f"generation {canary.generation} is tried on a canary, the others stay: see status.rollout"
+    )
+    return words + (f"; it is taken back: {canary.fault}" if canary.fault else _withheld(view))
+
+
+def words_of_rollback(view: AgentView) -> str:
+    """What a person learns of a candidate that was taken back; empty where there is none."""
+    if (taken := view.rolled_back) is None:
+        return ""
+    what = f"generation {taken.generation}" if taken.generation else "it"
+    return (
+        f"{what} was tried on a canary and taken back{': ' if taken.message else ''}"
+        f"{taken.message}. The pods run what they did before; correct the spec, or take the edit "
+        f"back{_withheld(view)}"
+    )
+
+
+def _withheld(view: AgentView) -> str:
+    if not view.withheld:
+        return ""
+    return (
+        "; nothing else of the spec is in force either, since without the candidate's pods it has "
+        f"faults:\n{view.withheld}"
+    )
+
+
+class Trial:
+    """Carries a course out; what it knows of an agent is in the agent's view."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        applier: Applier,
+        options: ResourceOptions,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._cluster = cluster
+        self._applier = applier
+        self._options = options
+        self._clock = clock
+
+    async def course(self, view: AgentView, body: Object, new: Accepted | None) -> Course | None:
+        """What becomes of a spec; where it is refused, of the one that is tried; None where there
+        is neither. Raises ClusterError.
+        """
+        if new is None:
+            if view.canary is None:
+                return None
+            candidate, generation = view.canary.candidate, view.canary.generation
+        else:
+            candidate, generation = new, body["metadata"]["generation"]
+        told = None
+        is_tried = candidate.agent.spec.rollout.strategy is RolloutStrategy.CANARY
+        if not view.is_recalled and is_tried:
+            told = await self._recall(view, body)
+        servers = view.servers.together
+        known = Known(
+            stable=view.accepted,
+            canary=view.canary,
+            rolled_back=view.rolled_back,
+            told=told,
+            serves=servers is not None and servers.ready > 0,
+            is_spread=is_spread(view),
+            generation=generation,
+            now=self._clock(),
+        )
+        found = course(candidate, known, self._options)
+        if found.canary is not None:
+            found.canary.candidate = candidate
+        view.canary, view.rolled_back = found.canary, found.rolled_back
+        view.withheld, view.is_recalled = found.withheld, True
+        return found
+
+    async def _recall(self, view: AgentView, body: Object) -> RolloutStatus | None:
+        """What an earlier process left: what the stable pods run, and what is not tried again."""
+        told = readable_status(body.get("status")).rollout
+        view.accepted = view.accepted or await remembered(self._cluster, body)
+        digest = await recorded_rollback(self._cluster, body)
+        if digest:
+            known = told if told is not None and told.candidate == digest else None
+            view.rolled_back = RolledBack(
+                digest, known.generation if known else 0, known.message if known else ""
+            )
+        return told
+
+    async def share(self, key: Key, view: AgentView, agent: AgentDeployment) -> Share:
+        """What the gateway is to be told, and with it whether it may reach the canary yet. Raises
+        ClusterError.
+        """
+        canary, now = view.canary, self._clock()
+        if not has_routes_of_its_own(agent.spec):
+            if canary is not None:
+                canary.is_reachable = True
+            return Share()
+        child = (kinds.CONFIG_MAP.name, names.gateway_routes(key.name))
+        known = view.children.get(child)
+        if known is None:
+            known = await self._cluster.get(kinds.CONFIG_MAP, key.namespace, child[1])
+        before = share_of(known)
+        weight = 0.0
+        if canary is not None and canary.phase is not RolloutPhase.ROLLED_BACK:
+            # Once it is promoted it goes on as it was until it is not needed.
+            weight = canary.weight if _is_on(canary) else before.weight
+        share = before.then(weight, now)
+        if canary is not None:
+            canary.is_reachable = has_pods(canary) and share.follows_in(now) <= timedelta(0)
+        return share
+
+    async def withdraw(self, key: Key, view: AgentView, uid: str) -> None:
+        """Take what is not to be reached out of the gateway's sight first, then its pods. Raises
+        ClusterError.
+        """
+        canary, name = view.canary, names.canary(key.name)
+        stays = {
+            (_SERVICE, name): canary is not None and canary.is_reachable,
+            (_DEPLOYMENT, name): has_pods(canary),
+        }
+        for child, is_wanted in stays.items():
+            known = view.children.get(child)
+            if known is not None and not is_wanted and owned_by(known, uid):
+                await self._applier.delete(key, view, child)
+        is_gone = not view.canary_pods and (_DEPLOYMENT, name) not in view.children
+        if canary is not None and not has_pods(canary) and is_gone:
+            view.canary = None
+
+    async def apply(
+        self, key: Key, view: AgentView, wanted: Set[ChildId]
+    ) -> tuple[frozenset[ChildId], bool]:
+        """Apply a canary's objects but those that are `wanted` anyway; which they are, and whether
+        that was all. Raises ClusterError where trying again may help; what the API refuses for good
+        is the candidate's fault.
+        """
+        canary = view.canary
+        if canary is None or not has_pods(canary):
+            return frozenset(), True
+        agent, name = canary.candidate.agent, names.canary(key.name)
+        live = await self._applier.live(key, [name])
+        objects = [
+            manifest
+            for manifest in canary_objects(
+                agent,
+                canary.candidate.repository,
+                self._options,
+                digest=canary.digest,
+                initial_replicas=None if live else canary.replicas,
+                is_reachable=canary.is_reachable,
+            )
+            if child_id(manifest) not in wanted
+        ]
+        sizes = {} if live else {name: canary.replicas}
+        is_all = True
+        try:
+            await self._applier.refuse_foreign(key, view, agent.metadata.uid, objects)
+            is_all = await self._applier.apply(key, objects, live, sizes) and not sizes
+            canary.fault = ""
+        except ClusterError as error:
+            if not is_final(error):
+                raise
+            canary.fault = error.message
+        return frozenset(map(child_id, objects)), is_all
+
+    async def forget(self, key: Key, view: AgentView, body: Object) -> None:
+        """Take a canary out of the status that an edit has ended. Raises ClusterError."""
+        told = readable_status(body.get("status")).rollout
+        is_over = view.is_recalled and view.canary is None
+        if told is not None and told.phase is RolloutPhase.PROGRESSING and is_over:
+            await self._cluster.apply_status(
+                kinds.AGENT_DEPLOYMENT, key.namespace, key.name, {}, names.ROLLOUT_STATUS_MANAGER
+            )

@@ -1,0 +1,64 @@
+"""What a canary is made of, beside the objects of the stable pods. Pure."""
+
+import hashlib
+import json
+
+from trireme.api import names
+from trireme.api.types import AgentDeployment
+from trireme.modelrepo.repository import Repository
+from trireme.resources import config_maps, fetch, server, service_accounts, services
+from trireme.resources.metadata import Manifest
+from trireme.resources.options import ResourceOptions
+from trireme.resources.pod_sets import canary_set
+
+_NO_OPTIONS = ResourceOptions(gateway_image="")
+"""What the operator is set to is no part of what a spec makes of pods."""
+
+
+def pods_digest(agent: AgentDeployment, repository: Repository) -> str:
+    """Of what an agent's pods are made of, what changes in place left out: specs of the same digest
+    replace no pod of each other.
+    """
+    return _digest(server.pod_template(canary_set(agent), repository, _NO_OPTIONS))
+
+
+def candidate_digest(agent: AgentDeployment, repository: Repository) -> str:
+    """Tells one candidate from another, by what changes in place too: a candidate that was taken
+    back may be mended by that.
+    """
+    return _digest(repository.live_digest, pods_digest(agent, repository))
+
+
+def canary_objects(
+    agent: AgentDeployment,
+    repository: Repository,
+    options: ResourceOptions,
+    *,
+    digest: str,
+    initial_replicas: int | None,
+    is_reachable: bool,
+) -> tuple[Manifest, ...]:
+    """The objects of a canary of this agent, some of which the stable pods may have too.
+
+    `digest` is the candidate's. `initial_replicas` is None where its Deployment exists: the number
+    then belongs to another field manager. Without a gateway its pods are reached by the Service
+    that clients use.
+    """
+    through_gateway = agent.spec.gateway.enabled
+    pods = canary_set(agent)
+    deployment = server.deployment(pods, repository, options, initial_replicas=initial_replicas)
+    # So each candidate has pods of its own, also one that differs by what changes in place.
+    template = deployment["spec"]["template"]["metadata"]
+    template["labels"] |= {names.CANDIDATE: names.candidate_label(digest)}
+    return (
+        *config_maps.config_maps(agent, repository),
+        *fetch.fetch_objects(agent, repository, options),
+        *service_accounts.service_accounts(agent),
+        *([services.canary_service(agent)] if through_gateway and is_reachable else []),
+        deployment,
+    )
+
+
+def _digest(*parts: object) -> str:
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
