@@ -199,7 +199,9 @@ async def test_a_canary_that_has_no_pod_that_answers_costs_no_request(
     assert calls == {b"answer": 200}
 
 
-def asking(server: NameServer, stable: Pod, routes: Routes) -> tuple[dict[str, Any], dict[str, int]]:
+def asking(
+    server: NameServer, stable: Pod, routes: Routes
+) -> tuple[dict[str, Any], dict[str, int]]:
     """The configuration with its names as generated, resolved by this server: the pods of both
     tracks have the same ports, at addresses of their own.
     """

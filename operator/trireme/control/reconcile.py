@@ -306,10 +306,13 @@ class Reconciler:
         canary = view.canary
         if canary is not None and has_pods(canary):
             await self._ensure_secrets(view, canary.candidate.agent)
-        applied, is_all = await self._trial.apply(key, view, wanted)
-        view.wanted = wanted | applied
-        if not is_all:
+        applied = await self._trial.apply(key, view, wanted)
+        view.wanted = wanted | applied.children
+        if applied.again:
             await self._queue.add(key, Work.APPLY)
+        for name, size in applied.sizes.items():
+            if canary is not None and canary.memory is not None:  # it was there before
+                await self._tell_repair(key, view, name, size)
 
     async def _tell_repair(self, key: Key, view: AgentView, name: str, size: int) -> None:
         body = view.body

@@ -57,8 +57,8 @@ class Observed:
     are absent.
     `apply_failure` is the API's refusal of a child, `apply_final` whether trying again is no use.
     `in_place` is None where nothing was applied yet. `fetches` holds what fetchers answered.
-    `trial` is what is told of a canary that is tried, `rolled_back` of one that was taken back; both
-    are empty where there is none. Its pods are not among `pods`.
+    `trial` is what is told of a canary that is tried, `rolled_back` of one that was taken back;
+    both are empty where there is none. Its pods are not among `pods`.
     """
 
     server: DeploymentView | None

@@ -8,8 +8,8 @@ The record of what an agent last ran by is of the stable pods, so a process that
 sees the candidate in the spec, the stable pods in the record, and in status.rollout how far it was.
 """
 
-from collections.abc import Callable, Set
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from trireme.admission.check import check
@@ -26,7 +26,7 @@ from trireme.control.store import Accepted, AgentView, CanaryState, ChildId, Rol
 from trireme.edge.cluster import Cluster, Object
 from trireme.edge.recorder import Event
 from trireme.errors import ClusterError
-from trireme.resources.canary import candidate_digest, canary_objects, pods_digest
+from trireme.resources.canary import canary_objects, candidate_digest, pods_digest
 from trireme.resources.change import Effect, Running, change, keeping_pods
 from trireme.resources.envoy import has_routes_of_its_own
 from trireme.resources.options import ResourceOptions
@@ -69,6 +69,17 @@ class Course:
     rolled_back: RolledBack | None = None
     withheld: str = ""
     events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was applied of a canary: its own objects, whether there is more to do, and the sizes
+    of the Deployments that were made.
+    """
+
+    children: frozenset[ChildId] = frozenset()
+    again: bool = False
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def course(new: Accepted, known: Known, options: ResourceOptions) -> Course:
@@ -326,16 +337,13 @@ class Trial:
         if canary is not None and not has_pods(canary) and is_gone:
             view.canary = None
 
-    async def apply(
-        self, key: Key, view: AgentView, wanted: Set[ChildId]
-    ) -> tuple[frozenset[ChildId], bool]:
-        """Apply a canary's objects but those that are `wanted` anyway; which they are, and whether
-        that was all. Raises ClusterError where trying again may help; what the API refuses for good
-        is the candidate's fault.
+    async def apply(self, key: Key, view: AgentView, wanted: Set[ChildId]) -> Applied:
+        """Apply a canary's objects but those that are `wanted` anyway. Raises ClusterError where
+        trying again may help; what the API refuses for good is the candidate's fault.
         """
         canary = view.canary
         if canary is None or not has_pods(canary):
-            return frozenset(), True
+            return Applied()
         agent, name = canary.candidate.agent, names.canary(key.name)
         live = await self._applier.live(key, [name])
         objects = [
@@ -351,16 +359,18 @@ class Trial:
             if child_id(manifest) not in wanted
         ]
         sizes = {} if live else {name: canary.replicas}
-        is_all = True
+        children = frozenset(map(child_id, objects))
         try:
             await self._applier.refuse_foreign(key, view, agent.metadata.uid, objects)
-            is_all = await self._applier.apply(key, objects, live, sizes) and not sizes
-            canary.fault = ""
+            is_all = await self._applier.apply(key, objects, live, sizes)
         except ClusterError as error:
             if not is_final(error):
                 raise
             canary.fault = error.message
-        return frozenset(map(child_id, objects)), is_all
+            return Applied(children)
+        canary.fault = ""
+        # Once more after it was made, to leave the size to its owner.
+        return Applied(children, again=not is_all or bool(sizes), sizes=sizes)
 
     async def forget(self, key: Key, view: AgentView, body: Object) -> None:
         """Take a canary out of the status that an edit has ended. Raises ClusterError."""

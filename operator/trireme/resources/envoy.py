@@ -456,7 +456,7 @@ _OTHERS_FIRST = {
         },
     }
 }
-"""The next try goes to pods of another priority: from those of a canary that goes, to stable ones."""
+"""The next try goes to pods of another priority: from a canary that goes to stable ones."""
 
 
 def _shared_out(purpose: _Purpose, protocol: _Protocol, weight: float) -> dict[str, Any]:

@@ -1,0 +1,110 @@
+"""A reconciler in the test's own process, against an API server without nodes or controllers.
+
+The test says when a pass is made, what time it is, and what the analysis of a canary has found; the
+watches' part is played by asking.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from kubernetes.aio import client, config
+
+from integration.operator_process import OPERATOR_KEY
+from kube import Kube
+from trireme.api import kinds, names
+from trireme.control.queue import Key, Work, WorkQueue
+from trireme.control.reconcile import Keys, Reconciler
+from trireme.control.store import AgentView, Store
+from trireme.edge.cluster import Cluster
+from trireme.edge.metrics import Metrics
+from trireme.edge.recorder import Recorder
+from trireme.resources.control import OperatorKey
+from trireme.resources.options import ResourceOptions
+
+_ENOUGH = 3  # passes, until one has nothing left to do: the second leaves sizes to their owner
+
+
+@dataclass
+class Clock:
+    now: datetime = field(default_factory=lambda: datetime(2026, 11, 1, 3, 0, tzinfo=UTC))
+
+
+class Operator:
+    """What one process knows and does of one agent."""
+
+    def __init__(self, kube: Kube, cluster: Cluster, agent: str, clock: Clock) -> None:
+        self._kube, self._key = kube, Key(kube.namespace, agent)
+        self.cluster = cluster
+        self._store = Store()
+        self._reconciler = Reconciler(
+            cluster=cluster,
+            store=self._store,
+            queue=WorkQueue(),
+            in_place=WorkQueue(),
+            recorder=Recorder(cluster, "test"),
+            metrics=Metrics(),
+            options=ResourceOptions("envoyproxy/envoy:v1.36.2"),
+            keys=Keys(OperatorKey(OPERATOR_KEY)),
+            clock=lambda: clock.now,
+        )
+
+    @property
+    def view(self) -> AgentView:
+        return self._store.view(self._key)
+
+    async def passes(self) -> None:
+        """Passes until nothing is left to do, each after a look at the cluster."""
+        for _ in range(_ENOUGH):
+            await self._look()
+            await self._reconciler.handle(self._key, Work.APPLY)
+        await self._look()
+
+    async def _look(self) -> None:
+        agent = await self.cluster.get(kinds.AGENT_DEPLOYMENT, *self._key)
+        assert agent is not None
+        self._store.agent_event(agent, deleted=False)
+        selector = f"{names.OWNER}={self._key.name}"
+        seen = set()
+        for kind in kinds.CHILD_KINDS:
+            if not await self.cluster.serves(kind):
+                continue
+            for item in await self.cluster.list(kind, self._key.namespace, selector):
+                body = {"apiVersion": kind.api_version, "kind": kind.name, **item}
+                self._store.child_event(self._key, body, deleted=False)
+                seen.add((kind.name, item["metadata"]["name"]))
+        for child in self.view.children.keys() - seen:
+            self._store.child_event(self._key, self.view.children[child], deleted=True)
+        pods = await self.cluster.list(kinds.POD, self._key.namespace, selector)
+        for pod in pods:
+            self._store.pod_event(self._key, {"kind": "Pod", **pod}, deleted=False)
+        for name in self.view.pods.keys() - {pod["metadata"]["name"] for pod in pods}:
+            self._store.pod_event(self._key, self.view.pods[name], deleted=True)
+
+
+@asynccontextmanager
+async def started(kube: Kube, agent: str, clock: Clock) -> AsyncIterator[Operator]:
+    """An operator that knows nothing yet."""
+    configuration = client.Configuration()
+    await config.load_kube_config(str(kube.kubeconfig), client_configuration=configuration)
+    async with client.ApiClient(configuration) as api:
+        yield Operator(kube, Cluster(api), agent, clock)
+
+
+def make_pod(kube: Kube, deployment: str, name: str) -> None:
+    """A ready pod of a Deployment."""
+    metadata = kube.get("deployment", deployment)["spec"]["template"]["metadata"]
+    container = {"name": names.SERVER_CONTAINER, "image": "example.com/triton"}
+    manifest: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**metadata, "name": name},
+        "spec": {"containers": [container]},
+    }
+    kube.apply(manifest)
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-01T00:00:00Z"}
+    patch = json.dumps({"status": {"phase": "Running", "conditions": [ready]}})
+    kube.run("patch", "pod", name, "--subresource=status", "--type=merge", "-p", patch)
