@@ -75,17 +75,23 @@ async def impatient(pod: Pod, tmp_path: Path) -> AsyncIterator[Gateway]:
         yield running
 
 
-@pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.envoy.yaml")), ids=lambda file: file.name)
-async def test_envoy_accepts_the_golden_configuration_without_a_warning(
-    file: Path, tmp_path: Path
-) -> None:
-    routes, golden = Routes(tmp_path / "routes"), yaml.safe_load(file.read_text())
+def with_golden_routes(file: Path, folder: Path) -> Path:
+    """A golden configuration in a folder, beside its routes where it has files of them."""
+    routes = Routes(folder / "routes")
     told = file.with_name(file.name.replace(".envoy.", ".routes."))
     if told.exists():
         files = yaml.safe_load(told.read_text())
         routes.write({name: json.dumps(content) for name, content in files.items()})
-    placed = tmp_path / file.name
-    placed.write_text(yaml.safe_dump(routes.read_by(golden)))
+    placed = folder / file.name
+    placed.write_text(yaml.safe_dump(routes.read_by(yaml.safe_load(file.read_text()))))
+    return placed
+
+
+@pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.envoy.yaml")), ids=lambda file: file.name)
+async def test_envoy_accepts_the_golden_configuration_without_a_warning(
+    file: Path, tmp_path: Path
+) -> None:
+    placed = with_golden_routes(file, tmp_path)
     process = await asyncio.create_subprocess_exec(
         *(str(BINARY), "--mode", "validate", "--config-path", str(placed)),
         stdout=asyncio.subprocess.PIPE,

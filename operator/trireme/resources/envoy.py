@@ -67,6 +67,7 @@ CLIENT_PREFIX = "client"  # of the statistics of what clients ask; the metrics p
 ROUTES_DIRECTORY = "/etc/envoy-routes"
 
 _ADMIN_CLUSTER = "admin"
+_NODE = "gateway"
 _ANY_ADDRESS = "0.0.0.0"  # noqa: S104  # a pod's own network
 _LOOPBACK = "127.0.0.1"
 _NOBODY = {"address_prefix": "192.0.2.0", "prefix_len": 24}
@@ -163,8 +164,13 @@ def configuration_text(agent: AgentDeployment, options: ResourceOptions) -> str:
 
 
 def configuration(agent: AgentDeployment, options: ResourceOptions) -> dict[str, Any]:
-    """Envoy's bootstrap configuration: all of it static but the addresses of the pods."""
+    """Envoy's bootstrap configuration: all of it static but the addresses of the pods,
+    and the routes where they are files.
+    """
+    # Envoy asks nobody about itself, but reads no file of routes without a name of its own.
+    node = {"node": {"id": _NODE, "cluster": _NODE}} if has_routes_of_its_own(agent.spec) else {}
     return {
+        **node,
         # Only from within the pod: this port can drain, and tell everything.
         "admin": {"address": _address(_LOOPBACK, ADMIN_PORT)},
         "stats_flush_interval": _duration(_STATS_FLUSH_INTERVAL),
