@@ -70,8 +70,6 @@ class Operator:
         selector = f"{names.OWNER}={self._key.name}"
         seen = set()
         for kind in kinds.CHILD_KINDS:
-            if not await self.cluster.serves(kind):
-                continue
             for item in await self.cluster.list(kind, self._key.namespace, selector):
                 body = {"apiVersion": kind.api_version, "kind": kind.name, **item}
                 self._store.child_event(self._key, body, deleted=False)

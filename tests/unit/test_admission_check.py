@@ -35,6 +35,12 @@ def classes(*fields: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
+def steps(*weights: str, **fields: Any) -> dict[str, Any]:
+    """A rollout by a canary with steps of these weights."""
+    listed = [{"weight": weight, **fields} for weight in weights]
+    return {"spec.rollout": {"strategy": "Canary", "canary": {"steps": listed}}}
+
+
 FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "two node classes of one name": (
         classes({"name": "spot"}, {"name": "spot"}),
@@ -583,6 +589,22 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["spec.scaling.schedules[0].duration"],
     ),
     **model_cases.FAULTS,
+    "a canary's step without requests": (
+        steps("0%", "50%"),
+        ["spec.rollout.canary.steps[0].weight"],
+    ),
+    "a canary's steps that fall": (
+        steps("50%", "25%", "75%"),
+        ["spec.rollout.canary.steps[1].weight"],
+    ),
+    "a canary's step that lasts longer than its deadline": (
+        steps("5%", pause="1h"),
+        ["spec.rollout.canary.steps[0].pause"],
+    ),
+    "a canary of an agent with node classes": (
+        classes({}, {}, **{"spec.rollout": {"strategy": "Canary"}}),
+        ["spec.rollout.strategy"],
+    ),
 }
 """By what is wrong: the edits that make a valid spec so, and the paths of its faults."""
 
@@ -634,6 +656,33 @@ WARNINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["spec.scaling.schedules"],
     ),
     **model_cases.WARNINGS,
+    "a canary beside no pods": (
+        {
+            "spec.rollout": {"strategy": "Canary"},
+            "spec.scaling.mode": "Fixed",
+            "spec.replicas": 0,
+        },
+        ["spec.rollout.strategy"],
+    ),
+    "a canary without an objective": (
+        {
+            "spec.rollout": {"strategy": "Canary"},
+            "spec.scaling.mode": "Fixed",
+            "spec.replicas": 2,
+            "spec.objectives": [],
+        },
+        ["spec.rollout.strategy"],
+    ),
+    "a canary whose latency nobody measures": (
+        {
+            "spec.rollout": {"strategy": "Canary"},
+            "spec.gateway": {"enabled": False},
+            "spec.objectives": [],
+            "spec.scaling.mode": "Fixed",
+            "spec.replicas": 2,
+        },
+        ["spec.rollout.strategy"],
+    ),
 }
 
 

@@ -13,7 +13,7 @@ def test_condition_types() -> None:
 def test_condition_reasons() -> None:
     assert " ".join(Reason) == (
         "Valid InvalidSpec SourceNotFound Inspecting PodsReady NoPodsReady ScaledToZero "
-        "RolledOut RollingOut "
+        "RolledOut RollingOut TryingCanary RolledBack "
         "UpdatingInPlace InPlaceUpdateFailed GatewayNotReady ProgressDeadlineExceeded ApplyFailed "
         "Unschedulable ImagePullFailed ContainerFailed Loaded Loading Fetching ModelLoadFailed "
         "Fresh ReadDirectly NoPods PrometheusUnreachable NoSeries Stale Partial NotANumber "
@@ -25,7 +25,7 @@ def test_condition_reasons() -> None:
 def test_event_reasons() -> None:
     assert " ".join(EventReason) == (
         "Accepted InvalidSpec SourceNotFound ApplyFailed RolloutStarted RolloutFinished "
-        "InPlaceUpdate InPlaceUpdateFailed ModelLoadFailed FetchFailed ModelsReady DriftRepaired "
+        "CanaryStarted CanaryEnded InPlaceUpdate InPlaceUpdateFailed ModelLoadFailed FetchFailed ModelsReady DriftRepaired "
         "SpecWarning ScaledUp ScaledDown ScalingHeld ScalingLimited SignalsLost SignalsRestored "
         "SignalsReadDirectly SignalsFromPrometheus ScalingResumed ForeignWriter"
     )

@@ -8,19 +8,20 @@ from typer.testing import CliRunner, Result
 
 from trireme.cli import app
 
-ECHO = Path(__file__).parents[2] / "examples" / "echo.yaml"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ECHO, CANARY = EXAMPLES / "echo.yaml", EXAMPLES / "canary.yaml"
 
 
 def diff(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["diff", *arguments])
 
 
-def edited(folder: Path, old: str, new: str) -> str:
-    text = ECHO.read_text(encoding="utf-8")
+def edited(folder: Path, old: str, new: str, file: Path = ECHO) -> str:
+    text = file.read_text(encoding="utf-8")
     assert old in text
-    file = folder / "edited.yaml"
-    file.write_text(text.replace(old, new), encoding="utf-8")
-    return str(file)
+    written = folder / "edited.yaml"
+    written.write_text(text.replace(old, new), encoding="utf-8")
+    return str(written)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,30 @@ def test_the_exit_status_is_that_of_diff_and_the_parts_are_named(
 ) -> None:
     result = diff(str(ECHO), edited(tmp_path, old, new))
     assert (result.exit_code, result.stdout, result.stderr) == (status, told, "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words", "effect"),
+    [
+        pytest.param(
+            "np.multiply(x, 2,",
+            "np.multiply(x, 3,",
+            "a canary is tried: the server pods are replaced once it is no worse than they are",
+            "Canary",
+            id="a rollout",
+        ),
+        pytest.param("max: 3", "max: 4", "no pod is touched", "NoPod", id="no rollout"),
+    ],
+)
+def test_in_strategy_canary_a_rollout_is_told_as_one(
+    tmp_path: Path, old: str, new: str, words: str, effect: str
+) -> None:
+    file = edited(tmp_path, old, new, CANARY)
+
+    text, as_json = diff(str(CANARY), file), diff("-o", "json", str(CANARY), file)
+
+    assert text.stdout.splitlines()[0] == f"tried: {words}"
+    assert json.loads(as_json.stdout)[0]["effect"] == effect
 
 
 def test_json_names_the_effect_of_all_and_of_each_part(tmp_path: Path) -> None:

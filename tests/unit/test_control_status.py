@@ -8,6 +8,7 @@ import pytest
 
 from agents import agent_of
 from trireme.api.conditions import ConditionType, EventReason, Reason
+from trireme.api.rollout import RolloutPhase, RolloutStatus
 from trireme.api.types import AgentStatus
 from trireme.control.events import Story, transitions
 from trireme.control.observed import PodView, Trouble, deployment_view, server_pods
@@ -20,6 +21,7 @@ from trireme.control.status import (
     may_be_empty,
     model_statuses,
     with_unlisted,
+    written,
 )
 from trireme.edge.triton import ModelState
 from trireme.resources.change import Change, Effect, Part
@@ -285,6 +287,81 @@ def test_growing_does_not_undo_ready_but_a_rollout_does() -> None:
     settled = status_after(SERVING, AgentStatus())
     assert read(VALID, replace(SERVING, server=GROWING), settled)["Ready"][0] is True
     assert read(VALID, replace(SERVING, server=ROLLING), settled)["Ready"][0] is False
+
+
+TRYING = replace(SERVING, trial="generation 1 is tried on a canary")
+TAKEN_BACK = replace(SERVING, rolled_back="generation 1 was tried on a canary and taken back")
+
+
+@pytest.mark.parametrize(
+    ("observed", "ready", "reconciling", "stalled"),
+    [
+        pytest.param(
+            TRYING,
+            (False, "TryingCanary"),
+            (True, "TryingCanary"),
+            (False, "Valid"),
+            id="while one is tried the generation is not rolled out",
+        ),
+        pytest.param(
+            TAKEN_BACK,
+            (False, "RolledBack"),
+            (False, "RolledBack"),
+            (True, "RolledBack"),
+            id="one that was taken back waits for a change of the spec",
+        ),
+        pytest.param(
+            replace(TRYING, server=ROLLING),
+            (False, "RollingOut"),
+            (True, "RollingOut"),
+            (False, "Valid"),
+            id="a rollout of the stable pods comes first",
+        ),
+        pytest.param(
+            replace(TAKEN_BACK, server=STUCK),
+            (False, "ProgressDeadlineExceeded"),
+            (False, "ProgressDeadlineExceeded"),
+            (True, "ProgressDeadlineExceeded"),
+            id="and so does what is wrong with them",
+        ),
+    ],
+)
+def test_the_conditions_of_a_canary(
+    observed: Observed,
+    ready: tuple[bool, str],
+    reconciling: tuple[bool, str],
+    stalled: tuple[bool, str],
+) -> None:
+    found = findings(1, AgentStatus(), VALID, observed)
+
+    told = {kind.value: (finding.status, finding.reason) for kind, finding in found.items()}
+    assert told["Ready"] == ready
+    assert told["Reconciling"] == reconciling
+    assert told["Stalled"] == stalled
+    assert told["Available"][0] is True
+
+
+@pytest.mark.parametrize("observed", [TRYING, TAKEN_BACK])
+def test_growing_undoes_neither_a_trial_nor_its_end(observed: Observed) -> None:
+    before = status_after(observed, AgentStatus())
+    after = status_after(replace(observed, server=GROWING), before)
+    assert [(c.type, c.reason) for c in before.conditions if c.type == "Ready"] == [
+        (c.type, c.reason) for c in after.conditions if c.type == "Ready"
+    ]
+
+
+def test_an_edit_back_is_no_rollout_that_ends() -> None:
+    trying = status_after(TRYING, AgentStatus())
+    serving = status_after(SERVING, trying)
+    assert transitions(trying, serving.conditions, Story("aaaa")) == []
+
+
+def test_what_the_canary_s_own_writer_tells_is_none_of_the_reconciler_s() -> None:
+    told = RolloutStatus(
+        phase=RolloutPhase.PROGRESSING, candidate="c", generation=1, start_time="2026-11-01"
+    )
+    status = status_after(TRYING, AgentStatus())
+    assert written(status.model_copy(update={"rollout": told})) == written(status)
 
 
 def test_an_autoscaler_that_writes_the_spec_does_not_undo_ready() -> None:

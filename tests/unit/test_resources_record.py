@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from agents import agent_of, repository_of
 from manifests import EXAMPLES, read_manifests
 from trireme.admission.parse import parse_agent
 from trireme.modelrepo.render import render
@@ -13,6 +14,7 @@ from trireme.resources.record import (
     recorded_copies,
     recorded_sources,
     recorded_spec,
+    rollback_of,
 )
 
 
@@ -31,6 +33,14 @@ def test_a_record_and_the_copies_of_the_files_give_the_same_repository(file: Pat
 
         assert again.spec == agent.spec
         assert render(again.spec, sources) == repository
+
+
+def test_a_record_tells_what_is_not_tried_again() -> None:
+    agent, repository = agent_of(), repository_of()
+    (told,) = accepted_record(agent, repository, "c" * 64)
+    (untold,) = accepted_record(agent, repository)
+
+    assert (rollback_of(told), rollback_of(untold)) == ("c" * 64, "")
 
 
 def test_a_spec_that_no_config_map_holds_has_no_record() -> None:

@@ -1,0 +1,267 @@
+"""What becomes of a spec in strategy Canary, case by case."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from agents import agent_of, model_of
+from trireme.api.rollout import RolloutPhase, RolloutStatus
+from trireme.control.store import Accepted, CanaryState, RolledBack
+from trireme.control.trial import Known, course
+from trireme.modelrepo.render import render
+from trireme.resources.canary import candidate_digest
+from trireme.resources.options import ResourceOptions
+
+NOW = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
+BEGAN = datetime(2026, 11, 1, 2, 0, tzinfo=UTC)
+OPTIONS = ResourceOptions(gateway_image="registry.example/envoy:v1.36.2")
+FILES = {"files": {"model.py": b"a"}, "others": {"model.py": b"b"}}
+CANARY = {"strategy": "Canary"}
+
+
+def accepted(month: int = 10, rollout: dict[str, Any] | None = None, **spec: Any) -> Accepted:
+    """A spec with the image of a month."""
+    image = {"image": f"registry.example/triton:24.{month}-py3", "gpus": {"count": 0}}
+    agent = agent_of(rollout=CANARY if rollout is None else rollout, server=image, **spec)
+    return Accepted(agent, render(agent.spec, FILES))
+
+
+def digest_of(of: Accepted) -> str:
+    return candidate_digest(of.agent, of.repository)
+
+
+OLD, NEW, OTHER = accepted(10), accepted(11), accepted(12)
+ROLLING = accepted(11, {"strategy": "RollingUpdate"})
+WIDER = {"scaling": {"min": 1, "max": 50}}
+
+
+def instances(count: int, **fields: Any) -> dict[str, Any]:
+    return {"models": [model_of("double", instances=[{"kind": "CPU", "count": count}], **fields)]}
+
+
+def canary_of(
+    candidate: Accepted, phase: RolloutPhase = RolloutPhase.PROGRESSING, message: str = ""
+) -> CanaryState:
+    digest = digest_of(candidate)
+    return CanaryState(candidate, 6, digest, BEGAN, phase=phase, message=message)
+
+
+def told_of(candidate: Accepted, phase: RolloutPhase) -> RolloutStatus:
+    return RolloutStatus(
+        phase=phase,
+        candidate=digest_of(candidate),
+        generation=5,
+        start_time="2026-11-01T02:00:00Z",
+        message="as was seen",
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    """A spec that is accepted as generation 7, and what is known; then what the stable pods run,
+    the generation of the canary beside them, the one that is not tried again, and what is told.
+    """
+
+    new: Accepted
+    runs: Accepted
+    canary: int | None = None
+    taken_back: int | None = None
+    told: tuple[str, ...] = ()
+    stable: Accepted | None = OLD
+    before: CanaryState | None = None
+    rolled_back: RolledBack | None = None
+    status: RolloutStatus | None = None
+    serves: bool = True
+    is_spread: bool = False
+
+    @property
+    def known(self) -> Known:
+        return Known(
+            self.stable,
+            self.before,
+            self.rolled_back,
+            self.status,
+            self.serves,
+            self.is_spread,
+            7,
+            NOW,
+        )
+
+
+ASIDE = RolledBack(digest_of(NEW), 5, "worse")
+IN_PROGRESS, PROMOTED, TAKEN_BACK = RolloutPhase
+BEGUN = "CanaryStarted: generation 7 is tried on a canary; changed: server.image"
+REPLACED = (
+    "CanaryStarted: generation 7 is tried on a canary in place of generation 6; "
+    "changed: server.image"
+)
+CASES = {
+    "an agent that is new is made without a canary": Case(NEW, NEW, stable=None),
+    "a change of the pods begins one, and the stable pods stay": Case(
+        NEW, OLD, canary=7, told=(BEGUN,)
+    ),
+    "with it comes in force at once what touches no pod": Case(
+        accepted(11, **WIDER), accepted(10, **WIDER), canary=7, told=(BEGUN,)
+    ),
+    "what touches no pod needs none": Case(accepted(10, **WIDER), accepted(10, **WIDER)),
+    "what changes in place needs none": Case(
+        accepted(10, **instances(3)),
+        accepted(10, **instances(3)),
+        stable=accepted(10, **instances(1)),
+    ),
+    "beside another image it is changed in place at once": Case(
+        accepted(11, **instances(3)),
+        accepted(10, **instances(3)),
+        canary=7,
+        told=(BEGUN,),
+        stable=accepted(10, **instances(1)),
+    ),
+    "beside other files it waits with them": Case(
+        accepted(10, **instances(3, source={"configMap": "others"})),
+        accepted(10, **instances(1)),
+        canary=7,
+        told=("CanaryStarted: generation 7 is tried on a canary; changed: models[double].files",),
+        stable=accepted(10, **instances(1)),
+    ),
+    "in another strategy there is none": Case(ROLLING, ROLLING),
+    "where no pod answers there is nothing to compare with": Case(NEW, NEW, serves=False),
+    "it goes on while scaling is edited": Case(
+        accepted(11, **WIDER), accepted(10, **WIDER), canary=6, before=canary_of(NEW)
+    ),
+    "it goes on while no stable pod answers for a moment": Case(
+        NEW, OLD, canary=6, before=canary_of(NEW), serves=False
+    ),
+    "another change of the pods replaces it": Case(
+        OTHER, OLD, canary=7, told=(REPLACED,), before=canary_of(NEW)
+    ),
+    "other instances of its models replace it too": Case(
+        accepted(10, **instances(3, source={"configMap": "others"})),
+        accepted(10, **instances(1)),
+        canary=7,
+        told=(
+            "CanaryStarted: generation 7 is tried on a canary in place of generation 6; "
+            "changed: models[double].files",
+        ),
+        stable=accepted(10, **instances(1)),
+        before=canary_of(accepted(10, **instances(2, source={"configMap": "others"}))),
+    ),
+    "an edit back ends it": Case(
+        OLD,
+        OLD,
+        told=(
+            "CanaryEnded: the canary of generation 6 is ended: generation 7 asks for pods as "
+            "they are",
+        ),
+        before=canary_of(NEW),
+    ),
+    "another strategy ends it, and its spec is rolled out": Case(
+        ROLLING,
+        ROLLING,
+        told=(
+            "CanaryEnded: the canary of generation 6 is ended: generation 7 is rolled out "
+            "without one",
+        ),
+        before=canary_of(NEW),
+    ),
+    "promoted, it stays while the stable pods follow": Case(
+        NEW, NEW, canary=6, before=canary_of(NEW, PROMOTED)
+    ),
+    "and while they do, once they are to run it": Case(
+        NEW, NEW, canary=6, stable=NEW, before=canary_of(NEW, PROMOTED)
+    ),
+    "once all of them run it, it goes": Case(
+        NEW, NEW, stable=NEW, before=canary_of(NEW, PROMOTED), is_spread=True
+    ),
+    "an edit while they follow is tried beside them": Case(
+        OTHER, NEW, canary=7, told=(BEGUN,), stable=NEW, before=canary_of(NEW, PROMOTED)
+    ),
+    "taken back, the stable pods stay": Case(
+        NEW, OLD, canary=6, taken_back=6, before=canary_of(NEW, TAKEN_BACK, "worse")
+    ),
+    "and it is not tried again": Case(NEW, OLD, taken_back=5, rolled_back=ASIDE),
+    "nor where scaling is edited": Case(
+        accepted(11, **WIDER), accepted(10, **WIDER), taken_back=5, rolled_back=ASIDE
+    ),
+    "nor where no stable pod answers": Case(
+        NEW, OLD, taken_back=5, rolled_back=ASIDE, serves=False
+    ),
+    "another change of the pods is tried": Case(
+        OTHER, OLD, canary=7, told=(BEGUN,), rolled_back=ASIDE
+    ),
+    "an edit back forgets it": Case(OLD, OLD, rolled_back=ASIDE),
+    "a process that is started anew goes on with one": Case(
+        NEW, OLD, canary=5, status=told_of(NEW, IN_PROGRESS)
+    ),
+    "and with one whose stable pods do not answer yet": Case(
+        NEW, OLD, canary=5, status=told_of(NEW, IN_PROGRESS), serves=False
+    ),
+    "it rolls out one that was promoted": Case(NEW, NEW, status=told_of(NEW, PROMOTED)),
+    "it leaves alone one that was taken back": Case(
+        NEW, OLD, canary=5, taken_back=5, status=told_of(NEW, TAKEN_BACK)
+    ),
+    "it begins one where the status tells of another": Case(
+        NEW, OLD, canary=7, told=(BEGUN,), status=told_of(OTHER, PROMOTED)
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_what_becomes_of_a_spec(case: Case) -> None:
+    found = course(case.new, case.known, OPTIONS)
+
+    assert found.accepted.agent.spec == case.runs.agent.spec
+    assert found.accepted.repository == case.runs.repository
+    assert (found.canary.generation if found.canary else None) == case.canary
+    assert (found.rolled_back.generation if found.rolled_back else None) == case.taken_back
+    assert tuple(f"{event.reason}: {event.note}" for event in found.events) == case.told
+    assert found.withheld == ""
+
+
+def test_the_state_that_the_analysis_holds_stays_the_same_object() -> None:
+    before = canary_of(NEW)
+
+    found = course(accepted(11, **WIDER), Case(NEW, OLD, before=before).known, OPTIONS)
+
+    assert found.canary is before
+
+
+def test_a_canary_begins_without_a_share_and_one_that_goes_on_from_when_it_began() -> None:
+    begun = course(NEW, Case(NEW, OLD).known, OPTIONS).canary
+    told = told_of(NEW, IN_PROGRESS)
+    resumed = course(NEW, Case(NEW, OLD, status=told).known, OPTIONS).canary
+
+    assert begun == CanaryState(NEW, 7, digest_of(NEW), NOW)
+    assert resumed == CanaryState(NEW, 5, digest_of(NEW), BEGAN, message="as was seen")
+
+
+def test_what_is_faulty_without_the_candidate_s_pods_waits_with_them_and_says_why() -> None:
+    of_other = {"model": "other", "latency": {"target": "50ms"}}
+    new = accepted(
+        10, models=[model_of("double"), model_of("other")], objectives=[of_other], **WIDER
+    )
+
+    found = course(new, Case(new, OLD).known, OPTIONS)
+
+    assert found.accepted.agent.spec == OLD.agent.spec
+    assert found.canary is not None
+    assert "spec.objectives[0].model" in found.withheld
+    assert "there is no model or pipeline other" in found.withheld
+
+
+def test_warnings_are_of_the_spec_that_is_tried() -> None:
+    warned = replace(NEW, warnings=())
+    stable = replace(OLD, warnings=("of before",))  # type: ignore[arg-type]  # never looked into
+
+    found = course(warned, Case(warned, OLD, stable=stable).known, OPTIONS)
+
+    assert found.accepted.warnings == ()
+
+
+def test_without_a_record_of_the_stable_pods_there_is_no_canary() -> None:
+    large = accepted(10, models=[model_of("double", parameters={"key": "x" * 1_100_000})])
+
+    found = course(NEW, Case(NEW, NEW, stable=large).known, OPTIONS)
+
+    assert (found.accepted, found.canary) == (NEW, None)

@@ -1,0 +1,137 @@
+"""What a canary is made of, and what tells one from another."""
+
+from typing import Any
+
+import pytest
+
+from agents import agent_of, model_of, repository_of
+from trireme.api.types import AgentDeployment
+from trireme.modelrepo.render import render
+from trireme.modelrepo.repository import Repository
+from trireme.resources.canary import canary_objects, candidate_digest, pods_digest
+from trireme.resources.change import Running, change, keeping_pods
+from trireme.resources.desired import desired_objects
+from trireme.resources.options import ResourceOptions
+
+OPTIONS = ResourceOptions(gateway_image="registry.example/envoy:v1.36.2")
+FILES = {"files": {"model.py": b"a"}, "others": {"model.py": b"b"}}
+IMAGE = {"image": "registry.example/triton:24.10-py3", "gpus": {"count": 0}}
+
+
+def running(**spec: Any) -> tuple[AgentDeployment, Repository]:
+    agent = agent_of(**spec)
+    return agent, render(agent.spec, FILES)
+
+
+def instances(count: int) -> dict[str, Any]:
+    return {"models": [model_of("double", instances=[{"kind": "CPU", "count": count}])]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "same_pods", "same_candidate"),
+    [
+        pytest.param({}, True, True, id="the same"),
+        pytest.param({"scaling": {"max": 9}}, True, True, id="other bounds"),
+        pytest.param({"rollout": {"strategy": "Canary"}}, True, True, id="another strategy"),
+        pytest.param({"gateway": {"replicas": 3}}, True, True, id="another gateway"),
+        pytest.param(instances(3), True, False, id="what changes in place"),
+        pytest.param({"server": {**IMAGE, "image": "other:24.10"}}, False, False, id="the image"),
+        pytest.param(
+            {"server": {**IMAGE, "podTemplate": {"metadata": {"annotations": {"a": "b"}}}}},
+            False,
+            False,
+            id="an annotation of the pods",
+        ),
+        pytest.param(
+            {"models": [model_of("double", source={"configMap": "others"})]},
+            False,
+            False,
+            id="the files",
+        ),
+    ],
+)
+def test_specs_are_told_apart_by_what_they_make_of_pods(
+    spec: dict[str, Any], same_pods: bool, same_candidate: bool
+) -> None:
+    before, after = running(server=IMAGE), running(**{"server": IMAGE, **spec})
+
+    assert (pods_digest(*before) == pods_digest(*after)) == same_pods
+    assert (candidate_digest(*before) == candidate_digest(*after)) == same_candidate
+
+
+def objects(*, is_reachable: bool, **spec: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    found = canary_objects(
+        *(agent_of(**spec), repository_of(), OPTIONS),
+        digest="c" * 64,
+        initial_replicas=None,
+        is_reachable=is_reachable,
+    )
+    return {(each["kind"], each["metadata"]["name"]): each for each in found}
+
+
+def test_its_pods_are_no_stable_ones_and_belong_to_one_candidate() -> None:
+    deployment = objects(is_reachable=True)["Deployment", "echo-canary"]
+
+    selector = deployment["spec"]["selector"]["matchLabels"]
+    assert selector == {"trireme.dev/agent": "echo", "trireme.dev/track": "canary"}
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert selector.items() <= labels.items()
+    assert labels["trireme.dev/candidate"] == "c" * 16
+    assert "replicas" not in deployment["spec"]
+    stable = desired_objects(agent_of(), repository_of(), OPTIONS, initial_replicas={})
+    (other,) = (
+        each["spec"]["selector"]["matchLabels"]
+        for each in stable
+        if (each["kind"], each["metadata"]["name"]) == ("Deployment", "echo")
+    )
+    assert other["trireme.dev/track"] == "stable"
+
+
+@pytest.mark.parametrize(
+    ("is_reachable", "spec", "has_one"),
+    [
+        pytest.param(True, {}, True, id="reached through the gateway"),
+        pytest.param(False, {}, False, id="not to be reached yet"),
+        pytest.param(True, {"gateway": {"enabled": False}}, False, id="without a gateway"),
+    ],
+)
+def test_it_has_a_service_of_its_own_where_the_gateway_reaches_it(
+    is_reachable: bool, spec: dict[str, Any], has_one: bool
+) -> None:
+    found = objects(is_reachable=is_reachable, **spec)
+
+    assert (("Service", "echo-canary") in found) == has_one
+
+
+@pytest.mark.parametrize(
+    ("after", "kept"),
+    [
+        pytest.param(
+            {"server": {**IMAGE, "image": "other:24.10"}, "scaling": {"max": 9}},
+            {"server": IMAGE, "scaling": {"max": 9}},
+            id="the server as a whole, and the bounds of after",
+        ),
+        pytest.param(
+            {"gateway": {"replicas": 3, "requestTimeout": "5m"}},
+            {"server": IMAGE},
+            id="the gateway's other parts too, where its timeout is the pods' too",
+        ),
+        pytest.param(
+            {"server": IMAGE, **instances(3)}, {"server": IMAGE, **instances(3)}, id="in place"
+        ),
+        pytest.param(
+            {"models": [model_of("double", source={"configMap": "others"})]},
+            {"server": IMAGE},
+            id="the models",
+        ),
+    ],
+)
+def test_what_would_replace_pods_is_as_it_was(after: dict[str, Any], kept: dict[str, Any]) -> None:
+    before = Running(*running(server=IMAGE))
+
+    spec = keeping_pods(before, Running(*running(**{"server": IMAGE, **after})), OPTIONS)
+
+    expected, repository = running(**{"server": IMAGE, **kept})
+    assert spec == expected.spec
+    effects = change(before, Running(expected, repository), OPTIONS)
+    assert "Rollout" not in {part.effect.name.title() for part in effects.parts}
