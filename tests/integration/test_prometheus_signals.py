@@ -217,25 +217,34 @@ def history() -> Iterator[str]:
     yield from scrapes("slow-a", server("slow"), triton(), every=60)
     # halted: Prometheus took its last sample 25 s ago.
     yield from scrapes("halted-a", server("halted"), triton(), end=HISTORY - 25)
-    # web: a gateway of two pods; 100 req/s HTTP and 20 gRPC each, 2 and 1 of them failing.
+    # web: a gateway of two pods; 100 req/s HTTP and 20 gRPC each, 2 and 1 of them failing. A
+    # quarter of the HTTP requests goes to a canary.
     shares = {"50": 0.9, "100": 1.0, "+Inf": 1.0}
     for pod in ("web-gateway-a", "web-gateway-b"):
         yield from scrapes(
             pod,
             gateway("web"),
             {
-                **envoy("inference_http", arrivals=100, answers=98, milliseconds=4000, active=3),
+                **envoy("inference_http", arrivals=75, answers=74, milliseconds=3000, active=2),
+                **envoy(
+                    "inference_http_canary", arrivals=25, answers=24, milliseconds=1000, active=1
+                ),
                 **envoy("inference_grpc", arrivals=20, answers=22, milliseconds=1000, waiting=1),
                 **envoy("admin", arrivals=1e6, answers=1e6, milliseconds=1e9, active=1e6),
-                **envoy_histogram("inference_http", 98, shares),
+                **envoy_histogram("inference_http", 74, shares),
+                **envoy_histogram("inference_http_canary", 24, shares),
                 **envoy_histogram("inference_grpc", 22, shares),
                 'envoy_cluster_upstream_rq_xx{envoy_response_code_class="5",'
-                'envoy_cluster_name="inference_http"}': per_second(2),
+                'envoy_cluster_name="inference_http"}': per_second(0.5),
+                'envoy_cluster_upstream_rq_xx{envoy_response_code_class="5",'
+                'envoy_cluster_name="inference_http_canary"}': per_second(1.5),
                 # Envoy books a gRPC answer it made itself twice: here, and as a status.
                 'envoy_cluster_upstream_rq_xx{envoy_response_code_class="5",'
                 'envoy_cluster_name="inference_grpc"}': per_second(0.6),
                 'envoy_cluster_grpc_14{envoy_cluster_name="inference_grpc"}': per_second(0.6),
-                'envoy_cluster_grpc_13{envoy_cluster_name="inference_grpc"}': per_second(0.4),
+                'envoy_cluster_grpc_13{envoy_cluster_name="inference_grpc_canary"}': per_second(
+                    0.4
+                ),
                 'envoy_cluster_grpc_3{envoy_cluster_name="inference_grpc"}': per_second(7),
             },
         )

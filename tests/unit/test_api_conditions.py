@@ -25,7 +25,8 @@ def test_condition_reasons() -> None:
 def test_event_reasons() -> None:
     assert " ".join(EventReason) == (
         "Accepted InvalidSpec SourceNotFound ApplyFailed RolloutStarted RolloutFinished "
-        "CanaryStarted CanaryEnded InPlaceUpdate InPlaceUpdateFailed ModelLoadFailed FetchFailed ModelsReady DriftRepaired "
+        "CanaryStarted CanaryEnded "
+        "InPlaceUpdate InPlaceUpdateFailed ModelLoadFailed FetchFailed ModelsReady DriftRepaired "
         "SpecWarning ScaledUp ScaledDown ScalingHeld ScalingLimited SignalsLost SignalsRestored "
         "SignalsReadDirectly SignalsFromPrometheus ScalingResumed ForeignWriter"
     )

@@ -331,6 +331,22 @@ async def test_a_copy_of_a_deployment_with_all_its_labels_is_left_alone(
     assert rounds.api.statuses["echo"]["scaling"]["desiredReplicas"] == 7
 
 
+async def test_a_canary_is_no_part_of_the_size_that_is_decided_on() -> None:
+    rounds = Rounds()
+    key = rounds.add("echo", 5, scaling={"min": 7, "max": 9})
+    rounds.deploy(key, names.canary("echo"), 3)
+    rounds.store.view(key).children["Deployment", "echo-canary"]["metadata"]["labels"] |= {
+        names.TRACK: names.TRACK_CANARY
+    }
+    rounds.start(key)
+    rounds.store.view(key).pods["pod"]["metadata"]["labels"][names.TRACK] = names.TRACK_CANARY
+    await rounds.round()
+    assert rounds.api.sizes == {"echo": 7}
+    # No stable pod is ready, so nothing is known of what they answer.
+    assert rounds.api.condition("echo", "SignalsAvailable")[1] == Reason.NO_PODS
+    assert rounds.store.view(key).servers.bodies.keys() == {"echo"}
+
+
 async def test_node_classes_that_are_accepted_during_a_round_are_told_of_in_it() -> None:
     rounds = Rounds()
     view = rounds.store.view(rounds.add("echo", 1, scaling={"min": 3, "max": 9}))

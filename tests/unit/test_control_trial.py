@@ -260,7 +260,8 @@ def test_warnings_are_of_the_spec_that_is_tried() -> None:
 
 
 def test_without_a_record_of_the_stable_pods_there_is_no_canary() -> None:
-    large = accepted(10, models=[model_of("double", parameters={"key": "x" * 1_100_000})])
+    texts = {f"key-{number}": "x" * 60_000 for number in range(20)}
+    large = accepted(10, models=[model_of("double", parameters=texts)])
 
     found = course(NEW, Case(NEW, NEW, stable=large).known, OPTIONS)
 
