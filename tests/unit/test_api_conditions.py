@@ -28,5 +28,6 @@ def test_event_reasons() -> None:
         "CanaryStarted CanaryEnded "
         "InPlaceUpdate InPlaceUpdateFailed ModelLoadFailed FetchFailed ModelsReady DriftRepaired "
         "SpecWarning ScaledUp ScaledDown ScalingHeld ScalingLimited SignalsLost SignalsRestored "
-        "SignalsReadDirectly SignalsFromPrometheus ScalingResumed ForeignWriter"
+        "SignalsReadDirectly SignalsFromPrometheus ScalingResumed ForeignWriter "
+        "CanaryStep CanaryHeld CanaryPromoted CanaryRolledBack NoCanary"
     )

@@ -112,3 +112,8 @@ class EventReason(StrEnum):
     SIGNALS_FROM_PROMETHEUS = "SignalsFromPrometheus"  # and Prometheus took it back
     SCALING_RESUMED = "ScalingResumed"  # a foreign writer's claim ended
     FOREIGN_WRITER = "ForeignWriter"  # someone else wrote the number of replicas
+    CANARY_STEP = "CanaryStep"  # the canary gets a larger share; the note has what was seen
+    CANARY_HELD = "CanaryHeld"  # a step waits for something that lasts
+    CANARY_PROMOTED = "CanaryPromoted"  # it was no worse, or a person said so
+    CANARY_ROLLED_BACK = "CanaryRolledBack"  # it was worse, undecided, or a person said so
+    NO_CANARY = "NoCanary"  # a person told a canary to end, and there is none

@@ -31,6 +31,7 @@ COMPONENT = "app.kubernetes.io/component"
 COMPONENT_SERVER = "server"
 COMPONENT_GATEWAY = "gateway"
 COMPONENT_INSPECTION = "inspection"
+COMPONENT_COMPARER = "comparer"  # of pods that compare mirrored answers
 CANDIDATE = f"{GROUP}/candidate"  # on a canary's pods: of which spec they are
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY_VALUE = "trireme"
@@ -68,6 +69,7 @@ GRPC_PORT = 8001
 METRICS_PORT = 8002
 GATEWAY_METRICS_PORT = 9902
 FETCH_PROGRESS_PORT = 8003  # of the init container that brings the models' files
+COMPARER_METRICS_PORT = 8004
 DECISIONS_PATH = "/decisions"  # of the operator, on its pod's loopback
 
 # The key of a server's control interface, from its Secret to the request that shows it.

@@ -117,14 +117,57 @@ class RolloutPhase(StrEnum):
 
 
 class TrackAnswers(ApiModel):
-    """What one track answered since the canary's analysis began."""
+    """What one track answered."""
 
     requests: int = Field(0, ge=0, description="Requests answered.")
     failed: int = Field(0, ge=0, description="Of these, failures.")
     late: int = Field(0, ge=0, description="Of these, over the objective's latency, or failed.")
     slow: int = Field(
-        0, ge=0, description="Of these, over what half of the stable pods' requests took."
+        0,
+        ge=0,
+        description="Of these, over what half of the stable pods' requests took, or failed.",
     )
+    timed: bool = Field(True, description="Whether their latencies are known.")
+
+
+class DueAnswers(ApiModel):
+    """What the canary would have had in the stable pods' place."""
+
+    failed: float = Field(0.0, ge=0, description="Failures.")
+    late: float = Field(0.0, ge=0, description="Late answers.")
+    slow: float = Field(0.0, ge=0, description="Slow answers.")
+
+
+class Capital(ApiModel):
+    """Natural logarithms of what bets on the canary's being worse have won, of each stake."""
+
+    failed: float = Field(0.0, description="By failures.")
+    different: float = Field(0.0, description="By other answers.")
+    late: list[float] = Field([], description="By late answers.")
+    slow: list[float] = Field([], description="By slow answers.")
+
+
+class RolloutAnalysis(ApiModel):
+    """What the analysis goes on from after a restart of the operator."""
+
+    step_time: str = Field(
+        description="When the step began.", json_schema_extra={"format": "date-time"}
+    )
+    carried_time: str | None = Field(
+        None,
+        description="Since when the canary's pods carry its share.",
+        json_schema_extra={"format": "date-time"},
+    )
+    step_requests: int = Field(0, ge=0, description="What the canary answered in this step.")
+    usual_milliseconds: float | None = Field(
+        None, description="What half of the stable pods' requests took when it began."
+    )
+    due: DueAnswers = Field(DueAnswers(), description="What it would have had as a stable pod.")
+    compared: int = Field(0, ge=0, description="Mirrored requests that both tracks answered.")
+    different: int = Field(0, ge=0, description="Of these, answered otherwise.")
+    pending_canary: TrackAnswers = Field(TrackAnswers(), description="Not yet bet on.")
+    pending_stable: TrackAnswers = Field(TrackAnswers(), description="Not yet bet on.")
+    capital: Capital = Field(Capital(), description="What was won.")
 
 
 class RolloutStatus(ApiModel):
@@ -141,3 +184,6 @@ class RolloutStatus(ApiModel):
     message: str = Field("", description="Why it goes on, waits or ended, in numbers.")
     canary: TrackAnswers = Field(TrackAnswers(), description="What the canary answered.")
     stable: TrackAnswers = Field(TrackAnswers(), description="What the stable pods answered.")
+    analysis: RolloutAnalysis | None = Field(
+        None, description="What the analysis goes on from, while it does."
+    )

@@ -107,7 +107,7 @@ class PodHistory:
 
 def metrics_of(kind: PodKind) -> frozenset[str]:
     """Every metric that some figure needs of one kind of pods."""
-    needed = [PRESENCE[kind], *(each for figure in FIGURES.values() for each in _parts(figure))]
+    needed = [PRESENCE[kind], *(each for figure in FIGURES.values() for each in parts(figure))]
     return frozenset(each.metric for each in needed if each.kind is kind)
 
 
@@ -217,7 +217,7 @@ class _Reader:
             if pod.kind is not each.kind:
                 continue
             for labels, told in pod.series.get(each.metric, {}).items():
-                if all(_fits(labels, where) for where in each.where):
+                if all(fits(labels, where) for where in each.where):
                     within = [point for point in told if self.start <= point[0] <= self.end]
                     if within:
                         yield name, labels, within
@@ -255,7 +255,7 @@ class _Reader:
     def _quantiles(self, buckets: Each, by: tuple[str, ...], per: float) -> Values:
         histograms: dict[LabelSet, list[tuple[float, float]]] = defaultdict(list)
         for named, value in self._sum((buckets,), *by, "le").items():
-            if (edge := _edge(named)) is not None:
+            if (edge := upper_edge(named)) is not None:
                 histograms[_only(named, by)].append((edge, value))
         return {
             (*named, ("quantile", f"{percentile / 100:g}")): points.quantile(percentile / 100, told)
@@ -268,7 +268,7 @@ class _Reader:
         own = (self.labels.pod, *buckets.kind.own)
         within: dict[LabelSet, dict[float, float]] = defaultdict(dict)
         for named, value in self._each(buckets, "le"):
-            if (edge := _edge(named)) is not None:
+            if (edge := upper_edge(named)) is not None:
                 within[_only(named, own)][edge] = value
         shares: dict[LabelSet, float] = {}
         for edge in self.edges:
@@ -284,7 +284,8 @@ class _Reader:
         return shares
 
 
-def _parts(expression: Expression) -> tuple[Each, ...]:
+def parts(expression: Expression) -> tuple[Each, ...]:
+    """The series that a figure is made of."""
     match expression:
         case Total(of):
             return of
@@ -300,12 +301,13 @@ def _only(labels: LabelSet, names: Collection[str]) -> LabelSet:
     return tuple(pair for pair in labels if pair[0] in names)
 
 
-def _fits(labels: LabelSet, where: Where) -> bool:
+def fits(labels: LabelSet, where: Where) -> bool:
+    """Whether a series is one that an expression is about."""
     value = next((value for name, value in labels if name == where.label), "")
     return (value in where.values) is not where.other
 
 
-def _edge(labels: LabelSet) -> float | None:
+def upper_edge(labels: LabelSet) -> float | None:
     """The upper edge of a bucket; None of what is none, which PromQL passes over, too."""
     try:
         return float(next(value for name, value in labels if name == "le"))

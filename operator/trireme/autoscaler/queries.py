@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from trireme.api.gateway_clusters import CLUSTER_LABEL, Protocol, inference_clusters
 from trireme.autoscaler.expressions import (
     GATEWAY,
     SERVER,
@@ -37,8 +38,8 @@ SCRAPES_PER_WINDOW = 4
 WAITING, CANCELLED = "waiting", "cancelled"  # parts of SERVER_UNANSWERED
 
 # Of the stable pods, and what a canary gets: demand of one agent, whoever answers it.
-_HTTP_CLUSTERS = ("inference_http", "inference_http_canary")
-_GRPC_CLUSTERS = ("inference_grpc", "inference_grpc_canary")
+_HTTP_CLUSTERS = inference_clusters(Protocol.HTTP)
+_GRPC_CLUSTERS = inference_clusters(Protocol.GRPC)
 _GRPC_FAULTS = (2, 4, 8, 12, 13, 14, 15)
 """The gRPC status codes that are the server's fault, as 5xx is in HTTP: UNKNOWN, DEADLINE_EXCEEDED,
 RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
@@ -112,7 +113,7 @@ def _of_clusters(
     clusters: tuple[str, ...] = (*_HTTP_CLUSTERS, *_GRPC_CLUSTERS),
     part: str = "",
 ) -> Each:
-    return Each(GATEWAY, function, metric, (Where("envoy_cluster_name", clusters), *where), part)
+    return Each(GATEWAY, function, metric, (Where(CLUSTER_LABEL, clusters), *where), part)
 
 
 def _server_rate(metric: str, per: float = 1) -> Total:

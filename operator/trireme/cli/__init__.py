@@ -6,6 +6,7 @@ command was asked for goes to standard output, everything else to standard error
 
 import typer
 
+from trireme.cli.abort import abort
 from trireme.cli.crd import crd
 from trireme.cli.diff import diff
 from trireme.cli.explain import explain
@@ -14,6 +15,7 @@ from trireme.cli.import_ import import_
 from trireme.cli.inspect import inspect
 from trireme.cli.node_cache import node_cache
 from trireme.cli.optimize import optimize
+from trireme.cli.promote import promote
 from trireme.cli.render import render
 from trireme.cli.replay import replay
 from trireme.cli.resume import resume
@@ -40,6 +42,8 @@ app.command()(explain)
 app.command()(replay)
 app.command()(top)
 app.command()(resume)
+app.command()(promote)
+app.command()(abort)
 app.command()(simulate)
 app.command()(optimize)
 app.command()(fetch)

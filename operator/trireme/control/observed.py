@@ -99,6 +99,15 @@ def gateway_pods(pods: Iterable[Object]) -> tuple[PodView, ...]:
     return _labelled(pods, names.GATEWAY)
 
 
+def comparer_pods(pods: Iterable[Object]) -> tuple[PodView, ...]:
+    """The pods among an agent's that compare mirrored answers."""
+    return tuple(
+        pod
+        for pod in _labelled(pods, names.COMPONENT)
+        if pod.labels[names.COMPONENT] == names.COMPONENT_COMPARER
+    )
+
+
 def _labelled(pods: Iterable[Object], label: str) -> tuple[PodView, ...]:
     """Pods that have ended, such as evicted ones, stay for people to read and are no pods here."""
     return tuple(

@@ -11,6 +11,7 @@ from trireme.api import kinds, names
 from trireme.autoscaler.queries import Labels
 from trireme.control import health, history_server, shell
 from trireme.control.autoscale import Autoscaler, decision_lines
+from trireme.control.canary import CanaryAnalysis
 from trireme.control.clock import utc_now
 from trireme.control.direct import PodReader
 from trireme.control.foresight import Recaller
@@ -153,6 +154,7 @@ async def _act(
         Prometheus(Access.from_settings(settings)) as prometheus,
         Prometheus(Access.from_settings(settings)) as past,  # a week's answer holds up no round
         PodMetrics() as pod_metrics,
+        PodMetrics() as canary_metrics,  # many pods that are read for scaling hold up no canary
         DemandQueries(Access.from_settings(settings)) as demand,
         asyncio.TaskGroup() as group,
     ):
@@ -183,6 +185,15 @@ async def _act(
             scrape_interval=lambda: autoscaler.scrape_interval,
             clock=utc_now,
         )
+        canaries = CanaryAnalysis(
+            cluster=cluster,
+            store=store,
+            queue=queue,
+            pod_metrics=canary_metrics,
+            recorder=recorder,
+            metrics=metrics,
+            clock=utc_now,
+        )
         parts = [
             *(queue.work(reconciler.handle) for _ in range(settings.workers)),
             *(in_place.work(updates.handle) for _ in range(settings.workers)),
@@ -191,6 +202,7 @@ async def _act(
             Learner(store=store, clock=utc_now).learn(),
             recaller.recall(),
             reader.read(),
+            canaries.run(),
         ]
         tasks = [group.create_task(part) for part in parts]
 

@@ -79,6 +79,57 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.canary_weight = Gauge(
+            "trireme_canary_weight",
+            "Share of the requests that an agent's canary is to get",
+            agent,
+            registry=self.registry,
+        )
+        self.canary_phase = Gauge(
+            "trireme_canary_phase",
+            "1 for the phase that an agent's canary is in",
+            (*agent, "phase"),
+            registry=self.registry,
+        )
+        of_track = (*agent, "track")
+        self.canary_requests = Counter(
+            "trireme_canary_requests",
+            "Requests answered while a canary was watched, by track",
+            of_track,
+            registry=self.registry,
+        )
+        self.canary_failures = Counter(
+            "trireme_canary_failures", "Of these, failures", of_track, registry=self.registry
+        )
+        self.canary_late = Counter(
+            "trireme_canary_late",
+            "Of these, over the objective's latency, or failed",
+            of_track,
+            registry=self.registry,
+        )
+
+    def set_canary(self, namespace: str, agent: str, phase: str, weight: float) -> None:
+        """An agent's canary, by its present phase alone."""
+        self.canary_phase.remove_by_labels({"namespace": namespace, "agent": agent})
+        self.canary_phase.labels(namespace, agent, phase).set(1)
+        self.canary_weight.labels(namespace, agent).set(weight)
+
+    def count_answers(
+        self, namespace: str, agent: str, track: str, requests: int, failed: int, late: int
+    ) -> None:
+        """What a track answered since it was counted last."""
+        for counter, more in (
+            (self.canary_requests, requests),
+            (self.canary_failures, failed),
+            (self.canary_late, late),
+        ):
+            counter.labels(namespace, agent, track).inc(more)
+
+    def forget_canary(self, namespace: str, agent: str) -> None:
+        """Drop what is told of a canary that is gone; its counters stay, as counters do."""
+        for metric in (self.canary_weight, self.canary_phase):
+            metric.remove_by_labels({"namespace": namespace, "agent": agent})
+
     def set_classes(self, namespace: str, agent: str, pods: Mapping[str, int]) -> None:
         """The pods wanted by node class; the series of classes that are gone are dropped."""
         if pods.keys() != self._classes.get((namespace, agent), frozenset()):
@@ -98,6 +149,11 @@ class Metrics:
             self.signals_read_directly,
             self.lead_time,
             self.start_stage,
+            self.canary_weight,
+            self.canary_phase,
+            self.canary_requests,
+            self.canary_failures,
+            self.canary_late,
         ):
             metric.remove_by_labels({"namespace": namespace, "agent": agent})
 

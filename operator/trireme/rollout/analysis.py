@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from trireme.rollout.evidence import Share, log_gain_of_one, log_gain_of_two
-from trireme.rollout.types import Answers, Evidence, Limits, Measure
+from trireme.rollout.evidence import Bets, Share, log_gain_of_one, log_gain_of_two
+from trireme.rollout.types import Answers, Due, Evidence, Limits, Measure
 
 LEAST_IN_AN_INTERVAL = 20
 """Requests of each track for a bet on a difference of shares: of fewer a share says little, and
@@ -84,11 +84,7 @@ def observe(
         before,
         canary=before.canary + canary,
         stable=before.stable + stable,
-        due={
-            measure: before.due.get(measure, 0.0) + canary.requests * (share.value or 0.0)
-            for measure in Measure
-            if (share := stable.share(measure)).requests
-        },
+        due=_due(before.due, canary, stable),
         pending_canary=before.pending_canary + canary,
         pending_stable=before.pending_stable + stable,
         failed=before.failed + failed,
@@ -99,14 +95,14 @@ def observe(
         after,
         pending_canary=Answers(),
         pending_stable=Answers(),
-        late=after.late.after(_difference(after, Measure.LATE), limits.late),
-        slow=after.slow.after(_difference(after, Measure.SLOW), limits.slow),
+        late=_bet(after, Measure.LATE, after.late, limits),
+        slow=_bet(after, Measure.SLOW, after.slow, limits),
     )
 
 
 def findings(evidence: Evidence, limits: Limits, false_alarm_rate: float) -> Iterator[Finding]:
     """Each measure, as it stands."""
-    needed = math.log(len(Measure) / false_alarm_rate)
+    needed = math.log(len(Measure) / false_alarm_rate) if false_alarm_rate else math.inf
     for measure in Measure:
         canary = (
             evidence.compared if measure is Measure.DIFFERENT else evidence.canary.share(measure)
@@ -115,20 +111,38 @@ def findings(evidence: Evidence, limits: Limits, false_alarm_rate: float) -> Ite
             measure,
             canary,
             evidence.stable.share(measure),
-            evidence.due.get(measure, 0.0),
+            evidence.due.of(measure),
             limits.of(measure),
             evidence.log(measure),
             needed,
         )
 
 
-def _difference(evidence: Evidence, measure: Measure) -> float:
-    canary = evidence.pending_canary.share(measure)
-    stable = evidence.pending_stable.share(measure)
-    return canary.cases / canary.requests - stable.cases / stable.requests
+def _due(before: Due, canary: Answers, stable: Answers) -> Due:
+    """With what the canary would have had of these answers; where the share of either is not
+    known, it is left out of both.
+    """
+
+    def more(measure: Measure) -> float:
+        share = stable.share(measure).value
+        return canary.share(measure).requests * (share or 0.0)
+
+    return Due(
+        before.failed + more(Measure.FAILURES),
+        before.late + more(Measure.LATE),
+        before.slow + more(Measure.SLOW),
+    )
+
+
+def _bet(evidence: Evidence, measure: Measure, before: Bets, limits: Limits) -> Bets:
+    canary = evidence.pending_canary.share(measure).value
+    stable = evidence.pending_stable.share(measure).value
+    if canary is None or stable is None:
+        return before
+    return before.after(canary - stable, limits.of(measure))
 
 
 def _told(share: Share) -> str:
     if share.value is None:
-        return "none"
+        return "not known"
     return f"{share.cases} of {share.requests} ({share.value:.2%})"

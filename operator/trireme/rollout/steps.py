@@ -13,7 +13,9 @@ from datetime import datetime, timedelta
 
 from trireme.api.rollout import RolloutPhase
 from trireme.rollout.analysis import Finding, findings, observe
-from trireme.rollout.types import Command, Memory, Plan, Round, Verdict
+from trireme.rollout.types import Command, Memory, Plan, Round, Step, Verdict, Why
+
+_TOLD = {Command.PROMOTE: RolloutPhase.PROMOTED, Command.ABORT: RolloutPhase.ROLLED_BACK}
 
 
 def begin(at: datetime) -> Memory:
@@ -23,28 +25,30 @@ def begin(at: datetime) -> Memory:
 
 def advance(plan: Plan, memory: Memory, seen: Round) -> tuple[Verdict, Memory]:
     """One round: what becomes of the canary, and what to remember."""
-    if seen.command is Command.ABORT:
-        return _end(seen, RolloutPhase.ROLLED_BACK, "told to: abort"), memory
-    if seen.command is Command.PROMOTE:
-        return _end(seen, RolloutPhase.PROMOTED, "told to: promote"), memory
+    step = plan.steps[min(memory.step, len(plan.steps) - 1)]  # an edit may have taken some away
+    if seen.command is not None:
+        phase = _TOLD[seen.command]
+        return _end(seen, phase, step, Why.TOLD, f"told to: {seen.command}"), memory
+    if seen.fault:
+        return _end(seen, RolloutPhase.ROLLED_BACK, step, Why.FAULT, seen.fault), memory
     memory = _with(plan, memory, seen)
     found = list(findings(memory.evidence, plan.limits, plan.false_alarm_rate))
     harm = [finding for finding in found if finding.is_harm]
     if harm:
-        return _end(
-            seen, RolloutPhase.ROLLED_BACK, f"worse than the stable pods: {_told(harm)}"
-        ), memory
-    waits = _waits_for(plan, memory, seen, found)
-    if waits and seen.at - memory.since >= plan.deadline:
-        message = f"undecided after {_seconds(plan.deadline)}: {waits}"
-        return _end(seen, RolloutPhase.ROLLED_BACK, message), memory
-    if waits:
-        return _progress(plan, memory, seen, f"waits: {waits}"), memory
-    if memory.step + 1 == len(plan.steps):
+        message = f"worse than the stable pods: {_told(harm)}"
+        return _end(seen, RolloutPhase.ROLLED_BACK, step, Why.HARM, message), memory
+    waits = _waits_for(step, memory, seen, found)
+    if waits is not None and seen.at - memory.since >= plan.deadline:
+        message = f"undecided after {_seconds(plan.deadline)}: {waits[1]}"
+        return _end(seen, RolloutPhase.ROLLED_BACK, step, Why.UNDECIDED, message), memory
+    if waits is not None:
+        why, words = waits
+        return _progress(plan, memory, seen, why, f"waits: {words}"), memory
+    if memory.step + 1 >= len(plan.steps):
         message = f"not worse than the stable pods: {_told(found)}"
-        return _end(seen, RolloutPhase.PROMOTED, message), memory
-    memory = Memory(memory.step + 1, seen.at, evidence=memory.evidence)
-    return _progress(plan, memory, seen, _told(found)), memory
+        return _end(seen, RolloutPhase.PROMOTED, step, Why.NO_HARM, message), memory
+    memory = replace(memory, step=memory.step + 1, since=seen.at, carried_since=None, seen=0)
+    return _progress(plan, memory, seen, Why.STEP_BEGAN, _told(found)), memory
 
 
 def _with(plan: Plan, memory: Memory, seen: Round) -> Memory:
@@ -60,36 +64,44 @@ def _with(plan: Plan, memory: Memory, seen: Round) -> Memory:
     return replace(memory, seen=memory.seen + seen.canary.requests, evidence=evidence)
 
 
-def _waits_for(plan: Plan, memory: Memory, seen: Round, found: Sequence[Finding]) -> str:
-    """What keeps the step from ending; "" where nothing does."""
-    step = plan.steps[memory.step]
+def _waits_for(
+    step: Step, memory: Memory, seen: Round, found: Sequence[Finding]
+) -> tuple[Why, str] | None:
+    """What keeps the step from ending; None where nothing does."""
     if memory.carried_since is None:
-        return f"the canary's pods cannot carry {step.weight:.0%} of the requests yet"
+        words = f"the canary's pods cannot carry {step.weight:.0%} of the requests yet"
+        return Why.PODS, words
     if seen.canary is None or seen.stable is None:
-        return "no figures of both tracks"
+        return Why.FIGURES, "no figures of both tracks"
     if memory.seen < step.least_requests:
-        return f"{memory.seen} of {step.least_requests} requests in this step"
+        return Why.REQUESTS, f"{memory.seen} of {step.least_requests} requests in this step"
     passed = seen.at - memory.carried_since
     if passed < step.pause:
-        return f"{_seconds(passed)} of {_seconds(step.pause)} in this step"
+        return Why.PAUSE, f"{_seconds(passed)} of {_seconds(step.pause)} in this step"
     doubtful = [finding for finding in found if finding.is_doubtful]
     if doubtful:
-        return f"more than is allowed, though that may be chance: {_told(doubtful)}"
-    return ""
+        return Why.DOUBT, f"more than is allowed, though that may be chance: {_told(doubtful)}"
+    return None
 
 
-def _progress(plan: Plan, memory: Memory, seen: Round, message: str) -> Verdict:
-    step = plan.steps[memory.step]
-    told = f"step {memory.step + 1} of {len(plan.steps)}, {step.weight:.0%}: {message}"
-    return Verdict(seen.at, RolloutPhase.PROGRESSING, step.weight, told)
+def _progress(plan: Plan, memory: Memory, seen: Round, why: Why, message: str) -> Verdict:
+    number = min(memory.step, len(plan.steps) - 1)
+    weight = plan.steps[number].weight
+    told = f"step {number + 1} of {len(plan.steps)}, {weight:.0%}: {message}{_noted(seen)}"
+    return Verdict(seen.at, RolloutPhase.PROGRESSING, weight, why, told)
 
 
-def _end(seen: Round, phase: RolloutPhase, message: str) -> Verdict:
-    return Verdict(seen.at, phase, 1.0 if phase is RolloutPhase.PROMOTED else 0.0, message)
+def _end(seen: Round, phase: RolloutPhase, step: Step, why: Why, message: str) -> Verdict:
+    weight = step.weight if phase is RolloutPhase.PROMOTED else 0.0
+    return Verdict(seen.at, phase, weight, why, f"{message}{_noted(seen)}")
+
+
+def _noted(seen: Round) -> str:
+    return f" ({seen.note})" if seen.note else ""
 
 
 def _told(found: Sequence[Finding]) -> str:
-    return "; ".join(map(str, found))
+    return "; ".join(str(finding) for finding in found if finding.canary.requests)
 
 
 def _seconds(duration: timedelta) -> str:

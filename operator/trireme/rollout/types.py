@@ -5,7 +5,6 @@ The control loop reads what both tracks answered since its last round and makes 
 datetimes, durations timedeltas, shares numbers from 0 to 1.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -28,13 +27,15 @@ class Answers:
     """What one track answered in an interval.
 
     `late`: over the objective's latency target, or failed. `slow`: over the latency that about half
-    of the stable pods' requests took when the analysis began.
+    of the stable pods' requests took when the analysis began, or failed. `timed`: whether latencies
+    are known; where they are not, nothing is said of either.
     """
 
     requests: int = 0
     failed: int = 0
     late: int = 0
     slow: int = 0
+    timed: bool = True
 
     def __add__(self, other: "Answers") -> "Answers":
         return Answers(
@@ -42,6 +43,7 @@ class Answers:
             self.failed + other.failed,
             self.late + other.late,
             self.slow + other.slow,
+            self.timed and other.timed,
         )
 
     def share(self, measure: Measure) -> Share:
@@ -49,11 +51,11 @@ class Answers:
         match measure:
             case Measure.FAILURES:
                 return Share(self.failed, self.requests)
-            case Measure.LATE:
+            case Measure.LATE if self.timed:
                 return Share(self.late, self.requests)
-            case Measure.SLOW:
+            case Measure.SLOW if self.timed:
                 return Share(self.slow, self.requests)
-            case Measure.DIFFERENT:
+            case _:
                 return NONE
 
 
@@ -120,7 +122,8 @@ class Round:
 
     `carries`: whether the canary's ready pods can carry the step's share of the requests. `canary`
     and `stable` are None where nothing is known of them. `compared`: mirrored requests that both
-    tracks answered, and those of them whose answers differ.
+    tracks answered, and those of them whose answers differ. `note`: what a reader has to know of
+    these figures. `fault`: why the canary cannot run, empty where it can.
     """
 
     at: datetime
@@ -129,6 +132,29 @@ class Round:
     stable: Answers | None
     compared: Share = NONE
     command: Command | None = None
+    note: str = ""
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What the canary would have had of each measure in the stable pods' place."""
+
+    failed: float = 0.0
+    late: float = 0.0
+    slow: float = 0.0
+
+    def of(self, measure: Measure) -> float:
+        """That of one measure; answers that differ are nobody's due."""
+        match measure:
+            case Measure.FAILURES:
+                return self.failed
+            case Measure.LATE:
+                return self.late
+            case Measure.SLOW:
+                return self.slow
+            case Measure.DIFFERENT:
+                return 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +169,7 @@ class Evidence:
 
     canary: Answers = Answers()
     stable: Answers = Answers()
-    due: Mapping[Measure, float] = field(default_factory=dict)
+    due: Due = Due()
     compared: Share = NONE
     pending_canary: Answers = Answers()
     pending_stable: Answers = Answers()
@@ -171,6 +197,8 @@ class Memory:
 
     `step` counts from 0; `since` is when it was begun, `carried_since` since when the canary
     carries its share, None while it does not; `seen` are the canary's requests in the step.
+    `usual_milliseconds` is what about half of the stable pods' requests took at most when the
+    analysis began, None until that is known.
     """
 
     step: int
@@ -178,13 +206,34 @@ class Memory:
     carried_since: datetime | None = None
     seen: int = 0
     evidence: Evidence = field(default_factory=Evidence)
+    usual_milliseconds: float | None = None
+
+
+class Why(StrEnum):
+    """What a verdict rests on."""
+
+    STEP_BEGAN = "StepBegan"
+    PODS = "Pods"  # waits for pods that carry its share
+    FIGURES = "Figures"  # waits for figures of both tracks
+    REQUESTS = "Requests"  # waits for its requests
+    PAUSE = "Pause"  # waits for the step's time
+    DOUBT = "Doubt"  # waits, since it may be worse
+    FAULT = "Fault"  # cannot run
+    HARM = "Harm"  # is worse
+    UNDECIDED = "Undecided"  # waited for too long
+    NO_HARM = "NoHarm"  # is not worse
+    TOLD = "Told"  # a person said so
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The share of the requests that the canary is to get now, and why, for an SRE to read."""
+    """The share of the requests that the canary is to get now, and why, for an SRE to read.
+
+    One that is promoted keeps its share until the stable pods are what it is.
+    """
 
     at: datetime
     phase: RolloutPhase
     weight: float
+    why: Why
     message: str

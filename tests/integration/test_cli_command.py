@@ -1,4 +1,4 @@
-"""`trireme resume` over real HTTP, to a server that answers as the Kubernetes API does."""
+"""`trireme resume`, `promote` and `abort` over real HTTP, to a server that answers as the Kubernetes API does."""
 
 import json
 from collections.abc import Iterator
@@ -59,21 +59,23 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Api]]:
     server.server_close()
 
 
-def resume(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["resume", *arguments])
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments])
 
 
-def test_it_annotates_the_agent_in_the_contexts_namespace(api: type[Api]) -> None:
-    result = resume("echo")
+@pytest.mark.parametrize("command", ["resume", "promote", "abort"])
+def test_it_annotates_the_agent_in_the_contexts_namespace(api: type[Api], command: str) -> None:
+    result = run(command, "echo")
     assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"agentdeployment.trireme.dev/echo told to {command}\n"
     ((path, kind, body),) = api.requests
     assert path == "/apis/trireme.dev/v1alpha1/namespaces/team-a/agentdeployments/echo"
     assert kind == "application/merge-patch+json"
-    assert body == {"metadata": {"annotations": {"trireme.dev/command": "resume"}}}
+    assert body == {"metadata": {"annotations": {"trireme.dev/command": command}}}
 
 
 def test_an_agent_that_does_not_exist_is_said_in_the_apis_words(api: type[Api]) -> None:
-    result = resume("none", "-n", "other")
+    result = run("resume", "none", "-n", "other")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == 'agentdeployments "none" not found (HTTP 404)\n'
     assert "/namespaces/other/" in api.requests[0][0]

@@ -1,0 +1,22 @@
+"""A canary's plan, from the resource. Pure."""
+
+from trireme.api.rollout import Canary
+from trireme.rollout.types import Limits, Plan, Step
+
+_SMALLEST, _LARGEST = 1e-6, 1 - 1e-6  # a bet on other answers needs a chance that is neither
+
+
+def plan_of(canary: Canary) -> Plan:
+    """The plan that a spec asks for."""
+    limits = canary.limits
+    return Plan(
+        steps=tuple(Step(each.weight, each.pause, each.min_requests) for each in canary.steps),
+        false_alarm_rate=canary.false_alarm_rate,
+        deadline=canary.deadline,
+        limits=Limits(
+            failed=limits.failures,
+            late=limits.late,
+            slow=limits.slower,
+            different=min(max(limits.different, _SMALLEST), _LARGEST),
+        ),
+    )

@@ -1,0 +1,474 @@
+"""Whole rounds of the canary loop over agents of a store, with pods that count."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from agents import agent_of, repository_of
+from trireme.api import names
+from trireme.api.kinds import Kind
+from trireme.api.rollout import RolloutPhase
+from trireme.autoscaler.direct import Sample
+from trireme.control.canary import CanaryAnalysis
+from trireme.control.queue import Key, WorkQueue
+from trireme.control.store import Accepted, CanaryState, Store
+from trireme.edge.cluster import Cluster, Object
+from trireme.edge.metrics import Metrics
+from trireme.edge.pod_metrics import PodMetrics
+from trireme.edge.recorder import Recorder
+from trireme.errors import ClusterError, ServerError
+from unit.autoscaling import NOW
+from virtual_time import VirtualTimeLoop
+
+ROLLOUT = {"strategy": "Canary", "canary": {"deadline": "30m"}}
+STABLE, CANARY = "inference_http", "inference_http_canary"
+
+
+class Api(Cluster):
+    """The Kubernetes API as far as the rounds go: keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.sizes: dict[str, int] = {}
+        self.statuses: list[Any] = []
+        self.events: list[tuple[str, str]] = []
+        self.merged: list[Object] = []
+        self.versions: dict[str, str] = {}
+        self.failing = False
+
+    async def apply_scale(self, deployment: Object, replicas: int, manager: str) -> None:
+        assert manager == names.SCALE_MANAGER
+        self.sizes[deployment["metadata"]["name"]] = replicas
+
+    async def apply_status(
+        self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any], manager: str
+    ) -> Object:
+        assert manager == names.ROLLOUT_STATUS_MANAGER
+        if self.failing:
+            raise ClusterError(0, "no answer")
+        self.statuses.append(status.get("rollout"))
+        return {}
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Object) -> Object:
+        version = patch["metadata"]["resourceVersion"]
+        if version != self.versions.get(name, version):
+            raise ClusterError(409, "the object has been modified")
+        self.versions[name] = f"{version}+"
+        self.merged.append(patch)
+        return patch
+
+    async def create(self, manifest: Object) -> Object:
+        self.events.append((manifest["reason"], manifest["note"]))
+        return manifest
+
+    def told(self, reason: str) -> list[str]:
+        return [note for each, note in self.events if each == reason]
+
+
+@dataclass
+class Pods:
+    """What pods tell of themselves, by address: lines of counters that only grow, or a failure."""
+
+    counters: dict[str, dict[Sample, float]] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+    hanging: set[str] = field(default_factory=set)
+
+    def count(self, address: str, value: float, metric: str, **labels: str) -> None:
+        of_pod = self.counters.setdefault(address, {})
+        series = Sample(metric, tuple(sorted(labels.items())), 0.0)
+        of_pod[series] = of_pod.get(series, 0.0) + value
+
+    def serve(self, address: str, cluster: str, requests: int, failed: int, late: int) -> None:
+        """So many requests more, half of which take up to 33 ms and the others up to 100."""
+        own = {"envoy_cluster_name": cluster}
+        self.count(address, requests, "envoy_cluster_upstream_rq_total", **own)
+        self.count(address, requests, "envoy_cluster_upstream_rq_completed", **own)
+        fault = {"envoy_response_code_class": "5"}
+        self.count(address, failed, "envoy_cluster_upstream_rq_xx", **fault, **own)
+        within = {"33": requests // 2, "100": requests - late, "+Inf": requests}
+        for edge, count in within.items():
+            self.count(address, count, "envoy_cluster_upstream_rq_time_bucket", le=edge, **own)
+
+    async def read(
+        self, address: str, port: int, path: str, wanted: frozenset[str]
+    ) -> tuple[Sample, ...]:
+        if address in self.hanging:
+            await asyncio.Event().wait()
+        if address in self.silent:
+            raise ServerError(f"http://{address}:{port}{path} does not answer")
+        counters = self.counters.get(address, {})
+        assert {series.metric for series in counters} <= wanted
+        return tuple(Sample(s.metric, s.labels, value) for s, value in counters.items())
+
+
+@dataclass
+class Rounds:
+    """An operator's rounds, over agents that a test adds."""
+
+    now: datetime = NOW
+
+    def __post_init__(self) -> None:
+        self.api, self.store, self.pods, self.queue = Api(), Store(), Pods(), WorkQueue()
+        self.metrics = Metrics()
+        self.restart()
+
+    def restart(self) -> None:
+        """A new process, which knows what the cluster knows."""
+        self.analysis = CanaryAnalysis(
+            cluster=self.api,
+            store=self.store,
+            queue=self.queue,
+            pod_metrics=cast(PodMetrics, self.pods),
+            recorder=Recorder(self.api, "op-0"),
+            metrics=self.metrics,
+            clock=lambda: self.now,
+        )
+
+    def add(self, name: str = "echo", stable: int = 4, **spec: Any) -> Key:
+        """An agent that runs behind a gateway pod, with a canary of one ready pod."""
+        key = Key("team", name)
+        metadata = {
+            "namespace": "team",
+            "name": name,
+            "uid": f"uid-{name}",
+            "generation": 2,
+            "resourceVersion": "1",
+        }
+        self.store.agent_event({"metadata": metadata, "spec": {}, "status": {}}, deleted=False)
+        view = self.store.view(key)
+        view.accepted = Accepted(agent_of(name, **spec), repository_of())
+        self.deploy(key, name, stable)
+        self.deploy(key, names.canary(name), 1)
+        self.start(key, f"{name}-gateway-1", {names.GATEWAY: name})
+        self.begin(key, "d2", **spec)
+        return key
+
+    def begin(self, key: Key, digest: str, **spec: Any) -> CanaryState:
+        candidate = agent_of(key.name, **{"rollout": ROLLOUT, **spec})
+        canary = CanaryState(Accepted(candidate, repository_of()), 2, digest, self.now)
+        self.store.view(key).canary = canary
+        return canary
+
+    def deploy(self, key: Key, name: str, replicas: int, ready: int | None = None) -> None:
+        ready = replicas if ready is None else ready
+        labels = {names.OWNER: key.name, names.AGENT: key.name}
+        self.store.view(key).children["Deployment", name] = {
+            "kind": "Deployment",
+            "metadata": {
+                "namespace": key.namespace,
+                "name": name,
+                "labels": labels,
+                "ownerReferences": [{"uid": f"uid-{key.name}"}],
+                "generation": 1,
+            },
+            "spec": {"replicas": replicas},
+            "status": {
+                "observedGeneration": 1,
+                "replicas": replicas,
+                "updatedReplicas": replicas,
+                "readyReplicas": ready,
+            },
+        }
+
+    def start(self, key: Key, name: str, labels: dict[str, str]) -> None:
+        """A pod that is ready, at an address that is its name."""
+        at = self.now.isoformat()
+        ready = {"type": "Ready", "status": "True", "lastTransitionTime": at}
+        self.store.view(key).pods[name] = {
+            "metadata": {
+                "name": name,
+                "uid": f"uid-{name}",
+                "creationTimestamp": at,
+                "labels": labels,
+            },
+            "status": {"podIP": name, "conditions": [ready]},
+        }
+
+    def tell(self, key: Key, command: str) -> None:
+        """A person's annotation, in a new version of the resource."""
+        body = self.store.view(key).body
+        assert body is not None
+        body["metadata"]["annotations"] = {names.COMMAND: command}
+
+    def canary(self, key: Key) -> CanaryState:
+        canary = self.store.view(key).canary
+        assert canary is not None
+        return canary
+
+    async def round(self, later: float = 5) -> None:
+        self.now += timedelta(seconds=later)
+        await self.analysis.round()
+
+    async def serve(
+        self, key: Key, rounds: int, *, failed: int = 0, late: int = 0, canary: int = 40
+    ) -> None:
+        """So many rounds in which the gateway passes on 40 requests of the canary's and 360 more,
+        until the canary's phase is another one.
+        """
+        gateway = f"{key.name}-gateway-1"
+        for _ in range(rounds):
+            self.pods.serve(gateway, STABLE, 360, 0, 9)
+            self.pods.serve(gateway, CANARY, canary, failed, late)
+            await self.round()
+            if self.canary(key).phase is not RolloutPhase.PROGRESSING:
+                return
+
+    def grow(self, key: Key) -> None:
+        """The canary's Deployment is as large as was written, and ready."""
+        self.deploy(key, names.canary(key.name), self.canary(key).replicas)
+
+
+async def test_a_canary_goes_through_its_steps_and_is_promoted() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    await rounds.serve(key, 2)
+    assert rounds.canary(key).weight == 0.05
+    assert len(rounds.queue) == 1
+    await rounds.serve(key, 13)
+    assert [note.split(":")[0] for note in rounds.api.told("CanaryStep")] == ["step 2 of 3, 25%"]
+    assert rounds.api.sizes == {"echo-canary": 2}
+    assert rounds.canary(key).weight == 0.05  # until the second pod is there
+    await rounds.serve(key, 5)
+    assert rounds.canary(key).weight == 0.05
+    rounds.grow(key)
+    await rounds.serve(key, 14)
+    assert rounds.api.sizes == {"echo-canary": 4}
+    rounds.grow(key)
+    await rounds.serve(key, 14)
+    canary = rounds.canary(key)
+    assert (canary.phase, canary.weight) == (RolloutPhase.PROMOTED, 0.5)
+    (note,) = rounds.api.told("CanaryPromoted")
+    assert note.startswith("not worse than the stable pods: failed: 0 of ")
+    last = rounds.api.statuses[-1]
+    assert (last["phase"], last["step"], last["weight"]) == ("Promoted", 3, "50%")
+    assert "analysis" not in last
+    text = rounds.metrics.text().decode()
+    assert 'trireme_canary_phase{agent="echo",namespace="team",phase="Promoted"} 1.0' in text
+    assert 'trireme_canary_requests_total{agent="echo",namespace="team",track="canary"}' in text
+
+
+async def test_a_canary_that_fails_is_taken_back_within_a_few_rounds() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    await rounds.serve(key, 20, failed=10)
+    canary = rounds.canary(key)
+    assert (canary.phase, canary.weight) == (RolloutPhase.ROLLED_BACK, 0.0)
+    (note,) = rounds.api.told("CanaryRolledBack")
+    assert note.startswith("worse than the stable pods: failed: ")
+    assert canary.memory is not None
+    assert canary.memory.evidence.canary.requests <= 200
+    assert rounds.api.statuses[-1]["phase"] == "RolledBack"
+    assert len(rounds.queue) == 1
+
+
+async def test_what_was_seen_survives_a_restart() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    await rounds.serve(key, 8)
+    before = rounds.canary(key)
+    await rounds.serve(key, 6)  # a minute has passed: the figures are written
+    status = rounds.api.statuses[-1]
+    body = rounds.store.view(key).body
+    assert body is not None and before.memory is not None
+    body["status"] = {"rollout": status}
+    seen = status["canary"]["requests"]
+    rounds.restart()
+    after = rounds.begin(key, "d2")
+    await rounds.round()
+    assert after.memory is not None
+    assert after.memory.since == before.memory.since
+    assert after.memory.evidence.canary.requests == seen > 0
+    assert after.memory.usual_milliseconds == 33.0
+    assert after.weight == before.weight
+
+
+async def test_another_canary_begins_anew() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    await rounds.serve(key, 10)
+    rounds.begin(key, "d3")
+    await rounds.round()
+    memory = rounds.canary(key).memory
+    assert memory is not None
+    assert (memory.since, memory.evidence.canary.requests) == (rounds.now, 0)
+    assert rounds.api.statuses[-1]["candidate"] == "d3"
+
+
+@pytest.mark.parametrize(
+    ("command", "phase", "weight", "reason"),
+    [
+        ("promote", RolloutPhase.PROMOTED, 0.05, "CanaryPromoted"),
+        ("abort", RolloutPhase.ROLLED_BACK, 0.0, "CanaryRolledBack"),
+    ],
+)
+async def test_a_command_is_consumed_carried_out_and_answered(
+    command: str, phase: RolloutPhase, weight: float, reason: str
+) -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    await rounds.serve(key, 3)
+    rounds.tell(key, command)
+    await rounds.round()
+    canary = rounds.canary(key)
+    assert (canary.phase, canary.weight) == (phase, weight)
+    assert rounds.api.told(reason) == [f"told to: {command}"]
+    (patch,) = rounds.api.merged
+    assert patch["metadata"]["annotations"] == {"trireme.dev/command": None}
+    await rounds.round()  # the watch has not told yet that the annotation is gone
+    assert rounds.api.told("NoCanary") == []
+
+
+async def test_a_command_without_a_canary_is_answered_once() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    rounds.store.view(key).canary = None
+    rounds.tell(key, "abort")
+    await rounds.round()
+    await rounds.round()
+    assert rounds.api.told("NoCanary") == ["there is no canary to abort: none is being tried"]
+    assert rounds.api.statuses == []
+
+
+async def test_other_commands_are_left_to_others() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    rounds.tell(key, names.RESUME)
+    await rounds.round()
+    assert rounds.api.merged == []
+
+
+async def test_a_verdict_that_cannot_be_written_is_written_later() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    rounds.api.failing = True
+    await rounds.serve(key, 20, failed=10)
+    assert rounds.canary(key).phase is RolloutPhase.ROLLED_BACK
+    assert rounds.api.statuses == rounds.api.events == []
+    rounds.api.failing = False
+    rounds.store.view(key).canary = None  # its pods are gone meanwhile
+    await rounds.round()
+    assert rounds.api.statuses[-1]["phase"] == "RolledBack"
+    assert len(rounds.api.told("CanaryRolledBack")) == 1
+
+
+async def test_a_canary_that_is_not_wanted_any_more_leaves_no_status() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    await rounds.serve(key, 3)
+    assert rounds.api.statuses[-1]["phase"] == "Progressing"
+    rounds.store.view(key).canary = None
+    await rounds.round()
+    assert rounds.api.statuses[-1] is None
+    assert "trireme_canary_phase{" not in rounds.metrics.text().decode()
+
+
+async def test_nothing_counts_while_the_canarys_pods_start() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    rounds.deploy(key, "echo-canary", 1, ready=0)
+    await rounds.serve(key, 30, late=40)
+    canary = rounds.canary(key)
+    assert canary.memory is not None
+    assert (canary.weight, canary.memory.evidence.canary.requests) == (0.0, 0)
+    (note,) = rounds.api.told("CanaryHeld")
+    assert "cannot carry 5% of the requests yet" in note
+
+
+async def test_a_gateway_pod_that_cannot_be_read_is_said_and_not_counted() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    rounds.start(key, "echo-gateway-2", {names.GATEWAY: "echo"})
+    rounds.pods.silent.add("echo-gateway-2")
+    await rounds.serve(key, 3)
+    memory = rounds.canary(key).memory
+    assert memory is not None
+    assert memory.evidence.canary.requests == 80
+    words = "1 of 2 pods that count were not read: echo-gateway-2"
+    assert rounds.api.statuses[-1]["message"].endswith(f"({words})")
+    rounds.pods.silent.add("echo-gateway-1")
+    await rounds.serve(key, 1)
+    assert memory.evidence.canary.requests == 80
+
+
+async def test_without_a_gateway_failures_alone_are_judged_and_that_is_said() -> None:
+    rounds = Rounds()
+    key = rounds.add(gateway={"enabled": False})
+    for name, track in (("a", "stable"), ("b", "canary")):
+        rounds.start(key, name, {names.AGENT: "echo", names.TRACK: track})
+    for _ in range(10):
+        for name, failed in (("a", 0), ("b", 9)):
+            rounds.pods.count(name, 100 - failed, "nv_inference_request_success", model="double")
+            rounds.pods.count(
+                name, failed, "nv_inference_request_failure", model="double", reason="BACKEND"
+            )
+        await rounds.round()
+    assert rounds.canary(key).phase is RolloutPhase.ROLLED_BACK
+    (note,) = rounds.api.told("CanaryRolledBack")
+    assert "failed: " in note
+    assert "late: " not in note
+    assert "latencies are not judged: without a gateway" in note
+
+
+async def test_mirrored_answers_that_differ_take_a_canary_back() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    rounds.start(key, "compares", {names.COMPONENT: names.COMPONENT_COMPARER})
+    for _ in range(20):
+        rounds.pods.count("compares", 20, "trireme_compared_requests_total", model="double")
+        rounds.pods.count("compares", 4, "trireme_different_answers_total", model="double")
+        await rounds.serve(key, 1)
+    assert rounds.canary(key).phase is RolloutPhase.ROLLED_BACK
+    assert "answered differently: " in rounds.api.told("CanaryRolledBack")[0]
+
+
+async def test_an_agent_that_fails_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    rounds = Rounds()
+    odd, well = rounds.add("odd"), rounds.add("well")
+    rounds.canary(odd).candidate = cast(Accepted, None)  # whatever fails in one agent's round
+    await rounds.serve(well, 3)
+    assert rounds.canary(well).weight == 0.05
+    assert "team/odd: looking at its canary failed" in caplog.text
+
+
+def test_pods_that_do_not_answer_hold_up_no_other_agent() -> None:
+    async def scenario() -> None:
+        rounds = Rounds()
+        slow, well = rounds.add("slow"), rounds.add("well")
+        rounds.pods.hanging.add("slow-gateway-1")
+        running = asyncio.create_task(rounds.analysis.run())
+        await asyncio.sleep(1)
+        assert rounds.canary(well).memory is not None
+        assert rounds.canary(slow).memory is None or rounds.canary(slow).weight == 0.0
+        await asyncio.sleep(4)  # its reading is given up before the next round begins
+        assert rounds.canary(slow).weight == 0.05
+        assert "1 of 1 pods that count were not read" in str(rounds.api.statuses)
+        running.cancel()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(scenario())
+
+
+async def test_a_canary_that_is_replaced_while_pods_are_read_is_not_judged() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    await rounds.serve(key, 3)
+    before = rounds.canary(key)
+    seen = before.memory
+    reading = asyncio.create_task(rounds.analysis.round())
+    await asyncio.sleep(0)
+    rounds.begin(key, "d3")
+    await reading
+    assert before.memory is seen
+
+
+async def test_a_steady_canary_is_written_of_once_a_minute() -> None:
+    rounds = Rounds()
+    steps = [{"weight": "5%", "pause": "1h"}]
+    key = rounds.add(rollout={"strategy": "Canary", "canary": {"steps": steps, "deadline": "2h"}})
+    await rounds.serve(key, 10)
+    settled = len(rounds.api.statuses)
+    await rounds.serve(key, 60)  # five minutes
+    assert len(rounds.api.statuses) - settled <= 6
