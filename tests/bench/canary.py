@@ -6,6 +6,7 @@ them, and the analysis is the operator's own, round by round. A step begins with
 run-in that nobody counts.
 """
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from trireme.simulator.pods import Balancer, serve_fleet
 START = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
 ROUND_SECONDS, RUN_IN_SECONDS, CHUNK_SECONDS = 5, 10, 60
 PLAN = plan_of(Canary())  # as the resource has it by default
-FLEETS = (1, 2, 3, 4, 8, 20)
+FLEETS = (1, 2, 3, 4, 8, 19)  # of 3 and 19 a step's load is exactly that of some stable pods
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ ONE_BY_ONE = ServiceCurve(0.0, 0.150, 1)
 TRAFFICS = (
     Traffic("batches, half busy", BATCHING, 0.5, 0.1),
     Traffic("batches, busy, 0.3% fail", BATCHING, 0.8, 0.3, failing=0.003),
+    Traffic("batches, very busy", BATCHING, 0.9, 0.1),
     Traffic("batches, bursts of twice the rate", BATCHING, 0.55, 0.3, burst=2.0),
     Traffic("one by one, busy, very noisy", ONE_BY_ONE, 0.75, 1.0, failing=0.003),
     Traffic("one by one, bursts of twice the rate", ONE_BY_ONE, 0.5, 0.3, burst=2.0),
@@ -93,6 +95,7 @@ class Fleet:
     traffic: Traffic
     target: float
     usual: float
+    size: Callable[[int, float], int] = canary_pods
 
     @property
     def rate(self) -> float:
@@ -145,7 +148,7 @@ def _rounds(
         per_request_seconds=curve.per_request_seconds * canary.slowness,
     )
     tracks = (
-        (weight, canary_pods(fleet.pods, weight), slower, max(traffic.failing, canary.failing)),
+        (weight, fleet.size(fleet.pods, weight), slower, max(traffic.failing, canary.failing)),
         (1 - weight, fleet.pods, curve, traffic.failing),
     )
     answered = [
@@ -245,10 +248,30 @@ def false_alarms(runs: int) -> str:
     return table(title, header, rows)
 
 
+def as_busy(stable_pods: int, weight: float) -> int:
+    """Canary pods that each carry what a stable one does at most, with nothing to spare."""
+    return max(1, math.ceil(weight / (1 - weight) * stable_pods - 1e-9))
+
+
+def without_spare(runs: int) -> str:
+    """Equal canaries whose pods are as busy as the stable ones, where traffic is dense."""
+    rows = []
+    for traffic in TRAFFICS[1:4]:
+        for size, name in ((as_busy, "as busy"), (canary_pods, "as the operator has it")):
+            ended = [
+                rolled_out(replace(fleet_of(19, traffic), size=size), Pods(), seed)
+                for seed in range(runs)
+            ]
+            harm = _count(ended, lambda one: one.verdict.why is Why.HARM)
+            rows.append((traffic.name, name, size(19, 0.05), f"{harm} of {runs}"))
+    header = ("traffic", "size", "pods for 5%", "taken back as worse")
+    return table("Equal canaries beside 19 pods, by their size", header, rows)
+
+
 def detection(runs: int) -> str:
     """Worse canaries beside 4 pods."""
     rows = []
-    for traffic in (TRAFFICS[0], TRAFFICS[3]):
+    for traffic in (TRAFFICS[0], TRAFFICS[4]):
         fleet = fleet_of(4, traffic)
         for canary in WORSE:
             ended = [rolled_out(fleet, canary, seed) for seed in range(runs)]
@@ -283,4 +306,5 @@ def _count(ended: list[Ended], is_so: Callable[[Ended], bool]) -> int:
 if __name__ == "__main__":
     wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     print(false_alarms(wanted), flush=True)
+    print(without_spare(wanted), flush=True)
     print(detection(wanted))

@@ -144,16 +144,29 @@ class Rounds:
         self.deploy(key, names.canary(name), 1)
         self.start(key, f"{name}-gateway-1", {names.GATEWAY: name})
         self.begin(key, "d2", **spec)
+        self.start_canary(key, 1)
         return key
 
     def begin(self, key: Key, digest: str, **spec: Any) -> CanaryState:
         candidate = agent_of(key.name, **{"rollout": ROLLOUT, **spec})
         canary = CanaryState(Accepted(candidate, repository_of()), 2, digest, self.now)
+        canary.is_reachable = True
         self.store.view(key).canary = canary
         return canary
 
-    def deploy(self, key: Key, name: str, replicas: int, ready: int | None = None) -> None:
-        ready = replicas if ready is None else ready
+    def start_canary(self, key: Key, pods: int) -> None:
+        """So many pods of the candidate are ready."""
+        labels = {
+            names.AGENT: key.name,
+            names.TRACK: names.TRACK_CANARY,
+            names.CANDIDATE: names.candidate_label(self.canary(key).digest),
+        }
+        for number in range(pods):
+            name = f"{key.name}-canary-{number}"
+            if name not in self.store.view(key).pods:
+                self.start(key, name, labels)
+
+    def deploy(self, key: Key, name: str, replicas: int) -> None:
         labels = {names.OWNER: key.name, names.AGENT: key.name}
         self.store.view(key).children["Deployment", name] = {
             "kind": "Deployment",
@@ -162,15 +175,8 @@ class Rounds:
                 "name": name,
                 "labels": labels,
                 "ownerReferences": [{"uid": f"uid-{key.name}"}],
-                "generation": 1,
             },
             "spec": {"replicas": replicas},
-            "status": {
-                "observedGeneration": 1,
-                "replicas": replicas,
-                "updatedReplicas": replicas,
-                "readyReplicas": ready,
-            },
         }
 
     def start(self, key: Key, name: str, labels: dict[str, str]) -> None:
@@ -219,25 +225,28 @@ class Rounds:
     def grow(self, key: Key) -> None:
         """The canary's Deployment is as large as was written, and ready."""
         self.deploy(key, names.canary(key.name), self.canary(key).replicas)
+        self.start_canary(key, self.canary(key).replicas)
 
 
 async def test_a_canary_goes_through_its_steps_and_is_promoted() -> None:
     rounds = Rounds()
     key = rounds.add()
-    await rounds.serve(key, 2)
+    await rounds.serve(key, 1)
     assert rounds.canary(key).weight == 0.05
     assert len(rounds.queue) == 1
-    await rounds.serve(key, 13)
+    await rounds.serve(key, 24)  # its pod's first minute, and the pause
     assert [note.split(":")[0] for note in rounds.api.told("CanaryStep")] == ["step 2 of 3, 25%"]
     assert rounds.api.sizes == {"echo-canary": 2}
     assert rounds.canary(key).weight == 0.05  # until the second pod is there
     await rounds.serve(key, 5)
     assert rounds.canary(key).weight == 0.05
     rounds.grow(key)
-    await rounds.serve(key, 14)
+    await rounds.serve(key, 1)
+    assert rounds.canary(key).weight == 0.25
+    await rounds.serve(key, 24)
     assert rounds.api.sizes == {"echo-canary": 4}
     rounds.grow(key)
-    await rounds.serve(key, 14)
+    await rounds.serve(key, 25)
     canary = rounds.canary(key)
     assert (canary.phase, canary.weight) == (RolloutPhase.PROMOTED, 0.5)
     (note,) = rounds.api.told("CanaryPromoted")
@@ -267,9 +276,8 @@ async def test_a_canary_that_fails_is_taken_back_within_a_few_rounds() -> None:
 async def test_what_was_seen_survives_a_restart() -> None:
     rounds = Rounds()
     key = rounds.add()
-    await rounds.serve(key, 8)
+    await rounds.serve(key, 14)
     before = rounds.canary(key)
-    await rounds.serve(key, 6)  # a minute has passed: the figures are written
     status = rounds.api.statuses[-1]
     body = rounds.store.view(key).body
     assert body is not None and before.memory is not None
@@ -354,21 +362,22 @@ async def test_a_verdict_that_cannot_be_written_is_written_later() -> None:
     assert len(rounds.api.told("CanaryRolledBack")) == 1
 
 
-async def test_a_canary_that_is_not_wanted_any_more_leaves_no_status() -> None:
+async def test_of_a_canary_that_an_edit_ended_nothing_more_is_told() -> None:
     rounds = Rounds()
     key = rounds.add()
+    rounds.api.failing = True
     await rounds.serve(key, 3)
-    assert rounds.api.statuses[-1]["phase"] == "Progressing"
+    rounds.api.failing = False
     rounds.store.view(key).canary = None
     await rounds.round()
-    assert rounds.api.statuses[-1] is None
+    assert rounds.api.statuses == rounds.api.events == []
     assert "trireme_canary_phase{" not in rounds.metrics.text().decode()
 
 
 async def test_nothing_counts_while_the_canarys_pods_start() -> None:
     rounds = Rounds()
     key = rounds.add()
-    rounds.deploy(key, "echo-canary", 1, ready=0)
+    del rounds.store.view(key).pods["echo-canary-0"]
     await rounds.serve(key, 30, late=40)
     canary = rounds.canary(key)
     assert canary.memory is not None
@@ -382,24 +391,23 @@ async def test_a_gateway_pod_that_cannot_be_read_is_said_and_not_counted() -> No
     key = rounds.add()
     rounds.start(key, "echo-gateway-2", {names.GATEWAY: "echo"})
     rounds.pods.silent.add("echo-gateway-2")
-    await rounds.serve(key, 3)
-    memory = rounds.canary(key).memory
-    assert memory is not None
-    assert memory.evidence.canary.requests == 80
+    await rounds.serve(key, 9)
+    canary = rounds.canary(key)
+    assert canary.memory is not None
+    assert canary.memory.evidence.canary.requests == 120
     words = "1 of 2 pods that count were not read: echo-gateway-2"
-    assert rounds.api.statuses[-1]["message"].endswith(f"({words})")
+    assert canary.message.endswith(f"({words})")
     rounds.pods.silent.add("echo-gateway-1")
     await rounds.serve(key, 1)
-    assert memory.evidence.canary.requests == 80
+    assert canary.memory.evidence.canary.requests == 120
 
 
 async def test_without_a_gateway_failures_alone_are_judged_and_that_is_said() -> None:
     rounds = Rounds()
     key = rounds.add(gateway={"enabled": False})
-    for name, track in (("a", "stable"), ("b", "canary")):
-        rounds.start(key, name, {names.AGENT: "echo", names.TRACK: track})
+    rounds.start(key, "stable-0", {names.AGENT: "echo", names.TRACK: names.TRACK_STABLE})
     for _ in range(10):
-        for name, failed in (("a", 0), ("b", 9)):
+        for name, failed in (("stable-0", 0), ("echo-canary-0", 9)):
             rounds.pods.count(name, 100 - failed, "nv_inference_request_success", model="double")
             rounds.pods.count(
                 name, failed, "nv_inference_request_failure", model="double", reason="BACKEND"
@@ -424,6 +432,36 @@ async def test_mirrored_answers_that_differ_take_a_canary_back() -> None:
     assert "answered differently: " in rounds.api.told("CanaryRolledBack")[0]
 
 
+async def test_one_that_cannot_run_is_taken_back_at_once_in_the_words_of_why() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    rounds.canary(key).fault = "ModelLoadFailed: no such file"
+    await rounds.serve(key, 1)
+    assert rounds.canary(key).phase is RolloutPhase.ROLLED_BACK
+    assert rounds.api.told("CanaryRolledBack") == ["ModelLoadFailed: no such file"]
+    assert rounds.canary(key).message == "ModelLoadFailed: no such file"
+
+
+async def test_what_stable_pods_may_have_answered_does_not_count_as_the_canarys() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    canary = rounds.canary(key)
+    canary.is_reachable = False
+    await rounds.serve(key, 6)
+    assert canary.weight == 0.0
+    canary.is_reachable = True
+    await rounds.serve(key, 6)  # until Envoy has resolved its name anew
+    assert canary.memory is not None
+    assert (canary.weight, canary.memory.evidence.canary.requests) == (0.05, 0)
+    await rounds.serve(key, 1)
+    assert canary.memory.evidence.canary.requests == 40
+    gone = rounds.store.view(key).pods.pop("echo-canary-0")
+    await rounds.serve(key, 1)
+    rounds.store.view(key).pods["echo-canary-0"] = gone
+    await rounds.serve(key, 6)
+    assert canary.memory.evidence.canary.requests == 40
+
+
 async def test_an_agent_that_fails_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
     rounds = Rounds()
     odd, well = rounds.add("odd"), rounds.add("well")
@@ -442,7 +480,7 @@ def test_pods_that_do_not_answer_hold_up_no_other_agent() -> None:
         await asyncio.sleep(1)
         assert rounds.canary(well).memory is not None
         assert rounds.canary(slow).memory is None or rounds.canary(slow).weight == 0.0
-        await asyncio.sleep(4)  # its reading is given up before the next round begins
+        await asyncio.sleep(3.5)  # its reading is given up before the next round begins
         assert rounds.canary(slow).weight == 0.05
         assert "1 of 1 pods that count were not read" in str(rounds.api.statuses)
         running.cancel()

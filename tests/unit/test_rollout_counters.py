@@ -166,7 +166,9 @@ def test_a_histogram_that_is_ahead_of_the_counters_makes_no_more_cases_than_requ
 
 
 def test_where_no_latency_is_told_failures_alone_are_known() -> None:
-    assert answers(Counts(10, 2, None), 100.0, None) == Answers(10, 2, 2, 2, timed=False)
+    assert answers(Counts(10, 2, None), 100.0, None) == Answers(10, 2, untimed=10)
+    told = Counts(10, 2, {100.0: 3, math.inf: 10})
+    assert answers(told, 100.0, None, timed=False) == Answers(10, 2, untimed=10)
 
 
 @pytest.mark.parametrize(

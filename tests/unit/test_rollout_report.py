@@ -21,8 +21,9 @@ times = st.datetimes(datetime(2026, 1, 1), datetime(2036, 1, 1), timezones=st.ju
 @st.composite
 def answers(draw: st.DrawFn) -> Answers:
     requests = draw(counts)
-    cases = st.integers(0, requests)
-    return Answers(requests, draw(cases), draw(cases), draw(cases), draw(st.booleans()))
+    untimed = draw(st.integers(0, requests))
+    cases = st.integers(0, requests - untimed)
+    return Answers(requests, draw(st.integers(0, requests)), draw(cases), draw(cases), untimed)
 
 
 @st.composite

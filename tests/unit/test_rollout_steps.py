@@ -185,9 +185,36 @@ def test_what_is_late_while_pods_start_does_not_count() -> None:
     assert passed >= timedelta(minutes=11)
 
 
+def test_of_pods_in_their_first_minute_failures_count_and_latencies_do_not() -> None:
+    def cold(seen: Round) -> Round:
+        if seen.at - START > timedelta(minutes=5) or seen.canary is None or seen.stable is None:
+            return seen
+        requests, failed = seen.canary.requests, seen.canary.failed
+        others = replace(seen.stable, late=0, slow=0, untimed=seen.stable.requests)
+        mine = Answers(requests, failed, untimed=requests)
+        return replace(seen, warm=False, canary=mine, stable=others)
+
+    verdict, _, passed = rolled_out(WELL, changed=cold)
+    assert verdict.phase is RolloutPhase.PROMOTED
+    assert passed >= timedelta(minutes=11)
+    verdict, _, passed = rolled_out(Chances(failed=0.1), changed=cold)
+    assert verdict.message.startswith("worse than the stable pods: failed: ")
+    assert passed < timedelta(minutes=1)
+
+
+def test_a_canary_that_cannot_run_is_taken_back_for_that() -> None:
+    told = Round(START, False, None, None, fault="ModelLoadFailed: no such file")
+    verdict, _ = advance(PLAN, begin(START), told)
+    assert (verdict.phase, verdict.weight) == (RolloutPhase.ROLLED_BACK, 0.0)
+    assert verdict.message == "ModelLoadFailed: no such file"
+
+
 @pytest.mark.parametrize(
     ("command", "phase", "weight"),
-    [(Command.PROMOTE, RolloutPhase.PROMOTED, 0.05), (Command.ABORT, RolloutPhase.ROLLED_BACK, 0.0)],
+    [
+        (Command.PROMOTE, RolloutPhase.PROMOTED, 0.05),
+        (Command.ABORT, RolloutPhase.ROLLED_BACK, 0.0),
+    ],
 )
 def test_a_person_has_the_last_word(command: Command, phase: RolloutPhase, weight: float) -> None:
     told = Round(START, False, None, None, command=command)

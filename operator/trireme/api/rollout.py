@@ -127,7 +127,7 @@ class TrackAnswers(ApiModel):
         ge=0,
         description="Of these, over what half of the stable pods' requests took, or failed.",
     )
-    timed: bool = Field(True, description="Whether their latencies are known.")
+    untimed: int = Field(0, ge=0, description="Of these, whose latencies are not known.")
 
 
 class DueAnswers(ApiModel):

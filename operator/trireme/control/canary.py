@@ -19,6 +19,7 @@ from trireme.api.conditions import EventReason
 from trireme.api.rollout import RolloutPhase, RolloutStatus
 from trireme.api.types import AgentSpec
 from trireme.autoscaler.direct import Sample
+from trireme.control.learning import FIRST
 from trireme.control.observed import PodView, comparer_pods
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.store import AgentView, CanaryState, Store
@@ -202,7 +203,7 @@ class CanaryAnalysis:
         watched = self._of(key, view, canary)
         plan = plan_of(canary.candidate.agent.spec.rollout.canary)
         seen = _Seen(None, None, Share(), "")
-        if command is None:
+        if command is None and not canary.fault:
             seen = await self._seen(view, canary, watched)
             if view.canary is not canary or canary.phase is not RolloutPhase.PROGRESSING:
                 return  # the reconciler replaced or ended it meanwhile
@@ -222,6 +223,7 @@ class CanaryAnalysis:
                 command=command,
                 note=seen.note,
                 fault=canary.fault,
+                warm=_are_warm(view, now),
             ),
         )
         before = (canary.phase, canary.weight)
@@ -282,8 +284,12 @@ class CanaryAnalysis:
             return _Seen(None, None, different, "; ".join(notes))
         targets = [o.latency.target / timedelta(milliseconds=1) for o in spec.objectives]
         late = max(targets, default=None)
+        timed = is_timed and _are_warm(view, self._clock())
         return _Seen(
-            answers(tried, late, usual), answers(stable, late, usual), different, "; ".join(notes)
+            answers(tried, late, usual, timed=timed),
+            answers(stable, late, usual, timed=timed),
+            different,
+            "; ".join(notes),
         )
 
     def _is_reached(self, view: AgentView, canary: CanaryState, watched: _Watched) -> bool:
@@ -476,6 +482,12 @@ def _ready_pods(view: AgentView, canary: CanaryState) -> int:
     if not canary.is_reachable:
         return 0
     return sum(pod.ready_since is not None for pod in candidate_pods(view))
+
+
+def _are_warm(view: AgentView, now: datetime) -> bool:
+    """Whether none of the candidate's ready pods is in its first minute."""
+    ready = [pod.ready_since for pod in candidate_pods(view) if pod.ready_since is not None]
+    return all(now - since >= FIRST for since in ready)
 
 
 def _asked_models(spec: AgentSpec) -> frozenset[str]:

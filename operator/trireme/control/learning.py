@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 _SURE = timedelta(seconds=60)
 _UNSURE = timedelta(seconds=15)
 _TICK_SECONDS = 5.0
-_FIRST = timedelta(minutes=1)  # of a pod's: caches fill, kernels are compiled, and it is slower
+FIRST = timedelta(minutes=1)  # of a pod's: caches fill, kernels are compiled, and it is slower
 _EARLIER_FOR = timedelta(minutes=30)  # of no learning: it serves little, or by no curve
 _EARLIER = CurveSource.EARLIER
 _KEPT_INTERVALS = 10  # ten minutes of a curve that is sure
@@ -227,7 +227,7 @@ def _note(learning: Learning, pod: PodView, statistics: Statistics, now: datetim
     same = pod.server_id == learning.server_id
     looked, learning.looked = learning.looked, now
     assert pod.ready_since is not None  # noqa: S101  # only ready pods are asked
-    usual = looked is not None and looked - pod.ready_since >= _FIRST
+    usual = looked is not None and looked - pod.ready_since >= FIRST
     executing = set()
     requests = dict[str, int]()
     for model, after in statistics.items():

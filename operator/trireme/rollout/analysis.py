@@ -89,7 +89,7 @@ def observe(
         pending_stable=before.pending_stable + stable,
         failed=before.failed + failed,
     )
-    if min(after.pending_canary.requests, after.pending_stable.requests) < LEAST_IN_AN_INTERVAL:
+    if min(after.pending_canary.timed, after.pending_stable.timed) < LEAST_IN_AN_INTERVAL:
         return after
     return replace(
         after,

@@ -29,11 +29,7 @@ COMPARER_METRICS = frozenset({COMPARED, DIFFERENT})
 LEAST_FOR_USUAL = 100
 """Requests of the stable pods whose median is their usual latency: it strays by an edge or two."""
 
-_TRACKS = {
-    inference_cluster(protocol, track): track
-    for protocol in Protocol
-    for track in TRACKS
-}
+_TRACKS = {inference_cluster(protocol, track): track for protocol in Protocol for track in TRACKS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +119,23 @@ def answered(
     return sum(grown[1:], grown[0]) if grown else None
 
 
-def answers(counts: Counts, late: float | None, usual: float | None) -> Answers:
-    """These requests by a latency target and the usual latency, in milliseconds. A failure is late
-    and slow; one that took long, too, counts twice where the histogram has it, as for both tracks.
+def answers(
+    counts: Counts, late: float | None, usual: float | None, *, timed: bool = True
+) -> Answers:
+    """These requests by a latency target and the usual latency, in milliseconds; not `timed`, by
+    failures alone. A failure is late and slow; one that took long, too, counts twice where the
+    histogram has it, as for both tracks.
     """
     requests = round(counts.requests)
     failed = min(round(counts.failed), requests)
+    if not timed or counts.within is None:
+        return Answers(requests, failed, untimed=requests)
+    within = counts.within
 
     def over(edge: float | None) -> int:
-        return min(requests, failed + round(_over(counts.within or {}, edge)))
+        return min(requests, failed + round(_over(within, edge)))
 
-    return Answers(requests, failed, over(late), over(usual), counts.within is not None)
+    return Answers(requests, failed, over(late), over(usual))
 
 
 def usual_milliseconds(counts: Counts) -> float | None:

@@ -74,9 +74,7 @@ def _analysis(memory: Memory) -> RolloutAnalysis:
         carried_time=memory.carried_since.isoformat() if memory.carried_since else None,
         step_requests=memory.seen,
         usual_milliseconds=memory.usual_milliseconds,
-        due=DueAnswers(
-            failed=evidence.due.failed, late=evidence.due.late, slow=evidence.due.slow
-        ),
+        due=DueAnswers(failed=evidence.due.failed, late=evidence.due.late, slow=evidence.due.slow),
         compared=evidence.compared.requests,
         different=evidence.compared.cases,
         pending_canary=_told(evidence.pending_canary),
@@ -96,15 +94,16 @@ def _told(answers: Answers) -> TrackAnswers:
         failed=answers.failed,
         late=answers.late,
         slow=answers.slow,
-        timed=answers.timed,
+        untimed=answers.untimed,
     )
 
 
 def _answers(told: TrackAnswers) -> Answers:
     """Nobody but the operator writes them; who did by hand cannot have it fail."""
     most = told.requests
+    timed = most - min(told.untimed, most)
     return Answers(
-        most, min(told.failed, most), min(told.late, most), min(told.slow, most), told.timed
+        most, min(told.failed, most), min(told.late, timed), min(told.slow, timed), most - timed
     )
 
 

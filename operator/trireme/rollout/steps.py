@@ -55,9 +55,12 @@ def _with(plan: Plan, memory: Memory, seen: Round) -> Memory:
     """The memory with what was seen. While the canary cannot carry its share, what is late is no
     fault of its pods, and nothing is counted.
     """
+    is_settled = seen.carries and seen.warm
+    memory = replace(
+        memory, carried_since=(memory.carried_since or seen.at) if is_settled else None
+    )
     if not seen.carries:
-        return replace(memory, carried_since=None)
-    memory = replace(memory, carried_since=memory.carried_since or seen.at)
+        return memory
     if seen.canary is None or seen.stable is None:
         return memory
     evidence = observe(memory.evidence, seen.canary, seen.stable, seen.compared, plan.limits)
@@ -68,6 +71,8 @@ def _waits_for(
     step: Step, memory: Memory, seen: Round, found: Sequence[Finding]
 ) -> tuple[Why, str] | None:
     """What keeps the step from ending; None where nothing does."""
+    if seen.carries and not seen.warm:
+        return Why.PODS, "the canary's newest pods are in their first minute"
     if memory.carried_since is None:
         words = f"the canary's pods cannot carry {step.weight:.0%} of the requests yet"
         return Why.PODS, words

@@ -27,15 +27,15 @@ class Answers:
     """What one track answered in an interval.
 
     `late`: over the objective's latency target, or failed. `slow`: over the latency that about half
-    of the stable pods' requests took when the analysis began, or failed. `timed`: whether latencies
-    are known; where they are not, nothing is said of either.
+    of the stable pods' requests took when the analysis began, or failed. `untimed` are the requests
+    of which neither is known.
     """
 
     requests: int = 0
     failed: int = 0
     late: int = 0
     slow: int = 0
-    timed: bool = True
+    untimed: int = 0
 
     def __add__(self, other: "Answers") -> "Answers":
         return Answers(
@@ -43,19 +43,24 @@ class Answers:
             self.failed + other.failed,
             self.late + other.late,
             self.slow + other.slow,
-            self.timed and other.timed,
+            self.untimed + other.untimed,
         )
+
+    @property
+    def timed(self) -> int:
+        """The requests whose latencies are known."""
+        return self.requests - self.untimed
 
     def share(self, measure: Measure) -> Share:
         """The requests that are cases of a measure; of DIFFERENT a track knows nothing itself."""
         match measure:
             case Measure.FAILURES:
                 return Share(self.failed, self.requests)
-            case Measure.LATE if self.timed:
-                return Share(self.late, self.requests)
-            case Measure.SLOW if self.timed:
-                return Share(self.slow, self.requests)
-            case _:
+            case Measure.LATE:
+                return Share(self.late, self.timed)
+            case Measure.SLOW:
+                return Share(self.slow, self.timed)
+            case Measure.DIFFERENT:
                 return NONE
 
 
@@ -120,8 +125,8 @@ class Command(StrEnum):
 class Round:
     """What is seen in one round, since the one before.
 
-    `carries`: whether the canary's ready pods can carry the step's share of the requests. `canary`
-    and `stable` are None where nothing is known of them. `compared`: mirrored requests that both
+    `carries`: whether the canary's ready pods can carry the step's share of the requests; `warm`:
+    whether none of them is in its first minute, when any pod is slower. `canary` and `stable` are None where nothing is known of them. `compared`: mirrored requests that both
     tracks answered, and those of them whose answers differ. `note`: what a reader has to know of
     these figures. `fault`: why the canary cannot run, empty where it can.
     """
@@ -134,6 +139,7 @@ class Round:
     command: Command | None = None
     note: str = ""
     fault: str = ""
+    warm: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +202,7 @@ class Memory:
     """What a round hands to the next one.
 
     `step` counts from 0; `since` is when it was begun, `carried_since` since when the canary
-    carries its share, None while it does not; `seen` are the canary's requests in the step.
+    carries its share with warm pods, None while it does not; `seen` are the canary's requests in the step.
     `usual_milliseconds` is what about half of the stable pods' requests took at most when the
     analysis began, None until that is known.
     """
