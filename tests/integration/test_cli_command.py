@@ -1,4 +1,4 @@
-"""`trireme resume`, `promote` and `abort` over real HTTP, to a server that answers as the Kubernetes API does."""
+"""What a person tells an agent, over real HTTP to a server that answers as the API does."""
 
 import json
 from collections.abc import Iterator

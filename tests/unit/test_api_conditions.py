@@ -25,9 +25,9 @@ def test_condition_reasons() -> None:
 def test_event_reasons() -> None:
     assert " ".join(EventReason) == (
         "Accepted InvalidSpec SourceNotFound ApplyFailed RolloutStarted RolloutFinished "
-        "CanaryStarted CanaryEnded "
-        "InPlaceUpdate InPlaceUpdateFailed ModelLoadFailed FetchFailed ModelsReady DriftRepaired "
-        "SpecWarning ScaledUp ScaledDown ScalingHeld ScalingLimited SignalsLost SignalsRestored "
-        "SignalsReadDirectly SignalsFromPrometheus ScalingResumed ForeignWriter "
+        "CanaryStarted CanaryEnded InPlaceUpdate InPlaceUpdateFailed ModelLoadFailed "
+        "FetchFailed ModelsReady DriftRepaired SpecWarning ScaledUp ScaledDown ScalingHeld "
+        "ScalingLimited SignalsLost SignalsRestored SignalsReadDirectly "
+        "SignalsFromPrometheus ScalingResumed ForeignWriter "
         "CanaryStep CanaryHeld CanaryPromoted CanaryRolledBack NoCanary"
     )

@@ -280,7 +280,8 @@ async def test_what_was_seen_survives_a_restart() -> None:
     before = rounds.canary(key)
     status = rounds.api.statuses[-1]
     body = rounds.store.view(key).body
-    assert body is not None and before.memory is not None
+    assert body is not None
+    assert before.memory is not None
     body["status"] = {"rollout": status}
     seen = status["canary"]["requests"]
     rounds.restart()

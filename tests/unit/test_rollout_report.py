@@ -15,7 +15,7 @@ from trireme.rollout.types import Answers, Due, Evidence, Memory, Verdict, Why
 BEGAN = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
 counts = st.integers(0, 10**15)
 logs = st.floats(-1e6, 1e6)
-times = st.datetimes(datetime(2026, 1, 1), datetime(2036, 1, 1), timezones=st.just(UTC))
+times = st.timedeltas(timedelta(0), timedelta(days=3650)).map(lambda later: BEGAN + later)
 
 
 @st.composite

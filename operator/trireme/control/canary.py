@@ -272,15 +272,14 @@ class CanaryAnalysis:
             _learn_usual(watched, canary, stable)
         usual = canary.memory.usual_milliseconds
         if spec.gateway.enabled and not self._is_reached(view, canary, watched):
-            notes.append("the canary's requests may still be answered by stable pods")
+            if watched.reached_since is not None:
+                notes.append("the canary's requests may still be answered by stable pods")
             return _Seen(None, None, different, "; ".join(notes))
         if stable is None or tried is None:
             return _Seen(None, None, different, "; ".join(notes))
         if is_timed and usual is None:
-            known = round((watched.first.within or {}).get(float("inf"), 0.0))
-            notes.append(
-                f"the stable pods' usual latency is not known yet: {known} of {LEAST_FOR_USUAL} requests"
-            )
+            known = f"{watched.first.requests:.0f} of {LEAST_FOR_USUAL} requests"
+            notes.append(f"the stable pods' usual latency is not known yet: {known}")
             return _Seen(None, None, different, "; ".join(notes))
         targets = [o.latency.target / timedelta(milliseconds=1) for o in spec.objectives]
         late = max(targets, default=None)

@@ -126,9 +126,10 @@ class Round:
     """What is seen in one round, since the one before.
 
     `carries`: whether the canary's ready pods can carry the step's share of the requests; `warm`:
-    whether none of them is in its first minute, when any pod is slower. `canary` and `stable` are None where nothing is known of them. `compared`: mirrored requests that both
-    tracks answered, and those of them whose answers differ. `note`: what a reader has to know of
-    these figures. `fault`: why the canary cannot run, empty where it can.
+    whether none of them is in its first minute, when any pod is slower. `canary` and `stable` are
+    None where nothing is known of them. `compared`: mirrored requests that both tracks answered,
+    and those of them whose answers differ. `note`: what a reader has to know of these figures.
+    `fault`: why the canary cannot run, empty where it can.
     """
 
     at: datetime
@@ -202,9 +203,9 @@ class Memory:
     """What a round hands to the next one.
 
     `step` counts from 0; `since` is when it was begun, `carried_since` since when the canary
-    carries its share with warm pods, None while it does not; `seen` are the canary's requests in the step.
-    `usual_milliseconds` is what about half of the stable pods' requests took at most when the
-    analysis began, None until that is known.
+    carries its share with warm pods, None while it does not; `seen` are the canary's requests in
+    the step. `usual_milliseconds` is what about half of the stable pods' requests took at most when
+    the analysis began, None until that is known.
     """
 
     step: int
