@@ -105,6 +105,20 @@ def test_a_worse_canary_is_taken_back_within_so_many_of_its_requests(
     assert requests <= most_requests
 
 
+def test_a_slower_canary_is_not_promoted_where_the_steps_are_short() -> None:
+    """What bets have not shown yet, after a few intervals, keeps the steps from ending."""
+    short = tuple(Step(weight, timedelta(seconds=5), 40) for weight in (0.2, 0.5))
+    for seed in range(20):
+        verdict, _, passed = rolled_out(
+            Chances(late=0.15, slow=0.99),
+            Chances(late=0.0, slow=0.25),
+            plan=replace(PLAN, steps=short),
+            seed=seed,
+        )
+        assert verdict.phase is RolloutPhase.ROLLED_BACK
+        assert passed < timedelta(minutes=3)
+
+
 def test_answers_that_differ_take_it_back() -> None:
     def compare(seen: Round) -> Round:
         return replace(seen, compared=Share(3, 20))

@@ -127,6 +127,7 @@ def _recalled(new: Accepted, digest: str, known: Known) -> CanaryState | None:
         digest,
         parse_time(told.start_time),
         phase=told.phase,
+        weight=told.weight,
         message=told.message,
     )
 

@@ -3,8 +3,8 @@
 A finding takes two things: bets on it that were won to `measures / alpha`, so that all measures
 together raise a false alarm in `alpha` of the rollouts of equal pods (`evidence`); and a difference
 beyond the limit in what was seen, since with enough requests a difference that nobody minds can be
-shown, too. A difference beyond the limit that the bets hardly speak for is chance, and keeps nobody
-from going on.
+shown, too. Long before that, a difference that is beyond the limit by more than its own standard
+error allows keeps a step from ending: to wait costs little, so no rate of errors is kept there.
 """
 
 import math
@@ -18,9 +18,9 @@ LEAST_IN_AN_INTERVAL = 20
 """Requests of each track for a bet on a difference of shares: of fewer a share says little, and
 what was won before is at stake each time."""
 
-DOUBT = math.log(3)
-"""Odds of three to one keep a step from ending. Of equal pods at most a third ever comes to them,
-and few stay there; pods that fail once in a hundred requests do within some hundred."""
+DOUBT = 2.0
+"""Standard errors beyond the limit that keep a step from ending: of equal pods one look in forty
+finds so many by chance, and the next ones find fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,14 @@ class Finding:
         return (self.canary.cases - self.due) / max(self.canary.requests, 1)
 
     @property
+    def standard_error(self) -> float:
+        """Of the excess, as if each request were one for itself."""
+        return math.sqrt(_variance(self.canary) + _variance(self.stable))
+
+    @property
     def is_doubtful(self) -> bool:
         """Whether it is more than is allowed, and hardly by chance."""
-        return self.excess > self.limit and self.log >= DOUBT
+        return self.excess - self.limit > DOUBT * self.standard_error
 
     @property
     def is_harm(self) -> bool:
@@ -140,6 +145,13 @@ def _bet(evidence: Evidence, measure: Measure, before: Bets, limits: Limits) -> 
     if canary is None or stable is None:
         return before
     return before.after(canary - stable, limits.of(measure))
+
+
+def _variance(share: Share) -> float:
+    """Of a share that was seen; 0 of no requests. None or all of a few are not taken for certain."""
+    if not share.requests:
+        return 0.0
+    return share.expected * (1 - share.expected) / share.requests
 
 
 def _told(share: Share) -> str:

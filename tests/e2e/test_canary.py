@@ -1,0 +1,109 @@
+"""Canaries under load: a good one is promoted, a slow, a failing and a wrong one are taken back."""
+
+from dataclasses import dataclass
+
+from e2e.agents import server_pods, slow_agent, start
+from e2e.load import Load
+from kube import Kube, Object, merged
+
+_CANARY = {
+    "steps": [
+        {"weight": "20%", "pause": "5s", "minRequests": 40},
+        {"weight": "50%", "pause": "5s", "minRequests": 60},
+    ],
+    "mirror": {"share": "50%"},
+}
+_WEIGHT = "self.weight = 2 * torch.eye(16)"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An agent, what is changed in its model, what becomes of that, and the word of the reason."""
+
+    name: str
+    old: str
+    new: str
+    phase: str
+    reason: str
+
+
+_CANDIDATES = (
+    Candidate("good", _WEIGHT, "self.weight = torch.eye(16) + torch.eye(16)", "Promoted", ""),
+    Candidate(
+        "slow",
+        "SECONDS_PER_EXECUTION = 0.040",
+        "SECONDS_PER_EXECUTION = 0.120",
+        "RolledBack",
+        "slower",
+    ),
+    Candidate(
+        "failing",
+        "        rows = [len(tensor) for tensor in inputs]",
+        '        raise RuntimeError("no")',
+        "RolledBack",
+        "failed",
+    ),
+    Candidate("wrong", _WEIGHT, "self.weight = 3 * torch.eye(16)", "RolledBack", "differently"),
+)
+
+
+def test_a_good_canary_is_promoted_and_a_slow_a_failing_and_a_wrong_one_are_taken_back(
+    kube: Kube,
+) -> None:
+    loads = {each.name: _begin(kube, each) for each in _CANDIDATES}
+    for each in _CANDIDATES:
+        kube.until(
+            f"{each.name} is {each.phase}", lambda each=each: _is_over(kube, each), 300, each.name
+        )
+    for each in _CANDIDATES:
+        kube.until(
+            f"the canary of {each.name} is gone",
+            lambda each=each: len(server_pods(kube, each.name)) == 2,
+            120,
+            each.name,
+        )
+        loads[each.name].stop()
+        summary = loads[each.name].summary()
+        told = dict(kube.events(each.name))
+        rollout = kube.get("agd", each.name)["status"]["rollout"]
+        assert summary["not_sent"] == 0, summary
+        if each.phase == "Promoted":
+            assert kube.is_ready(each.name)
+        else:
+            assert each.reason in rollout["message"], rollout
+            assert kube.conditions(each.name)["Stalled"][:2] == ("True", "CanaryRolledBack")
+            assert kube.conditions(each.name)["Available"][0] == "True"
+            assert rollout["canary"]["requests"] < 600, rollout
+        if each.name in ("good", "slow"):
+            assert summary["failed"] == 0, (summary, told)
+        else:  # what failed, failed in the canary
+            assert 0 < summary["failed"] <= rollout["canary"]["requests"] + 50, (summary, rollout)
+
+
+def _begin(kube: Kube, candidate: Candidate) -> Load:
+    """An agent of two pods under load, whose spec then changes."""
+    agent, files = _agent(candidate.name)
+    name = start(kube, agent, files)
+    load = Load(kube, f"load-{name}", name, "policy", "420s@15")
+    kube.until("load is on", load.started, 60)
+    source = files["data"]["model.py"]
+    assert candidate.old in source
+    changed = source.replace(candidate.old, candidate.new)
+    kube.apply(merged(files, {"data": {"model.py": changed}}))
+    return load
+
+
+def _is_over(kube: Kube, candidate: Candidate) -> bool:
+    status = kube.get("agd", candidate.name)["status"]
+    phase = status.get("rollout", {}).get("phase")
+    if phase not in (None, "Progressing", candidate.phase):
+        raise AssertionError(f"{phase}\n{kube.describe(candidate.name)}")
+    return bool(phase == candidate.phase)
+
+
+def _agent(name: str) -> tuple[Object, Object]:
+    agent, files = slow_agent(name, min=2, max=2)
+    files = merged(files, {"metadata": {"name": f"{name}-policy"}})
+    model = merged(agent["spec"]["models"][0], {"source": {"configMap": f"{name}-policy"}})
+    spec = {"models": [model], "rollout": {"strategy": "Canary", "canary": _CANARY}}
+    return merged(agent, {"spec": spec}), files
