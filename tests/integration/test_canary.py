@@ -104,9 +104,7 @@ class Team:
     def versions(self) -> dict[tuple[str, str], str]:
         """Of the agent and all its children: what is written changes one."""
         found = self.kube.all("agd,deploy,svc,cm,pdb,sa")
-        return {
-            (o["kind"], o["metadata"]["name"]): o["metadata"]["resourceVersion"] for o in found
-        }
+        return {(o["kind"], o["metadata"]["name"]): o["metadata"]["resourceVersion"] for o in found}
 
     def reasons(self) -> list[str]:
         return [reason for reason, _ in self.kube.events("tried")]
