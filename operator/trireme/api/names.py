@@ -18,7 +18,7 @@ AGENT_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 AGENT_NAME_MAX_LENGTH = 45
 NODE_CLASS_PATTERN = AGENT_NAME_PATTERN
 NODE_CLASS_MAX_LENGTH = 15
-RESERVED_CLASSES = frozenset({"canary", "gateway"})
+RESERVED_CLASSES = frozenset({"canary", "comparer", "gateway"})
 MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 # Labels on every child; `AGENT` alone selects all pods of an agent, of every track.
@@ -64,6 +64,7 @@ SERVER_CONTAINER = "triton"
 FETCH_CONTAINER = "fetch"  # an init container
 GATEWAY_CONTAINER = "envoy"
 INSPECTION_CONTAINER = "inspect"
+COMPARER_CONTAINER = "compare"
 HTTP_PORT = 8000
 GRPC_PORT = 8001
 METRICS_PORT = 8002
@@ -124,6 +125,11 @@ def pods_service(agent: str) -> str:
 def gateway(agent: str) -> str:
     """The gateway's Deployment, PodDisruptionBudget and ServiceAccount."""
     return f"{agent}-gateway"
+
+
+def comparer(agent: str) -> str:
+    """What compares mirrored answers: its Deployment, headless Service and ServiceAccount."""
+    return f"{agent}-comparer"
 
 
 def gateway_config(agent: str, digest: str) -> str:

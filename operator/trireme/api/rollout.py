@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from trireme.api.scalars import Duration, Ratio
+from trireme.api.scalars import Duration, Quantity, Ratio
 from trireme.api.schema import ApiModel, cel
 
 
@@ -49,6 +49,46 @@ class CanaryLimits(ApiModel):
     )
 
 
+class MirrorTolerance(ApiModel):
+    """How far apart two numbers may be and count as the same; the wider of the two holds.
+
+    It is for outputs of floating point. Integers are the same where they are equal, since most are
+    names of something: of a class, of a token.
+    """
+
+    absolute: float = Field(
+        0.001, ge=0, allow_inf_nan=False, description="Difference of two numbers."
+    )
+    relative: Ratio = Field(
+        0.01,
+        description="Difference of two numbers, in parts of the larger one; that of one rounding "
+        "to BF16 is up to 0.4%.",
+    )
+
+
+OutputName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Mirror(ApiModel):
+    """Requests that are copied while a canary runs: both tracks answer the copy, and the answers
+    are compared and thrown away. Streams and sequences are never copied.
+    """
+
+    share: Ratio = Field(description="Share of the requests that are copied, such as 10%.")
+    max_in_flight: int = Field(
+        8, ge=1, le=1024, description="Copies that are compared at a time; one too many is dropped."
+    )
+    max_size: Quantity = Field(
+        "4Mi", description="Bytes of a request or of an answer; what is larger is dropped."
+    )
+    tolerance: MirrorTolerance = Field(
+        MirrorTolerance(), description="How far apart numbers may be and count as the same."
+    )
+    ignore_outputs: Annotated[list[OutputName], Field(max_length=100)] = Field(
+        [], description="Outputs that are not compared, such as one that tells the time."
+    )
+
+
 _STEPS = [CanaryStep.model_validate({"weight": weight}) for weight in ("5%", "25%", "50%")]
 
 StepList = Annotated[list[CanaryStep], Field(min_length=1, max_length=20)]
@@ -78,6 +118,9 @@ class Canary(ApiModel):
     )
     limits: CanaryLimits = Field(
         CanaryLimits(), description="How much worse than the stable pods the canary may be."
+    )
+    mirror: Mirror | None = Field(
+        None, description="Requests that both tracks answer, to compare the answers."
     )
 
 

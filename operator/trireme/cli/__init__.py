@@ -7,6 +7,7 @@ command was asked for goes to standard output, everything else to standard error
 import typer
 
 from trireme.cli.abort import abort
+from trireme.cli.compare import compare
 from trireme.cli.crd import crd
 from trireme.cli.diff import diff
 from trireme.cli.explain import explain
@@ -49,6 +50,7 @@ app.command()(optimize)
 app.command()(fetch)
 app.command()(inspect)
 app.command("node-cache")(node_cache)
+app.command()(compare)
 app.command()(crd)
 app.command()(version)
 
