@@ -170,6 +170,8 @@ _FAULTS: tuple[Rule, ...] = (
     rollout.step_gives_no_requests,
     rollout.steps_do_not_rise,
     rollout.step_outlasts_its_deadline,
+    rollout.mirror_copies_nothing,
+    rollout.mirror_takes_no_size,
     schedules.schedule_is_no_cron_expression,
     schedules.time_zone_is_unknown,
     schedules.schedule_sets_no_bound,
@@ -186,6 +188,7 @@ _OF_CLASSES: tuple[Rule, ...] = (
     node_classes.class_is_none_of_its_own,
     node_classes.classes_of_another_mode,
     rollout.canary_of_node_classes,
+    rollout.mirror_without_gateway,
 )
 _WARNINGS: tuple[Rule, ...] = (
     server.backend_is_not_in_image,

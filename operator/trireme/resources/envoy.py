@@ -21,6 +21,10 @@ configured is the same with and without a canary. A twin's pods are the canary's
 ones where it has none that answer: whatever becomes of a canary, its share of the requests is
 served. So what is counted of a twin is the canary's only while that has ready pods.
 
+With rollout.canary.mirror a share of inference (no streams, no /generate) is copied to
+comparer_http and comparer_grpc while a canary has a share. Envoy waits for no answer of these, and
+where they have no pod, or do not keep up, a copy is lost and nothing else.
+
 What Prometheus finds at :9902/stats/prometheus (seen with Envoy 1.40; all have the label
 envoy_cluster_name):
 
@@ -48,18 +52,19 @@ A counter that is labelled by an outcome (rq_xx, grpc_N) appears with that outco
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import Enum
 from typing import Any
 
 from trireme.api import names
-from trireme.api.rollout import RolloutStrategy
+from trireme.api.rollout import Mirror, RolloutStrategy
 from trireme.api.types import AgentDeployment, AgentSpec
 from trireme.modelrepo.histogram import latency_edges_milliseconds
 from trireme.resources.drain import DNS_REFRESH_SECONDS
 from trireme.resources.monitoring import GATEWAY_METRICS_PATH
 from trireme.resources.options import ResourceOptions
+from trireme.resources.services import service_host
 
 ADMIN_PORT = 9901
 READY_PATH = "/ready"
@@ -133,6 +138,11 @@ def has_routes_of_its_own(spec: AgentSpec) -> bool:
     return spec.gateway.enabled and spec.rollout.strategy is RolloutStrategy.CANARY
 
 
+def mirror_of(spec: AgentSpec) -> Mirror | None:
+    """How requests are copied while a canary runs; None where none are."""
+    return spec.rollout.canary.mirror if has_routes_of_its_own(spec) else None
+
+
 def route_files(spec: AgentSpec, weight: float) -> dict[str, str]:
     """The files of the routes, by name, where a canary gets `weight` of the requests, from 0 to 1:
     the answer of a control plane, as JSON, to each client port.
@@ -196,6 +206,7 @@ def configuration(agent: AgentDeployment, options: ResourceOptions) -> dict[str,
                     for protocol in _Protocol
                     if purpose.is_shared and has_routes_of_its_own(agent.spec)
                 ),
+                *_comparer_clusters(agent, options),
                 _admin_cluster(),
             ],
         },
@@ -376,7 +387,31 @@ def _route_configuration(name: str, routes: list[dict[str, Any]]) -> dict[str, A
 
 def _client_routes(spec: AgentSpec, protocol: _Protocol, weight: float) -> list[dict[str, Any]]:
     routes = _http_routes if protocol is _Protocol.HTTP else _grpc_routes
-    return routes(spec, weight)
+    return [*_mirrored_routes(spec, protocol, weight), *routes(spec, weight)]
+
+
+def _mirrored_routes(
+    spec: AgentSpec, protocol: _Protocol, weight: float
+) -> Iterator[dict[str, Any]]:
+    """What is copied, before the routes that would have it too."""
+    mirror = mirror_of(spec)
+    if mirror is None or not weight:
+        return
+    matches: dict[_Protocol, dict[str, Any]] = {
+        _Protocol.HTTP: {
+            "safe_regex": {"regex": f"{_MODEL}/infer"},
+            "headers": [_method("POST")],
+        },
+        _Protocol.GRPC: {"path": f"{_SERVICE}/ModelInfer"},
+    }
+    route = _route(matches[protocol], _Purpose.INFERENCE, protocol, spec, weight)
+    share = {"numerator": round(mirror.share * _PARTS), "denominator": "MILLION"}
+    policy = {
+        "cluster": _comparer_cluster(protocol),
+        "runtime_fraction": {"default_value": share},
+        "disable_shadow_host_suffix_append": True,  # a model may be given the name
+    }
+    yield {**route, "route": {**route["route"], "request_mirror_policies": [policy]}}
 
 
 def _http_routes(spec: AgentSpec, weight: float) -> list[dict[str, Any]]:
@@ -517,12 +552,29 @@ def _canary_cluster(
     return _cluster(agent.spec, name, protocol, [canary, {"priority": 1, **stable}])
 
 
+def _comparer_clusters(
+    agent: AgentDeployment, options: ResourceOptions
+) -> Iterator[dict[str, Any]]:
+    """Where copies go. What is under way to it is bounded, so that the gateway never holds many."""
+    mirror = mirror_of(agent.spec)
+    if mirror is None:
+        return
+    bounds = ("max_connections", "max_requests", "max_pending_requests")
+    thresholds = {**dict.fromkeys(bounds, mirror.max_in_flight), "max_retries": 0}
+    for protocol in _Protocol:
+        comparer = _endpoints(agent, options, names.comparer(agent.metadata.name), protocol)
+        cluster = _cluster(agent.spec, _comparer_cluster(protocol), protocol, [comparer])
+        yield {**cluster, "circuit_breakers": {"thresholds": [thresholds]}}
+
+
+def _comparer_cluster(protocol: _Protocol) -> str:
+    return f"comparer_{protocol.suffix}"
+
+
 def _endpoints(
     agent: AgentDeployment, options: ResourceOptions, service: str, protocol: _Protocol
 ) -> dict[str, Any]:
-    # Complete, with its last dot: one question instead of one for each search domain, and none
-    # that leaves the cluster while no pod is ready.
-    host = f"{service}.{agent.metadata.namespace}.svc.{options.cluster_domain}."
+    host = service_host(agent, options, service)
     return {"lb_endpoints": [{"endpoint": {"address": _address(host, protocol.port)}}]}
 
 

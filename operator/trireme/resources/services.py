@@ -3,6 +3,7 @@
 from trireme.api import kinds, names
 from trireme.api.types import AgentDeployment
 from trireme.resources.metadata import Manifest, child, gateway_selector, server_selector
+from trireme.resources.options import ResourceOptions
 from trireme.resources.pod_sets import canary_set
 
 
@@ -19,16 +20,26 @@ def services(agent: AgentDeployment, *, through_gateway: bool) -> tuple[Manifest
             names.service(name),
             spec={"type": "ClusterIP", "selector": front, "ports": _PORTS},
         ),
-        _headless(agent, names.pods_service(name), server_selector(agent)),
+        headless_service(agent, names.pods_service(name), server_selector(agent)),
     )
 
 
 def canary_service(agent: AgentDeployment) -> Manifest:
     """The headless Service over the canary's pods: the gateway reaches them while it exists."""
-    return _headless(agent, names.canary(agent.metadata.name), canary_set(agent).selector)
+    return headless_service(agent, names.canary(agent.metadata.name), canary_set(agent).selector)
 
 
-def _headless(agent: AgentDeployment, name: str, selector: dict[str, str]) -> Manifest:
+def service_host(agent: AgentDeployment, options: ResourceOptions, service: str) -> str:
+    """The name that a Service of the agent is resolved by.
+
+    Complete, with its last dot: one question instead of one for each search domain, and none that
+    leaves the cluster while no pod is ready.
+    """
+    return f"{service}.{agent.metadata.namespace}.svc.{options.cluster_domain}."
+
+
+def headless_service(agent: AgentDeployment, name: str, selector: dict[str, str]) -> Manifest:
+    """A Service by whose name the ready pods' addresses are found."""
     return child(
         agent,
         kinds.SERVICE,

@@ -5,8 +5,12 @@ from itertools import pairwise
 
 from trireme.api.releases import Feature, release_of, supports
 from trireme.api.rollout import RolloutStrategy
+from trireme.api.scalars import quantity_value
 from trireme.api.types import AgentSpec, ScalingMode
 from trireme.errors import Fault
+
+_LEAST_COPY_BYTES = 2**10
+_LARGEST_COPY_BYTES = 64 * 2**20
 
 
 def _is_canary(spec: AgentSpec) -> bool:
@@ -106,4 +110,42 @@ def canary_is_judged_by_little(spec: AgentSpec) -> Iterator[Fault]:
             "without an objective the canary is judged by failures and by the stable pods' usual "
             "latency alone",
             "Add an objective with the latency that must be kept",
+        )
+
+
+def mirror_copies_nothing(spec: AgentSpec) -> Iterator[Fault]:
+    """Pods would be made that compare nothing."""
+    mirror = spec.rollout.canary.mirror
+    if mirror is not None and mirror.share == 0:
+        yield Fault(
+            "spec.rollout.canary.mirror.share",
+            mirror.share,
+            "a share of nothing compares nothing",
+            "Write a share such as 10%, or leave mirror out",
+        )
+
+
+def mirror_without_gateway(spec: AgentSpec) -> Iterator[Fault]:
+    """It is the gateway that copies."""
+    if spec.rollout.canary.mirror is not None and not spec.gateway.enabled:
+        yield Fault(
+            "spec.rollout.canary.mirror",
+            None,
+            "requests are copied by the gateway, which this agent does not have",
+            "Set gateway.enabled to true, or leave mirror out",
+        )
+
+
+def mirror_takes_no_size(spec: AgentSpec) -> Iterator[Fault]:
+    """A copy is held in memory, which is asked for by these sizes."""
+    mirror = spec.rollout.canary.mirror
+    if mirror is None:
+        return
+    size = quantity_value(mirror.max_size)
+    if not _LEAST_COPY_BYTES <= size <= _LARGEST_COPY_BYTES:
+        yield Fault(
+            "spec.rollout.canary.mirror.maxSize",
+            mirror.max_size,
+            "it must be from 1Ki to 64Mi: each copy in flight is held in memory several times",
+            "Write a size such as 4Mi",
         )
