@@ -17,6 +17,7 @@ import grpc
 import pytest
 from aiohttp import web
 from tritonclient.grpc import service_pb2
+from yarl import URL
 
 from ports import LOOPBACK, free_port
 from trireme.comparer.compare import Rules
@@ -94,7 +95,7 @@ class Comparing:
     client: aiohttp.ClientSession
 
     async def http(self, body: bytes = b"{}", path: str = "/v2/models/m/infer", **more: Any) -> int:
-        url = f"http://{LOOPBACK}:{self.ports.http}{path}"
+        url = URL(f"http://{LOOPBACK}:{self.ports.http}{path}", encoded=True)
         async with self.client.post(url, data=body, **more) as response:
             return response.status
 
