@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -81,7 +82,7 @@ async def eventually(shown: Any) -> None:
 
 
 async def infer(gateway: Gateway, body: bytes = b"{}") -> tuple[int, bytes]:
-    async with gateway.client.post(gateway.url(INFER), data=body) as response:
+    async with gateway.client.post(gateway.url(INFER), data=io.BytesIO(body)) as response:
         return response.status, await response.read()
 
 

@@ -35,6 +35,11 @@ def classes(*fields: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
+def mirroring(**mirror: Any) -> dict[str, Any]:
+    """A rollout by a canary with mirrored requests."""
+    return {"spec.rollout": {"strategy": "Canary", "canary": {"mirror": mirror}}}
+
+
 def steps(*weights: str, **fields: Any) -> dict[str, Any]:
     """A rollout by a canary with steps of these weights."""
     listed = [{"weight": weight, **fields} for weight in weights]
@@ -600,6 +605,18 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a canary's step that lasts longer than its deadline": (
         steps("5%", pause="1h"),
         ["spec.rollout.canary.steps[0].pause"],
+    ),
+    "a mirror of no requests": (
+        mirroring(share="0%"),
+        ["spec.rollout.canary.mirror.share"],
+    ),
+    "a mirror of requests without limit": (
+        mirroring(share="10%", maxSize="1Gi"),
+        ["spec.rollout.canary.mirror.maxSize"],
+    ),
+    "a mirror without a gateway": (
+        {**mirroring(share="10%"), "spec.gateway": {"enabled": False}},
+        ["spec.rollout.canary.mirror"],
     ),
     "a canary of an agent with node classes": (
         classes({}, {}, **{"spec.rollout": {"strategy": "Canary"}}),
