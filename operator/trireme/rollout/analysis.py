@@ -148,7 +148,7 @@ def _bet(evidence: Evidence, measure: Measure, before: Bets, limits: Limits) -> 
 
 
 def _variance(share: Share) -> float:
-    """Of a share that was seen; 0 of no requests. None or all of a few are not taken for certain."""
+    """Of a share that was seen, none or all of a few not taken for certain; 0 of no requests."""
     if not share.requests:
         return 0.0
     return share.expected * (1 - share.expected) / share.requests
