@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trireme.api.types import Behavior, PolicyType, ScalingRules, SelectPolicy
-from trireme.autoscaler.decision import desired_replicas
+from trireme.autoscaler.proposals import desired_replicas
 from trireme.autoscaler.stabiliser import (
     SHRINKING,
     Windows,

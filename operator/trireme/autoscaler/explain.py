@@ -47,7 +47,7 @@ from trireme.autoscaler.types import (
     Policy,
     Signals,
 )
-from trireme.autoscaler.wording import number, rounded
+from trireme.autoscaler.wording import number, pod_count, rounded
 
 _WHY = {
     Reason.WITHIN_TARGET: "No change is due",
@@ -267,7 +267,7 @@ def _headline(agent: Agent, told: _Told) -> str:
     mode = f", mode {policy.mode}" if policy else ""
     if policy and policy.mode in _DECIDING:
         mode += f", from {policy.min_replicas} to {policy.max_replicas}"
-    return f"{agent.namespace}/{agent.name}: {_pods(told.replicas)}, {told.ready} ready{mode}"
+    return f"{agent.namespace}/{agent.name}: {pod_count(told.replicas)}, {told.ready} ready{mode}"
 
 
 def _why(told: _Told) -> Iterator[str]:
@@ -412,13 +412,13 @@ def _ahead(told: _Told) -> Iterator[str]:
 
 def _more(told: _Told, found: Thresholds) -> Iterator[str]:
     if told.wanted > told.replicas:
-        yield f"{_pods(told.wanted)} are asked for now."
+        yield f"{pod_count(told.wanted)} are asked for now."
         yield from _granted(told)
         return
     if told.proposed is not None and told.proposed > told.replicas:
-        yield f"{_pods(told.proposed)} are wanted now."
+        yield f"{pod_count(told.proposed)} are wanted now."
     elif found.more is not None:
-        yield f"From {_at(found.more, told)} on, {_pods(found.more.wanted)} would be wanted."
+        yield f"From {_at(found.more, told)} on, {pod_count(found.more.wanted)} would be wanted."
     yield from _holds(told, Paused.SCALE_OUT)
 
 
@@ -432,9 +432,9 @@ def _fewer(told: _Told, found: Thresholds) -> Iterator[str]:
         yield "Not while the objective is broken."
         return
     if told.proposed is not None and told.proposed < told.replicas:
-        yield f"{_pods(told.proposed)} would do now."
+        yield f"{pod_count(told.proposed)} would do now."
     elif found.fewer is not None:
-        yield f"Below {_at(found.fewer, told)}, {_pods(found.fewer.wanted)} would do."
+        yield f"Below {_at(found.fewer, told)}, {pod_count(found.fewer.wanted)} would do."
     yield from _holds(told, Paused.SCALE_IN)
 
 
@@ -442,7 +442,7 @@ def _granted(told: _Told) -> Iterator[str]:
     """The part of a budget, where it binds."""
     if told.grant is not None and told.binding:
         most = told.grant.replicas
-        amount = _gpus(most) if told.by_class else _pods(most)
+        amount = _gpus(most) if told.by_class else pod_count(most)
         yield f"No more than {amount} for now by {told.grant.words}."
 
 
@@ -634,10 +634,6 @@ def _milliseconds(objective: ObjectivePolicy) -> str:
 
 def _gpus(count: int) -> str:
     return "1 GPU" if count == 1 else f"{count} GPUs"
-
-
-def _pods(count: int) -> str:
-    return "1 pod" if count == 1 else f"{count} pods"
 
 
 def _lasting(seconds: float) -> str:

@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from trireme.api.types import Behavior
 from trireme.autoscaler import stabiliser
-from trireme.autoscaler.decision import desired_replicas
+from trireme.autoscaler.proposals import desired_replicas
 from trireme.autoscaler.types import Recommendation, ScaleChange
 from trireme.simulator.policy import Bounds, Observed, Reading, moment
 
