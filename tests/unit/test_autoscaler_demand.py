@@ -119,7 +119,7 @@ def test_who_foresees_nothing_is_no_better_for_what_it_did_not_see() -> None:
         needed = 5.0 if step < 20 else 15.0  # a jump that comes faster than a pod
         test = test.after(
             needed,
-            [needed, math.nan],
+            np.array([needed, math.nan]),
             lead_steps=4,
             hold_steps=4,
             least=1,

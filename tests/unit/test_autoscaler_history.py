@@ -85,5 +85,21 @@ def test_bins_hold_no_less_than_their_steps(rates: list[float], one: int, other:
         assert by_bins <= history.highest(first + STEPS_PER_BIN, max(last - STEPS_PER_BIN, 0))
 
 
+@given(
+    st.lists(st.none() | st.floats(0, 1000, width=32), max_size=40),
+    st.floats(0, 1000, width=32),
+    st.integers(1, 30),
+    st.integers(0, 30),
+)
+def test_the_highest_mean_is_that_of_what_is_known(
+    rates: list[float | None], last: float, of: int, over: int
+) -> None:
+    past = [None] * (KEPT_STEPS - len(rates) - 1) + [*rates, last]
+    windows = [past[KEPT_STEPS - of - ago : KEPT_STEPS - ago] for ago in range(over + 1)]
+    known = [[rate for rate in window if rate is not None] for window in windows]
+    expected = max(sum(of_window) / max(len(of_window), 1) for of_window in known)
+    assert seen(*rates, last).highest_mean(of, over) == pytest.approx(expected, abs=1e-6)
+
+
 def test_steps_are_counted_from_the_epoch() -> None:
     assert step_of(datetime.fromtimestamp(30, UTC)) == 2

@@ -16,7 +16,6 @@ Rates are in replicas here: what one sustains within the objective is 1. So are 
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -36,6 +35,8 @@ EASY = 0.8  # times what it sustains, and hardly a request is late
 DOUBT_STEPS = 120  # half an hour of a past that nobody saw, in which each expert was late:
 DOUBT_LATE, DOUBT_MARGIN = 1.8, 0.2  # this multiple of the allowance, less by e for each margin
 _DOUBTS = np.exp(-(np.maximum(MARGINS, 0.9) - 1) / DOUBT_MARGIN)
+_MARGIN_OF: list[float] = MARGINS.tolist()
+_DOUBT_OF: list[float] = _DOUBTS.tolist()
 TRUST_STEPS = 480  # two hours in which all of the budget was late: so much speaks for the foresight
 MOST_CORRECTION = 4.0
 ALIKE = 0.1  # of the replicas, by which a fleet may differ from an expert's: starts vary
@@ -95,12 +96,14 @@ class BackTest:
     @property
     def margin(self) -> float:
         """The margin in charge."""
-        return float(MARGINS[self.chosen[1]])
+        return _MARGIN_OF[self.chosen[1]]
 
     def late_share(self, allowed_late: float) -> float:
         """The share of late requests that the expert in charge is believed to have."""
-        doubt = _DOUBTS[self.chosen[1]]
-        return float(self._believed(self.late[self.chosen], doubt, allowed_late))
+        late, doubt = float(self.late[self.chosen]), _DOUBT_OF[self.chosen[1]]
+        doubted = self._doubted
+        late += doubted * (DOUBT_LATE * allowed_late * doubt)
+        return self.correction(allowed_late) * late / (self.requests + doubted)
 
     def correction(self, allowed_late: float) -> float:
         """What was late in truth over what was foreseen, once that is much against some hours in
@@ -113,7 +116,7 @@ class BackTest:
     def after(
         self,
         needed: float,
-        foreseen: Sequence[float],
+        foreseen: Floats,
         *,
         lead_steps: int,
         hold_steps: int,
@@ -131,38 +134,46 @@ class BackTest:
         another may decide, or something hold the real one. Where this is not the next step, since
         some were not seen, the fleets begin anew at what they ask for now.
         """
-        known = np.array(foreseen).reshape(-1, 1)
-        highest = np.where(np.isnan(known), needed, known)
-        asked_now = _replicas(highest, needed, least, most)
+        asked_now = _replicas(foreseen, needed, least, most)
         asked = _ring(self.asked, asked_now, is_next=is_next)
-        held_now = asked[-1 - min(hold_steps, KEPT_STEPS - 1) :].max(axis=0)
+        held_now = np.maximum.reduce(asked[-1 - min(hold_steps, KEPT_STEPS - 1) :])
         held = _ring(self.held, held_now, is_next=is_next)
-        serving = held[-1 - min(lead_steps, KEPT_STEPS - 1) :].min(axis=0)
+        serving = np.minimum.reduce(held[-1 - min(lead_steps, KEPT_STEPS - 1) :])
         waiting = self.queue if is_next else np.zeros_like(self.queue)
         queue = np.maximum(waiting + needed - FULL * serving, 0.0)
-        late = np.where((queue > 0) | (waiting > 0), 1.0, _late(needed / serving, allowed_late))
+        late = _late(needed / serving, allowed_late)
+        np.putmask(late, queue + waiting > 0, 1.0)
         is_its_own = abs(ready - float(serving[self.chosen])) <= ALIKE * ready
         is_seen = late_share is not None and is_its_own and self.steps > SEEN_AFTER_STEPS
+        late_of_chosen = float(late[self.chosen])
+        late *= needed
+        late += FADE * self.late
+        cost = FADE * self.cost
+        cost += held_now
         after = replace(
             self,
             asked=asked,
             held=held,
             queue=queue,
-            late=FADE * self.late + late * needed,
-            cost=FADE * self.cost + held_now,
+            late=late,
+            cost=cost,
             requests=FADE * self.requests + needed,
             worth=FADE * self.worth + max(needed, 1.0),
             steps=FADE * self.steps + 1,
             usual=self.usual + max(0.01, 1 / (self.steps + 1)) * (needed - self.usual),
             seen_late=FADE * self.seen_late + is_seen * (late_share or 0.0) * needed,
-            foreseen_late=FADE * self.foreseen_late + is_seen * float(late[self.chosen]) * needed,
+            foreseen_late=FADE * self.foreseen_late + is_seen * late_of_chosen * needed,
         )
         return replace(after, chosen=after._best(allowed_late))
 
     def _best(self, allowed_late: float) -> tuple[int, int]:
         """The expert to follow: the cheapest within the budget, else the one that is late least."""
-        late = self._believed(self.late, _DOUBTS, allowed_late)
-        cost = (self.cost + self._doubted * MARGINS) / (self.worth + self._doubted)
+        doubted = self._doubted
+        late = self.late + doubted * (DOUBT_LATE * allowed_late * _DOUBTS)
+        late *= self.correction(allowed_late)
+        late /= self.requests + doubted
+        cost = self.cost + doubted * MARGINS
+        cost /= self.worth + doubted
         late[self.chosen] *= 1 - STAY
         cost[self.chosen] *= 1 - STAY
         is_within = late <= BUDGET_SHARE * allowed_late
@@ -170,16 +181,7 @@ class BackTest:
             price = np.where(is_within, cost * (1 + LATE_COST * late), math.inf)
         else:
             price = late + LAST_RESORT_COST * cost
-        forecaster, margin = np.unravel_index(price.argmin(), price.shape)
-        return int(forecaster), int(margin)
-
-    def _believed(self, late: Floats, doubts: Floats, allowed_late: float) -> Floats:
-        """The share of late requests of an expert, or of each: by what was `late`, and by the
-        `doubts` in the past that nobody saw.
-        """
-        doubted = self._doubted
-        late = late + doubted * (DOUBT_LATE * allowed_late * doubts)
-        return np.asarray(self.correction(allowed_late) * late / (self.requests + doubted))
+        return divmod(int(price.argmin()), len(MARGINS))
 
     @property
     def _doubted(self) -> float:
@@ -192,10 +194,18 @@ class BackTest:
         return max(self.usual, 0.01)
 
 
-def _replicas(highest: Floats, needed: float, least: int, most: int) -> Counts:
-    """What each expert asks for: never less than what is needed now."""
-    wanted = np.ceil(np.maximum(highest * MARGINS, needed) - 1e-9)
-    return np.asarray(np.minimum(np.maximum(wanted, max(least, 1)), most), np.uint16)
+def _replicas(foreseen: Floats, needed: float, least: int, most: int) -> Counts:
+    """What each expert asks for: never less than what is needed now, and that where it foresees
+    nothing.
+    """
+    known = np.where(np.isnan(foreseen), needed, foreseen)
+    wanted = known[:, None] * MARGINS
+    np.maximum(wanted, needed, out=wanted)
+    wanted -= 1e-9
+    np.ceil(wanted, out=wanted)
+    np.maximum(wanted, max(least, 1), out=wanted)
+    np.minimum(wanted, most, out=wanted)
+    return np.asarray(wanted, np.uint16)
 
 
 def _ring(ring: Counts, newest: Counts, *, is_next: bool) -> Counts:
@@ -210,11 +220,18 @@ def _late(load: Floats, allowed_late: float) -> Floats:
     0.95 and 0.98 the chain has 0 to 2.2 and 0 to 4.2 of 5 % (nine pods and objectives), this 0.9
     and 2.7.
     """
-    below = _part((load - EASY) / (1 - EASY)) ** 6 * allowed_late
-    above = _part((load - 1) / (FULL - 1)) * (1 - allowed_late)
-    return np.asarray(below + above)
+    below = _part(load, EASY, 1) ** 6
+    below *= allowed_late
+    above = _part(load, 1, FULL)
+    above *= 1 - allowed_late
+    below += above
+    return below
 
 
-def _part(values: Floats) -> Floats:
-    """From 0 to 1; numpy.clip takes as long as all the rest."""
-    return np.asarray(np.minimum(np.maximum(values, 0.0), 1.0))
+def _part(load: Floats, begin: float, end: float) -> Floats:
+    """How far from the beginning to the end, from 0 to 1."""
+    part = load - begin
+    part /= end - begin
+    np.maximum(part, 0.0, out=part)  # numpy.clip takes as long as all the rest
+    np.minimum(part, 1.0, out=part)
+    return part

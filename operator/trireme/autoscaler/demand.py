@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
+import numpy as np
+
 from trireme.autoscaler import factor
 from trireme.autoscaler.back_test import BackTest
 from trireme.autoscaler.forecasters import FORECASTERS
@@ -21,7 +23,6 @@ from trireme.autoscaler.types import (
     LeadTime,
     Memory,
     ObjectivePolicy,
-    Observation,
     OutOfReach,
     Policy,
     Signals,
@@ -29,6 +30,7 @@ from trireme.autoscaler.types import (
 
 ROUND_SECONDS = 5.0
 """By which a rate lags behind the middle of its window: half a scrape interval and half a round."""
+_WORDS = tuple(map(str, FORECASTERS))
 SHORTEST_HOLD_SECONDS = 60.0
 """A replica is held for the lead time, which is the price of another start (2-competitive, as in
 ski rental), and for a minute at least: shorter turns are noise."""
@@ -144,25 +146,26 @@ class Demand:
 
     def seen(
         self,
-        observation: Observation,
         signals: Signals,
         objective: ObjectivePolicy,
         policy: Policy,
         memory: Memory,
+        *,
+        capacity: Capacity | OutOfReach | None,
+        lead_time: LeadTime | None,
+        ready: int,
     ) -> tuple[Self, Terms | None, Forecast | None]:
-        """With what a round saw of an objective: the terms that hold now, and what to be ready for.
-        Nothing is foreseen where a target is set by hand, or a pod's capacity is not known.
+        """With what a round saw of an objective, `ready` pods serving it: the terms that hold now,
+        and what to be ready for. Nothing is foreseen where a target is set by hand, or a pod's
+        `capacity` is not known.
 
         Pre: the signals hold the objective's model.
         """
         model = objective.model
         seen = next(each for each in signals.models if each.model == model)
-        capacity = None if objective.fixed_target else observation.capacities.get(model)
-        lead, window = observation.lead_time, signals.window
-        terms = terms_of(objective, capacity, lead, window, policy, memory)
-        after = self.after(
-            signals.at, seen.request_rate_per_second, seen.late_share, observation.ready, terms
-        )
+        known = None if objective.fixed_target else capacity
+        terms = terms_of(objective, known, lead_time, signals.window, policy, memory)
+        after = self.after(signals.at, seen.request_rate_per_second, seen.late_share, ready, terms)
         return after, terms, after.forecast(terms) if terms else None
 
     def _tested(
@@ -180,7 +183,7 @@ class Demand:
         test = self.test or BackTest.begin(len(FORECASTERS), needed)
         return test.after(
             needed,
-            [each.highest(history, horizon) / unit for each in FORECASTERS],
+            np.array([each.highest(history, horizon) for each in FORECASTERS]) / unit,
             lead_steps=math.ceil(terms.lead_seconds / STEP_SECONDS),
             hold_steps=math.ceil(terms.hold_seconds / STEP_SECONDS),
             least=terms.least,
@@ -195,14 +198,14 @@ class Demand:
         """What to be ready for; None before anything was tested."""
         if self.test is None:
             return None
-        forecaster, margin = FORECASTERS[self.test.forecaster], self.test.margin
-        highest, words = forecaster.highest(self.history, terms.horizon_steps), str(forecaster)
+        which = self.test.forecaster
+        highest = FORECASTERS[which].highest(self.history, terms.horizon_steps)
         if math.isnan(highest):  # what it goes by has just left the past that is kept
-            highest, words = self.history.last, str(FORECASTERS[0])
+            which, highest = 0, self.history.last
         return Forecast(
             per_second=highest,
-            margin=margin,
-            words=words,
+            margin=self.test.margin,
+            words=_WORDS[which],
             horizon_seconds=terms.lead_seconds,
             hold_seconds=terms.hold_seconds,
             late_share=self.test.late_share(terms.allowed_late),

@@ -41,7 +41,10 @@ class Load:
 
 def initial(model: str, memory: Memory) -> FactorMemory:
     """What is remembered of the factor, or its start."""
-    return next((f for f in memory.factors if f.model == model), FactorMemory(model))
+    for known in memory.factors:  # a generator takes as long as all the rest
+        if known.model == model:
+            return known
+    return FactorMemory(model)
 
 
 def correct(before: FactorMemory, load: Load, now: datetime) -> FactorMemory:

@@ -5,10 +5,11 @@ within an hour needs the one, what repeats with the days and weeks the other. Wh
 NaN, and is no rate of zero.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -59,9 +60,12 @@ class RateHistory:
         if step < self.newest:
             return self
         steps = _shifted(self.steps, step - self.newest)
-        bins = _shifted(self.bins, step // STEPS_PER_BIN - self.newest // STEPS_PER_BIN)
         steps[-1] = rate_per_second
-        bins[-1] = np.fmax(bins[-1], np.float32(rate_per_second))
+        rate, bins = steps[-1], self.bins
+        by = step // STEPS_PER_BIN - self.newest // STEPS_PER_BIN
+        if by or not bins[-1] >= rate:  # mostly the array can be kept: nothing in it changes
+            bins = _shifted(bins, by)
+            bins[-1] = np.fmax(bins[-1], rate)
         return type(self)(step, steps, bins)
 
     @property
@@ -92,12 +96,15 @@ class RateHistory:
         known.
         """
         steps = self.steps[KEPT_STEPS - of - over :]
+        total = _sums_of_last(steps, of)
+        if not math.isnan(total[-1]):
+            return float(np.maximum.reduce(total)) / of
         known = ~np.isnan(steps)
         if not known.any():
             return np.nan
-        sums = np.convolve(np.where(known, steps, 0), np.ones(of), "valid")
-        counts = np.convolve(known, np.ones(of), "valid")
-        return float((sums / np.maximum(counts, 1)).max())
+        counts = _sums_of_last(known, of)
+        total = _sums_of_last(np.where(known, steps, 0), of)
+        return float((total / np.maximum(counts, 1)).max())
 
     def highest_of_bins(self, first_ago: int, last_ago: int) -> float:
         """The same over a longer past, of all five minutes that the steps touch."""
@@ -105,12 +112,22 @@ class RateHistory:
         last = self.newest // STEPS_PER_BIN - (self.newest - last_ago) // STEPS_PER_BIN
         if first >= KEPT_BINS:
             return np.nan
-        return float(np.fmax.reduce(self.bins[KEPT_BINS - 1 - first : KEPT_BINS - last]))
+        # One or two, mostly: plain numbers are the quickest.
+        bins: list[float] = self.bins[KEPT_BINS - 1 - first : KEPT_BINS - last].tolist()
+        return max((rate for rate in bins if not math.isnan(rate)), default=math.nan)
 
 
 def step_of(now: datetime) -> int:
     """The number of a moment's step: 30 s after the epoch is in step 2."""
     return int(now.timestamp()) // STEP_SECONDS
+
+
+def _sums_of_last(values: npt.NDArray[Any], of: int) -> npt.NDArray[np.float64]:
+    """The sum of each so many values in a row; NaN from the first value on that is unknown."""
+    until = np.add.accumulate(values, dtype=np.float64)
+    sums = until[of - 1 :].copy()
+    sums[1:] -= until[:-of]
+    return sums
 
 
 def _shifted(values: Rates, by: int) -> Rates:

@@ -117,6 +117,8 @@ def recent_changes(
     changes: Sequence[ScaleChange], behavior: Behavior, now: datetime
 ) -> tuple[ScaleChange, ...]:
     """The changes that some rate policy may still count."""
+    if not changes:
+        return ()
     policies = (*behavior.up.policies, *behavior.down.policies)
     longest = max(policy.period for policy in policies)
     return tuple(change for change in changes if change.at > now - longest)

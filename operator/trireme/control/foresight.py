@@ -60,7 +60,13 @@ def foresee(
             known = Foresight(Demand.unknown(signals.at), recall_due=signals.at)
             foresights[model] = known
         known.demand, known.terms, forecast = known.demand.seen(
-            observation, signals, objective, policy, memory
+            signals,
+            objective,
+            policy,
+            memory,
+            capacity=observation.capacities.get(model),
+            lead_time=observation.lead_time,
+            ready=observation.ready,
         )
         if forecast is not None:
             if known.recall_due is not None:  # what held the fleet may be in a past not read yet

@@ -356,8 +356,8 @@ class Fleet:
 
     def _mean(self, values: Floats, span: slice) -> float:
         """Over these seconds, scattered as what was drawn."""
-        total = float(values[span] @ self._scatter[span])
-        return total / len(values[span])
+        of_span = values[span]
+        return float(of_span @ self._scatter[span]) / len(of_span)
 
     def _percentile(self, span: slice, percentile: float) -> float:
         within, total = self._distribution(span)
@@ -374,10 +374,12 @@ class Fleet:
             return self._read_last[1:]
         table = self.table
         mixed, total = self._mixed(span)
-        within = np.zeros(len(table.seconds))
         if total > 0:
-            first, last = mixed.nonzero()[0][[0, -1]].tolist()  # of 73 rows, most are not met
-            within += mixed[first : last + 1] @ table.within[first : last + 1]
+            met = mixed.nonzero()[0]  # of 73 rows, most are not
+            rows = slice(met[0], met[-1] + 1)
+            within = mixed[rows] @ table.within[rows]
+        else:
+            within = np.zeros(len(table.seconds))
         for weight, load, wait in self._others_in(span):
             total += weight
             within += weight * self._within(load, wait)
@@ -404,8 +406,8 @@ class Fleet:
     def _mixed(self, span: slice) -> tuple[Floats, float]:
         """How many of the requests of these seconds are as each row of the table has it."""
         rows, shares = self._rows[:, span].ravel(), self._shares[:, span].ravel()
-        mixed = np.bincount(rows, shares, len(self.table.loads)).astype(np.float64)
-        return mixed, float(self._placed[span].sum())
+        mixed = np.asarray(np.bincount(rows, shares, len(self.table.loads)), np.float64)
+        return mixed, float(np.add.reduce(self._placed[span]))
 
     def _others_in(self, span: slice) -> list[tuple[float, float, float]]:
         if not self._others:

@@ -5,7 +5,7 @@ from the gateway's figures; `autoscaler.decision.decide` and its memory are the 
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from trireme.api.conditions import Reason
@@ -29,6 +29,7 @@ from trireme.simulator.policy import Metric, Observed, Reading, moment
 
 ROUND_SECONDS = 5  # the operator's setting of this name, as it is by default
 SCRAPE_SECONDS = 5  # of the PodMonitors that the chart makes, by default
+WINDOW = window(timedelta(seconds=SCRAPE_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class TriremePolicy:
     @property
     def readings(self) -> tuple[Reading, ...]:
         """What a round asks of the gateway, over the operator's own window."""
-        seconds, age = _window().total_seconds(), SCRAPE_SECONDS / 2
+        seconds, age = WINDOW.total_seconds(), SCRAPE_SECONDS / 2
         (objective,) = self.policy.objectives
         return (
             Reading(Metric.ARRIVALS, seconds, age),
@@ -80,6 +81,19 @@ class TriremePolicy:
         """One round."""
         (objective,) = self.policy.objectives
         signals = self._signals(observed)
+        demand, forecasts = known.demand, {}
+        if isinstance(signals, Signals):
+            demand, _, forecast = demand.seen(
+                signals,
+                objective,
+                self.policy,
+                known.memory,
+                capacity=self.capacity,
+                lead_time=self.lead_time,
+                ready=observed.ready,
+            )
+            if forecast is not None:
+                forecasts[objective.model] = forecast
         observation = Observation(
             now=moment(observed.now_seconds),
             replicas=observed.replicas,
@@ -88,16 +102,9 @@ class TriremePolicy:
             unschedulable=0,
             signals=signals,
             capacities={} if self.capacity is None else {objective.model: self.capacity},
+            forecasts=forecasts,
             lead_time=self.lead_time,
         )
-        demand, forecasts = known.demand, {}
-        if isinstance(signals, Signals):
-            demand, _, forecast = demand.seen(
-                observation, signals, objective, self.policy, known.memory
-            )
-            if forecast is not None:
-                forecasts[objective.model] = forecast
-        observation = replace(observation, forecasts=forecasts)
         decision, memory = decide(observation, self.policy, known.memory)
         memory = record(memory, decision, carried_out=True)
         return decision.replicas, Known(memory, demand)
@@ -123,8 +130,4 @@ class TriremePolicy:
             pending=None,
             late_share=None if math.isnan(late) else late,
         )
-        return Signals(moment(observed.now_seconds), _window(), (seen,))
-
-
-def _window() -> timedelta:
-    return window(timedelta(seconds=SCRAPE_SECONDS))
+        return Signals(moment(observed.now_seconds), WINDOW, (seen,))
