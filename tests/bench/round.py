@@ -13,8 +13,9 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -43,11 +44,14 @@ from trireme.autoscaler.demand import Demand, Terms
 from trireme.autoscaler.history import KEPT_BINS, KEPT_STEPS, STEP_SECONDS, STEPS_PER_BIN
 from trireme.autoscaler.promql import queries
 from trireme.autoscaler.queries import Labels, window
+from trireme.autoscaler.records import conclude
 from trireme.autoscaler.samples import index
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity, ObjectivePolicy, Serving
-from trireme.control.autoscale import Autoscaler
+from trireme.autoscaler.signals import assemble
+from trireme.autoscaler.types import Capacity, ObjectivePolicy, Serving, Signals
+from trireme.control.autoscale import Autoscaler, subject
 from trireme.control.direct import PodReader
+from trireme.control.foresight import foresee
 from trireme.control.history import History
 from trireme.control.queue import Key
 from trireme.control.store import Accepted, Object, Store
@@ -72,17 +76,17 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Measured:
-    """Of so many agents: processor seconds of parts of a round, and memory.
+    """Of so many agents: processor seconds of rounds and of their parts, and memory.
 
-    `first` is the round after a start, `plain` one in which nothing is foreseen anew, `reading`
-    the part of it that reads Prometheus and sorts its answers by agent, `stepping` a round that
-    begins a step, `writing` one that resizes every agent and tells of it, in `writes` writes.
+    `first` is the round after a start, `plain` one in which nothing is foreseen anew, `stepping` a
+    round that begins a step, `writing` one that resizes every agent and tells of it, in `writes`
+    writes.
     """
 
     agents: int
     first: float
     plain: float
-    reading: float
+    parts: "Parts"
     stepping: float
     writing: float
     writes: int
@@ -93,6 +97,28 @@ class Measured:
     def bytes_of_agent(self) -> float:
         """What an agent takes, with its objects, its past and the round's answers about it."""
         return (self.resident_bytes - self.begun_bytes) / self.agents
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Processor seconds of the parts of a round, each run by itself over all agents.
+
+    `parse` reads Prometheus and sorts its answers by agent, `assemble` makes signals of them,
+    `decide` decides. `foresee` asks what to be ready for, and `refresh` does so where a step
+    begins, and all experts are tested. The rest of a round is looking at pods, sharing budgets and
+    finding that there is nothing to tell.
+    """
+
+    parse: float
+    assemble: float
+    decide: float
+    foresee: float
+    refresh: float
+
+    @property
+    def bound(self) -> float:
+        """What the goal is of."""
+        return self.parse + self.assemble + self.decide
 
 
 class Clock:
@@ -126,7 +152,7 @@ async def _measure(agents: int) -> Measured:
             PodMetrics() as pod_metrics,
             DemandQueries(access) as demand,
         ):
-            labels, cluster = Labels(), Cluster(api)
+            labels, cluster, history = Labels(), Cluster(api), History()
             autoscaler = Autoscaler(
                 cluster=cluster,
                 store=store,
@@ -136,7 +162,7 @@ async def _measure(agents: int) -> Measured:
                 budgets=budgets,
                 recorder=Recorder(cluster, "bench"),
                 metrics=Metrics(),
-                history=History(),
+                history=history,
                 labels=labels,
                 clock=clock,
             )
@@ -154,13 +180,8 @@ async def _measure(agents: int) -> Measured:
             if servers.writes() > written:
                 raise AssertionError(f"{servers.writes() - written} writes in rounds without news")
 
-            async def read() -> None:
-                over = window(timedelta(seconds=SCRAPE_SECONDS))
-                asked = queries(over, labels, (PERCENTILE,), (TARGET,))
-                index(await prometheus.round(asked, clock.now), labels)
-
-            reading = [await _spent(read) for _ in range(3)]
             resident = _resident_bytes()
+            parts = await _parts(store, prometheus, history, labels, clock.now)
             servers.load(BUSY)
             while _step(clock.now) == _step(clock.now + timedelta(seconds=ROUND_SECONDS)):
                 clock.now += timedelta(seconds=ROUND_SECONDS)
@@ -171,13 +192,62 @@ async def _measure(agents: int) -> Measured:
         agents,
         first,
         median(seconds[False]),
-        min(reading),
+        parts,
         median(seconds[True]),
         writing,
         writes,
         begun,
         resident,
     )
+
+
+async def _parts(
+    store: Store, prometheus: Prometheus, history: History, labels: Labels, now: datetime
+) -> Parts:
+    """The parts of the last round, made again from what it saw. It is the last one in which the
+    past of the agents counts: a step is added to it, once.
+    """
+    over = window(timedelta(seconds=SCRAPE_SECONDS))
+    views = {key: store.view(key) for key in store.agents()}
+    last = {key: kept[-1].inputs for key in views if (kept := history.of(key))}
+    samples = index({}, labels)
+
+    async def parse() -> None:
+        nonlocal samples
+        asked = queries(over, labels, (PERCENTILE,), (TARGET,))
+        samples = index(await prometheus.round(asked, now), labels)
+
+    async def assembled() -> None:
+        for key, view in views.items():
+            asked_of = subject(key, view, last[key].policy)
+            assemble(samples.of(*key), asked_of, now=now, window=over)
+
+    async def decided() -> None:
+        for inputs in last.values():
+            conclude(inputs)
+
+    async def foreseen(at: datetime) -> None:
+        for key, view in views.items():
+            seen = last[key].observation
+            assert isinstance(seen.signals, Signals)  # the stand-in always answers
+            foresee(
+                view.foresights,
+                replace(seen, signals=replace(seen.signals, at=at)),
+                last[key].policy,
+                last[key].memory,
+            )
+
+    return Parts(
+        parse=await _least(parse),
+        assemble=await _least(assembled),
+        decide=await _least(decided),
+        foresee=await _least(partial(foreseen, now)),
+        refresh=await _spent(partial(foreseen, now + timedelta(seconds=STEP_SECONDS))),
+    )
+
+
+async def _least(part: Callable[[], Awaitable[None]]) -> float:
+    return min([await _spent(part) for _ in range(3)])
 
 
 async def _spent(part: Callable[[], Awaitable[None]]) -> float:
@@ -329,7 +399,6 @@ def report(found: Sequence[Measured]) -> str:
             f"{each.agents:,}",
             f"{each.plain:.2f}",
             f"{each.plain / each.agents * 1e6:.0f}",
-            f"{each.reading:.2f}",
             f"{each.stepping:.2f}",
             f"{each.first:.2f}",
             f"{each.resident_bytes / MIB:.0f}",
@@ -341,18 +410,45 @@ def report(found: Sequence[Measured]) -> str:
         "agents",
         "round, s",
         "us an agent",
-        "of it reading Prometheus, s",
         "round with a step of the forecasts, s",
         "first round, s",
         "memory MiB",
         "KiB an agent",
+    )
+    parts = [
+        (
+            f"{each.agents:,}",
+            f"{each.parts.bound:.2f}",
+            *(
+                f"{seconds / each.agents * 1e6:.0f}"
+                for seconds in (
+                    each.parts.parse,
+                    each.parts.assemble,
+                    each.parts.decide,
+                    each.parts.foresee,
+                    each.plain - each.parts.bound - each.parts.foresee,
+                    each.parts.refresh,
+                )
+            ),
+        )
+        for each in found
+    ]
+    header_parts = (
+        "agents",
+        "parse, assemble, decide, s",
+        "parse, us an agent",
+        "assemble",
+        "decide",
+        "foresee",
+        "the rest of a round",
+        "refresh a forecast",
     )
     writes = [
         (
             f"{each.agents:,}",
             each.writes,
             f"{each.writing:.2f}",
-            f"{(each.writing - each.stepping) / each.writes * 1e3:.2f}",
+            f"{(each.writing - each.plain) / each.writes * 1e3:.2f}",
         )
         for each in found
     ]
@@ -360,6 +456,7 @@ def report(found: Sequence[Measured]) -> str:
     return "\n".join(
         (
             table("A round, processor seconds", header, rows),
+            table("Its parts, processor time", header_parts, parts),
             table("Every agent is resized and told of", header_writes, writes),
         )
     )
@@ -372,7 +469,7 @@ def draw(found: Sequence[Measured], path: Path) -> None:
     agents = [each.agents for each in found]
     for label, seconds in (
         ("a round", [each.plain for each in found]),
-        ("of it reading Prometheus", [each.reading for each in found]),
+        ("parse, assemble, decide", [each.parts.bound for each in found]),
         ("with a step of the forecasts", [each.stepping for each in found]),
     ):
         spent.plot(agents, seconds, "o-", label=label)

@@ -31,12 +31,15 @@ from trireme.control.scaling_report import (
     Told,
     decision_events,
     findings,
+    is_all_well_as_before,
     is_notable,
     is_worth_showing,
     scaling_status,
     signals_events,
     source_events,
+    statuses,
 )
+from trireme.control.status import dated
 
 NOW = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
 A_ROUND = timedelta(seconds=5)
@@ -212,6 +215,36 @@ def test_conditions_say_whether_trireme_scales_and_whether_it_sees() -> None:
     assert seeing[ConditionType.SIGNALS_AVAILABLE].reason is Reason.FRESH
     assert blind[ConditionType.AUTOSCALING_ACTIVE].status is False
     assert blind[ConditionType.SIGNALS_AVAILABLE].reason is Reason.PROMETHEUS_UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("decision", "seen", "is_news"),
+    [
+        pytest.param(STEADY, SEEN, False, id="other figures in the words are none"),
+        pytest.param(UP, SEEN, True, id="another reason is"),
+        pytest.param(STEADY, replace(SEEN, source=Source.PODS), True, id="another source is"),
+        pytest.param(BLIND, LOST, True, id="what is not true is, by its words"),
+    ],
+)
+def test_the_conditions_words_are_made_only_where_they_may_be_news(
+    decision: Decision, seen: Signals | NoSignals, *, is_news: bool
+) -> None:
+    found = findings(replace(STEADY, message="2 pods hold 39 req/s"), SEEN)
+    written = dated(found, [], 1, NOW)
+    assert is_all_well_as_before(statuses(decision, seen), written) is not is_news
+    again = findings(decision, seen)
+    assert {kind: (each.status, each.reason) for kind, each in again.items()} == statuses(
+        decision, seen
+    )
+
+
+def test_conditions_that_were_never_written_are_news() -> None:
+    assert not is_all_well_as_before(statuses(STEADY, SEEN), [])
+
+
+def test_what_is_not_true_is_news_by_its_words_whatever_was_written() -> None:
+    written = dated(findings(BLIND, LOST), [], 1, NOW)
+    assert not is_all_well_as_before(statuses(BLIND, LOST), written)
 
 
 def test_without_a_pod_the_demand_outside_is_the_signal() -> None:

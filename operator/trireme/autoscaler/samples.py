@@ -69,8 +69,11 @@ def index(round: Round, labels: Labels) -> Index:
             named = series.labels
             agent = named.get(of_agent) or named.get(of_gateway)
             if agent:
-                known = agents.setdefault((named.get(of_namespace, ""), agent), {})
-                if query in known:
+                key = (named.get(of_namespace, ""), agent)
+                known = agents.get(key)
+                if known is None:
+                    agents[key] = {query: [series]}
+                elif query in known:
                     known[query].append(series)
                 else:
                     known[query] = [series]

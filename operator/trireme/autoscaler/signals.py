@@ -230,8 +230,7 @@ class _Coverage:
 
     def gap(self, pods: _Pods) -> NoSignals | None:
         """What is missing of the pods' samples; None where nothing is."""
-        refused = [pod for pod in sorted(pods.ready_since) if pod in self.samples.refused]
-        if refused:
+        if refused := sorted(self.samples.refused.keys() & pods.ready_since.keys()):
             return NoSignals(
                 Reason.TOO_MANY_SERIES,
                 f"{pods.kind} pod {refused[0]} {self.samples.refused[refused[0]]}: have Prometheus "
@@ -491,20 +490,22 @@ def _figures(
     samples: AgentSamples, queries: Sequence[Query], model: str | None = None
 ) -> tuple[float, ...] | NoSignals:
     """The values of several queries, which must all be there and be finite."""
-    of = f"model {model}" if model else "the gateway"
-    words = _WORDS[samples.source]
     figures = []
     for query in queries:
         value = samples.value(query, model)
-        if value is None:
-            return NoSignals(
-                Reason.NO_SERIES,
-                f"{words.has_no} {query} of {of}: {words.kept}",
-            )
-        if not math.isfinite(value):
-            return NoSignals(Reason.NOT_A_NUMBER, f"{query} of {of} is {value}")
+        if value is None or not math.isfinite(value):
+            return _unusable(query, value, model, samples.source)
         figures.append(value)
     return tuple(figures)
+
+
+def _unusable(query: Query, value: float | None, model: str | None, source: Source) -> NoSignals:
+    """What is said of a figure that is missing, or no number."""
+    of = f"model {model}" if model else "the gateway"
+    if value is None:
+        words = _WORDS[source]
+        return NoSignals(Reason.NO_SERIES, f"{words.has_no} {query} of {of}: {words.kept}")
+    return NoSignals(Reason.NOT_A_NUMBER, f"{query} of {of} is {value}")
 
 
 def _quantile(series: Series) -> float:

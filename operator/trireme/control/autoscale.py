@@ -121,10 +121,17 @@ class _DirectSamples:
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """A look at pods and at a spec, and what follows from both until another is seen."""
+    """A look at pods and at a spec, and what follows from both until another is seen: whose
+    signals are wanted, and how many pods are ready, stuck, or without a node.
+    """
 
     pods: tuple[PodView, ...]
+    gateway_pods: tuple[PodView, ...]
     accepted: Accepted
+    subject: Subject
+    ready: int
+    stuck: int
+    unschedulable: int
     longest_start: Starts | None
     lead_time: LeadTime | None
 
@@ -367,15 +374,15 @@ class Autoscaler:
             if not pods_known(live, view.stable_pods):
                 return None  # just started: the watch of pods has yet to tell of them
             scaled = self._restore(key, view, live, now)
-        lead = _look(view, scaled).lead_time
+        looked = _look(key, view, scaled)
         spec = view.accepted.agent.spec
         policy = view.accepted.policy
         if policy.replicas != (replicas := _replicas_told(view)):
             policy = dataclasses.replace(policy, replicas=replicas)
-        policy = bounded(policy, spec.scaling.schedules, now, lead)
+        policy = bounded(policy, spec.scaling.schedules, now, looked.lead_time)
         policy = _with_classes(policy, view)
-        signals = self._signals(key, view, scaled, policy, samples, told, now)
-        observation = _observe(view, live, scaled, signals, now)
+        signals = self._signals(key, scaled, looked.subject, samples, told, now)
+        observation = _observe(view, live, scaled, looked, signals, now)
         if asked is not None:
             observation = outside.observed(observation, asked)
         forecasts = foresee(view.foresights, observation, policy, scaled.memory)
@@ -429,31 +436,29 @@ class Autoscaler:
     def _signals(
         self,
         key: Key,
-        view: AgentView,
         scaled: _Scaled,
-        policy: Policy,
+        asked_of: Subject,
         samples: _Samples | SignalsUnavailable,
         told: _DirectSamples | None,
         now: datetime,
     ) -> Signals | NoSignals:
         """What an agent is scaled by: what Prometheus has of it, or its pods tell themselves."""
-        if not policy.objectives:
+        if not asked_of.objectives:
             return Signals(now, window(None), ())
-        subject = _subject(key, view, policy)
         prometheus: Signals | NoSignals
         if isinstance(samples, SignalsUnavailable):
             prometheus = NoSignals(Reason.PROMETHEUS_UNREACHABLE, str(samples))
         else:
             prometheus = assemble(
                 samples.index.of(*key),
-                subject,
+                asked_of,
                 now=samples.at,
                 window=samples.window,
                 limits=_LIMITS,
             )
         pods = None
         if told is not None:
-            pods = assemble(told.told, subject, now=told.at, window=told.window, limits=_LIMITS)
+            pods = assemble(told.told, asked_of, now=told.at, window=told.window, limits=_LIMITS)
         was, over = scaled.source.source, window(self._scrape_interval)
         signals, scaled.source = choose(scaled.source, prometheus, pods, now=now, window=over)
         same = scaled.source.source is was
@@ -521,7 +526,7 @@ class Autoscaler:
         """
         assert view.body is not None  # noqa: S101  # _observed has looked
         decision, observed = made.decision, made.inputs.observation.signals
-        longest_start = _look(view, scaled).longest_start
+        longest_start = _look(key, view, scaled).longest_start
         self._measure(key, scaled, decision, observed, longest_start)
         available = scaled.condition(ConditionType.SIGNALS_AVAILABLE)
         had_signals = available.status == "True" if available else None
@@ -536,12 +541,18 @@ class Autoscaler:
         if is_loss or scaling_report.is_notable(scaled.reason, told, decision, now):
             self._tell(key, scaled, made)
         scaled.reason = decision.reason
+        is_due = scaled.written_at is None or now - scaled.written_at >= _QUIET
+        is_compared = is_due and now >= scaled.compare_at
+        statuses = scaling_report.statuses(decision, observed)
+        if not (scaled.untold or is_compared) and scaling_report.is_all_well_as_before(
+            statuses, scaled.conditions
+        ):
+            return None
         found = scaling_report.findings(decision, observed, made.inputs.observation.outside)
         conditions = dated(found, scaled.conditions, view.body["metadata"]["generation"], now)
         news = scaled.untold or _statuses(conditions) != _statuses(scaled.conditions)
-        is_due = scaled.written_at is None or now - scaled.written_at >= _QUIET
         is_said = _said(conditions) != _said(scaled.conditions)
-        if not (news or (is_due and (is_said or now >= scaled.compare_at))):
+        if not (news or (is_due and is_said) or is_compared):
             return None
         scaled.compare_at = now + _COMPARED
         after = _scaling_status(view, scaled, made, lead_time_status(longest_start))
@@ -649,11 +660,17 @@ async def _by_turns(keys: Iterable[Key]) -> AsyncIterator[Key]:
         yield key
 
 
-def _look(view: AgentView, scaled: _Scaled) -> _Looked:
+def _look(key: Key, view: AgentView, scaled: _Scaled) -> _Looked:
     """Look at the pods; nothing is new where they and the spec are as they were."""
-    pods, accepted, before = view.stable_pods, view.accepted, scaled.looked
+    pods, gateway, accepted = view.stable_pods, view.gateway_pods, view.accepted
     assert accepted is not None  # noqa: S101  # who scales has looked
-    if before is not None and before.pods is pods and before.accepted is accepted:
+    before = scaled.looked
+    if (
+        before is not None
+        and before.pods is pods
+        and before.gateway_pods is gateway
+        and before.accepted is accepted
+    ):
         return before
     for of_set in accepted.pod_sets:
         told = scaled.starts.setdefault(of_set.name, starts.watched(None, pods))
@@ -661,11 +678,24 @@ def _look(view: AgentView, scaled: _Scaled) -> _Looked:
         if of_set.name not in view.learning:  # a node class that came since
             view.learning[of_set.name] = learning.known(view, of_set)
     longest = _longest_start(accepted, scaled)
-    scaled.looked = _Looked(pods, accepted, longest, lead_time(longest))
+    stuck = [pod for pod in pods if pod.stuck]
+    scaled.looked = _Looked(
+        pods,
+        gateway,
+        accepted,
+        subject(key, view, accepted.policy),
+        ready=len(_ready_since(pods)),
+        stuck=len(stuck),
+        unschedulable=sum(
+            pod.trouble is not None and pod.trouble.reason is Reason.UNSCHEDULABLE for pod in stuck
+        ),
+        longest_start=longest,
+        lead_time=lead_time(longest),
+    )
     return scaled.looked
 
 
-def _subject(key: Key, view: AgentView, policy: Policy) -> Subject:
+def subject(key: Key, view: AgentView, policy: Policy) -> Subject:
     """The agent, as its spec and the cluster describe it."""
     assert view.accepted is not None  # noqa: S101  # who scales has looked
     spec = view.accepted.agent.spec
@@ -828,26 +858,23 @@ def _observe(
     view: AgentView,
     live: DeploymentView,
     scaled: _Scaled,
+    looked: _Looked,
     signals: Signals | NoSignals,
     now: datetime,
 ) -> Observation:
     """What the cluster and the signals say of one agent, in one value."""
-    pods = view.stable_pods
-    stuck = [pod for pod in pods if pod.stuck]
     by_class = _classes(view, scaled)
     return Observation(
         now=now,
         replicas=live.replicas,
-        ready=len(_ready_since(pods)),
-        stuck=len(stuck),
-        unschedulable=sum(
-            pod.trouble is not None and pod.trouble.reason is Reason.UNSCHEDULABLE for pod in stuck
-        ),
+        ready=looked.ready,
+        stuck=looked.stuck,
+        unschedulable=looked.unschedulable,
         signals=signals,
         capacities=mean_capacities(by_class)
         if by_class
         else learning.capacities(view, _representative(view)),
-        lead_time=_look(view, scaled).lead_time,
+        lead_time=looked.lead_time,
         classes=by_class,
     )
 

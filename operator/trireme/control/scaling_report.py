@@ -1,7 +1,7 @@
 """What is told of a decision: conditions, status, Event. Pure: all from the one Decision."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -56,6 +56,33 @@ class Told:
     input_digest: str
 
 
+def statuses(
+    decision: Decision, signals: Signals | NoSignals
+) -> dict[ConditionType, tuple[bool, Reason]]:
+    """What the autoscaler's two conditions are, and by which reason."""
+    match signals:
+        case Signals(models=()):
+            available = True, Reason.FRESH
+        case Signals(source=source):
+            available = True, Reason.READ_DIRECTLY if source is Source.PODS else Reason.FRESH
+        case NoSignals(reason):
+            available = False, reason
+    active = decision.reason not in _INACTIVE, decision.reason
+    return {ConditionType.SIGNALS_AVAILABLE: available, ConditionType.AUTOSCALING_ACTIVE: active}
+
+
+def is_all_well_as_before(
+    found: Mapping[ConditionType, tuple[bool, Reason]], written: Iterable[Condition]
+) -> bool:
+    """Whether both conditions are true by the same reasons as those written last: their words, the
+    figures of the moment, are no news then, and need not be made.
+    """
+    if not all(status for status, _ in found.values()):
+        return False
+    before = {condition.type: (condition.status, condition.reason) for condition in written}
+    return before == {kind: ("True", reason) for kind, (_, reason) in found.items()}
+
+
 def findings(
     decision: Decision,
     signals: Signals | NoSignals,
@@ -64,17 +91,21 @@ def findings(
     """The autoscaler's two conditions."""
     match signals:
         case Signals(models=()) if outside is not None:
-            available = Finding(True, Reason.FRESH, "no pod is ready; scaling.demand is known")
+            seen = "no pod is ready; scaling.demand is known"
         case Signals(models=()):
-            available = Finding(True, Reason.FRESH, "no objective asks for signals")
+            seen = "no objective asks for signals"
         case Signals(source=Source.PODS, instead=why):
-            available = Finding(True, Reason.READ_DIRECTLY, f"{signals}; {why}")
+            seen = f"{signals}; {why}"
         case Signals():
-            available = Finding(True, Reason.FRESH, str(signals))
-        case NoSignals(reason, message):
-            available = Finding(False, reason, message)
-    active = Finding(decision.reason not in _INACTIVE, decision.reason, decision.message)
-    return {ConditionType.SIGNALS_AVAILABLE: available, ConditionType.AUTOSCALING_ACTIVE: active}
+            seen = str(signals)
+        case NoSignals(_, message):
+            seen = message
+    told = statuses(decision, signals)
+    words = {
+        ConditionType.SIGNALS_AVAILABLE: seen,
+        ConditionType.AUTOSCALING_ACTIVE: decision.message,
+    }
+    return {kind: Finding(*told[kind], words[kind]) for kind in told}
 
 
 def is_notable(
