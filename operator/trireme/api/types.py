@@ -708,6 +708,12 @@ class CurveStatus(ApiModel):
     )
     fixed_milliseconds: float = Field(description="Time that every batch takes.", ge=0)
     per_request_milliseconds: float = Field(description="Time that each request adds.", ge=0)
+    gap_milliseconds: float | None = Field(
+        None,
+        gt=0,
+        description="Time between the end of a batch and the start of the next one, however many "
+        "wait; absent until one is learnt.",
+    )
     max_batch: int = Field(description="Largest batch that this is believed of.", ge=1)
     noise: float = Field(description="Coefficient of variation of a batch's time.", ge=0)
     executions: int = Field(description="Batches that it stands on.")

@@ -48,18 +48,20 @@ def most_arrivals(mean: float) -> int:
     return math.ceil(mean + 8 * math.sqrt(mean)) + 12
 
 
-def waiting_at_ends(rate: float, seconds: Floats, factors: Factors) -> Floats:
+def waiting_at_ends(
+    rate: float, seconds: Floats, factors: Factors, gap_seconds: float = 0.0
+) -> Floats:
     """The probability of 0, 1, 2, … waiting requests when a batch ends; the rest is below RARE.
 
-    `seconds` are those of a batch of 1, 2, … requests.
+    `seconds` are those of a batch of 1, 2, … requests. An end is when the instance can begin its
+    next batch, `gap_seconds` after the last one was answered.
 
     Pre: the queue does not grow without end.
     """
     largest = len(seconds)
-    most = most_arrivals(rate * float(seconds[-1] * factors.values.max()))
-    arrivals = np.einsum(
-        "f,fbn->bn", factors.shares, poisson(rate * seconds * factors.values[:, None], most)
-    )
+    most = most_arrivals(rate * float(seconds[-1] * factors.values.max()) + rate * gap_seconds)
+    means = rate * seconds * factors.values[:, None] + rate * gap_seconds
+    arrivals = np.einsum("f,fbn->bn", factors.shares, poisson(means, most))
     arrivals /= arrivals.sum(axis=1, keepdims=True)
     # One level is wide enough for the longest way down (largest) and up (most - largest), and two
     # for a first batch's arrivals.
@@ -105,3 +107,9 @@ def _first_passage(down: Floats, same: Floats, up: Floats) -> Floats:
         if step.max() < CONVERGED:
             return np.asarray(passage, np.float64)
         path = path @ rise
+
+
+def mean_batch(waiting: Floats, largest: int) -> float:
+    """The mean size of a batch, by how many wait when the one before ends."""
+    sizes = np.clip(np.arange(len(waiting)), 1, largest)
+    return float(waiting @ sizes)

@@ -2,7 +2,8 @@
 
 Pure: what is drawn comes from the generator that is given. A pod has one queue for its instances.
 An instance that is free takes what is queued, up to the largest batch; with a queue delay it waits
-until the oldest request waited that long or the batch is full. (Source: triton core,
+until the oldest request waited that long or the batch is full. It is free again a gap after its
+batch was answered. (Source: triton core,
 dynamic_batch_scheduler.cc, rate_limiter.cc, instance_queue.cc.)
 
 Requests are given by their arrival times and answered by their latencies, in the same order. The
@@ -67,6 +68,7 @@ def serve(arrivals: Floats, pod: PodModel, generator: np.random.Generator) -> Se
     seconds = seconds_by_batch(pod.curve)
     noise = noise_factors(pod.noise, generator)
     most, delay = pod.curve.max_batch, pod.queue_delay_seconds
+    gap = pod.curve.gap_seconds
     free = [0.0] * pod.instances
     starts: list[float] = []
     ends: list[float] = []
@@ -80,7 +82,7 @@ def serve(arrivals: Floats, pod: PodModel, generator: np.random.Generator) -> Se
             start = max(start, min(waited, times[full - 1]) if full <= count else waited)
         after = bisect_right(times, start, first, min(full, count))
         end = start + seconds[after - first] * next(noise)
-        heapq.heapreplace(free, end)
+        heapq.heapreplace(free, end + gap)
         starts.append(start)
         ends.append(end)
         batches.append(after - first)
@@ -101,6 +103,7 @@ def serve_by_priority(
     seconds = seconds_by_batch(pod.curve)
     noise = noise_factors(pod.noise, generator)
     most, count = pod.curve.max_batch, len(times)
+    gap = pod.curve.gap_seconds
     free = [0.0] * pod.instances
     waiting: list[tuple[int, int]] = []
     starts, ends = np.empty(count), np.empty(count)
@@ -115,7 +118,7 @@ def serve_by_priority(
         come = after
         batch = [heapq.heappop(waiting)[1] for _ in range(min(most, len(waiting)))]
         end = start + seconds[len(batch)] * next(noise)
-        heapq.heapreplace(free, end)
+        heapq.heapreplace(free, end + gap)
         starts[batch], ends[batch] = start, end
         batches.append(len(batch))
         taken.append(end - start)

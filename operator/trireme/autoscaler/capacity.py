@@ -77,12 +77,13 @@ MOST_NOISE = 0.3  # beyond it intervals differ by more than chance; the factor s
 @dataclass(frozen=True, slots=True)
 class ModelStatistics:
     """What a server counts of one model: requests answered, and executions by batch size; of a
-    server that does not tell those apart, the sums.
+    server that does not tell those apart, the sums. `elapsed_seconds` is how long an interval was.
     """
 
     requests: int
     batches: BatchTotals
     sums: CounterWindow | None = None
+    elapsed_seconds: float | None = None
 
     def since(self, before: "ModelStatistics") -> "ModelStatistics | None":
         """What came after an earlier look; None where the counters began anew in between."""
@@ -103,6 +104,10 @@ class ModelStatistics:
         if self.sums is not None:
             return self.sums.inferences
         return sum(batch * total.executions for batch, total in self.batches.items())
+
+    def is_of_single_rows(self, max_batch: int) -> bool:
+        """Whether each request is one inference; at both ends some are executed, not answered."""
+        return _are_executed(self.requests, self.inferences, max_batch)
 
 
 Statistics = Mapping[str, ModelStatistics]
@@ -189,7 +194,12 @@ def learn(
         return before
     if found.misfit > limits.misfit:
         return None
-    curve = replace(found.curve, max_batch=min(max_batch, BEYOND * math.ceil(found.largest)))
+    is_of_these = before is not None and before.source is not CurveSource.EARLIER
+    curve = replace(
+        found.curve,
+        max_batch=min(max_batch, BEYOND * math.ceil(found.largest)),
+        gap_seconds=before.curve.gap_seconds if before is not None and is_of_these else 0.0,
+    )
     learnt = LearntCurve(curve, min(found.noise or 0.0, MOST_NOISE), found.executions, source)
     if before is not None and _is_the_same(before, learnt, limits.news):
         return replace(before, executions=found.executions)
@@ -324,9 +334,13 @@ def of_pod(pod: PodShape, per_second: float, percentile: float) -> Capacity:
 
 
 def _requests_are_executed(intervals: Sequence[ModelStatistics], max_batch: int) -> bool:
-    """Whether each request is one inference; at both ends some are executed and not answered."""
     requests = sum(interval.requests for interval in intervals)
     inferences = sum(interval.inferences for interval in intervals)
+    return _are_executed(requests, inferences, max_batch)
+
+
+def _are_executed(requests: int, inferences: int, max_batch: int) -> bool:
+    """Whether each request is one inference; at both ends some are executed and not answered."""
     return abs(requests - inferences) <= SINGLE * requests + max_batch
 
 

@@ -9,7 +9,8 @@ is written and read without a word here:
   float back; what JSON has no number for is text: "nan", "inf", "-inf";
 * times are ISO 8601, durations seconds, enums their values, pydantic models their own JSON.
 
-A field that is missing is left at its default, one that is not known is refused: what a newer
+A field that is marked `WRITTEN_IF_SET` is left out at its default, so that what was written before
+there was such a field is the same still. A field that is missing is left at its default, one that is not known is refused: what a newer
 version has seen cannot be judged without it.
 """
 
@@ -27,6 +28,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 _TAG = "type"
+_IF_SET = "written if set"
+
+WRITTEN_IF_SET: Mapping[str, bool] = types.MappingProxyType({_IF_SET: True})
+"""Metadata of a dataclass's field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +174,15 @@ def _dataclass(kind: Any) -> Codec:
         if each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
     }
 
+    left_out = {each.name: each.default for each in fields if each.metadata.get(_IF_SET)}
+
     def write(value: Any) -> dict[str, Any]:
-        return {name: of_field.write(getattr(value, name)) for name, of_field in codecs.items()}
+        present = ((name, getattr(value, name)) for name in codecs)
+        return {
+            name: codecs[name].write(each)
+            for name, each in present
+            if name not in left_out or each != left_out[name]
+        }
 
     def read(value: Any) -> Any:
         told = _checked(dict, dict)(value)

@@ -79,7 +79,10 @@ def curves_from_status(
         if told.model not in digests:
             continue
         curve = ServiceCurve(
-            told.fixed_milliseconds / 1e3, told.per_request_milliseconds / 1e3, told.max_batch
+            told.fixed_milliseconds / 1e3,
+            told.per_request_milliseconds / 1e3,
+            told.max_batch,
+            (told.gap_milliseconds or 0.0) / 1e3,
         )
         is_same = told.model_digest == digests[told.model]
         source = told.source if is_same else CurveSource.EARLIER
@@ -106,6 +109,7 @@ def curves_status(
             model_digest=digests[model],
             fixed_milliseconds=rounded(learnt.curve.fixed_seconds * 1e3),
             per_request_milliseconds=rounded(learnt.curve.per_request_seconds * 1e3),
+            gap_milliseconds=rounded(learnt.curve.gap_seconds * 1e3) or None,
             max_batch=learnt.curve.max_batch,
             noise=rounded(learnt.noise),
             executions=learnt.executions,

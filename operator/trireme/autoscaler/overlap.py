@@ -30,7 +30,8 @@ def waiting_share(curve: ServiceCurve, instances: int, load: float) -> float:
     """
     if instances == 1:
         return 1.0
-    fixed_share = curve.fixed_seconds / curve.full_batch_seconds
+    gap = curve.gap_seconds  # nobody else has the instance in it: as if the batch took longer
+    fixed_share = (curve.fixed_seconds + gap) / (curve.full_batch_seconds + gap)
     share = 0.0
     for i, by_instances in _around(_SPACINGS, 1 / instances):
         for f, by_fixed in _around(FIXED_SHARES, fixed_share):

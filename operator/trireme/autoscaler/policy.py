@@ -117,6 +117,7 @@ def _serving_of(model: Model, instances: int) -> Serving | None:
         max(1, model.max_batch_size),
         timeout_seconds or math.inf,
         batching.priority_levels > 1,
+        batching.max_queue_delay_microseconds > 0,
     )
 
 

@@ -140,7 +140,8 @@ def sustained_rate(
     """The highest rate at which the percentile of the latencies is within the limit.
 
     Remembered by the pod's proportions (times in thousandths of a full batch's, the limit rounded
-    down, noise up to the next hundredth), so that agents that are alike share one search.
+    down, the gap up, noise up to the next hundredth), so that agents that are alike share one
+    search.
     """
     unit = pod.curve.full_batch_seconds
     load = _sustained_load(
@@ -150,6 +151,7 @@ def sustained_rate(
         math.ceil(pod.noise * 100) / 100,
         percentile,
         math.floor(limit_seconds / unit * 1000) / 1000,
+        math.ceil(pod.curve.gap_seconds / unit * 1000) / 1000,
     )
     if load is None:
         idle = latencies(pod, LEAST_LOAD * pod.capacity_per_second)
@@ -159,10 +161,16 @@ def sustained_rate(
 
 @lru_cache(maxsize=1 << 16)
 def _sustained_load(
-    fixed: float, max_batch: int, instances: int, noise: float, percentile: float, limit: float
+    fixed: float,
+    max_batch: int,
+    instances: int,
+    noise: float,
+    percentile: float,
+    limit: float,
+    gap: float,
 ) -> float | None:
     """The sustained rate as a share of the capacity, of a pod whose full batch takes 1 s."""
-    pod = PodShape(ServiceCurve(fixed, (1 - fixed) / max_batch, max_batch), instances, noise)
+    pod = PodShape(ServiceCurve(fixed, (1 - fixed) / max_batch, max_batch, gap), instances, noise)
     budget = 1 - percentile / 100
 
     def keeps(load: float) -> bool:
@@ -190,7 +198,8 @@ class _Mixture:
         self.waiting_share = waiting_share
         sizes = np.arange(1, self.largest + 1, dtype=np.float64)
         self.seconds: Floats = curve.fixed_seconds + curve.per_request_seconds * sizes
-        self.factors = _factors(pod.noise)
+        self.gap = curve.gap_seconds
+        self.factors = service_factors(pod.noise)
         self.own_factors = _strata(pod.noise)
         self.lows: list[Floats] = []
         self.highs: list[Floats] = []
@@ -198,7 +207,7 @@ class _Mixture:
         self.mean_wait = 0.0
 
     def latencies(self) -> Latencies:
-        waiting = waiting_at_ends(self.rate, self.seconds, self.factors)
+        waiting = waiting_at_ends(self.rate, self.seconds, self.factors, self.gap)
         idle = waiting[0] / self.rate
         started = waiting[1 : self.largest + 1].copy()  # by the size of the batch that starts
         started[-1] = waiting[self.largest :].sum()
@@ -206,23 +215,25 @@ class _Mixture:
         left = waiting[self.largest :].copy()  # behind a largest batch
         left[0] += waiting[0] if self.largest == 1 else 0.0
         left = left / left.sum() if left.sum() > 0 else np.ones(1)
-        cycle = float(idle + started @ self.seconds)
+        cycle = float(idle + started @ (self.seconds + self.gap))
         self._upon_idle(idle / cycle)
         for factor, share in zip(self.factors.values, self.factors.shares, strict=True):
-            served = self.seconds * factor
+            served = self.seconds * factor + self.gap
             weight = started * served * share / cycle
             self._while_busy(served[-1:], weight[-1:], left)
             if self.largest > 1:
                 self._while_busy(served[:-1], weight[:-1], np.ones(1))
         seconds, within, mean = self._polygon()
-        return Latencies(seconds, within, mean, self.mean_wait, busy_share=1 - idle / cycle)
+        busy_share = 1 - idle / cycle - self.gap / cycle
+        return Latencies(seconds, within, mean, self.mean_wait, busy_share)
 
     def _upon_idle(self, weight: float) -> None:
         nothing = np.zeros(1)
         self._add(nothing, nothing, self.seconds[:1], 0, np.array([weight]))
 
     def _while_busy(self, served: Floats, weight: Floats, left: Floats) -> None:
-        """Those that come while a batch is served: `served` and `weight` by that batch's size.
+        """Those that come while a batch is served, or in the gap behind it: `served`, both
+        together, and `weight` by that batch's size.
 
         `left` is how probable it is that 0, 1, 2, … requests were left when it began.
         """
@@ -258,7 +269,7 @@ class _Mixture:
             lows, highs, before = lows[some], highs[some], before[some]
             block, before = before[:, : self.largest], before[:, self.largest :]
             # Until its batch starts, later ones join it: sizes add up, and what is beyond is full.
-            waits = (lows + highs) / 2 + ahead * self.seconds[-1]
+            waits = (lows + highs) / 2 + ahead * (self.seconds[-1] + self.gap)
             sizes = _convolved(block, poisson(self.rate * waits, self.largest))
             sizes = sizes[:, : self.largest]
             sizes[:, -1] = np.maximum(block.sum(axis=1) - sizes[:, :-1].sum(axis=1), 0)
@@ -270,8 +281,9 @@ class _Mixture:
         The times of the batches that are still to come vary independently, hence the root. A sum
         of two uniform times is taken as uniform, of the same variance.
         """
-        queued = ahead * self.seconds[-1] / self.instances
-        spread = np.sqrt(own**2 + queued * self.seconds[-1] / self.instances)
+        served = ahead * self.seconds[-1] / self.instances
+        queued = served + ahead * self.gap / self.instances
+        spread = np.sqrt(own**2 + served * self.seconds[-1] / self.instances)
         lows, highs = self.waiting_share * lows, self.waiting_share * highs
         self.mean_wait += float(np.sum(weights * ((lows + highs) / 2 + queued)))
         middles, width = (lows + highs) / 2 + queued + own, highs - lows
@@ -310,7 +322,7 @@ def _convolved(first: Floats, second: Floats) -> Floats:
     return np.maximum(np.fft.irfft(product, fast)[..., :length], 0.0)
 
 
-def _factors(noise: float) -> Factors:
+def service_factors(noise: float) -> Factors:
     """Points of a lognormal distribution of mean 1 (Gauss-Hermite quadrature)."""
     if noise == 0:
         return Factors(np.ones(1), np.ones(1))

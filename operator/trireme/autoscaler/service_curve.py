@@ -11,11 +11,12 @@ Two batch sizes at least must have been seen, else only the seconds at the one a
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from trireme.autoscaler.codec import WRITTEN_IF_SET
 from trireme.autoscaler.wording import number
 
 Floats = npt.NDArray[np.float64]
@@ -26,23 +27,31 @@ DISTINCT = 1.1  # mean batches of two windows that differ by less tell noise fro
 
 @dataclass(frozen=True, slots=True)
 class ServiceCurve:
-    """The seconds that an instance is busy with a batch of 1 to `max_batch` requests."""
+    """The seconds that an instance is busy with a batch of 1 to `max_batch` requests.
+
+    `gap_seconds` go by from the end of a batch until the instance can begin its next one: no request
+    takes them itself, but those that wait do.
+    """
 
     fixed_seconds: float
     per_request_seconds: float
     max_batch: int
+    gap_seconds: float = field(default=0.0, metadata=WRITTEN_IF_SET)
 
     def __post_init__(self) -> None:
         parts = (self.fixed_seconds, self.per_request_seconds)
         if not all(math.isfinite(part) and part >= 0 for part in parts) or sum(parts) == 0:
             raise ValueError(f"not a time that a batch can take: {self}")
+        if not (math.isfinite(self.gap_seconds) and self.gap_seconds >= 0):
+            raise ValueError(f"not a time between batches: {self.gap_seconds}")
         if self.max_batch < 1:
             raise ValueError(f"max_batch must be 1 or more, not {self.max_batch}")
 
     def __str__(self) -> str:
-        """`6 ms + 2 ms a request, up to 16`."""
+        """`6 ms + 2 ms a request, up to 16`, and where there is a gap `, 1.1 ms between batches`."""
         fixed, each = number(self.fixed_seconds * 1e3), number(self.per_request_seconds * 1e3)
-        return f"{fixed} ms + {each} ms a request, up to {self.max_batch}"
+        gap = f", {number(self.gap_seconds * 1e3)} ms between batches" if self.gap_seconds else ""
+        return f"{fixed} ms + {each} ms a request, up to {self.max_batch}{gap}"
 
     def seconds(self, batch: float) -> float:
         """How long a batch takes."""
@@ -55,7 +64,7 @@ class ServiceCurve:
 
     def capacity_per_second(self, instances: int = 1) -> float:
         """The rate above which the queue of a pod grows without end."""
-        return instances * self.max_batch / self.full_batch_seconds
+        return instances * self.max_batch / (self.full_batch_seconds + self.gap_seconds)
 
 
 # ------------------------------------------------------------------------------------- snapshots

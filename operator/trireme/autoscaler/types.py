@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from trireme.api.conditions import Reason
 from trireme.api.types import Behavior, Paused, ScalingMode
+from trireme.autoscaler.codec import WRITTEN_IF_SET
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.wording import number
 
@@ -317,13 +318,15 @@ class Observation:
 @dataclass(frozen=True, slots=True)
 class Serving:
     """How one pod serves a model: its instances, the largest batch that is made of requests, how
-    long a request may wait before it is rejected, and whether some go before others.
+    long a request may wait before it is rejected, whether some go before others, and whether an
+    idle instance waits for more of them (`maxQueueDelay`).
     """
 
     instances: int
     max_batch: int
     timeout_seconds: float = math.inf
     has_priorities: bool = False
+    is_delayed: bool = field(default=False, metadata=WRITTEN_IF_SET)
 
     @property
     def is_in_order(self) -> bool:

@@ -24,9 +24,16 @@ from trireme.autoscaler.capacity import (
     learn,
     pipeline_capacity,
 )
+from trireme.autoscaler import gap
 from trireme.autoscaler.memory import curves_from_status, pipelines_from_status
 from trireme.autoscaler.policy import policy_of
-from trireme.autoscaler.types import Capacity, ObjectivePolicy, OutOfReach, ServedPipeline
+from trireme.autoscaler.types import (
+    Capacity,
+    ObjectivePolicy,
+    OutOfReach,
+    ServedPipeline,
+    Serving,
+)
 from trireme.control.in_place import serving_pods
 from trireme.control.observed import PodView
 from trireme.control.queue import Key
@@ -44,6 +51,7 @@ _TICK_SECONDS = 5.0
 FIRST = timedelta(minutes=1)  # of a pod's: caches fill, kernels are compiled, and it is slower
 _EARLIER_FOR = timedelta(minutes=30)  # of no learning: it serves little, or by no curve
 _EARLIER = CurveSource.EARLIER
+_GAP_AGAIN = timedelta(minutes=10)  # when all intervals are others
 _KEPT_INTERVALS = 10  # ten minutes of a curve that is sure
 _ASKED_AT_ONCE = 16
 _MODES = frozenset({ScalingMode.AUTOMATIC, ScalingMode.SHADOW})
@@ -145,6 +153,8 @@ class Learner:
                 logger.debug("%s: %s", key, error)
         _forget(learning, asked)
         for objective in asked:
+            if is_due:
+                await self._find_gap(learning, objective, asked, now)
             await self._search(learning, objective)
 
     async def _look(
@@ -164,7 +174,7 @@ class Learner:
         pod = next((pod for pod in pods if pod.server_id == learning.server_id), pods[0])
         async with self._asking:
             statistics = await triton.statistics(f"{pod.address}:{names.HTTP_PORT}")
-        executing = _note(learning, pod, statistics, now)
+        executing = _note(learning, pod, statistics, self._clock())
         for model, serving in {m: s for o in asked for m, s in o.served_models.items()}.items():
             intervals = learning.intervals.get(model, ())
             curve = learn(intervals, serving.max_batch, learning.curves.get(model))
@@ -172,6 +182,7 @@ class Learner:
                 learning.curves[model] = curve
             else:
                 learning.curves.pop(model, None)
+                learning.gaps_due.pop(model, None)
             if (curve is None or curve.source is _EARLIER) and model in executing:
                 learning.due = now + _UNSURE
         for objective in asked:
@@ -180,6 +191,30 @@ class Learner:
                 learning.calls[objective.model] = calls_per_request(
                     learning.requests, objective.model, steps, known_calls
                 )
+
+    async def _find_gap(
+        self,
+        learning: Learning,
+        objective: ObjectivePolicy,
+        asked: list[ObjectivePolicy],
+        now: datetime,
+    ) -> None:
+        """Learn the time between a model's batches. Not of the steps of pipelines, whose requests
+        come many at once.
+        """
+        model, serving = objective.model, objective.serving
+        learnt, due = learning.curves.get(model), learning.gaps_due.get(model)
+        is_step = any(model in o.served_models for o in asked if o.model != model)
+        if not isinstance(serving, Serving) or learnt is None or is_step:
+            return
+        if due is not None and now < due:
+            return
+        intervals = learning.intervals.get(model, ())
+        async with self._searching:
+            found = await asyncio.to_thread(gap.estimate, intervals, learnt, serving)
+        if found is not None:
+            learning.curves[model] = gap.taken(learnt, found)
+            learning.gaps_due[model] = now + _GAP_AGAIN
 
     async def _search(self, learning: Learning, objective: ObjectivePolicy) -> None:
         """Find what a pod sustains, where that may be something else than before."""
@@ -228,6 +263,7 @@ def _note(learning: Learning, pod: PodView, statistics: Statistics, now: datetim
     looked, learning.looked = learning.looked, now
     assert pod.ready_since is not None  # noqa: S101  # only ready pods are asked
     usual = looked is not None and looked - pod.ready_since >= FIRST
+    elapsed = (now - looked).total_seconds() if looked is not None and now > looked else None
     executing = set()
     requests = dict[str, int]()
     for model, after in statistics.items():
@@ -237,7 +273,8 @@ def _note(learning: Learning, pod: PodView, statistics: Statistics, now: datetim
             requests[model] = interval.requests
         if interval is not None and interval.executed and usual:
             earlier = learning.intervals.get(model, ())
-            learning.intervals[model] = kept(earlier, interval, _KEPT_INTERVALS)
+            timed = replace(interval, elapsed_seconds=elapsed)
+            learning.intervals[model] = kept(earlier, timed, _KEPT_INTERVALS)
         if before is None or interval is None or interval.executed:
             executing.add(model)
     learning.server_id, learning.statistics = pod.server_id, statistics
@@ -253,6 +290,6 @@ def _forget(learning: Learning, asked: list[ObjectivePolicy]) -> None:
     for by_objective in (learning.capacities, learning.searched, learning.calls):
         for name in by_objective.keys() - objectives:
             by_objective.pop(name)
-    for by_model in (learning.curves, learning.intervals):
+    for by_model in (learning.curves, learning.intervals, learning.gaps_due):
         for name in by_model.keys() - models:
             by_model.pop(name)

@@ -247,7 +247,12 @@ _OBSERVED_FIGURES = (
 )
 
 
-_CURVE_FIGURES = ("fixed_milliseconds", "per_request_milliseconds", "sustained_per_second")
+_CURVE_FIGURES = (
+    "fixed_milliseconds",
+    "per_request_milliseconds",
+    "gap_milliseconds",
+    "sustained_per_second",
+)
 
 
 def _without_figures(status: ScalingStatus) -> ScalingStatus:

@@ -173,7 +173,8 @@ class Learning:
     and how many requests all of them had in the server's. `calls` are by pipeline, `capacities` by
     an objective's model or pipeline; `searched` is what each was searched for, `learnt_for` the
     spec last looked at. `looked` is when the server last was, `earlier_until` until when curves of
-    other files or configurations are used.
+    other files or configurations are used. `gaps_due` is when a gap between batches that was found
+    is sought again.
     """
 
     repository_digest: str
@@ -188,6 +189,7 @@ class Learning:
     due: datetime | None = None
     looked: datetime | None = None
     earlier_until: datetime | None = None
+    gaps_due: dict[str, datetime] = field(default_factory=dict)
     intervals: dict[str, tuple[ModelStatistics, ...]] = field(default_factory=dict)
     requests: deque[Mapping[str, int]] = field(default_factory=deque)
 

@@ -25,6 +25,9 @@ from trireme.autoscaler.batch_events import (
 )
 
 
+_FREE = -1
+
+
 class Balancer(StrEnum):
     """How requests are spread over pods."""
 
@@ -94,7 +97,8 @@ def serve_mixed(
     noise = {model: noise_factors(model.noise, generator) for model in dict.fromkeys(models)}
     fleet = [_Pod(model.instances) for model in models]
     outstanding = [0] * len(models)
-    events: list[tuple[float, int, int]] = []  # when, which pod, how many are done (0: a timer)
+    # When, which pod, and how many are done (0: a timer, _FREE: an instance is, after its gap).
+    events: list[tuple[float, int, int]] = []
 
     def start(which: int, now: float) -> None:
         pod, model = fleet[which], models[which]
@@ -119,8 +123,12 @@ def serve_mixed(
     def run_until(now: float) -> None:
         while events and events[0][0] <= now:
             at, which, done = heapq.heappop(events)
-            if done:
+            if done > 0:
                 outstanding[which] -= done
+                if gap := models[which].curve.gap_seconds:
+                    heapq.heappush(events, (at + gap, which, _FREE))
+                    continue
+            if done:
                 fleet[which].idle += 1
             start(which, at)
 
