@@ -4,9 +4,11 @@ Nothing is told: the operator learns what a batch costs while an agent serves (m
 the number of pods is ours), and its own functions make a p95 of that and of a rate. The load is
 Poisson over HTTP through the gateway, whose latency is the one that objectives are about.
 
-A p95 of a minute strays by chance. So the same arrivals are also simulated, event by event, with
-the learnt curve and the gateway's balancing: what that misses is the pod's and the path's, and what
-the chain misses beyond it is chance, and balancing where there are several pods.
+A p95 strays by chance, the longer, the nearer to the capacity. So loads last longer there, and the
+same arrivals are also simulated, event by event, with the learnt curve and the gateway's balancing:
+what that misses is the pod's and the path's, and what the chain misses beyond it is chance, and
+balancing where there are several pods. How far other arrivals of the same length would stray is
+simulated, too: a load of 95 % would have to last for hours to stray by 2 %.
 """
 
 import json
@@ -39,13 +41,13 @@ from trireme.autoscaler.types import Serving
 from trireme.simulator.pods import Balancer, serve_fleet
 
 PERCENTILE = 95
-LEAST_REQUESTS = 3000  # of a case: the p95 of independent latencies then strays by 2 % or so
-LEAST_SECONDS, MOST_SECONDS = 25, 50
-LONG_SECONDS, LONG_LOAD = 45, 0.9  # near the capacity queues last, and so few of them say less
+# By the load from which on they hold; together, with what comes between, 35 minutes or so.
+SECONDS_BY_LOAD = ((0.9, 240), (0.7, 120), (0.4, 60), (0.0, 45))
 FIRST_MINUTE_SECONDS = 62  # of a pod, from which nothing is learnt
 LEARNING = "300s@{rate:.0f}"
 LEARNING_LOAD = 0.7
-SEEDS = 20  # of the simulated fleet's choices, of which the mean is taken
+GAP_SECONDS = 240  # in which the gap between batches is learnt, or there is none worth it
+SEEDS = 20  # of the simulated fleet's choices, of which the mean is taken, and of other arrivals
 
 _MANIFESTS = Path(__file__).with_suffix(".yaml")
 
@@ -97,6 +99,8 @@ class Result:
     lost: int
     predicted: float
     simulated: float
+    stray: float  # the standard error of what is seen, relative
+    gap_seconds: float
     observed: float
     clients: float
     predicted_mean: float
@@ -148,10 +152,17 @@ def _patch(kube: Kube, agent: str, pods: int, instances: int) -> None:
 
 
 def _learn(kube: Kube, model: Model) -> LearntCurve:
-    """Load until the operator has said what it learnt."""
+    """Load until the operator has said what it learnt, the gap between batches included."""
     agent, rate = model.name, LEARNING_LOAD * model.expected_per_second
     load = Load(kube, "learning", agent, "m", LEARNING.format(rate=rate), *_ARGUMENTS)
     kube.until("a curve is learnt", lambda: _learnt(kube, agent) is not None, 240, agent)
+    until = time.monotonic() + GAP_SECONDS
+
+    def is_enough() -> bool:
+        known = _learnt(kube, agent)
+        return time.monotonic() >= until or bool(known and known.curve.gap_seconds)
+
+    kube.until("the gap is learnt", is_enough, GAP_SECONDS + 30, agent)
     load.stop()
     load.summary()
     found = _learnt(kube, agent)
@@ -185,10 +196,8 @@ def _measure(kube: Kube, learnt: LearntCurve, case: Case) -> Result:
     learnt = _learnt(kube, agent) or learnt
     shape = pod_shape(learnt, _serving(kube, agent))
     rate = round(case.load * case.pods * shape.capacity_per_second, 1)
-    seconds = min(max(LEAST_REQUESTS / rate, LEAST_SECONDS), MOST_SECONDS)
-    if case.load >= LONG_LOAD:
-        seconds = max(seconds, LONG_SECONDS)
-    profile = f"{seconds:.0f}s@{rate}"
+    seconds = next(long for load, long in SECONDS_BY_LOAD if case.load >= load)
+    profile = f"{seconds}s@{rate}"
     seed = round(1000 * case.load) + 10 * case.pods + case.instances
     pods = [pod["metadata"]["name"] for pod in server_pods(kube, agent)]
     before, counted = [_answered(kube, pod) for pod in pods], histogram.seen(kube, agent)
@@ -201,12 +210,16 @@ def _measure(kube: Kube, learnt: LearntCurve, case: Case) -> Result:
     expected = latencies(shape, rate / case.pods)
     count = sum(n for n, _ in after) - sum(n for n, _ in before)
     spent = sum(ns for _, ns in after) - sum(ns for _, ns in before)
+    others = range(SEEDS)
+    strays = [_simulated(shape, case.pods, profile, 1000 + s, s) for s in others]
     result = Result(
         case=case,
         rate_per_second=rate,
         lost=summary["lost"],
         predicted=expected.percentile_seconds(PERCENTILE),
-        simulated=_simulated(shape, case.pods, profile, seed),
+        simulated=float(np.mean([_simulated(shape, case.pods, profile, seed, s) for s in others])),
+        stray=float(np.std(strays, ddof=1) / np.mean(strays)),
+        gap_seconds=learnt.curve.gap_seconds,
         observed=histogram.percentile_seconds(bins, PERCENTILE),
         clients=summary["latency_from_send_ms"]["p95"] / 1e3,
         predicted_mean=expected.mean_seconds,
@@ -224,17 +237,13 @@ def _answered(kube: Kube, pod: str) -> tuple[int, int]:
     return int(success["count"]), int(success["ns"])
 
 
-def _simulated(pod: PodShape, pods: int, profile: str, seed: int) -> float:
-    """The p95 of the same arrivals at pods that are exactly as learnt, behind the gateway."""
+def _simulated(pod: PodShape, pods: int, profile: str, seed: int, choices: int) -> float:
+    """The p95 of a seed's arrivals at pods that are exactly as learnt, behind the gateway."""
     arrivals = np.array(list(poisson_arrivals(parse_profile(profile), seed)))
     model = PodModel(pod.curve, pod.instances, noise=pod.noise)
-    found = [
-        serve_fleet(
-            arrivals, pods, model, Balancer.POWER_OF_TWO, np.random.default_rng(s)
-        ).percentile_seconds(PERCENTILE)
-        for s in range(SEEDS)
-    ]
-    return float(np.mean(found))
+    generator = np.random.default_rng(choices)
+    served = serve_fleet(arrivals, pods, model, Balancer.POWER_OF_TWO, generator)
+    return served.percentile_seconds(PERCENTILE)
 
 
 # ----------------------------------------------------------------------------------------- report
@@ -251,7 +260,9 @@ def _row(result: Result) -> tuple[Any, ...]:
         _milliseconds(result.observed),
         _milliseconds(result.predicted),
         f"{result.error:+.1%}",
+        f"{result.stray:.1%}",
         f"{result.simulated / result.observed - 1:+.1%}",
+        f"{result.gap_seconds * 1e3:.2f}",
         _milliseconds(result.clients),
         f"{result.predicted_mean / result.observed_mean - 1:+.1%}",
         f"{result.usage.busy:.0%}" + (" **void**" if result.is_void else ""),
@@ -271,7 +282,9 @@ _HEADER = (
     "p95 seen ms",
     "predicted ms",
     "error",
+    "standard error of what is seen",
     "of the same arrivals simulated",
+    "gap learnt ms",
     "clients' p95 ms",
     "mean inside Triton",
     "processors busy",

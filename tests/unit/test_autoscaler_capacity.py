@@ -195,6 +195,21 @@ def test_a_simulated_pod_sustains_no_more_by_its_counters_than_by_its_batches(
     assert 0.70 < guessed.per_second / exact.per_second < 1.01
 
 
+@pytest.mark.parametrize(
+    ("source", "then"),
+    [
+        pytest.param(CurveSource.BATCHES, 0.0011, id="a curve of the same files keeps its gap"),
+        pytest.param(CurveSource.EARLIER, 0.0, id="one of other files leaves none"),
+    ],
+)
+def test_what_becomes_of_the_gap_with_another_curve(source: CurveSource, then: float) -> None:
+    before = LearntCurve(ServiceCurve(0.9, 0.9, 4, 0.0011), 0.0, 500, source)
+    after = learn([executed({1: 100, 2: 100, 4: 100})], 4, before)
+    assert after is not None
+    assert after.source is CurveSource.BATCHES
+    assert after.curve.gap_seconds == then
+
+
 def test_of_sums_the_last_of_each_load_is_kept() -> None:
     kept_first = kept(kept((), summed(1.0), 3), summed(2.0), 3)
     assert kept_first == (summed(1.0), summed(2.0))

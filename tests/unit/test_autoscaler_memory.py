@@ -70,6 +70,15 @@ def test_a_restart_remembers_what_a_pod_sustains_and_by_which_curve() -> None:
     assert memory_from_status(status, NOW, current=1).factors == (FactorMemory("m", 0.8),)
 
 
+def test_a_restart_remembers_the_gap_between_batches_and_none_is_not_told() -> None:
+    learnt = replace(LEARNT, curve=replace(CURVE, gap_seconds=0.0011))
+    told = curves_status({"m": "digest"}, {"m": learnt}, {}, Memory(NOW))
+    assert told[0].gap_milliseconds == 1.1
+    status = ScalingStatus(desired_replicas=1, curves=told)
+    assert curves_from_status(status, {"m": "digest"}) == {"m": (learnt, None)}
+    assert learnt_status().curves[0].gap_milliseconds is None
+
+
 def test_a_restart_remembers_the_factor_of_an_agent_with_node_classes() -> None:
     told = NodeClassStatus(
         name="spot", desired_replicas=2, ready_replicas=2, curves=learnt_status().curves

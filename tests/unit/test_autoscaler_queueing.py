@@ -44,6 +44,32 @@ def test_percentiles_are_those_of_discrete_events(curve: ServiceCurve, load: flo
     assert predicted.mean_seconds == pytest.approx(float(seen.latency_seconds.mean()), rel=0.01)
 
 
+@pytest.mark.parametrize("gap", [0.0011, 0.006])
+@pytest.mark.parametrize("load", [0.3, 0.6, 0.8])
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_a_gap_between_batches_makes_percentiles_what_they_are_in_discrete_events(
+    gap: float, load: float, noise: float
+) -> None:
+    shape = PodShape(ServiceCurve(0.0211, 0.00512, 8, gap), noise=noise)
+    seen = simulated(shape, load, requests=400_000)
+    predicted = at_load(shape, load)
+    tail = pytest.approx(seen.percentile_seconds(95), rel=0.04 if noise else 0.02)
+    assert predicted.percentile_seconds(95) == tail
+    assert predicted.mean_seconds == pytest.approx(float(seen.latency_seconds.mean()), rel=0.02)
+
+
+def test_a_sustained_rate_with_a_gap_keeps_the_objective_in_discrete_events() -> None:
+    shape = PodShape(ServiceCurve(0.0211, 0.00512, 8, 0.0031))
+    found = sustained_rate(shape, 95, 0.150)
+    assert isinstance(found, Sustained)
+    load = found.per_second / shape.capacity_per_second
+    seen = simulated(shape, load, requests=800_000)
+    assert seen.percentile_seconds(95) == pytest.approx(0.150, rel=0.03)
+    without = sustained_rate(PodShape(ServiceCurve(0.0211, 0.00512, 8)), 95, 0.150)
+    assert isinstance(without, Sustained)
+    assert found.per_second < without.per_second
+
+
 @pytest.mark.parametrize(
     ("noise", "slower"),
     # Source: simulations of the (4, 0.5, 32) profile at 70 % load, whose distribution is not told.

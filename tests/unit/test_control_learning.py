@@ -207,6 +207,25 @@ async def test_a_curve_is_learnt_of_a_server_that_does_not_tell_batch_sizes_apar
     assert known(made.view).curves["double"].source is CurveSource.COUNTERS
 
 
+async def test_the_gap_between_batches_is_learnt_from_what_is_executed_in_a_minute(
+    server: Server,
+) -> None:
+    made = await learnt(server)
+    assert made.curve is not None
+    assert made.curve.gap_seconds == 0
+    before = known(made.view).capacities["double"]
+    for _ in range(3):
+        counts = {1: 285, 2: 240, 3: 165, 4: 145}  # simulated, in 60 s with a gap of 5 ms
+        server.counts = {b: server.counts.get(b, 0) + n for b, n in counts.items()}
+        await made.look(60)
+    assert made.curve is not None
+    assert 0 < made.curve.gap_seconds <= 0.008, "at most a tenth of a full batch"
+    after = known(made.view).capacities["double"]
+    assert isinstance(before, Capacity)
+    assert isinstance(after, Capacity)
+    assert 0.9 * before.per_second < after.per_second < before.per_second
+
+
 async def test_what_a_decision_stood_on_does_not_change_with_what_is_learnt_later(
     server: Server,
 ) -> None:

@@ -28,6 +28,13 @@ def served(pod: PodModel, *arrivals: float) -> Served:
             PodModel(CURVE, instances=2), (0, 1, 2), (1, 1, 1), (3, 3, 4), id="by two instances"
         ),
         pytest.param(
+            PodModel(ServiceCurve(2.0, 1.0, 3, gap_seconds=1.0)),
+            (0, 1, 3.5, 8, 20),
+            (1, 2, 1, 1),
+            (3, 7, 4.5, 4, 3),
+            id="an instance begins its next batch a gap after the last one",
+        ),
+        pytest.param(
             PodModel(CURVE, queue_delay_seconds=1.5),
             (0, 1, 9),
             (2, 1),

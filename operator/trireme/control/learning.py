@@ -51,7 +51,7 @@ _TICK_SECONDS = 5.0
 FIRST = timedelta(minutes=1)  # of a pod's: caches fill, kernels are compiled, and it is slower
 _EARLIER_FOR = timedelta(minutes=30)  # of no learning: it serves little, or by no curve
 _EARLIER = CurveSource.EARLIER
-_GAP_AGAIN = timedelta(minutes=10)  # when all intervals are others
+_GAP_AGAIN = timedelta(minutes=5)  # when half of the intervals are others
 _KEPT_INTERVALS = 10  # ten minutes of a curve that is sure
 _ASKED_AT_ONCE = 16
 _MODES = frozenset({ScalingMode.AUTOMATIC, ScalingMode.SHADOW})
