@@ -133,6 +133,7 @@ def test_people_read_the_curve_in_milliseconds() -> None:
         "modelDigest": "digest",
         "fixedMilliseconds": 40.0,
         "perRequestMilliseconds": 10.0,
+        "gapMilliseconds": None,
         "maxBatch": 4,
         "noise": 0.04,
         "executions": 812,

@@ -10,8 +10,8 @@ is written and read without a word here:
 * times are ISO 8601, durations seconds, enums their values, pydantic models their own JSON.
 
 A field that is marked `WRITTEN_IF_SET` is left out at its default, so that what was written before
-there was such a field is the same still. A field that is missing is left at its default, one that is not known is refused: what a newer
-version has seen cannot be judged without it.
+there was such a field is the same still. A field that is missing is left at its default, one that
+is not known is refused: what a newer version has seen cannot be judged without it.
 """
 
 import dataclasses

@@ -100,9 +100,7 @@ def estimate(
     if learnt.source is not CurveSource.BATCHES or serving.is_delayed or serving.max_batch == 1:
         return None
     known = pod_shape(learnt, serving)
-    pod = replace(
-        known, curve=replace(known.curve, max_batch=serving.max_batch, gap_seconds=0.0)
-    )
+    pod = replace(known, curve=replace(known.curve, max_batch=serving.max_batch, gap_seconds=0.0))
     seen = [each for each in (_load(each, pod.curve) for each in intervals) if each]
     most = MOST_FULL * serving.max_batch
     loads = _of_one_rate(each for each in seen if LEAST_BATCH <= each.batch <= most)
@@ -124,8 +122,10 @@ def taken(learnt: LearntCurve, found: Estimate) -> LearntCurve:
 
 def _load(interval: ModelStatistics, curve: ServiceCurve) -> _Load | None:
     """What an interval says; None where requests hold several rows or are answered from a cache."""
-    if interval.elapsed_seconds is None or not interval.batches or not interval.is_of_single_rows(
-        curve.max_batch
+    if (
+        interval.elapsed_seconds is None
+        or not interval.batches
+        or not interval.is_of_single_rows(curve.max_batch)
     ):
         return None
     totals = interval.batches.items()

@@ -29,8 +29,8 @@ DISTINCT = 1.1  # mean batches of two windows that differ by less tell noise fro
 class ServiceCurve:
     """The seconds that an instance is busy with a batch of 1 to `max_batch` requests.
 
-    `gap_seconds` go by from the end of a batch until the instance can begin its next one: no request
-    takes them itself, but those that wait do.
+    `gap_seconds` go by from the end of a batch until the instance can begin its next one: no
+    request takes them itself, but those that wait do.
     """
 
     fixed_seconds: float
@@ -48,7 +48,7 @@ class ServiceCurve:
             raise ValueError(f"max_batch must be 1 or more, not {self.max_batch}")
 
     def __str__(self) -> str:
-        """`6 ms + 2 ms a request, up to 16`, and where there is a gap `, 1.1 ms between batches`."""
+        """`6 ms + 2 ms a request, up to 16`, and of a gap `, 1.1 ms between batches`."""
         fixed, each = number(self.fixed_seconds * 1e3), number(self.per_request_seconds * 1e3)
         gap = f", {number(self.gap_seconds * 1e3)} ms between batches" if self.gap_seconds else ""
         return f"{fixed} ms + {each} ms a request, up to {self.max_batch}{gap}"

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from trireme.api import names
 from trireme.api.types import CurveSource, ScalingMode, ScalingStatus
+from trireme.autoscaler import gap
 from trireme.autoscaler.capacity import (
     Statistics,
     calls_per_request,
@@ -24,7 +25,6 @@ from trireme.autoscaler.capacity import (
     learn,
     pipeline_capacity,
 )
-from trireme.autoscaler import gap
 from trireme.autoscaler.memory import curves_from_status, pipelines_from_status
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.types import (

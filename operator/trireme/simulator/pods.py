@@ -24,7 +24,6 @@ from trireme.autoscaler.batch_events import (
     serve,
 )
 
-
 _FREE = -1
 
 
