@@ -62,6 +62,18 @@ CEL_CASES = (
         "min must not be greater than max",
     ),
     Refused(
+        "tuning that is applied",
+        {"spec.tuning": {"mode": "Apply"}},
+        "spec.tuning.mode",
+        "mode Apply is not there yet: use Recommend",
+    ),
+    Refused(
+        "a knob with a least beyond its most",
+        {"spec.tuning": {"limits": {"instances": {"min": 3, "max": 2}}}},
+        "spec.tuning.limits.instances.min",
+        "min must not be greater than max",
+    ),
+    Refused(
         "no pods without a demand from outside them",
         {"spec.scaling": {"min": 0}},
         "spec.scaling.min",

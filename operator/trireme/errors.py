@@ -9,6 +9,8 @@
   x ClusterError: the Kubernetes API refused or did not answer.
   x ServerError: a Triton server refused or did not answer.
     x ServerRefused: it answered, and refused.
+  x LoadNotOffered: this machine could not offer the load that it was to; says how late it was.
+  x InvalidSamples: what requests are to hold cannot be used; says the file and the input.
   x LeaseLost: this operator may no longer act.
   x UnreadableModel: a model file is not what it should be; says what it is, and the remedy.
   x InspectionLimit: a model file is larger than inspection reads; nothing is wrong with it.
@@ -100,6 +102,14 @@ class ServerError(TriremeError):
 
 class ServerRefused(ServerError):
     """A Triton server answered, and would not do what it was asked; the text is its own words."""
+
+
+class LoadNotOffered(TriremeError):
+    """This machine could not offer the load that it was to: nothing is said of the server."""
+
+
+class InvalidSamples(TriremeError):
+    """What requests are to hold cannot be used; the text says why."""
 
 
 class LeaseLost(TriremeError):

@@ -7,6 +7,7 @@ import pytest
 from agents import agent_of, model_of
 from conftest import Golden
 from trireme.api.conditions import ConditionType, Reason
+from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.api.types import (
     AgentStatus,
     Behavior,
@@ -313,6 +314,27 @@ def test_an_explanation_from_the_status_knows_the_time_of_day_and_of_a_start(
     agent = Agent("team", "echo", spec, status)
     found = explain(agent, None, "no operator leads in namespace trireme-system", NOW)
     golden("explain/status-in-office-hours.txt", "\n".join(text(found, 88)) + "\n")
+
+
+def test_an_explanation_with_a_recommendation(golden: Golden) -> None:
+    tuning = TuningStatus(
+        model="m",
+        knob=Knob.MAX_BATCH_SIZE,
+        from_="8",
+        to="16",
+        gain_percent=18.4,
+        least_gain_percent=2.3,
+        most_gain_percent=31,
+        confidence=Confidence.MEDIUM,
+        evidence="learnt from 4312 batches: 40 ms + 10 ms a request, up to 8",
+        since="2026-01-01T10:00:00Z",
+        replicas_added=2,
+    )
+    status = STATUS.model_copy(update={"tuning": tuning})
+    agent = Agent("team", "echo", None, status)
+    found = explain(agent, of_record(SITUATIONS["steady"]), None, NOW + seconds(4))
+    golden("explain/a-recommendation.txt", "\n".join(text(found, 88)) + "\n")
+    assert found.facts["tuning"]["to"] == "16"
 
 
 def test_an_explanation_of_an_agent_that_was_only_just_made(golden: Golden) -> None:

@@ -527,3 +527,33 @@ async def test_what_waits_in_a_pipeline_within_a_pipeline_is_in_flight() -> None
     await rounds.round()
     # Of 8 in the pipeline 5 wait, by their durations; by the gauge 30 do.
     assert rounds.api.statuses["echo"]["scaling"]["observed"]["inFlight"] == 33
+
+
+@pytest.mark.parametrize(
+    ("before", "stands"),
+    [
+        pytest.param("1", True, id="which stands"),
+        pytest.param("4", False, id="which was followed meanwhile"),
+    ],
+)
+async def test_a_recommendation_of_an_earlier_process_is_known(before: str, stands: bool) -> None:
+    rounds = Rounds()
+    view = rounds.store.view(rounds.add("echo", 2))
+    assert view.body is not None
+    told = {
+        "model": "double",
+        "knob": "maxBatchSize",
+        "from": before,
+        "to": "8",
+        "gainPercent": 30,
+        "leastGainPercent": 10,
+        "mostGainPercent": 50,
+        "confidence": "Medium",
+        "evidence": "learnt from 500 batches",
+        "since": "2026-01-01T11:00:00Z",
+    }
+    view.body["status"] = {"tuning": told}
+    await rounds.round()
+    await rounds.round(later=30)
+    written = rounds.api.statuses["echo"].get("tuning")
+    assert written == ({**told, "gainPercent": 30.0, "replicasAdded": 0} if stands else None)

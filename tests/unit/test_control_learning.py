@@ -227,6 +227,22 @@ async def test_the_gap_between_batches_is_learnt_from_what_is_executed_in_a_minu
     assert sustained.per_second < 37
 
 
+async def test_a_knob_is_recommended_by_the_curve_and_sought_anew_only_where_it_is_another(
+    server: Server,
+) -> None:
+    made = operator(objectives=[{"model": "double", "latency": {"target": "2s"}}])
+    await made.look(0)
+    server.execute(100)
+    await made.look(15)
+    advice = known(made.view).advice["double"]
+    assert advice is not None
+    assert (advice.knob, advice.now, advice.to) == ("maxBatchSize", "4", "8")
+    sought = known(made.view).advised["double"]
+    server.execute(100)
+    await made.look(60)
+    assert known(made.view).advised["double"] is sought
+
+
 async def test_what_a_decision_stood_on_does_not_change_with_what_is_learnt_later(
     server: Server,
 ) -> None:

@@ -32,6 +32,7 @@ from trireme.admission.rules import (
     sources,
     templates,
     tensors,
+    tuning,
     versions,
     warmup,
 )
@@ -176,6 +177,8 @@ _FAULTS: tuple[Rule, ...] = (
     schedules.time_zone_is_unknown,
     schedules.schedule_sets_no_bound,
     schedules.schedule_leaves_no_size,
+    tuning.tuning_is_not_applied_yet,
+    tuning.least_exceeds_most,
     durations.duration_is_out_of_bounds,
     download.cache_is_not_one,
     quantities.quantity_is_out_of_bounds,

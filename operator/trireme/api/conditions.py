@@ -117,3 +117,4 @@ class EventReason(StrEnum):
     CANARY_PROMOTED = "CanaryPromoted"  # it was no worse, or a person said so
     CANARY_ROLLED_BACK = "CanaryRolledBack"  # it was worse, undecided, or a person said so
     NO_CANARY = "NoCanary"  # a person told a canary to end, and there is none
+    TUNING_RECOMMENDED = "TuningRecommended"  # a knob by which a pod would sustain more

@@ -18,6 +18,7 @@ from trireme.api.models import ImagePullPolicy, Model, ModelName, Pipeline, Secr
 from trireme.api.rollout import Rollout, RolloutStatus
 from trireme.api.scalars import Duration, Quantity, Ratio
 from trireme.api.schema import ApiModel, Preserved, cel, list_map, one_of
+from trireme.api.tuning import Tuning, TuningStatus
 
 # --------------------------------------------------------------------------------------- server
 
@@ -628,6 +629,7 @@ class AgentSpec(ApiModel):
     )
     scaling: Scaling = Field(Scaling(), description="How the number of pods is decided.")
     rollout: Rollout = Field(Rollout(), description="How a change of the spec reaches the pods.")
+    tuning: Tuning = Field(Tuning(), description="How the server's knobs are set.")
 
 
 # --------------------------------------------------------------------------------------- status
@@ -851,6 +853,9 @@ class AgentStatus(ApiModel):
     )
     scaling: ScalingStatus | None = Field(None, description="What the autoscaler knows.")
     rollout: RolloutStatus | None = Field(None, description="The last canary.")
+    tuning: TuningStatus | None = Field(
+        None, description="A setting by which a pod would sustain more, if one is known."
+    )
 
 
 class Metadata(BaseModel):

@@ -47,7 +47,7 @@ from trireme.autoscaler.types import (
     Policy,
     Signals,
 )
-from trireme.autoscaler.wording import number, pod_count, rounded
+from trireme.autoscaler.wording import number, pod_count, recommendation, rounded
 
 _WHY = {
     Reason.WITHIN_TARGET: "No change is due",
@@ -102,6 +102,7 @@ def explain(
         "Seen": _seen(told, now),
         "A pod": _pod(told, agent.status),
         "Classes": _classes(told, agent.status),
+        "Knobs": _knobs(agent.status, now),
         "A start": _start(told, agent.status),
         "Ahead": _ahead(told),
         "More": _more(told, found),
@@ -370,6 +371,17 @@ def _classes(told: _Told, status: AgentStatus) -> Iterator[str]:
         yield f"{each.ready_replicas} of {each.desired_replicas} {name}{price}{can}{lead}."
 
 
+def _knobs(status: AgentStatus, now: datetime) -> Iterator[str]:
+    """The setting that is recommended."""
+    told = status.tuning
+    if told is None:
+        return
+    since = _ago(datetime.fromisoformat(told.since), now)
+    added = f", with {told.replicas_added} replicas added since" if told.replicas_added else ""
+    sentence = recommendation(told)
+    yield f"{sentence[0].upper()}{sentence[1:]}. Told {since}{added}; Trireme does not set it."
+
+
 def _start(told: _Told, status: AgentStatus) -> Iterator[str]:
     """How long a pod takes to be ready, and where the time goes."""
     lead = told.lead_time
@@ -584,6 +596,8 @@ def _facts(agent: Agent, told: _Told, found: Thresholds, record: Record | None) 
             for model, known in sorted(told.capacities.items())
             if isinstance(known, Capacity)
         ],
+        "tuning": agent.status.tuning
+        and agent.status.tuning.model_dump(mode="json", by_alias=True),
         "leadTime": told.lead_time
         and {
             "p95Seconds": rounded(told.lead_time.p95_seconds),

@@ -23,6 +23,7 @@ from trireme.cli.resume import resume
 from trireme.cli.run import run
 from trireme.cli.simulate import simulate
 from trireme.cli.top import top
+from trireme.cli.tune import tune
 from trireme.cli.validate import validate
 from trireme.cli.version import version
 
@@ -47,6 +48,7 @@ app.command()(promote)
 app.command()(abort)
 app.command()(simulate)
 app.command()(optimize)
+app.command()(tune)
 app.command()(fetch)
 app.command()(inspect)
 app.command("node-cache")(node_cache)

@@ -18,6 +18,7 @@ from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
 from trireme.api.conditions import SCALING_CONDITIONS, ConditionType, EventReason, Reason
 from trireme.api.gpu_budgets import GpuBudget
+from trireme.api.tuning import TuningStatus
 from trireme.api.types import (
     AgentStatus,
     Condition,
@@ -61,7 +62,7 @@ from trireme.autoscaler.types import (
     Signals,
     Source,
 )
-from trireme.control import learning, scaling_report, starts
+from trireme.control import advising, learning, scaling_report, starts
 from trireme.control.direct import PodReader
 from trireme.control.foresight import foresee
 from trireme.control.history import History
@@ -138,9 +139,9 @@ class _Looked:
 
 @dataclass(slots=True)
 class _Scaled:
-    """What the loop remembers of one agent between rounds; `scaling` and `conditions` are the
-    parts of the status last written, or read after a restart, so that a new process does not tell
-    again what the one before has told. `starts` tell the lead time, by set of pods. `reason` is
+    """What the loop remembers of one agent between rounds; `scaling`, `conditions` and `tuning`
+    are the parts of the status last written, or read after a restart, so that a new process does
+    not tell again what the one before has told. `starts` tell the lead time, by set of pods. `reason` is
     that of the last decision; `source` is whose figures are in use; `untold` are the notable
     decisions that are in no status yet, since it could not be written. `looked` is the last look at
     the pods, `compare_at` when its figures are held against the status' again, `gauges` what its
@@ -152,6 +153,7 @@ class _Scaled:
     starts: dict[str, starts.Watched]
     scaling: ScalingStatus | None
     conditions: list[Condition]
+    tuning: TuningStatus | None
     reason: str | None
     compare_at: datetime
     source: SourceMemory = field(default_factory=SourceMemory)
@@ -486,6 +488,7 @@ class Autoscaler:
             },
             scaling=status.scaling,
             conditions=_own(status.conditions),
+            tuning=status.tuning,
             reason=None,
             # Not all agents in the same round.
             compare_at=now + timedelta(seconds=len(self._agents) % _COMPARED.seconds),
@@ -541,16 +544,19 @@ class Autoscaler:
         if is_loss or scaling_report.is_notable(scaled.reason, told, decision, now):
             self._tell(key, scaled, made)
         scaled.reason = decision.reason
+        tuning = _tuning(view, scaled, made, now)
+        is_tuning = tuning != scaled.tuning
         is_due = scaled.written_at is None or now - scaled.written_at >= _QUIET
         is_compared = is_due and now >= scaled.compare_at
         statuses = scaling_report.statuses(decision, observed)
-        if not (scaled.untold or is_compared) and scaling_report.is_all_well_as_before(
+        if not (scaled.untold or is_tuning or is_compared) and scaling_report.is_all_well_as_before(
             statuses, scaled.conditions
         ):
             return None
+        events += advising.events(scaled.tuning, tuning, decision)
         found = scaling_report.findings(decision, observed, made.inputs.observation.outside)
         conditions = dated(found, scaled.conditions, view.body["metadata"]["generation"], now)
-        news = scaled.untold or _statuses(conditions) != _statuses(scaled.conditions)
+        news = scaled.untold or is_tuning or _statuses(conditions) != _statuses(scaled.conditions)
         is_said = _said(conditions) != _said(scaled.conditions)
         if not (news or (is_due and is_said) or is_compared):
             return None
@@ -558,9 +564,8 @@ class Autoscaler:
         after = _scaling_status(view, scaled, made, lead_time_status(longest_start))
         if not (news or is_said or scaling_report.is_worth_showing(scaled.scaling, after)):
             return None
-        return self._publish(
-            key, view, scaled, AgentStatus(conditions=conditions, scaling=after), events, now
-        )
+        status = AgentStatus(conditions=conditions, scaling=after, tuning=tuning)
+        return self._publish(key, view, scaled, status, events, now)
 
     def _measure(
         self,
@@ -608,6 +613,7 @@ class Autoscaler:
             status.conditions,
             now,
         )
+        scaled.tuning = status.tuning
         scaled.untold = []
         await self._emit(key, view, [*events, *decisions])
 
@@ -638,9 +644,8 @@ class Autoscaler:
 
     async def _write(self, key: Key, status: AgentStatus) -> None:
         """Write the autoscaler's part of a status."""
-        part = status.model_dump(
-            mode="json", by_alias=True, include={"conditions", "scaling"}, exclude_none=True
-        )
+        own = {"conditions", "scaling", "tuning"}
+        part = status.model_dump(mode="json", by_alias=True, include=own, exclude_none=True)
         await self._cluster.apply_status(
             kinds.AGENT_DEPLOYMENT, key.namespace, key.name, part, names.SCALE_STATUS_MANAGER
         )
@@ -834,6 +839,13 @@ def _classes_status(view: AgentView, scaled: _Scaled, made: Record) -> list[Node
             )
         )
     return told
+
+
+def _tuning(view: AgentView, scaled: _Scaled, made: Record, now: datetime) -> TuningStatus | None:
+    """The recommendation that stands after a decision."""
+    assert view.accepted is not None  # noqa: S101  # who scales has looked
+    learnt = learning.known(view, _representative(view))
+    return advising.standing_after(scaled.tuning, learnt, view.accepted.agent.spec, made, now)
 
 
 def _scaling_status(

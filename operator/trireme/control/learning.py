@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trireme.api import names
-from trireme.api.types import CurveSource, ScalingMode, ScalingStatus
+from trireme.api.types import AgentSpec, CurveSource, ScalingMode, ScalingStatus
 from trireme.autoscaler import gap
 from trireme.autoscaler.capacity import (
     Statistics,
@@ -34,6 +34,7 @@ from trireme.autoscaler.types import (
     ServedPipeline,
     Serving,
 )
+from trireme.control import advising
 from trireme.control.in_place import serving_pods
 from trireme.control.observed import PodView
 from trireme.control.queue import Key
@@ -42,6 +43,7 @@ from trireme.edge import triton
 from trireme.errors import ServerError
 from trireme.modelrepo.render import directory_digest
 from trireme.resources.pod_sets import PodSet
+from trireme.tuner.advice import advise
 
 logger = logging.getLogger(__name__)
 
@@ -156,6 +158,7 @@ class Learner:
             if is_due:
                 await self._find_gap(learning, objective, asked, now)
             await self._search(learning, objective)
+            await self._advise(learning, pods.agent.spec, objective)
 
     async def _look(
         self,
@@ -242,6 +245,20 @@ class Learner:
         else:
             learning.capacities[name] = found
 
+    async def _advise(
+        self, learning: Learning, spec: AgentSpec, objective: ObjectivePolicy
+    ) -> None:
+        """Look for a knob to turn, where another one may follow than before."""
+        asked = advising.asked(learning, spec, objective)
+        if asked is None:
+            learning.advice.pop(objective.model, None)
+            learning.advised.pop(objective.model, None)
+        elif not asked.is_like(learning.advised.get(objective.model)):
+            async with self._searching:
+                found = await asyncio.to_thread(advise, asked.served, asked.objective, asked.space)
+            learning.advice[objective.model] = found
+            learning.advised[objective.model] = asked
+
 
 def _expire(learning: Learning, now: datetime) -> None:
     """Earlier curves are used for a while from when they became that, or from a restart."""
@@ -287,7 +304,13 @@ def _forget(learning: Learning, asked: list[ObjectivePolicy]) -> None:
     """What nobody asks for is not kept: an objective that goes, a target that the user sets."""
     objectives = {objective.model for objective in asked}
     models = {model for objective in asked for model in objective.served_models}
-    for by_objective in (learning.capacities, learning.searched, learning.calls):
+    for by_objective in (
+        learning.capacities,
+        learning.searched,
+        learning.calls,
+        learning.advice,
+        learning.advised,
+    ):
         for name in by_objective.keys() - objectives:
             by_objective.pop(name)
     for by_model in (learning.curves, learning.intervals, learning.gaps_due):

@@ -7,7 +7,7 @@ is needed after a restart.
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -41,6 +41,8 @@ from trireme.modelrepo.repository import Repository
 from trireme.resources.change import Change
 from trireme.resources.pod_sets import PodSet, pod_sets
 from trireme.rollout.types import Memory
+from trireme.tuner.advice import Advice, Served
+from trireme.tuner.types import Objective, Space
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -133,6 +135,23 @@ class Searched:
     objective: ObjectivePolicy
 
 
+@dataclass(frozen=True, slots=True)
+class AdviceAsked:
+    """What advice on a model's knobs was sought for."""
+
+    served: Served
+    objective: Objective
+    space: Space
+
+    def is_like(self, other: "AdviceAsked | None") -> bool:
+        """Whether the same follows: that a curve stands on more batches is nothing new."""
+        return other is not None and self._unnumbered() == other._unnumbered()
+
+    def _unnumbered(self) -> "AdviceAsked":
+        learnt = replace(self.served.learnt, executions=0)
+        return replace(self, served=replace(self.served, learnt=learnt))
+
+
 @dataclass(slots=True)
 class CanaryState:
     """A canary: what its pods are made of, and what the analysis says of it.
@@ -172,9 +191,10 @@ class Learning:
     look at a server, when the next one is due, what each model executed in its recent intervals,
     and how many requests all of them had in the server's. `calls` are by pipeline, `capacities` by
     an objective's model or pipeline; `searched` is what each was searched for, `learnt_for` the
-    spec last looked at. `looked` is when the server last was, `earlier_until` until when curves of
-    other files or configurations are used. `gaps_due` is when a gap between batches that was found
-    is sought again.
+    spec last looked at. `advice` is on a model's knobs, None where none is worth turning, and
+    `advised` what it was sought for. `looked` is when the server last was, `earlier_until` until
+    when curves of other files or configurations are used. `gaps_due` is when a gap between batches
+    that was found is sought again.
     """
 
     repository_digest: str
@@ -183,6 +203,8 @@ class Learning:
     capacities: dict[str, Capacity | OutOfReach] = field(default_factory=dict)
     calls: dict[str, Calls] = field(default_factory=dict)
     searched: dict[str, Searched] = field(default_factory=dict)
+    advice: dict[str, Advice | None] = field(default_factory=dict)
+    advised: dict[str, AdviceAsked] = field(default_factory=dict)
     learnt_for: Accepted | None = None
     server_id: str = ""
     statistics: Statistics = field(default_factory=dict)

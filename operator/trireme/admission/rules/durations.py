@@ -49,6 +49,8 @@ def _bounded(spec: AgentSpec) -> Iterator[_Bounded]:
     if (demand := spec.scaling.demand) is not None:
         path = "spec.scaling.demand.cooldownPeriod"
         yield _Bounded(path, demand.cooldown_period, _ZERO, _DAY)
+    if (longest := spec.tuning.limits.max_queue_delay) is not None:
+        yield _Bounded("spec.tuning.limits.maxQueueDelay", longest, _ZERO, _HOUR)
     for index, schedule in enumerate(spec.scaling.schedules):
         path = f"spec.scaling.schedules[{index}].duration"
         yield _Bounded(path, schedule.duration, _MINUTE, 31 * _DAY)

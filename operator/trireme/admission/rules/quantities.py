@@ -36,6 +36,11 @@ def _bounded(spec: AgentSpec) -> Iterator[tuple[str, str, _Kind]]:
         yield "spec.download.cache.size", download.cache.size, _MEMORY
     yield "spec.gateway.resources.cpu", gateway.cpu, _CPU
     yield "spec.gateway.resources.memory", gateway.memory, _MEMORY
+    limits = spec.tuning.limits
+    if limits.instance_memory is not None:
+        yield "spec.tuning.limits.instanceMemory", limits.instance_memory, _MEMORY
+    if limits.memory is not None:
+        yield "spec.tuning.limits.memory", limits.memory, _MEMORY
 
 
 def quantity_is_out_of_bounds(spec: AgentSpec) -> Iterator[Fault]:

@@ -1,0 +1,121 @@
+"""The knobs of a server that may be tuned, and what is recommended: parts of the resource.
+
+What is recommended follows in `trireme.tuner`, which reads its bounds from here.
+"""
+
+from enum import StrEnum
+
+from pydantic import ConfigDict, Field
+
+from trireme.api.scalars import Duration, Quantity
+from trireme.api.schema import ApiModel, cel
+
+
+class TuningMode(StrEnum):
+    """What becomes of a better setting."""
+
+    DISABLED = "Disabled"  # none is looked for
+    RECOMMEND = "Recommend"  # it is told, and the user sets it
+    APPLY = "Apply"  # it is tried and kept; refused until canaries carry it
+
+
+class TuningRange(ApiModel):
+    """Whole numbers that a knob may be set to."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            (
+                "!has(self.max) || !has(self.min) || self.min <= self.max",
+                "min must not be greater than max",
+            )
+        )
+    )
+
+    min: int = Field(1, ge=1, le=4096, description="The least.")
+    max: int | None = Field(None, ge=1, le=4096, description="The most; absent, Trireme's own.")
+
+
+class TuningLimits(ApiModel):
+    """What a recommendation stays within."""
+
+    max_batch_size: TuningRange = Field(
+        TuningRange(),
+        description="Of the largest batch; a model may know of a bound that its files do not tell.",
+    )
+    instances: TuningRange = Field(TuningRange(), description="Of the instances in a pod.")
+    max_queue_delay: Duration | None = Field(
+        None,
+        description="The longest queue delay that `trireme tune` may try; absent, it may be "
+        "any that leaves the objective room.",
+    )
+    instance_memory: Quantity | None = Field(
+        None, description="What an instance takes of `memory`, where that is known, such as 1.5Gi."
+    )
+    memory: Quantity | None = Field(
+        None,
+        description="What all instances of a model may take together: of a GPU's memory, or of the "
+        "pod's. Absent, on CPU, it is server.resources.memory.",
+    )
+
+
+class Tuning(ApiModel):
+    """How the server's knobs are set."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            (
+                "!has(self.mode) || self.mode != 'Apply'",
+                "mode Apply is not there yet: use Recommend",
+            )
+        )
+    )
+
+    mode: TuningMode = Field(
+        TuningMode.RECOMMEND,
+        description="Disabled; or Recommend: a setting by which a pod sustains more is told in the "
+        "status and in an Event. Apply is refused for now.",
+    )
+    limits: TuningLimits = Field(TuningLimits(), description="What a recommendation stays within.")
+
+
+# --------------------------------------------------------------------------------------- status
+
+
+class Knob(StrEnum):
+    """What can be turned, as the spec names it."""
+
+    MAX_BATCH_SIZE = "maxBatchSize"
+    INSTANCES = "instances"
+    MAX_QUEUE_DELAY = "maxQueueDelay"
+
+
+class Confidence(StrEnum):
+    """How sure a gain is."""
+
+    HIGH = "High"  # whatever is not known
+    MEDIUM = "Medium"  # by what a line says beyond what was seen; a gain even if it bends
+
+
+class TuningStatus(ApiModel):
+    """The setting that is recommended now."""
+
+    model: str = Field(description="The model that it is of.")
+    knob: Knob = Field(description="maxBatchSize, instances or maxQueueDelay.")
+    # `from` is a word of Python.
+    from_: str = Field(alias="from", description="What it is set to, as the spec writes it.")
+    to: str = Field(description="What it is better set to.")
+    gain_percent: float = Field(
+        description="How much more a pod then sustains within the objective, as is expected."
+    )
+    least_gain_percent: float = Field(description="The same if what is not known is at its worst.")
+    most_gain_percent: float = Field(description="And if it is at its best.")
+    confidence: Confidence = Field(
+        description="High; or Medium, where it follows from a line beyond what was seen."
+    )
+    evidence: str = Field(description="What it stands on.")
+    since: str = Field(
+        description="When it was first told.", json_schema_extra={"format": "date-time"}
+    )
+    replicas_added: int = Field(
+        0, ge=0, description="Replicas that were added to the agent while it stands."
+    )

@@ -1,0 +1,161 @@
+"""Requests offered to one Triton server as they come, whether or not it keeps up: open-loop load.
+
+Bounded: for so long, so many at most in flight and each for so long. What cannot be offered in
+time is not blamed on the server: it is told by LoadNotOffered. The event loop's clock is the only
+one used.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import cycle
+from statistics import median
+
+import aiohttp
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.http import InferenceServerClient, InferInput
+
+from trireme.errors import LoadNotOffered, ServerError
+from trireme.tuner.rate_search import Probe
+
+Tensors = Mapping[str, tuple[str, NDArray[np.generic]]]
+"""By input, its Triton element type and its value."""
+
+Send = Callable[[], Awaitable[None]]
+"""Does one request, and raises where it failed."""
+
+_SETTLED = 0.1  # of a probe's time, in which the queue fills, is not counted
+_LAG = 0.2  # of the objective's limit, that half of the requests may be sent late by
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a probe may take: as many requests as tell of a percentile, in a time that is bearable.
+
+    A share of 5 % that is late strays by 0.7 % where it is of 1,000 requests. A queue that grows by
+    5 % is as long as an objective allows after 20 times its limit: so long it is watched at least.
+    """
+
+    requests: int = 1000
+    least_seconds: float = 3.0
+    most_seconds: float = 15.0
+    limits: float = 20.0
+    in_flight: int = 1000
+    request_seconds: float = 10.0
+
+    def seconds(self, per_second: float, limit_seconds: float) -> float:
+        """How long a rate is offered, where so much is an objective's limit."""
+        seconds = min(max(self.requests / per_second, self.least_seconds), self.most_seconds)
+        return max(seconds, self.limits * limit_seconds)
+
+
+@asynccontextmanager
+async def sender(
+    address: str, model: str, requests: Sequence[Tensors], bounds: Bounds
+) -> AsyncIterator[Send]:
+    """What sends the requests to a model in turn, encoded beforehand. A POST is never repeated."""
+    encoded = cycle([_encoded(tensors) for tensors in requests])
+    url = f"http://{address}/v2/models/{model}/infer"
+    connector = aiohttp.TCPConnector(limit=bounds.in_flight)
+    timeout = aiohttp.ClientTimeout(total=bounds.request_seconds)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+
+        async def send() -> None:
+            body, headers = next(encoded)
+            async with session.post(url, data=body, headers=headers) as answer:
+                said = await answer.read()
+                if answer.status != 200:
+                    raise ServerError(f"{address}: {_words(said)}")
+
+        yield send
+
+
+def _encoded(tensors: Tensors) -> tuple[bytes, dict[str, str]]:
+    inputs = []
+    for name, (kind, value) in tensors.items():
+        one = InferInput(name, list(value.shape), kind)
+        one.set_data_from_numpy(value)
+        inputs.append(one)
+    body, header_length = InferenceServerClient.generate_request_body(inputs)
+    return bytes(body), {"Inference-Header-Content-Length": str(header_length or len(body))}
+
+
+def _words(said: bytes) -> str:
+    try:
+        return str(json.loads(said)["error"])
+    except (ValueError, KeyError, TypeError):
+        return said[:200].decode(errors="replace")
+
+
+async def idle_seconds(send: Send, count: int = 10) -> float:
+    """The median latency of requests that come one after the other.
+
+    Raises ServerError where one fails: a load of such would tell nothing.
+    """
+    loop = asyncio.get_running_loop()
+    taken = []
+    for _ in range(count):
+        start = loop.time()
+        try:
+            await send()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ServerError(f"a request failed: {error!r}") from error
+        taken.append(loop.time() - start)
+    return median(taken)
+
+
+async def offer(
+    send: Send, per_second: float, limit_seconds: float, bounds: Bounds, seed: int
+) -> Probe:
+    """Offer a Poisson stream of a rate, and tell how many requests took longer than the limit, from
+    when they were due. It ends early where more are in flight than may be, which then count as
+    failed; all others are awaited.
+    """
+    loop = asyncio.get_running_loop()
+    seconds = bounds.seconds(per_second, limit_seconds)
+    counted, late, failed = 0, 0, 0
+    lags: list[float] = []
+    tasks: set[asyncio.Task[None]] = set()
+    start = loop.time()
+
+    async def one(due: float) -> None:
+        nonlocal counted, late, failed
+        counts = due - start >= _SETTLED * seconds
+        lags.append(loop.time() - due)
+        try:
+            await send()
+        except (aiohttp.ClientError, TimeoutError, ServerError):
+            failed += counts
+        else:
+            late += counts and loop.time() - due > limit_seconds
+        counted += counts
+
+    for after in _arrivals(per_second, seconds, seed):
+        if (wait := start + after - loop.time()) > 0:
+            await asyncio.sleep(wait)
+        if len(tasks) >= bounds.in_flight:
+            counted, failed = counted + len(tasks), failed + len(tasks)
+            break
+        task = loop.create_task(one(start + after))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+    if tasks:
+        await asyncio.wait(tasks)
+    if lags and median(lags) > _LAG * limit_seconds:
+        raise LoadNotOffered(
+            f"{per_second:.0f} requests/s were sent {median(lags) * 1e3:.0f} ms late by this "
+            "machine itself: measure from one that is less busy, or nearer to the server"
+        )
+    return Probe(per_second, counted, late, failed)
+
+
+def _arrivals(per_second: float, seconds: float, seed: int) -> Iterator[float]:
+    draw = random.Random(seed)  # noqa: S311  # arrivals are no secret
+    at = draw.expovariate(per_second)
+    while at < seconds:
+        yield at
+        at += draw.expovariate(per_second)

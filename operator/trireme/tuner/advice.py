@@ -1,0 +1,125 @@
+"""What the operator recommends of a model that serves, by the curve that it learnt of it.
+
+Pure. One knob is turned at a time. What is recommended is expected to make a pod sustain a tenth
+more at least, and more even if the times of larger batches leave the line. What instances cost each
+other no curve of a single number of them tells, so that these are left to `trireme tune --offline`,
+which measures it. A queue delay is only ever lowered: it makes requests wait where there are few,
+and gains nothing where there are many.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from trireme.api.tuning import Confidence, Knob
+from trireme.api.types import CurveSource
+from trireme.autoscaler.capacity import BEYOND, LearntCurve
+from trireme.tuner.batch_times import BatchTimes
+from trireme.tuner.contention import Contention
+from trireme.tuner.prediction import Model
+from trireme.tuner.search import JUMP
+from trireme.tuner.settings import changes
+from trireme.tuner.types import Configuration, Objective, Space, View
+
+LEAST_GAIN = 0.1  # of the sustained rate: less is not worth a rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A knob to turn. Gains are shares of what a pod sustains now."""
+
+    model: str
+    knob: Knob
+    now: str
+    to: str
+    gain: float
+    least_gain: float
+    most_gain: float
+    confidence: Confidence
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model that serves: how it is configured, and the curve that was learnt of it so."""
+
+    name: str
+    now: Configuration
+    learnt: LearntCurve
+
+
+def advise(served: Served, objective: Objective, space: Space) -> Advice | None:
+    """The best change of one knob; None where none is worth it, or the objective is not kept at any
+    rate now. A search: seconds of a processor.
+    """
+    learnt, fewest = served.learnt, served.now.instances
+    if learnt.source is CurveSource.EARLIER:
+        return None
+    times = BatchTimes.on(learnt.curve, learnt.curve.max_batch)
+    contention = Contention(fewest, {fewest: 1.0})
+    model = Model(objective, times, contention, noise=learnt.noise)
+    sustained = model.per_second(served.now, View.EXPECTED)
+    if not sustained:
+        return None
+    found = [
+        advice
+        for each in _candidates(served, space)
+        if model.bound(each) >= (1 + LEAST_GAIN) * sustained
+        and (advice := _judged(served, model, each, sustained)) is not None
+    ]
+    return max(found, key=lambda each: each.gain, default=_without_delay(served, space))
+
+
+def _candidates(served: Served, space: Space) -> Iterator[Configuration]:
+    """Larger batches, as far as the line reaches, where the largest of the present ones are made at
+    all. A curve is believed to twice the largest batch seen. Smaller ones gain nothing: a queue is
+    served no sooner by less of it at a time.
+    """
+    now, believed = served.now, served.learnt.curve.max_batch
+    if believed < now.max_batch:
+        return
+    most = JUMP // BEYOND * believed
+    for size in sorted({each.max_batch for each in space.configurations()}):
+        wanted = replace(now, max_batch=size)
+        if now.max_batch < size <= most and space.allows(wanted):
+            yield wanted
+
+
+def _judged(served: Served, model: Model, wanted: Configuration, sustained: float) -> Advice | None:
+    gains = {view: model.per_second(wanted, view) / sustained - 1 for view in View}
+    if gains[View.EXPECTED] < LEAST_GAIN or gains[View.LEAST] <= 0:
+        return None
+    evidence = f"learnt from {served.learnt.executions} batches: {served.learnt.curve}"
+    return _advice(served, wanted, gains, Confidence.MEDIUM, evidence)
+
+
+def _without_delay(served: Served, space: Space) -> Advice | None:
+    """The queue delay lowered, where there is one to lower."""
+    wanted = replace(served.now, queue_delay_seconds=space.least_queue_delay_seconds)
+    if wanted.queue_delay_seconds >= served.now.queue_delay_seconds:
+        return None
+    evidence = (
+        "it makes requests wait where there are few, and where there are many batches fill without "
+        "it"
+    )
+    return _advice(served, wanted, dict.fromkeys(View, 0.0), Confidence.HIGH, evidence)
+
+
+def _advice(
+    served: Served,
+    wanted: Configuration,
+    gains: dict[View, float],
+    confidence: Confidence,
+    evidence: str,
+) -> Advice:
+    ((knob, (before, after)),) = changes(served.now, wanted).items()
+    return Advice(
+        served.name,
+        knob,
+        before,
+        after,
+        gain=gains[View.EXPECTED],
+        least_gain=gains[View.LEAST],
+        most_gain=gains[View.MOST],
+        confidence=confidence,
+        evidence=evidence,
+    )

@@ -1,0 +1,95 @@
+"""`trireme tune --offline` against a real Triton, whose model is as slow as a curve says."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents import agent_of, model_of
+from integration.stand_ins import write_model
+from integration.triton_server import TritonServer, triton
+from trireme.cli.manifests import to_yaml
+from trireme.edge.triton import served_config
+from trireme.modelrepo.plan import plan
+from trireme.modelrepo.render import config_text
+
+PROGRAM = '''
+import time
+
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    """y = x after 20 ms + 1 ms for each row, in which it needs no processor."""
+
+    def execute(self, requests):
+        inputs = [pb_utils.get_input_tensor_by_name(each, "x").as_numpy() for each in requests]
+        time.sleep(0.020 + 0.001 * sum(len(x) for x in inputs))
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("y", x)]) for x in inputs]
+'''
+MODEL = model_of(
+    "sleeps", maxBatchSize=1, batching={"dynamic": {}}, instances=[{"kind": "CPU", "count": 1}]
+)
+OBJECTIVES = [{"model": "sleeps", "latency": {"target": "150ms"}}]
+LIMITS = {"maxBatchSize": {"max": 4}, "instances": {"max": 2}}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[TritonServer]:
+    (config,) = plan(agent_of(models=[MODEL], objectives=OBJECTIVES).spec)
+    config.ClearField("model_metrics")  # of 24.11 and later
+    write_model(tmp_path / "models", "sleeps", config_text(config), program=PROGRAM)
+    with triton(tmp_path / "models", tmp_path) as running:
+        yield running
+
+
+def manifest(folder: Path, **tuning: Any) -> Path:
+    agent = agent_of(models=[MODEL], objectives=OBJECTIVES).model_dump(
+        mode="json", by_alias=True, include={"spec"}, exclude_unset=True
+    )
+    file = folder / "agent.yaml"
+    body = {"apiVersion": "trireme.dev/v1alpha1", "kind": "AgentDeployment"}
+    agent["spec"]["tuning"] = {"limits": LIMITS}
+    file.write_text(to_yaml({**body, "metadata": {"name": "echo"}, **agent}))
+    return file
+
+
+def tune(file: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    trireme = str(Path(sys.executable).with_name("trireme"))
+    return subprocess.run(
+        [trireme, "tune", "-f", str(file), *arguments],
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_finds_more_than_what_is_set_and_leaves_the_server_as_it_was(
+    server: TritonServer, tmp_path: Path
+) -> None:
+    before = asyncio.run(served_config(server.address, "sleeps"))
+    done = tune(
+        manifest(tmp_path), "--offline", "--server", server.address, "--measurements=3", "-o=json"
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [found["tried"][0][knob] for knob in ("maxBatchSize", "instances")] == [1, 1]
+    # One by one it answers 47 a second; with batches of 4 in 2 instances 333.
+    assert found["best"]["sustainedPerSecond"] > 2 * found["tried"][0]["sustainedPerSecond"] > 40
+    assert found["patch"]["spec"]["models"][0]["name"] == "sleeps"
+    sizes = {each["size"] for tried in found["tried"] for each in tried["batches"]}
+    assert sizes >= {1, 4}
+    assert asyncio.run(served_config(server.address, "sleeps")) == before
+
+
+def test_a_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    done = tune(manifest(tmp_path), "--offline", "--server", "127.0.0.1:9")
+    assert done.returncode == 1
+    assert "127.0.0.1:9" in done.stderr

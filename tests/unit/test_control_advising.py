@@ -1,0 +1,177 @@
+"""The recommendation that stands after a decision, and what is told of it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from agents import agent_of, model_of
+from trireme.api.conditions import Reason
+from trireme.api.tuning import Confidence, Knob, TuningStatus
+from trireme.api.types import AgentSpec, CurveSource, ScalingMode
+from trireme.autoscaler.capacity import LearntCurve
+from trireme.autoscaler.records import Inputs, Record, conclude
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.types import Capacity, NoSignals, Observation, Serving
+from trireme.control import advising
+from trireme.control.store import Learning
+from trireme.tuner.advice import Advice
+from trireme.tuner.types import Configuration, Objective, Range
+from unit.autoscaling import NOW, SETTLED, objective, observed, policy, seconds, seen
+
+CURVE = ServiceCurve(0.040, 0.010, 4)
+SUSTAINS = Capacity(50.0, CURVE)
+ADVICE = Advice(
+    "m", Knob.MAX_BATCH_SIZE, "4", "8", 0.3, 0.1, 0.5, Confidence.MEDIUM, "learnt from 500 batches"
+)
+FIXED_TWO = {"replicas": 2, "mode": ScalingMode.SHADOW}
+OBJECTIVE = replace(objective(), serving=Serving(1, 4))
+STEADY = observed(2, seen(6.0, 0.072, rate=80.0), capacity=SUSTAINS)
+GROWING = observed(2, seen(40.0, 0.2, rate=180.0), capacity=SUSTAINS)
+
+
+def spec(**fields: Any) -> AgentSpec:
+    model = model_of("m", maxBatchSize=4, batching={"dynamic": {}})
+    return agent_of(model="m", **{"models": [model], **fields}).spec
+
+
+def made(observation: Observation, **of_policy: Any) -> Record:
+    inputs = Inputs(observation, policy(OBJECTIVE, **of_policy), SETTLED)
+    return Record("1", "team", "echo", inputs, conclude(inputs)[0])
+
+
+def learning(**fields: Any) -> Learning:
+    return Learning("a" * 64, {}, **fields)
+
+
+def stands(
+    record: Record,
+    before: TuningStatus | None = None,
+    advice: Advice | None = ADVICE,
+    of: AgentSpec | None = None,
+) -> TuningStatus | None:
+    return advising.standing_after(
+        before, learning(advice={"m": advice}), of or spec(), record, NOW
+    )
+
+
+def told() -> TuningStatus:
+    found = stands(made(STEADY))
+    assert found is not None
+    return found
+
+
+def test_it_is_told_of_a_steady_fleet_by_one_event() -> None:
+    record = made(STEADY)
+    status = told()
+    (event,) = advising.events(None, status, record.decision)
+    assert event.reason == "TuningRecommended"
+    assert event.note == (
+        "Set maxBatchSize of m from 4 to 8: a pod is expected to sustain 30 % more within its "
+        "objective (10 % to 50 %, confidence Medium), learnt from 500 batches"
+    )
+    again = stands(made(STEADY), status)
+    assert again == status
+    assert not advising.events(status, again, record.decision)
+
+
+def test_it_is_told_in_shadow_too() -> None:
+    assert stands(made(STEADY, **FIXED_TWO)) is not None
+
+
+LOST = observed(2, NoSignals(Reason.STALE, "too old"), capacity=SUSTAINS)
+
+
+@pytest.mark.parametrize(
+    "observation",
+    [
+        pytest.param(GROWING, id="while it scales"),
+        pytest.param(replace(STEADY, ready=1), id="while pods start"),
+        pytest.param(replace(STEADY, stuck=1), id="while some are stuck"),
+        pytest.param(LOST, id="without signals"),
+        pytest.param(
+            observed(2, seen(6.0, 0.072, rate=80.0, failure_ratio=0.5), capacity=SUSTAINS),
+            id="while the objective is broken",
+        ),
+    ],
+)
+def test_nothing_new_is_recommended(observation: Observation) -> None:
+    assert stands(made(observation)) is None
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        pytest.param(spec(tuning={"mode": "Disabled"}), id="where the user wants none"),
+        pytest.param(
+            spec(
+                server={
+                    "image": "registry.example/triton:24.10-py3",
+                    "gpus": {"count": 0},
+                    "nodeClasses": [{"name": "spot", "price": 1}],
+                }
+            ),
+            id="of node classes",
+        ),
+    ],
+)
+def test_none_stands(of: AgentSpec) -> None:
+    assert stands(made(STEADY), told(), of=of) is None
+
+
+def test_replicas_that_are_bought_while_it_stands_are_told_with_it_once() -> None:
+    record = made(GROWING)
+    assert record.decision.replicas > 2
+    after = stands(record, told())
+    (event,) = advising.events(told(), after, record.decision)
+    assert event.reason == "TuningRecommended"
+    assert event.note.startswith(
+        f"Replicas 2 → {record.decision.replicas}, though a knob may do for less: "
+        "set maxBatchSize of m from 4 to 8"
+    )
+    assert not advising.events(after, stands(record, after), record.decision)
+
+
+# ------------------------------------------------------------------------ what is sought advice for
+
+LEARNT = LearntCurve(CURVE, 0.0, 500)
+
+
+def test_advice_is_sought_by_the_curve_the_objective_and_the_users_limits() -> None:
+    limited = spec(tuning={"limits": {"maxBatchSize": {"max": 32}}})
+    asked = advising.asked(learning(curves={"m": LEARNT}), limited, OBJECTIVE)
+    assert asked is not None
+    assert (asked.served.now, asked.objective) == (Configuration(4, 1), Objective(95, 0.1))
+    assert asked.space.max_batch == Range(1, 32)
+    longer = replace(LEARNT, executions=900)
+    assert asked.is_like(advising.asked(learning(curves={"m": longer}), limited, OBJECTIVE))
+    assert not asked.is_like(advising.asked(learning(curves={"m": LEARNT}), spec(), OBJECTIVE))
+
+
+@pytest.mark.parametrize(
+    ("curves", "of"),
+    [
+        pytest.param({}, spec, id="no curve"),
+        pytest.param(
+            {"m": replace(LEARNT, source=CurveSource.EARLIER)}, spec, id="one of before a change"
+        ),
+        pytest.param(
+            {"m": LEARNT}, lambda: spec(tuning={"mode": "Disabled"}), id="the user wants none"
+        ),
+    ],
+)
+def test_none_is_sought(curves: dict[str, LearntCurve], of: Callable[[], AgentSpec]) -> None:
+    assert advising.asked(learning(curves=curves), of(), OBJECTIVE) is None
+
+
+def test_none_is_sought_of_a_pipeline() -> None:
+    line = replace(OBJECTIVE, model="line")
+    assert advising.asked(learning(curves={"line": LEARNT}), spec(), line) is None
+
+
+def test_what_stands_says_since_when() -> None:
+    later = replace(STEADY, now=NOW + seconds(60))
+    kept = stands(made(later), told())
+    assert kept is not None
+    assert kept.since == "2026-01-01T12:00:00Z"

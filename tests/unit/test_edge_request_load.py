@@ -1,0 +1,109 @@
+"""Load that is offered in virtual time, and what it says of a server."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+import aiohttp
+import pytest
+
+from trireme.edge.request_load import Bounds, idle_seconds, offer
+from trireme.errors import LoadNotOffered, ServerError
+from trireme.tuner.rate_search import Probe
+from virtual_time import VirtualTimeLoop
+
+T = TypeVar("T")
+LIMIT = 0.1
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(main)
+
+
+def one_after_the_other(seconds: float) -> Callable[[], Awaitable[None]]:
+    """A server that answers one request at a time, each in so long."""
+    busy = asyncio.Lock()
+
+    async def send() -> None:
+        async with busy:
+            await asyncio.sleep(seconds)
+
+    return send
+
+
+def offered(per_second: float, seconds: float = 0.01, bounds: Bounds | None = None) -> Probe:
+    bounds = bounds or Bounds()
+    return run(offer(one_after_the_other(seconds), per_second, LIMIT, bounds, seed=1))
+
+
+def test_a_rate_that_is_sustained_has_few_late_requests() -> None:
+    probe = offered(50)
+    assert probe.requests == pytest.approx(675, abs=60)  # of 15 s; the first tenth fills the queue
+    assert (probe.late, probe.failed) == (0, 0)
+
+
+def test_a_rate_beyond_the_capacity_is_late_however_little() -> None:
+    probe = offered(110)
+    assert probe.late > 0.05 * probe.requests
+
+
+def test_a_server_that_does_not_keep_up_at_all_ends_it_early() -> None:
+    probe = offered(1000, bounds=Bounds(in_flight=50))
+    assert probe.failed >= 50
+    assert probe.requests < 200
+
+
+def test_requests_that_fail_are_counted_and_the_others_go_on() -> None:
+    turns = iter(range(10_000))
+
+    async def send() -> None:
+        if next(turns) % 10 == 0:
+            raise aiohttp.ClientPayloadError
+
+    probe = run(offer(send, 100, LIMIT, Bounds(), seed=1))
+    assert probe.failed == pytest.approx(probe.requests / 10, abs=1)
+
+
+def test_a_machine_that_cannot_offer_in_time_blames_itself() -> None:
+    async def main() -> Probe:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+
+        async def send() -> None:
+            loop.now += 0.02  # computing, in which nothing else has its turn
+
+        return await offer(send, 100, LIMIT, Bounds(), seed=1)
+
+    with pytest.raises(LoadNotOffered, match="by this machine itself"):
+        run(main())
+
+
+@pytest.mark.parametrize(
+    ("per_second", "limit", "seconds"),
+    [
+        pytest.param(10_000, LIMIT, 3, id="a moment at least"),
+        pytest.param(100, LIMIT, 10, id="a thousand requests"),
+        pytest.param(1, LIMIT, 15, id="not for ever"),
+        pytest.param(100, 2.0, 40, id="until a queue that grows is seen"),
+    ],
+)
+def test_a_probe_lasts_as_long_as_it_takes_to_tell(
+    per_second: float, limit: float, seconds: float
+) -> None:
+    assert Bounds().seconds(per_second, limit) == seconds
+
+
+def test_an_idle_server_is_asked_one_request_after_the_other() -> None:
+    async def main() -> float:
+        return await idle_seconds(one_after_the_other(0.02))
+
+    assert run(main()) == pytest.approx(0.02)
+
+
+def test_a_request_that_no_server_answers_is_no_load() -> None:
+    async def refused() -> None:
+        raise aiohttp.ClientConnectionError("nobody listens")
+
+    with pytest.raises(ServerError, match="nobody listens"):
+        run(idle_seconds(refused))

@@ -1,0 +1,152 @@
+"""What the operator recommends, and what of it stands."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from trireme.api.tuning import Confidence, Knob, TuningStatus
+from trireme.api.types import CurveSource
+from trireme.autoscaler.capacity import LearntCurve
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.wording import recommendation
+from trireme.tuner.advice import Advice, Served, advise
+from trireme.tuner.standing import Unknown, is_bought_first, is_news, standing, with_added
+from trireme.tuner.types import Configuration, Objective, Range, Space
+
+P95 = Objective(95, 0.2)
+SPACE = Space(Range(1, 1024), Range(1, 16))
+LEARNT = LearntCurve(ServiceCurve(0.006, 0.0005, 4), 0.0, 500)
+
+
+def served(learnt: LearntCurve = LEARNT, batch: int = 4, delay: float = 0.0) -> Served:
+    return Served("m", Configuration(batch, 1, delay), learnt)
+
+
+def curve(fixed: float, each: float, largest: int) -> LearntCurve:
+    return replace(LEARNT, curve=ServiceCurve(fixed, each, largest))
+
+
+def test_larger_batches_are_recommended_where_the_fixed_part_is_most_of_their_time() -> None:
+    advice = advise(served(), P95, SPACE)
+    assert advice is not None
+    assert (advice.knob, advice.now, advice.to) == (Knob.MAX_BATCH_SIZE, "4", "8")
+    assert advice.confidence is Confidence.MEDIUM
+    # 4 in 8 ms are 500/s, 8 in 10 ms are 800/s.
+    assert advice.gain == pytest.approx(0.6, abs=0.02)
+    assert 0 < advice.least_gain < advice.gain < advice.most_gain
+
+
+@pytest.mark.parametrize(
+    ("learnt", "batch", "objective", "space"),
+    [
+        pytest.param(curve(0.001, 0.005, 4), 4, P95, SPACE, id="they gain less than a tenth"),
+        pytest.param(curve(0.003, 0.002, 4), 4, P95, SPACE, id="a kink would take the gain"),
+        pytest.param(LEARNT, 16, P95, SPACE, id="the present ones are not filled"),
+        pytest.param(LEARNT, 4, Objective(95, 0.0105), SPACE, id="the objective allows none"),
+        pytest.param(LEARNT, 4, Objective(95, 0.005), SPACE, id="it is out of reach"),
+        pytest.param(LEARNT, 4, P95, replace(SPACE, max_batch=Range(1, 4)), id="nor the user"),
+        pytest.param(replace(LEARNT, source=CurveSource.EARLIER), 4, P95, SPACE, id="unsure"),
+    ],
+)
+def test_nothing_is_recommended(
+    learnt: LearntCurve, batch: int, objective: Objective, space: Space
+) -> None:
+    assert advise(served(learnt, batch), objective, space) is None
+
+
+def test_a_queue_delay_is_only_ever_lowered() -> None:
+    steady = curve(0.001, 0.005, 4)
+    advice = advise(served(steady, delay=0.005), P95, SPACE)
+    assert advice is not None
+    assert (advice.knob, advice.now, advice.to, advice.gain) == (
+        Knob.MAX_QUEUE_DELAY,
+        "5ms",
+        "0s",
+        0,
+    )
+    assert advise(served(steady, delay=0.0), P95, SPACE) is None
+
+
+# -------------------------------------------------------------------------------------- standing
+
+ADVICE = Advice(
+    "m", Knob.MAX_BATCH_SIZE, "4", "8", 0.6, 0.5, 0.7, Confidence.MEDIUM, "learnt from 500 batches"
+)
+NOW = Configuration(4, 1)
+THEN, LATER = "2026-01-01T12:00:00Z", "2026-01-01T13:00:00Z"
+
+
+def told(advice: Advice | None = ADVICE, before: TuningStatus | None = None) -> TuningStatus:
+    found = standing(before, advice, NOW, is_calm=True, since=THEN)
+    assert found is not None
+    return found
+
+
+def test_it_is_told_once_the_fleet_is_calm() -> None:
+    assert standing(None, ADVICE, None, is_calm=False, since=THEN) is None
+    status = told()
+    assert (status.from_, status.to, status.gain_percent, status.since) == ("4", "8", 60, THEN)
+    assert is_news(None, status)
+    assert recommendation(status) == (
+        "set maxBatchSize of m from 4 to 8: a pod is expected to sustain 60 % more within its "
+        "objective (50 % to 70 %, confidence Medium), learnt from 500 batches"
+    )
+
+
+@pytest.mark.parametrize(
+    ("advice", "is_calm"),
+    [
+        pytest.param(ADVICE, True, id="the same"),
+        pytest.param(replace(ADVICE, gain=0.65), True, id="a gain that is nearly the same"),
+        pytest.param(replace(ADVICE, to="16"), False, id="another one while it scales"),
+        pytest.param(Unknown(), True, id="a curve that is not sure"),
+    ],
+)
+def test_one_that_stands_is_left_alone(advice: Advice | Unknown, is_calm: bool) -> None:
+    before = told()
+    after = standing(before, advice, NOW, is_calm=is_calm, since=LATER)
+    assert after == before
+    assert not is_news(before, after)
+
+
+@pytest.mark.parametrize(
+    ("advice", "now"),
+    [
+        pytest.param(None, NOW, id="it holds no more"),
+        pytest.param(Unknown(), Configuration(8, 1), id="it was followed"),
+        pytest.param(Unknown(), None, id="its model is gone"),
+    ],
+)
+def test_it_is_dropped(advice: Unknown | None, now: Configuration | None) -> None:
+    assert standing(told(), advice, now, is_calm=False, since=LATER) is None
+
+
+@pytest.mark.parametrize(
+    ("advice", "since"),
+    [
+        pytest.param(replace(ADVICE, gain=1.2), THEN, id="the gain is another"),
+        pytest.param(replace(ADVICE, to="16"), LATER, id="the setting is"),
+    ],
+)
+def test_another_takes_its_place_and_is_told(advice: Advice, since: str) -> None:
+    before = told()
+    after = standing(before, advice, NOW, is_calm=True, since=LATER)
+    assert after is not None
+    assert is_news(before, after)
+    assert after.since == since
+
+
+@pytest.mark.parametrize(
+    ("added", "first"), [([0], False), ([2], True), ([2, 1], False)], ids=["none", "two", "again"]
+)
+def test_replicas_that_are_added_while_it_stands_are_counted_and_told_once(
+    added: Sequence[int], first: bool
+) -> None:
+    before: TuningStatus | None = told()
+    after = before
+    for count in added:
+        before, after = after, with_added(after, count)
+    assert after is not None
+    assert after.replicas_added == sum(added)
+    assert is_bought_first(before, after) is first
