@@ -26,6 +26,7 @@ from trireme.api import names
 from trireme.api.types import AgentDeployment
 from trireme.cli.manifests import to_yaml
 from trireme.edge import request_data, triton
+from trireme.edge.request_load import Bounds
 from trireme.edge.spare_server import SpareServer, Wish, spare_server
 from trireme.modelrepo.render import config_text, render
 from trireme.tuner.search import Try
@@ -174,7 +175,7 @@ def _command(agent: AgentDeployment, address: str) -> dict[str, Any]:
     done = subprocess.run(
         [
             Path(sys.executable).with_name("trireme"),
-            *("tune", "-f", "-", "--offline", f"--server={address}", "-o=json"),
+            *("tune", "-f", "-", "--offline", f"--server={address}", "--output=json"),
         ],
         input=to_yaml({"apiVersion": names.API_VERSION, "kind": names.KIND, **body}),
         env=dict(os.environ),
@@ -192,6 +193,7 @@ async def _compared(agent: AgentDeployment, address: str, tuned: dict[str, Any])
     wish = Wish(
         Objective(PERCENTILE, objective.latency.target.total_seconds()),
         objective.errors.max_ratio,
+        Bounds(),
     )
     config = await triton.served_config(address, model.name)
     requests = request_data.drawn(config, {}, seed=1)

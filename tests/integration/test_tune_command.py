@@ -76,7 +76,12 @@ def test_it_finds_more_than_what_is_set_and_leaves_the_server_as_it_was(
 ) -> None:
     before = asyncio.run(served_config(server.address, "sleeps"))
     done = tune(
-        manifest(tmp_path), "--offline", "--server", server.address, "--measurements=3", "-o=json"
+        manifest(tmp_path),
+        "--offline",
+        "--server",
+        server.address,
+        "--measurements=3",
+        "--output=json",
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

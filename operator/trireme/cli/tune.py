@@ -211,7 +211,7 @@ def _subject(agent: str, spec: AgentSpec, name: str | None) -> _Subject:
         )
     if not settings.is_tunable(model):
         raise typer.BadParameter(
-            f"{name} has sequences, or several answers to a request: nothing tells what it sustains",
+            f"{name} has sequences, or several answers to a request: no rate tells of it",
             param_hint="--model",
         )
     latency = objective.latency

@@ -139,10 +139,10 @@ class _Looked:
 
 @dataclass(slots=True)
 class _Scaled:
-    """What the loop remembers of one agent between rounds; `scaling`, `conditions` and `tuning`
-    are the parts of the status last written, or read after a restart, so that a new process does
-    not tell again what the one before has told. `starts` tell the lead time, by set of pods. `reason` is
-    that of the last decision; `source` is whose figures are in use; `untold` are the notable
+    """What the loop remembers of one agent between rounds; `scaling`, `conditions` and `tuning` are
+    the parts of the status last written, or read after a restart, so that a new process does not
+    tell again what the one before has told. `starts` tell the lead time, by set of pods. `reason`
+    is that of the last decision; `source` is whose figures are in use; `untold` are the notable
     decisions that are in no status yet, since it could not be written. `looked` is the last look at
     the pods, `compare_at` when its figures are held against the status' again, `gauges` what its
     metrics were last set to.

@@ -39,7 +39,7 @@ class Wish:
 
     objective: Objective
     max_failure_ratio: float
-    bounds: Bounds = Bounds()
+    bounds: Bounds
 
 
 class SpareServer:

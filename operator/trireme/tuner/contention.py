@@ -18,7 +18,6 @@ from trireme.tuner.types import Ratios, View
 
 PRIOR = {View.MOST: 0.0, View.EXPECTED: 0.5, View.LEAST: 1.5}
 MOST_SIGMA = 3.0  # beyond it two numbers of instances that were measured tell no sigma
-COMMON = 0.2  # of the executions, of sizes that were seen with fewer instances: else all count
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +106,11 @@ def learnt(by_instances: Mapping[int, Totals]) -> tuple[BatchTimes, Contention]:
 
 
 def _ratio(before: BatchTimes, totals: Totals) -> float:
-    """How many times as long batches took as before, by the sizes that were seen before, unless
-    nearly all were larger.
+    """How many times as long batches took as before, by the sizes that were seen before: of larger
+    ones it is not known which part is theirs. Where all were larger, it has to do.
     """
     seen = {size: total for size, total in totals.items() if size <= before.largest}
-    if sum(n for n, _ in seen.values()) < COMMON * sum(n for n, _ in totals.values()):
-        seen = dict(totals)
+    seen = seen or dict(totals)
     weight = sum(n for n, _ in seen.values())
     logs = (n * math.log(seconds / before.seconds(size)) for size, (n, seconds) in seen.items())
     return math.exp(sum(logs) / weight)

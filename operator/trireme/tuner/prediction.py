@@ -87,6 +87,11 @@ class Model:
             return self.spaced.of(view) * self._spaced(configuration)
         return self.corrections.of(view) * self._uncorrected(configuration, view)
 
+    def batches_within_limit(self, configuration: Configuration) -> float:
+        """How many full batches one after the other the objective has room for."""
+        curve = self.curve(configuration, View.EXPECTED)
+        return self.objective.limit_seconds / curve.full_batch_seconds
+
     def delayed(self, configuration: Configuration) -> Configuration:
         """With the queue delay in which evenly spaced instances start one after the other."""
         seconds = self.curve(configuration, View.EXPECTED).full_batch_seconds
@@ -119,12 +124,14 @@ class Model:
         """With what was measured held against what is predicted of the same."""
         greedy, delayed = list[float](), list[float]()
         for one in measured:
-            if one.configuration.queue_delay_seconds:
-                if predicted := self._spaced(one.configuration):
-                    delayed.append(one.per_second / predicted)
-            elif one.per_second:
-                if predicted := self._uncorrected(one.configuration, View.EXPECTED):
-                    greedy.append(one.per_second / predicted)
+            is_delayed = one.configuration.queue_delay_seconds > 0
+            predicted = (
+                self._spaced(one.configuration)
+                if is_delayed
+                else self._uncorrected(one.configuration, View.EXPECTED)
+            )
+            if predicted and (one.per_second or is_delayed):
+                (delayed if is_delayed else greedy).append(one.per_second / predicted)
         return replace(
             self, corrections=Corrections(tuple(greedy)), spaced=Corrections(tuple(delayed))
         )

@@ -22,6 +22,7 @@ from trireme.tuner.types import Configuration, Measured, Objective, Space, View
 
 MARGIN = 0.03  # how much more another may sustain than what is chosen, by what is known
 JUMP = 4  # times the largest batch seen
+ROOMY = 4.0  # full batches within the limit: more than 95 % of the capacity are sustained then
 NEAR = 0.98  # of the highest hope: such are alike, and the likelier one goes first
 
 
@@ -85,14 +86,16 @@ def next_step(
 
 
 def _delayed(model: Model, space: Space, tried: Collection[Configuration]) -> list[Configuration]:
-    """Those with a queue delay: of several instances, and none twice for a delay that is nearly the
-    same.
+    """Those with a queue delay: of several instances, where the objective leaves no room for a long
+    queue, and none twice for a delay that is nearly the same.
     """
     before = {(one.max_batch, one.instances) for one in tried if one.queue_delay_seconds}
     found = (
         model.delayed(each)
         for each in space.configurations()
-        if each.instances > 1 and (each.max_batch, each.instances) not in before
+        if each.instances > 1
+        and (each.max_batch, each.instances) not in before
+        and model.batches_within_limit(each) < ROOMY
     )
     return [each for each in found if space.allows(each)]
 
