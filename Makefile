@@ -69,6 +69,10 @@ $(OPTIMIZER)/.installed: requirements-optimizer.lock pyproject.toml tools/optimi
 	tools/optimizer-setup $(VENV) $(OPTIMIZER)
 	@touch $@
 
+.PHONY: optimizer-image
+optimizer-image: setup ## Build the image that optimises models: torch, 5.3 GB, so it is built when asked for.
+	$(BIN)/python -m cluster images optimizer
+
 .PHONY: optimizer-test
 optimizer-test: optimizer ## The optimiser's tests, in its environment.
 	$(OPTIMIZER)/bin/python -m pytest tests/optimizer
@@ -113,4 +117,5 @@ lock: setup ## Resolve the locked dependencies anew.
 	$(BIN)/uv pip compile pyproject.toml -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' --extra dev -o requirements-dev.lock
 	$(BIN)/uv pip compile pyproject.toml -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' --extra dev --extra optimizer --extra optimizer-dev -c requirements-dev.lock -o requirements-optimizer.lock
+	$(BIN)/uv pip compile pyproject.toml -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' --extra optimizer -c requirements-optimizer.lock -o images/optimizer/requirements.txt
 	$(BIN)/uv pip compile images/store/requirements.in -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' -c requirements-dev.lock -o images/store/requirements.txt

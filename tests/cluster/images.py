@@ -145,6 +145,10 @@ def _label(engine: Engine, tag: str) -> str | None:
 
 def _add_operator(context: Path) -> None:
     shutil.copy(_TREE / "requirements.lock", context / "requirements.txt")
+    _add_own_wheel(context)
+
+
+def _add_own_wheel(context: Path) -> None:
     wheel = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir"]
     process.run([*wheel, str(context / "dist"), str(_TREE)])
 
@@ -176,6 +180,13 @@ KNOWN = {
             40,
             sources=(*_OPERATOR_SOURCES, _TREE / "requirements.lock"),
             add=_add_operator,
+        ),
+        Image(
+            "optimizer",
+            "trireme/optimizer:dev",
+            900,
+            sources=_OPERATOR_SOURCES,
+            add=_add_own_wheel,
         ),
         Image("triton", "trireme/triton:24.10-cpu", 120),
         Image("envoy", "trireme/envoy:1.40", 20),

@@ -9,6 +9,7 @@ import typer
 from trireme.cli.abort import abort
 from trireme.cli.compare import compare
 from trireme.cli.crd import crd
+from trireme.cli.deliver import deliver
 from trireme.cli.diff import diff
 from trireme.cli.explain import explain
 from trireme.cli.fetch import fetch
@@ -16,6 +17,7 @@ from trireme.cli.import_ import import_
 from trireme.cli.inspect import inspect
 from trireme.cli.node_cache import node_cache
 from trireme.cli.optimize import optimize
+from trireme.cli.optimize_job import optimize_job
 from trireme.cli.promote import promote
 from trireme.cli.render import render
 from trireme.cli.replay import replay
@@ -51,6 +53,8 @@ app.command()(optimize)
 app.command()(tune)
 app.command()(fetch)
 app.command()(inspect)
+app.command("optimize-job")(optimize_job)
+app.command()(deliver)
 app.command("node-cache")(node_cache)
 app.command()(compare)
 app.command()(crd)

@@ -47,7 +47,7 @@ _DATA_TYPES = {
     "float64": DataType.FP64,
 }
 _OF_CPUS = ("DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "QLinearConv", "QLinearMatMul")
-_GENERATED = Path(__file__).with_name("served_model.py")
+GENERATED = Path(__file__).with_name("served_model.py")
 
 
 def model_of(
@@ -114,7 +114,7 @@ def files_of(artefact: Artefact, backend: Backend) -> Mapping[str, bytes]:
     """The files of the version directory."""
     files = {artefact.file: artefact.content}
     if backend is Backend.PYTHON:
-        files["model.py"] = _GENERATED.read_bytes()
+        files["model.py"] = GENERATED.read_bytes()
     return files
 
 

@@ -1,0 +1,228 @@
+"""What an agent's models are optimised by, and what came of it: parts of the resource.
+
+What the Job of one model is told and answers is in `api.optimize`.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+
+from pydantic import Field
+
+from trireme.api.models import ModelName, SecretRef, Source
+from trireme.api.scalars import Duration, Quantity, Ratio
+from trireme.api.schema import ApiModel, list_map
+
+METRIC_PATTERN = r"^(accuracy|top-[1-9][0-9]{0,3}|f1|cosine|mean-error|max-error)$"
+LARGEST_BATCH = 1024
+"""What the optimiser measures at most."""
+
+_LONGEST_TEXT = 1024  # of what a Job tells, which may be a hostile model's own words
+
+
+class OptimizationMode(StrEnum):
+    """What is done with a model that is cheaper and shown to answer as before."""
+
+    DISABLED = "Disabled"
+    RECOMMEND = "Recommend"  # told in the status and an Event, for the user to take over
+    APPLY = "Apply"  # refused for now: it is to go through a canary
+
+
+class Technique(StrEnum):
+    """What can be done to a model that is served, by the names of the optimiser's own table.
+
+    What cuts or trains a model needs its module, which no serving file holds.
+    """
+
+    TORCHSCRIPT = "torchscript"
+    DEAD_BRANCHES = "dead-branches"
+    FUSE = "fuse"
+    FP16 = "fp16"
+    INT8_DYNAMIC = "int8-dynamic"
+    INT8_STATIC = "int8-static"
+    INT8_INNER = "int8-inner"
+    INT8_WEIGHTS = "int8-weights"
+    INT4_WEIGHTS = "int4-weights"
+
+
+class OptimizedModel(ApiModel):
+    """A model to optimise, and what it is judged by."""
+
+    model: ModelName = Field(description="One of spec.models; of several versions the latest.")
+    samples: Source = Field(
+        description="Where sample inputs are: a .npz file with an array for each input, a .npy "
+        "file, a .parquet file, or a folder of the first two; the first dimension counts the "
+        "samples. Some hundreds are needed: a gate of 0.5% takes 1,750 or more."
+    )
+    labels: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1024,
+        description="Which array or column of the samples holds what is right. Without it answers "
+        "are compared with those of the model as it is.",
+    )
+    metric: str | None = Field(
+        None,
+        pattern=METRIC_PATTERN,
+        max_length=32,
+        description="accuracy, top-K, f1, cosine, mean-error or max-error. Left out: accuracy "
+        "where there are labels, else cosine.",
+    )
+    max_accuracy_drop: Ratio | None = Field(
+        None, description="Another drop than the others' may be, since metrics differ."
+    )
+    threads: int = Field(
+        1, ge=1, le=256, description="Threads of an instance, measured by and written for it."
+    )
+
+
+class OptimizationResources(ApiModel):
+    """What a Job may use: requests and limits alike, since what it runs is not trusted."""
+
+    cpu: Quantity = Field("2", description="CPU request and limit.")
+    memory: Quantity = Field("8Gi", description="Memory request and limit.")
+    storage: Quantity = Field(
+        "20Gi", description="Size limit of each of its volumes: what is fetched, tried and made."
+    )
+
+
+class Destination(ApiModel):
+    """Where optimised models are put: into a folder of their own each, named by its content."""
+
+    uri: str = Field(
+        max_length=1024,
+        pattern=r"^(pvc|s3|gs|az)://[^\s/][^\s]*$",
+        description="pvc://CLAIM/FOLDER/, s3://BUCKET/PREFIX/, gs:// or az://.",
+    )
+    endpoint: str | None = Field(
+        None,
+        max_length=2048,
+        pattern=r"^https?://[^\s/]+[^\s]*$",
+        description="The address of an object store that speaks S3.",
+    )
+    region: str | None = Field(
+        None, max_length=64, pattern=r"^[a-z0-9-]+$", description="The bucket's region."
+    )
+    secret_ref: SecretRef | None = Field(
+        None, description="A Secret with credentials that may write there."
+    )
+
+
+class Optimization(ApiModel):
+    """Models made cheaper to run by a Job each, and shown to answer as before."""
+
+    mode: OptimizationMode = Field(
+        OptimizationMode.RECOMMEND,
+        description="Recommend: the result is told in the status, and nothing is changed; or "
+        "Disabled. Apply is refused for now.",
+    )
+    max_accuracy_drop: Ratio = Field(
+        0.005,
+        description="What a model may answer worse, in the metric's own unit: 0.5% of accuracy is "
+        "half a point. It is the upper end of what held-out samples leave possible, with 95% "
+        "confidence.",
+    )
+    time_budget: Duration = Field(
+        timedelta(minutes=10), description="How long to search for one model, about."
+    )
+    techniques: list[Technique] = Field(
+        [],
+        max_length=32,
+        description="Only these; empty tries all.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    destination: Destination = Field(description="Where optimised models are put.")
+    resources: OptimizationResources = Field(
+        OptimizationResources(), description="What the Job of a model may use."
+    )
+    models: list[OptimizedModel] = Field(
+        min_length=1,
+        max_length=16,
+        description="Which models, each with its samples.",
+        json_schema_extra=list_map("model"),
+    )
+
+
+# --------------------------------------------------------------------------------------- status
+
+
+class OptimizationPhase(StrEnum):
+    """How far the optimisation of a model is."""
+
+    WAITING = "Waiting"  # for other Jobs, for its time to be tried again, or for its sources
+    RUNNING = "Running"
+    OPTIMIZED = "Optimized"
+    NOTHING_GAINED = "NothingGained"  # nothing is cheaper and shown to answer as well
+    FAILED = "Failed"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be done for this model as it is."""
+        return self in (OptimizationPhase.OPTIMIZED, OptimizationPhase.NOTHING_GAINED)
+
+
+class Gain(ApiModel):
+    """What was chosen and what it gives, against the model as it was, in one measurement."""
+
+    techniques: list[str] = Field(
+        max_length=16,
+        description="In the order they were applied.",
+        json_schema_extra={"items": {"type": "string", "maxLength": 64}},
+    )
+    throughput_ratio: float = Field(
+        gt=0, allow_inf_nan=False, description="Requests a second of an instance: 2 is twice."
+    )
+    latency_ratio: float = Field(
+        gt=0, allow_inf_nan=False, description="Time of a single request: 0.5 is half."
+    )
+    size_ratio: float = Field(
+        gt=0, allow_inf_nan=False, description="Size of the model's file: 0.25 is a quarter."
+    )
+    score_before: float = Field(
+        allow_inf_nan=False, description="The metric on the held-out samples, as it was."
+    )
+    score_after: float = Field(allow_inf_nan=False, description="The same, optimised.")
+    most_drop: float = Field(
+        allow_inf_nan=False,
+        description="What these samples leave possible at most of the drop, with the confidence.",
+    )
+    samples: int = Field(ge=1, description="How many samples were held out to judge by.")
+
+
+class ModelOptimizationStatus(ApiModel):
+    """What is known of the optimisation of one model."""
+
+    model: str = Field(description="The model.")
+    digest: str = Field(
+        description="Of what was asked: the model's source, the samples and the settings."
+    )
+    phase: OptimizationPhase = Field(
+        description="Waiting, Running, Optimized, NothingGained or Failed."
+    )
+    message: str = Field("", max_length=4096, description="What came of it, or is waited for.")
+    failures: int = Field(0, ge=0, description="Jobs that have failed in a row.")
+    finish_time: str | None = Field(
+        None,
+        description="When the last Job was over.",
+        json_schema_extra={"format": "date-time"},
+    )
+    gain: Gain | None = Field(None, description="What was chosen, and what it gives.")
+    uri: str | None = Field(None, max_length=2048, description="Where the optimised model is.")
+    sha256: str | None = Field(None, max_length=64, description="The digest of its file.")
+    entry: str | None = Field(
+        None,
+        max_length=4096,
+        description="YAML: what to write into the model's entry of spec.models to serve it.",
+    )
+
+
+class OptimizationStatus(ApiModel):
+    """What came of spec.optimization."""
+
+    models: list[ModelOptimizationStatus] = Field(
+        [], description="By model.", json_schema_extra=list_map("model")
+    )
+
+
+def shortened(text: str) -> str:
+    """A text as long as a status and an Event can hold it."""
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 3]}..."

@@ -1,0 +1,163 @@
+"""What the Job that optimises one model is told, and what its containers leave.
+
+Its pod has three, one after the other: `fetch` brings the model and the samples, `optimize`
+searches and has neither credentials nor the destination mounted, `deliver` puts the result there.
+Plans are annotations of the pod and hold no secret; what a container comes to is its termination
+message. What `optimize` says is no more to be trusted than the model it has opened: it is parsed
+within bounds, and used for nothing but words and numbers in a status.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from trireme.api.fetch import TERMINATION_MESSAGE_BYTES, Fetch, FetchFailure
+from trireme.api.models import ModelName
+from trireme.api.optimization import (
+    LARGEST_BATCH,
+    METRIC_PATTERN,
+    Gain,
+    Technique,
+)
+from trireme.api.scalars import Duration
+from trireme.api.schema import ApiModel
+
+_PROGRAM = 1
+"""Raised when the optimiser learns to do more, so that what was searched before is tried again."""
+
+_SHORTEST_TEXT = 128  # characters that a text is cut to at most: two of them always fit
+_DIGEST = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_FILE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_FILE = Annotated[str, Field(pattern=_FILE_PATTERN)]
+
+DELIVERED_FILE = re.compile(_FILE_PATTERN)
+"""How the files of a result may be called."""
+
+DELIVERED_FILES = 8
+"""How many a folder of a result may hold."""
+
+
+# ----------------------------------------------------------------------------------------- plans
+
+
+class OptimizedBackend(StrEnum):
+    """The backends whose models can be optimised, each executing the result as well.
+
+    Of python only a model that the optimiser made itself: its generated model.py executes the ONNX
+    file beside it.
+    """
+
+    ONNXRUNTIME = "onnxruntime"
+    PYTHON = "python"
+    PYTORCH = "pytorch"
+
+
+class OptimizePlan(ApiModel):
+    """What the container `optimize` is to do; where its files are it is told by its arguments."""
+
+    model: ModelName
+    labels: str | None = Field(None, max_length=1024)
+    metric: str = Field(pattern=METRIC_PATTERN)
+    max_drop: float = Field(ge=0, le=1)
+    budget: Duration = timedelta(minutes=10)
+    techniques: list[Technique] = []
+    backend: OptimizedBackend
+    max_batch: int = Field(ge=1, le=LARGEST_BATCH)
+    threads: int = Field(1, ge=1, le=256)
+
+
+class DeliveryPlan(ApiModel):
+    """Where the container `deliver` is to put what was made of a model."""
+
+    model: ModelName
+    uri: str = Field(min_length=1, max_length=1024)
+    endpoint: str | None = Field(None, max_length=2048)
+    region: str | None = Field(None, max_length=64)
+    credentials: str | None = Field(None, max_length=253)
+
+
+class OptimizationPlan(ApiModel):
+    """All of one model's Job: what is fetched, tried and delivered.
+
+    `contents` are the digests of ConfigMaps that the pod mounts instead of fetching: by `model`
+    and `samples`.
+    """
+
+    fetches: list[Fetch] = Field(max_length=2)
+    contents: dict[str, str] = {}
+    optimize: OptimizePlan
+    deliver: DeliveryPlan
+
+    @property
+    def digest(self) -> str:
+        """Of all that decides what comes of it: sha256, hex."""
+        text = f"{_PROGRAM}\n{self.model_dump_json(by_alias=True)}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+# --------------------------------------------------------------------------------------- results
+
+
+class OptimizeResult(ApiModel):
+    """What the container `optimize` came to: `gain` and the artefact, or neither where nothing is
+    cheaper and passes the gate; or why it could not search, which is the user's to mend.
+    """
+
+    summary: str = Field("", max_length=4096)
+    gain: Gain | None = None
+    file: _FILE | None = None
+    sha256: _DIGEST | None = None
+    failure: str | None = Field(None, max_length=4096)
+
+
+class DeliveryResult(ApiModel):
+    """What the container `deliver` came to: the folder's URI and the digest of each file in it that
+    is served, none where there was nothing to deliver; or why it could not.
+    """
+
+    uri: str | None = Field(None, max_length=2048)
+    files: dict[_FILE, _DIGEST] = Field({}, max_length=DELIVERED_FILES)
+    failure: FetchFailure | None = None
+
+
+def optimize_message(result: OptimizeResult) -> str:
+    """The result as JSON of at most 4096 bytes of UTF-8: its texts are cut to fit."""
+
+    def shortened(longest: int) -> OptimizeResult:
+        failure = None if result.failure is None else _cut(result.failure, longest)
+        return result.model_copy(
+            update={"summary": _cut(result.summary, longest), "failure": failure}
+        )
+
+    return _message(shortened)
+
+
+def delivery_message(result: DeliveryResult) -> str:
+    """The same of a delivery, of which only a failure can have a long text."""
+
+    def shortened(longest: int) -> DeliveryResult:
+        if result.failure is None:
+            return result
+        cut = {"message": _cut(result.failure.message, longest)}
+        return result.model_copy(update={"failure": result.failure.model_copy(update=cut)})
+
+    return _message(shortened)
+
+
+def _message(shortened: Callable[[int], ApiModel]) -> str:
+    """What fits, of texts that are cut in half until it does."""
+    longest = TERMINATION_MESSAGE_BYTES
+    while True:
+        text = shortened(longest).model_dump_json(by_alias=True, exclude_none=True)
+        if len(text.encode()) <= TERMINATION_MESSAGE_BYTES or longest <= _SHORTEST_TEXT:
+            return text
+        longest //= 2
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."

@@ -1,0 +1,149 @@
+"""`trireme optimize-job`: one model of an agent, from its mounted files to a result.
+
+The plan says what is wanted (`api.optimize`); what came of it is the container's termination
+message. Here a model that may be hostile is opened, so there are no credentials at hand, and what
+is told of it is words and numbers to whoever reads it.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trireme.api.optimization import Gain, Technique
+from trireme.api.optimize import OptimizedBackend, OptimizePlan, OptimizeResult, optimize_message
+from trireme.errors import Fault, InvalidSpec
+from trireme.optimizer.program import Result, optimise
+from trireme.optimizer.report import summary
+from trireme.optimizer.search import Finalist
+from trireme.optimizer.serving import GENERATED
+from trireme.optimizer.wishes import Backend, ModelSource, Request, Wishes
+
+logger = logging.getLogger(__name__)
+
+_MODEL_ENDINGS = (".onnx", ".pt", ".pth", ".ts", ".pt2")
+_PROGRAM = "model.py"  # what the Python backend loads
+
+
+@dataclass(frozen=True, slots=True)
+class Mounts:
+    """Where what the job works with is mounted."""
+
+    model: Path
+    samples: Path
+    into: Path
+    result: Path
+
+
+def run(plan: OptimizePlan, mounts: Mounts) -> bool:
+    """Search, write what was made, leave what came of it; False where nothing could be searched."""
+    try:
+        file = _model_file(plan, mounts.model)
+        request = _request(plan, file, mounts)
+        made = optimise(request, lambda what, _: logger.info("%s: %s", plan.model, what))
+        found = _result(made, file)
+    except InvalidSpec as error:
+        found = OptimizeResult(failure=str(error))
+    except Exception as error:  # of libraries, on a file that they cannot take
+        logger.exception("%s: the search failed", plan.model)
+        found = OptimizeResult(failure=f"{type(error).__name__}: {error}")
+    logger.info("%s: %s", plan.model, found.failure or found.summary)
+    try:
+        mounts.result.write_text(optimize_message(found), encoding="utf-8")
+    except OSError as error:
+        logger.warning("the result cannot be left at %s: %s", mounts.result, error.strerror)
+    return found.failure is None
+
+
+def _request(plan: OptimizePlan, file: Path, mounts: Mounts) -> Request:
+    # What needs a compiler, or a module, is no part of this.
+    techniques = frozenset(each.value for each in plan.techniques or Technique)
+    return Request(
+        name=plan.model,
+        model=ModelSource(str(file)),
+        samples=_single(mounts.samples),
+        labels=plan.labels,
+        metric=plan.metric,
+        wishes=Wishes(
+            max_drop=plan.max_drop,
+            budget_seconds=plan.budget.total_seconds(),
+            max_batch=plan.max_batch,
+            backend=Backend(plan.backend.value),
+            techniques=techniques,
+            threads=plan.threads,
+        ),
+        into=mounts.into,
+        uri=f"pvc://CLAIM/{plan.model}/1/",
+    )
+
+
+def _model_file(plan: OptimizePlan, folder: Path) -> Path:
+    """The one file of a version that is a model. Raises InvalidSpec."""
+    files = [file for file in _files(folder) if file.suffix in _MODEL_ENDINGS]
+    if len(files) != 1:
+        there = ", ".join(file.name for file in _files(folder)) or "nothing"
+        raise _invalid(
+            plan.model,
+            f"its version holds {there}",
+            f"Have one file that ends in one of {', '.join(_MODEL_ENDINGS)}",
+        )
+    program = folder / _PROGRAM
+    is_own = program.is_file() and program.read_bytes() == GENERATED.read_bytes()
+    if plan.backend is OptimizedBackend.PYTHON and not is_own:
+        raise _invalid(
+            plan.model,
+            f"its {_PROGRAM} is a program of your own, whose answers are not those of "
+            f"{files[0].name} alone",
+            "Serve the file by onnxruntime, or by the model.py that `trireme optimize` writes",
+        )
+    return files[0]
+
+
+def _single(folder: Path) -> Path:
+    """The one file of a folder, or the folder: Parquet is read from a file alone."""
+    files = list(_files(folder))
+    return files[0] if len(files) == 1 else folder
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """A folder's files; the kubelet's own links in a ConfigMap begin with two dots."""
+    return (
+        file
+        for file in sorted(folder.iterdir())
+        if file.is_file() and not file.name.startswith("..")
+    )
+
+
+def _result(made: Result, file: Path) -> OptimizeResult:
+    winner = made.outcome.winner
+    if winner is None:
+        return OptimizeResult(summary=summary(made.outcome))
+    return OptimizeResult(
+        summary=summary(made.outcome),
+        gain=_gain(made, winner, file.stat().st_size),
+        file=winner.artefact.file,
+        sha256=winner.artefact.sha256,
+    )
+
+
+def _gain(made: Result, winner: Finalist, original_bytes: int) -> Gain:
+    before = made.outcome.original_speed.seconds
+    return Gain(
+        techniques=list(winner.recipe.steps),
+        throughput_ratio=_figure(1 / winner.ratio),
+        latency_ratio=_figure(winner.speed.seconds[1] / before[1]),
+        size_ratio=_figure(len(winner.artefact.content) / original_bytes),
+        score_before=_figure(made.outcome.original_score),
+        score_after=_figure(winner.verdict.score),
+        most_drop=_figure(winner.verdict.most_drop),
+        samples=winner.verdict.samples,
+    )
+
+
+def _figure(value: float) -> float:
+    """Four digits, which no measurement is better than."""
+    return float(f"{value:.4g}")
+
+
+def _invalid(model: str, message: str, remedy: str) -> InvalidSpec:
+    return InvalidSpec([Fault(f"optimization.models.{model}", None, message, remedy)])

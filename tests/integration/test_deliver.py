@@ -1,0 +1,76 @@
+"""`trireme deliver` to object storage, as a process and to a real S3 endpoint."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.fetching import PROGRAM, SECONDS, noise, sha256
+from integration.s3_server import BUCKET, KEYS, S3Server, s3_server
+from trireme.api.fetch import FetchReason
+from trireme.api.optimize import DeliveryPlan, DeliveryResult
+
+MODEL = noise(300_000)
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+def delivered(folder: Path, plan: DeliveryPlan) -> DeliveryResult:
+    """What one run of the program leaves."""
+    version = folder / "made" / "model_repository" / "encoder" / "1"
+    version.mkdir(parents=True, exist_ok=True)
+    (version / "model.onnx").write_bytes(MODEL)
+    (folder / "made" / "report.json").write_text("{}", encoding="utf-8")
+    secret = folder / "credentials" / "keys"
+    secret.mkdir(parents=True, exist_ok=True)
+    for name, value in KEYS.items():
+        (secret / name).write_text(value, encoding="utf-8")
+    (folder / "plan.json").write_text(plan.model_dump_json(by_alias=True), encoding="utf-8")
+    done = subprocess.run(
+        [
+            str(PROGRAM),
+            "deliver",
+            f"--plan={folder / 'plan.json'}",
+            f"--from={folder / 'made'}",
+            f"--credentials={folder / 'credentials'}",
+            f"--claims={folder / 'claims'}",
+            f"--result={folder / 'result'}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    found = DeliveryResult.model_validate_json((folder / "result").read_bytes())
+    assert (done.returncode == 0) is (found.failure is None), done.stderr
+    assert KEYS["AWS_SECRET_ACCESS_KEY"] not in done.stderr + json.dumps(found.model_dump())
+    return found
+
+
+def test_a_model_is_an_object_that_was_read_again(s3: S3Server, tmp_path: Path) -> None:
+    plan = DeliveryPlan(
+        model="encoder", uri=f"s3://{BUCKET}/optimised/", endpoint=s3.url, credentials="keys"
+    )
+    found = delivered(tmp_path, plan)
+    assert found.files == {"model.onnx": sha256(MODEL)}
+    assert found.uri is not None
+    assert found.uri.startswith(f"s3://{BUCKET}/optimised/encoder/")
+    prefix = found.uri.removeprefix(f"s3://{BUCKET}/").removesuffix("1/")
+    body = s3.client.get_object(Bucket=BUCKET, Key=f"{prefix}1/model.onnx")["Body"].read()
+    assert body == MODEL
+    assert s3.client.get_object(Bucket=BUCKET, Key=f"{prefix}report.json")["Body"].read() == b"{}"
+
+
+def test_a_bucket_that_is_not_there_is_told(s3: S3Server, tmp_path: Path) -> None:
+    plan = DeliveryPlan(
+        model="encoder", uri="s3://others/optimised/", endpoint=s3.url, credentials="keys"
+    )
+    failure = delivered(tmp_path, plan).failure
+    assert failure is not None
+    assert failure.reason is FetchReason.NOT_FOUND
