@@ -82,6 +82,15 @@ class Settings(BaseSettings):
         "trireme/operator:0.1.0", description="This program's own image, for fetching models."
     )
     operator_image_pull_policy: str = Field("IfNotPresent", pattern="^(Always|IfNotPresent|Never)$")
+    optimizer_image: str = Field(
+        "trireme/optimizer:0.1.0", description="What optimises models: this program with torch."
+    )
+    optimizer_image_pull_policy: str = Field(
+        "IfNotPresent", pattern="^(Always|IfNotPresent|Never)$"
+    )
+    optimizer_jobs: int = Field(
+        2, ge=1, le=100, description="Models that are optimised at a time, of all agents."
+    )
     gateway_image: str = Field("envoyproxy/envoy:v1.36-latest", description="Default Envoy image.")
     cluster_domain: str = Field("cluster.local", description="The cluster's DNS domain.")
     discovery: str = Field("Annotations", pattern="^(PodMonitor|Annotations|None)$")

@@ -18,10 +18,11 @@ from trireme.api.models import Source
 from trireme.api.types import AgentDeployment
 from trireme.cli.manifests import to_yaml
 from trireme.modelrepo.repository import ClaimFolder, Fetched, ModelDirectory
-from trireme.resources.canary import canary_objects
 from trireme.resources.desired import desired_objects
 from trireme.resources.envoy import configuration
 from trireme.resources.fetch import fetch_objects, fetch_pod_parts
+from trireme.resources.optimization import optimization_objects, optimization_policies
+from trireme.resources.optimization_plans import optimization_plan
 from trireme.resources.options import Discovery, ResourceOptions
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -43,7 +44,6 @@ MODELS: dict[str, tuple[ModelDirectory, ...]] = {
     ),
 }
 MODELS["node-classes"] = MODELS["gpu-onnx"]
-MODELS["canary"] = MODELS["echo"]
 CASES = [
     pytest.param("echo", {}, Discovery.ANNOTATIONS, 1, id="echo"),
     pytest.param("pipeline", {}, Discovery.POD_MONITOR, None, id="pipeline"),
@@ -74,7 +74,6 @@ CASES = [
         id="gpu-onnx",
     ),
     pytest.param("node-classes", {}, Discovery.ANNOTATIONS, None, id="node-classes"),
-    pytest.param("canary", {}, Discovery.ANNOTATIONS, None, id="canary"),
 ]
 
 
@@ -111,29 +110,25 @@ def test_the_objects_of_an_agent_are_the_golden_ones(
             assert json.loads(found["data"]["envoy.json"]) == configuration(agent, options)
             found["data"]["envoy.json"] = f"see {name}.envoy.yaml"
             golden(f"resources/{name}.envoy.yaml", to_yaml(configuration(agent, options)))
-        if "http.json" in found.get("data", {}):
-            files = {file: json.loads(text) for file, text in found["data"].items()}
-            found["data"] = dict.fromkeys(files, f"see {name}.routes.yaml")
-            golden(f"resources/{name}.routes.yaml", to_yaml(files))
     golden(f"resources/{name}.yaml", to_yaml(*objects))
 
 
-def test_what_a_canary_has_besides_is_the_golden_one(golden: Golden) -> None:
-    agent = example("canary", {})
-    options = ResourceOptions("envoyproxy/envoy:v1.36.2")
+def test_what_optimises_a_model_is_the_golden_one(golden: Golden) -> None:
+    agent = example("optimization", {})
+    settings = agent.spec.optimization
+    assert settings is not None
+    (asked,) = settings.models
+    options = ResourceOptions("envoy", optimizer_image="registry.example/optimizer:1")
 
-    objects = canary_objects(
-        agent,
-        repository_of(*MODELS["canary"]),
-        options,
-        digest="c" * 64,
-        initial_replicas=1,
-        is_reachable=True,
+    plan = optimization_plan(agent, asked, {})
+    objects = (
+        *optimization_policies(agent),
+        *optimization_objects(agent, asked, plan, options),
     )
 
     for found in objects:
         kubernetes_validate.validate(found, KUBERNETES, strict=True)
-    golden("resources/canary.objects.yaml", to_yaml(*objects))
+    golden("resources/optimization.yaml", to_yaml(*objects))
 
 
 def test_what_fetches_a_model_by_way_of_the_nodes_cache_is_the_golden_one(golden: Golden) -> None:

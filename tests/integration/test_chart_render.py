@@ -54,6 +54,14 @@ FULL_VALUES: dict[str, Any] = {
     "scrapeIntervalSeconds": 10,
     "podMonitorLabels": {"release": "prometheus"},
     "gpuBudgets": [{"name": "team-a", "gpus": 16}],
+    "optimizer": {
+        "image": {
+            "repository": "registry.example/optimizer",
+            "tag": "1.2.3",
+            "pullPolicy": "Always",
+        },
+        "jobs": 4,
+    },
     "autoscaleIntervalSeconds": 2.5,
     "workers": 8,
     "resyncSeconds": 300,

@@ -26,6 +26,8 @@ def test_event_reasons() -> None:
     assert " ".join(EventReason) == (
         "Accepted InvalidSpec SourceNotFound ApplyFailed RolloutStarted RolloutFinished "
         "CanaryStarted CanaryEnded InPlaceUpdate InPlaceUpdateFailed ModelLoadFailed "
+        "OptimizationStarted "
+        "OptimizationFinished NothingGained OptimizationFailed "
         "FetchFailed ModelsReady DriftRepaired SpecWarning ScaledUp ScaledDown ScalingHeld "
         "ScalingLimited SignalsLost SignalsRestored SignalsReadDirectly "
         "SignalsFromPrometheus ScalingResumed ForeignWriter "

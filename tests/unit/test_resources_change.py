@@ -22,6 +22,11 @@ PIPELINE = {
     "steps": [{"model": "double", "inputs": {"x": "x"}, "outputs": {"y": "y"}}],
 }
 
+OPTIMIZATION = {
+    "destination": {"uri": "pvc://models/optimised/"},
+    "models": [{"model": "double", "samples": {"configMap": "samples"}}],
+}
+
 
 def running(**spec: Any) -> Running:
     agent = agent_of(**spec)
@@ -47,6 +52,13 @@ def with_classes(*names: str) -> dict[str, Any]:
     ("before", "after", "effect", "parts"),
     [
         pytest.param({}, {}, Effect.NONE, {}, id="nothing"),
+        pytest.param(
+            {"optimization": OPTIMIZATION},
+            {},
+            Effect.NO_POD,
+            {"optimization": Effect.NO_POD},
+            id="a part that goes",
+        ),
         pytest.param(
             of_model(**instances(1)),
             of_model(**instances(3)),

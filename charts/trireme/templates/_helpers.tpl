@@ -130,7 +130,10 @@ nothing in pods. */}}
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [get, create, delete]   # that inspect models' files before a rollout; results are the pods'
+  verbs: [get, create, delete]   # that inspect and optimise models; results are their pods'
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]   # of the pods that optimise models
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get, create, patch]   # of caches that are made from a storage class

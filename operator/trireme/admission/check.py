@@ -19,6 +19,7 @@ from trireme.admission.rules import (
     instances,
     models,
     node_classes,
+    optimization,
     pipelines,
     pod_security,
     pod_shape,
@@ -181,6 +182,13 @@ _FAULTS: tuple[Rule, ...] = (
     tuning.least_exceeds_most,
     durations.duration_is_out_of_bounds,
     download.cache_is_not_one,
+    optimization.result_is_to_be_applied,
+    optimization.model_is_not_there,
+    optimization.backend_is_not_optimised,
+    optimization.model_has_no_batches,
+    optimization.files_are_in_an_image,
+    optimization.metric_has_no_labels,
+    optimization.threads_exceed_the_job,
     quantities.quantity_is_out_of_bounds,
     templates.template_is_unfilled,
 )
@@ -220,6 +228,7 @@ _WARNINGS: tuple[Rule, ...] = (
     scaling.budget_without_gpus,
     rollout.canary_without_pods,
     rollout.canary_is_judged_by_little,
+    optimization.pods_have_gpus,
 )
 
 

@@ -98,6 +98,10 @@ class EventReason(StrEnum):
     IN_PLACE_UPDATE = "InPlaceUpdate"  # every pod was changed without a restart
     IN_PLACE_UPDATE_FAILED = "InPlaceUpdateFailed"  # Triton refused to change a pod
     MODEL_LOAD_FAILED = "ModelLoadFailed"  # Triton refused a model
+    OPTIMIZATION_STARTED = "OptimizationStarted"  # a Job searches a cheaper form of a model
+    OPTIMIZATION_FINISHED = "OptimizationFinished"  # one was found; the note has what to write
+    NOTHING_GAINED = "NothingGained"  # none is cheaper and shown to answer as well
+    OPTIMIZATION_FAILED = "OptimizationFailed"  # the Job failed; the note tells why
     FETCH_FAILED = "FetchFailed"  # a model's files cannot be brought; the note has the remedy
     MODELS_READY = "ModelsReady"  # every model is loaded again
     DRIFT_REPAIRED = "DriftRepaired"  # a child was missing and was made again

@@ -34,12 +34,20 @@ POD = Kind("v1", "Pod", "pods")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 JOB = Kind("batch/v1", "Job", "jobs")
 PERSISTENT_VOLUME_CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 POD_DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 POD_MONITOR = Kind("monitoring.coreos.com/v1", "PodMonitor", "podmonitors")
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
-CHILD_KINDS = (CONFIG_MAP, SERVICE_ACCOUNT, SERVICE, POD_DISRUPTION_BUDGET, DEPLOYMENT)
+CHILD_KINDS = (
+    CONFIG_MAP,
+    SERVICE_ACCOUNT,
+    SERVICE,
+    NETWORK_POLICY,
+    POD_DISRUPTION_BUDGET,
+    DEPLOYMENT,
+)
 """The kinds of children that are watched: a change to one is drift, and is repaired at once."""
 
 _BY_NAME = {

@@ -33,11 +33,13 @@ COMPONENT_GATEWAY = "gateway"
 COMPONENT_INSPECTION = "inspection"
 COMPONENT_COMPARER = "comparer"  # of pods that compare mirrored answers
 CANDIDATE = f"{GROUP}/candidate"  # on a canary's pods: of which spec they are
+COMPONENT_OPTIMIZATION = "optimization"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY_VALUE = "trireme"
 GATEWAY = f"{GROUP}/gateway"  # on gateway pods instead of AGENT, which selects servers only
 OWNER = f"{GROUP}/owner"  # the agent's name, on every child of whatever kind
 INSPECTION = f"{GROUP}/inspection"  # on pods that inspect a model's files: what they inspect
+OPTIMIZATION = f"{GROUP}/optimization"  # on pods that optimise a model: what they were asked
 
 # Annotations.
 REPOSITORY_DIGEST = f"{GROUP}/repository-digest"  # on the pod template and on config maps
@@ -47,6 +49,9 @@ INSPECTION_PLAN = f"{GROUP}/inspection-plan"  # on pods that inspect: what they 
 SHARE = f"{GROUP}/canary-share"  # on the config map of the routes: what the canary gets
 LOWERED = f"{GROUP}/canary-share-lowered"  # there too: when it last became less
 ROLLED_BACK = f"{GROUP}/rolled-back"  # on the record: the digest of what is not tried again
+FETCH_PLAN = f"{GROUP}/fetch-plan"  # on pods that optimise: what their containers are told
+OPTIMIZE_PLAN = f"{GROUP}/optimize-plan"
+DELIVERY_PLAN = f"{GROUP}/delivery-plan"
 COMMAND = f"{GROUP}/command"  # on the resource: what a person told a running agent
 RESUME = "resume"  # that command's value: take the Deployment's size back from a foreign writer
 PROMOTE = "promote"  # end the canary's analysis: its pods become the stable ones
@@ -58,6 +63,7 @@ SCALE_MANAGER = "trireme-scale"  # the number of replicas, and nothing else
 STATUS_MANAGER = "trireme-status"  # the reconciler's part of the status
 SCALE_STATUS_MANAGER = "trireme-scale-status"  # the autoscaler's part of the status
 ROLLOUT_STATUS_MANAGER = "trireme-rollout-status"  # the canary's part of the status
+OPTIMIZATION_STATUS_MANAGER = "trireme-optimization-status"  # what came of spec.optimization
 
 # Container names and ports.
 SERVER_CONTAINER = "triton"
@@ -65,6 +71,8 @@ FETCH_CONTAINER = "fetch"  # an init container
 GATEWAY_CONTAINER = "envoy"
 INSPECTION_CONTAINER = "inspect"
 COMPARER_CONTAINER = "compare"
+OPTIMIZE_CONTAINER = "optimize"  # an init container, after `fetch`
+DELIVERY_CONTAINER = "deliver"
 HTTP_PORT = 8000
 GRPC_PORT = 8001
 METRICS_PORT = 8002
@@ -218,8 +226,18 @@ def inspection_job(agent: str, digest: str) -> str:
     return f"{agent}-inspect-{digest[:8]}"
 
 
-def inspection_label(digest: str) -> str:
-    """What a pod that inspects is found by: 16 digits of the digest."""
+def optimization_job(agent: str, digest: str) -> str:
+    """The Job that optimises one model: agent at most 45, 10 and 8: 63 characters."""
+    return f"{agent}-optimize-{digest[:8]}"
+
+
+def optimization_policy(agent: str) -> str:
+    """The NetworkPolicy of the pods that optimise an agent's models."""
+    return f"{agent}-optimize"
+
+
+def job_label(digest: str) -> str:
+    """What a Job's pod is found by: 16 digits of the digest of what it was asked."""
     return digest[:16]
 
 

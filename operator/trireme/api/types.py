@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from trireme.api import names
 from trireme.api.models import ImagePullPolicy, Model, ModelName, Pipeline, SecretRef
+from trireme.api.optimization import Optimization, OptimizationStatus
 from trireme.api.rollout import Rollout, RolloutStatus
 from trireme.api.scalars import Duration, Quantity, Ratio
 from trireme.api.schema import ApiModel, Preserved, cel, list_map, one_of
@@ -630,6 +631,9 @@ class AgentSpec(ApiModel):
     scaling: Scaling = Field(Scaling(), description="How the number of pods is decided.")
     rollout: Rollout = Field(Rollout(), description="How a change of the spec reaches the pods.")
     tuning: Tuning = Field(Tuning(), description="How the server's knobs are set.")
+    optimization: Optimization | None = Field(
+        None, description="Models that are made cheaper to run, and shown to answer as before."
+    )
 
 
 # --------------------------------------------------------------------------------------- status
@@ -855,6 +859,9 @@ class AgentStatus(ApiModel):
     rollout: RolloutStatus | None = Field(None, description="The last canary.")
     tuning: TuningStatus | None = Field(
         None, description="A setting by which a pod would sustain more, if one is known."
+    )
+    optimization: OptimizationStatus | None = Field(
+        None, description="What came of spec.optimization."
     )
 
 

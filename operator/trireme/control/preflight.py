@@ -20,6 +20,7 @@ from trireme.api.fetch import FetchReason
 from trireme.api.inspect import InspectPlan
 from trireme.api.types import AgentDeployment, ModelStatus
 from trireme.control import fetching
+from trireme.control.jobs import is_over, jobs_with_pods, pods_of
 from trireme.control.observed import Trouble, owned_by, parse_time, trouble
 from trireme.control.recorded import (
     inspections_of,
@@ -153,8 +154,8 @@ class Preflight:
     async def _ended(self, view: AgentView, job: Object, plan: InspectPlan) -> Ended | None:
         """None while it runs. The pod is asked for where the watch has not told of it yet."""
         pods = pods_of(job, view.pods.values())
-        if not pods and _is_over(job):
-            label = f"{names.INSPECTION}={names.inspection_label(plan.digest)}"
+        if not pods and is_over(job):
+            label = f"{names.INSPECTION}={names.job_label(plan.digest)}"
             namespace = job["metadata"]["namespace"]
             pods = pods_of(job, await self._cluster.list(kinds.POD, namespace, label))
         return ended(job, pods)
@@ -188,13 +189,7 @@ class Preflight:
         those of another one, known by their pods.
         """
         needed = {names.inspection_job(agent.metadata.name, digest) for digest in wanted}
-        of_pods = {
-            owner["name"]
-            for pod in inspectors(view.pods.values())
-            if "deletionTimestamp" not in pod["metadata"]
-            for owner in pod["metadata"].get("ownerReferences", [])
-            if owner["kind"] == kinds.JOB.name
-        }
+        of_pods = jobs_with_pods(view.pods.values(), names.INSPECTION)
         for name in (view.preflight.started | of_pods) - needed:
             await self._cluster.delete(kinds.JOB, agent.metadata.namespace, name)
             view.preflight.started.discard(name)
@@ -223,17 +218,6 @@ class Preflight:
         return Refused(Reason.INSPECTING, "; ".join([message, *filter(None, waits)]))
 
 
-def inspectors(pods: Iterable[Object]) -> list[Object]:
-    """The pods that inspect: neither servers nor a gateway."""
-    return [pod for pod in pods if names.INSPECTION in pod["metadata"].get("labels", {})]
-
-
-def pods_of(job: Object, pods: Iterable[Object]) -> list[Object]:
-    """A Job's pods among an agent's."""
-    uid = job["metadata"]["uid"]
-    return [pod for pod in inspectors(pods) if owned_by(pod, uid)]
-
-
 def ended(job: Object, pods: Iterable[Object]) -> Ended | None:
     """What a Job came to; None while it may still come to something."""
     for pod in pods:
@@ -253,7 +237,7 @@ def ended(job: Object, pods: Iterable[Object]) -> Ended | None:
         if status.get("phase") == "Failed":
             why = f"{status.get('reason', 'Failed')} {status.get('message', '')}".strip()
             return _failed(f"the inspection's pod has failed: {why}")
-    if _is_over(job):
+    if is_over(job):
         return _failed("the inspection's pod is gone")
     return None
 
@@ -300,11 +284,6 @@ def _newest(inspections: Inspections) -> dict[str, Inspection]:
 def _inspector(status: Mapping[str, Any]) -> Mapping[str, Any]:
     containers: Sequence[Mapping[str, Any]] = status.get("containerStatuses", [])
     return next((c for c in containers if c["name"] == names.INSPECTION_CONTAINER), {})
-
-
-def _is_over(job: Object) -> bool:
-    conditions = job.get("status", {}).get("conditions", [])
-    return any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in conditions)
 
 
 def _failed(message: str) -> Ended:

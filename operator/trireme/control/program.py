@@ -144,6 +144,7 @@ async def _act(
         options=ResourceOptions.of(settings),
         keys=keys,
         clock=utc_now,
+        optimizer_jobs=settings.optimizer_jobs,
     )
     updates = InPlaceUpdates(
         store=store, queue=in_place, reconciliations=queue, operator_key=keys.control

@@ -20,6 +20,7 @@ from trireme.api.node_cache import NodeCacheKey
 from trireme.api.types import AgentDeployment, AgentSpec, AgentStatus
 from trireme.control import events, in_place, status
 from trireme.control.apply import Applier, child_id, is_final
+from trireme.control.jobs import pods_of_jobs
 from trireme.control.observed import (
     DeploymentView,
     PodView,
@@ -28,7 +29,8 @@ from trireme.control.observed import (
     owned_by,
     pods_known,
 )
-from trireme.control.preflight import Preflight, described, inspectors
+from trireme.control.optimizing import Optimizing
+from trireme.control.preflight import Preflight, described
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.recorded import live_sources, remembered
 from trireme.control.store import Accepted, AgentView, ChildId, Refused, Store
@@ -90,6 +92,7 @@ class Reconciler:
         options: ResourceOptions,
         keys: Keys,
         clock: Callable[[], datetime],
+        optimizer_jobs: int,
     ) -> None:
         self._cluster = cluster
         self._store = store
@@ -103,6 +106,7 @@ class Reconciler:
         self._preflight = Preflight(cluster, options, clock)
         self._applier = Applier(cluster, store)
         self._trial = Trial(cluster, self._applier, options, clock)
+        self._optimizing = Optimizing(cluster, store, options, clock, optimizer_jobs)
 
     async def handle(self, key: Key, work: Work) -> None:
         """One pass; never raises: what failed is tried again later."""
@@ -140,6 +144,9 @@ class Reconciler:
         if view.apply_failure is not None and Work.APPLY in work:
             raise view.apply_failure
         await self._prune(key, view, view.body["metadata"]["uid"])
+        if view.applied is not None and (Work.APPLY in work or view.optimization.under_way):
+            told = await self._optimizing.advance(view, view.body, view.applied.agent)
+            await self._emit(key, told)
 
     async def _catch_up(self, key: Key, view: AgentView) -> None:
         """Ask for what the watches have not told yet, or never will: kopf does not tell what went
@@ -168,7 +175,7 @@ class Reconciler:
         counted = [*view.servers.bodies.values(), *others]
         existing = sum(deployment_view(d).existing for d in counted if d is not None)
         known = {name: pod["metadata"]["uid"] for name, pod in view.pods.items()}
-        if len(known) - len(inspectors(view.pods.values())) == existing:
+        if len(known) - len(pods_of_jobs(view.pods.values())) == existing:
             return
         listed = await self._cluster.list(kinds.POD, key.namespace, f"{names.OWNER}={key.name}")
         alive = {pod["metadata"]["uid"] for pod in listed}

@@ -340,7 +340,10 @@ def written(status: AgentStatus) -> dict[str, Any]:
     """
     own = sorted((c for c in status.conditions if c.type in _CONDITIONS), key=lambda c: c.type)
     return status.model_copy(update={"conditions": own}).model_dump(
-        mode="json", by_alias=True, exclude={"scaling", "rollout"}, exclude_none=True
+        mode="json",
+        by_alias=True,
+        exclude={"scaling", "tuning", "rollout", "optimization"},
+        exclude_none=True,
     )
 
 

@@ -16,6 +16,7 @@ from trireme.admission.examine import Inspections
 from trireme.api import kinds, names
 from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
+from trireme.api.optimization import OptimizationStatus
 from trireme.api.rollout import RolloutPhase
 from trireme.api.types import AgentDeployment, CurveSource
 from trireme.autoscaler.capacity import Calls, LearntCurve, ModelStatistics, Statistics
@@ -105,6 +106,16 @@ class PreflightState:
     doubts: dict[str, int] = field(default_factory=dict)
     started: set[str] = field(default_factory=set)
     waiting: bool = False
+
+
+@dataclass(slots=True)
+class OptimizationState:
+    """What is known of the optimisation of an agent's models: what was last written into the
+    status, None until this process has, and the Jobs that are `under_way`, by name.
+    """
+
+    told: OptimizationStatus | None = None
+    under_way: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -313,6 +324,7 @@ class AgentView:
     change: Change | None = None
     in_place: InPlace = field(default_factory=InPlace)
     preflight: PreflightState = field(default_factory=PreflightState)
+    optimization: OptimizationState = field(default_factory=OptimizationState)
     secrets: set[str] = field(default_factory=set)
     written: Object | None = None
     desired_replicas: int | None = None

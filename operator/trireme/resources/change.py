@@ -118,7 +118,7 @@ def _spec_parts(before: Running, after: Running, options: ResourceOptions) -> It
             continue
         path = field.alias or name
         one, other = getattr(old, name), getattr(new, name)
-        if not isinstance(one, ApiModel):
+        if not isinstance(one, ApiModel) or not isinstance(other, ApiModel):  # new, or gone
             yield Part(path, _effect(before, old.model_copy(update={name: other}), options))
             continue
         for part, its_field in type(one).model_fields.items():

@@ -1,7 +1,8 @@
 """Every child of an agent, but for a canary's, in the order they are applied. Pure.
 
 What a pod mounts or resolves comes before the pod: configurations, accounts, Services,
-disruption budgets, then the Deployments, then what observes them, and the record of it all.
+disruption budgets, the network's policies, then the Deployments, then what observes them, and the
+record of it all.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from trireme.resources import (
     fetch,
     gateway,
     monitoring,
+    optimization,
     record,
     routes,
     server,
@@ -55,6 +57,7 @@ def desired_objects(
         *service_accounts.service_accounts(agent),
         *services.services(agent, through_gateway=enabled and through_gateway),
         *disruption.disruption_budgets(agent),
+        *optimization.optimization_policies(agent),
         *(
             server.deployment(
                 pods, repository, options, initial_replicas=initial_replicas.get(pods.name)

@@ -30,8 +30,8 @@ _TEMPORARY_VOLUME = "fetch-temporary"
 _ROOT = "/fetched"
 _PLAN_FOLDER = "/etc/trireme/fetch"
 _PLAN_FILE = "plan.json"
-_CREDENTIALS = "/credentials"
-_CLAIMS = "/claims"
+CREDENTIALS = "/credentials"
+CLAIMS = "/claims"
 _CACHE = "/cache"
 _NODE_CACHE = "/etc/trireme/node-cache"
 
@@ -181,10 +181,10 @@ def source_mounts(fetches: Sequence[Fetch]) -> Iterator[Manifest]:
     """
     yield {"name": _TEMPORARY_VOLUME, "mountPath": "/tmp"}  # noqa: S108  # of the pod
     for secret in _secrets(fetches):
-        path = f"{_CREDENTIALS}/{secret}"
+        path = f"{CREDENTIALS}/{secret}"
         yield {"name": names.secret_volume(secret), "mountPath": path, "readOnly": True}
     for claim in _claims(fetches):
-        path = f"{_CLAIMS}/{claim}"
+        path = f"{CLAIMS}/{claim}"
         yield {"name": names.claim_volume(claim), "mountPath": path, "readOnly": True}
 
 
@@ -198,7 +198,7 @@ def _volumes(agent: AgentDeployment, plan: FetchPlan) -> Iterator[Manifest]:
         yield {"name": _CACHE_VOLUME, "persistentVolumeClaim": {"claimName": claim}}
     elif plan.cache is not None:
         secret = names.node_cache_secret(agent.metadata.name, agent.metadata.uid)
-        yield {"name": _NODE_CACHE_VOLUME, "secret": _secret_source(secret)}
+        yield {"name": _NODE_CACHE_VOLUME, "secret": secret_source(secret)}
     yield from source_volumes(plan.fetches)
 
 
@@ -208,7 +208,7 @@ def source_volumes(fetches: Sequence[Fetch]) -> Iterator[Manifest]:
     for secret in _secrets(fetches):
         yield {
             "name": names.secret_volume(secret),
-            "secret": _secret_source(secret),
+            "secret": secret_source(secret),
         }
     for claim in _claims(fetches):
         yield {
@@ -217,7 +217,7 @@ def source_volumes(fetches: Sequence[Fetch]) -> Iterator[Manifest]:
         }
 
 
-def _secret_source(secret: str) -> Manifest:
+def secret_source(secret: str) -> Manifest:
     """Where there is none, the fetcher says so; the kubelet would only wait."""
     return {"secretName": secret, "defaultMode": 0o440, "optional": True}
 

@@ -17,10 +17,10 @@ class Discovery(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ResourceOptions:
-    """`operator_image` is this program's own, which fetches models in their pods; `gateway_image`
-    is used where a spec names none; `scrape_interval_seconds` is asked for in
-    PodMonitors, and `pod_monitor_labels` are theirs; `cluster_domain` ends the name by which the
-    gateway resolves the server pods; `node_cache_url` is empty where nodes have no cache.
+    """`operator_image` is this program's own, which fetches models in their pods; `optimizer_image`
+    is it with torch; `gateway_image` is used where a spec names none; `scrape_interval_seconds` is
+    asked for in PodMonitors, and `pod_monitor_labels` are theirs; `cluster_domain` ends the name by
+    which the gateway resolves the server pods; `node_cache_url` is empty where nodes have no cache.
     """
 
     gateway_image: str
@@ -31,6 +31,8 @@ class ResourceOptions:
     operator_image: str = "trireme/operator"
     operator_image_pull_policy: str = "IfNotPresent"
     node_cache_url: str = ""
+    optimizer_image: str = "trireme/optimizer"
+    optimizer_image_pull_policy: str = "IfNotPresent"
 
     @classmethod
     def of(cls, settings: Settings) -> "ResourceOptions":
@@ -44,4 +46,6 @@ class ResourceOptions:
             cluster_domain=settings.cluster_domain,
             pod_monitor_labels=settings.pod_monitor_labels,
             node_cache_url=settings.node_cache_url,
+            optimizer_image=settings.optimizer_image,
+            optimizer_image_pull_policy=settings.optimizer_image_pull_policy,
         )

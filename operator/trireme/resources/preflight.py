@@ -77,7 +77,7 @@ def recorded_reports(record: Manifest) -> dict[str, str]:
 def _job(agent: AgentDeployment, plan: InspectPlan, options: ResourceOptions) -> Manifest:
     labels = {
         names.COMPONENT: names.COMPONENT_INSPECTION,
-        names.INSPECTION: names.inspection_label(plan.digest),
+        names.INSPECTION: names.job_label(plan.digest),
     }
     of_user = agent.spec.server.pod_template.get("metadata") or {}
     return child(

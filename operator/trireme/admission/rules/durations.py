@@ -51,6 +51,9 @@ def _bounded(spec: AgentSpec) -> Iterator[_Bounded]:
         yield _Bounded(path, demand.cooldown_period, _ZERO, _DAY)
     if (longest := spec.tuning.limits.max_queue_delay) is not None:
         yield _Bounded("spec.tuning.limits.maxQueueDelay", longest, _ZERO, _HOUR)
+    if (optimization := spec.optimization) is not None:
+        path = "spec.optimization.timeBudget"
+        yield _Bounded(path, optimization.time_budget, 10 * _SECOND, _DAY)
     for index, schedule in enumerate(spec.scaling.schedules):
         path = f"spec.scaling.schedules[{index}].duration"
         yield _Bounded(path, schedule.duration, _MINUTE, 31 * _DAY)

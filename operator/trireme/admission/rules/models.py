@@ -33,6 +33,9 @@ def name_repeats(spec: AgentSpec) -> Iterator[Fault]:
     yield from repeated("spec.pipelines", "name", (line.name for line in spec.pipelines))
     yield from repeated("spec.objectives", "model", (each.model for each in spec.objectives))
     yield from repeated("spec.server.env", "name", (each.name for each in spec.server.env))
+    if (asked := spec.optimization) is not None:
+        named = (each.model for each in asked.models)
+        yield from repeated("spec.optimization.models", "model", named)
     for path, model in models(spec):
         versions = (each.version for each in model.versions)
         yield from repeated(f"{path}.versions", "version", versions)

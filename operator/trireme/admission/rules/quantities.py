@@ -34,6 +34,11 @@ def _bounded(spec: AgentSpec) -> Iterator[tuple[str, str, _Kind]]:
         yield "spec.download.storage", download.storage, _MEMORY
     if download.cache is not None:
         yield "spec.download.cache.size", download.cache.size, _MEMORY
+    if (optimization := spec.optimization) is not None:
+        of_job, path = optimization.resources, "spec.optimization.resources"
+        yield f"{path}.cpu", of_job.cpu, _CPU
+        yield f"{path}.memory", of_job.memory, _MEMORY
+        yield f"{path}.storage", of_job.storage, _MEMORY
     yield "spec.gateway.resources.cpu", gateway.cpu, _CPU
     yield "spec.gateway.resources.memory", gateway.memory, _MEMORY
     limits = spec.tuning.limits

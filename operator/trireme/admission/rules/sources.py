@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from trireme.admission.places import models
 from trireme.admission.words import shown_uri
 from trireme.api.models import Source
+from trireme.api.optimization import Destination
 from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 from trireme.modelrepo.backends import file_of
@@ -30,9 +31,24 @@ _SECRET_PARAMETERS = re.compile(
 )
 
 
-def _sources(spec: AgentSpec) -> Iterator[tuple[str, Source]]:
+def _of_models(spec: AgentSpec) -> Iterator[tuple[str, Source]]:
     for path, _, served in located_versions(spec):
         yield path, served.source
+
+
+def _sources(spec: AgentSpec) -> Iterator[tuple[str, Source]]:
+    """Of models, and of the samples that they are optimised by."""
+    yield from _of_models(spec)
+    if (asked := spec.optimization) is not None:
+        for index, each in enumerate(asked.models):
+            yield f"spec.optimization.models[{index}].samples", each.samples
+
+
+def _places(spec: AgentSpec) -> Iterator[tuple[str, Source | Destination]]:
+    """All that is named by a URI, to be read or to be written."""
+    yield from _sources(spec)
+    if spec.optimization is not None:
+        yield "spec.optimization.destination", spec.optimization.destination
 
 
 def source_is_not_one(spec: AgentSpec) -> Iterator[Fault]:
@@ -51,13 +67,13 @@ def source_is_not_one(spec: AgentSpec) -> Iterator[Fault]:
                 path,
                 None,
                 "exactly one of uri, configMap and image must be set",
-                "Say where the files of this model are, once",
+                "Say where the files are, once",
             )
 
 
 def uri_leaves_its_folder(spec: AgentSpec) -> Iterator[Fault]:
     """The kubelet refuses to mount `..`, when the pods are there already; stores refuse it too."""
-    for path, source in _sources(spec):
+    for path, source in _places(spec):
         uri = source.uri or ""
         if {".", ".."} & set(uri.partition("://")[2].split("/")):
             yield Fault(
@@ -82,7 +98,7 @@ def image_path_leaves_its_image(spec: AgentSpec) -> Iterator[Fault]:
 
 def uri_holds_credentials(spec: AgentSpec) -> Iterator[Fault]:
     """A spec is read by many, and told in Events: a secret belongs into a Secret."""
-    for path, source in _sources(spec):
+    for path, source in _places(spec):
         for field in ("uri", "endpoint"):
             if "@" in _place(getattr(source, field) or ""):
                 yield Fault(
@@ -96,7 +112,7 @@ def uri_holds_credentials(spec: AgentSpec) -> Iterator[Fault]:
 
 def uri_holds_a_signature(spec: AgentSpec) -> Iterator[Fault]:
     """A signed address is a secret, and one that ends: a pod that starts later has none."""
-    for path, source in _sources(spec):
+    for path, source in _places(spec):
         for field in ("uri", "endpoint"):
             query = (getattr(source, field) or "").partition("?")[2]
             named = (name for name, _ in parse_qsl(query, keep_blank_values=True))
@@ -112,7 +128,7 @@ def uri_holds_a_signature(spec: AgentSpec) -> Iterator[Fault]:
 
 def uri_names_nothing_in_a_bucket(spec: AgentSpec) -> Iterator[Fault]:
     """A whole bucket is no model, and a host no file."""
-    for path, source in _sources(spec):
+    for path, source in _places(spec):
         scheme, _, rest = (source.uri or "").partition("://")
         if scheme in ("s3", "gs", "az", "https") and not rest.partition("/")[2].strip("/"):
             place = "a host" if scheme == "https" else "a bucket"
@@ -133,9 +149,9 @@ def uri_names_nothing_in_a_bucket(spec: AgentSpec) -> Iterator[Fault]:
 
 def field_belongs_to_another_source(spec: AgentSpec) -> Iterator[Fault]:
     """It would have no effect."""
-    for path, source in _sources(spec):
+    for path, source in _places(spec):
         for attribute, field in _OF_URIS.items():
-            value = getattr(source, attribute)
+            value = getattr(source, attribute, None)
             if value is None:
                 continue
             is_s3 = (source.uri or "").startswith("s3://")
@@ -166,7 +182,7 @@ def digest_of_a_folder(spec: AgentSpec) -> Iterator[Fault]:
 
 def revision_is_not_pinned(spec: AgentSpec) -> Iterator[Fault]:
     """A branch or tag moves: pods that start later would serve another model."""
-    for path, source in _sources(spec):
+    for path, source in _of_models(spec):
         uri = source.uri or ""
         if not uri.startswith("hf://"):
             continue

@@ -1,0 +1,146 @@
+"""Faults of what models are optimised by. Pure."""
+
+from collections.abc import Iterator
+
+from trireme.admission.words import listed
+from trireme.api.models import Model
+from trireme.api.optimization import LARGEST_BATCH, OptimizationMode, OptimizedModel
+from trireme.api.optimize import OptimizedBackend
+from trireme.api.scalars import quantity_value
+from trireme.api.types import AgentSpec
+from trireme.errors import Fault
+from trireme.modelrepo.backends import backend_of
+from trireme.resources.optimization_plans import latest, optimized_backend
+
+_PATH = "spec.optimization"
+_WITHOUT_LABELS = ("cosine", "mean-error", "max-error")
+
+
+def _asked(spec: AgentSpec) -> Iterator[tuple[str, OptimizedModel]]:
+    if spec.optimization is not None:
+        for index, each in enumerate(spec.optimization.models):
+            yield f"{_PATH}.models[{index}]", each
+
+
+def _known(spec: AgentSpec) -> Iterator[tuple[str, OptimizedModel, Model]]:
+    """Those whose model is there, and says where its files are."""
+    models = {model.name: model for model in spec.models if model.source or model.versions}
+    for path, each in _asked(spec):
+        if each.model in models:
+            yield path, each, models[each.model]
+
+
+def result_is_to_be_applied(spec: AgentSpec) -> Iterator[Fault]:
+    """What is shown on samples is to be shown on real requests before all pods have it."""
+    if spec.optimization is not None and spec.optimization.mode is OptimizationMode.APPLY:
+        yield Fault(
+            f"{_PATH}.mode",
+            "Apply",
+            "Apply is not there yet: a result is to go through a canary, which the operator does "
+            "not run so far",
+            "Write Recommend, and take over the entry that status.optimization tells",
+        )
+
+
+def model_is_not_there(spec: AgentSpec) -> Iterator[Fault]:
+    """A pipeline is no file that could be smaller; its steps' models are."""
+    pipelines = {pipeline.name for pipeline in spec.pipelines}
+    models = [model.name for model in spec.models]
+    for path, each in _asked(spec):
+        if each.model not in models:
+            what = "is a pipeline" if each.model in pipelines else "is no model of this agent"
+            yield Fault(
+                f"{path}.model",
+                each.model,
+                f"{each.model} {what}",
+                f"Name one of spec.models: {listed(models)}",
+            )
+
+
+def backend_is_not_optimised(spec: AgentSpec) -> Iterator[Fault]:
+    """The result is executed by what executes the model."""
+    for path, each, model in _known(spec):
+        if optimized_backend(model) is None:
+            backend = backend_of(model)
+            told = f"is executed by {backend}" if backend else "does not say what executes it"
+            yield Fault(
+                f"{path}.model",
+                each.model,
+                f"model {each.model} {told}, and what can be optimised is for "
+                f"{listed(list(OptimizedBackend))}",
+                "Leave it out" if backend else "Set its backend",
+            )
+
+
+def model_has_no_batches(spec: AgentSpec) -> Iterator[Fault]:
+    """The optimiser leaves the batch open, and measures batches of all sizes."""
+    for path, each, model in _known(spec):
+        if not 1 <= model.max_batch_size <= LARGEST_BATCH:
+            yield Fault(
+                f"{path}.model",
+                each.model,
+                f"model {each.model} has maxBatchSize {model.max_batch_size}, and the optimiser "
+                f"needs one from 1 to {LARGEST_BATCH}",
+                "Set the model's maxBatchSize, or leave it out here",
+            )
+
+
+def files_are_in_an_image(spec: AgentSpec) -> Iterator[Fault]:
+    """The Job fetches what a URI names, and mounts ConfigMaps."""
+    for path, each, model in _known(spec):
+        if latest(model).source.image is not None:
+            yield Fault(
+                f"{path}.model",
+                each.model,
+                f"model {each.model} is in an image, which the optimiser does not read",
+                "Name its files by a uri: oci:// fetches an artefact of a registry",
+            )
+    for path, each in _asked(spec):
+        if each.samples.image is not None:
+            yield Fault(
+                f"{path}.samples.image",
+                None,
+                "samples in an image are not read",
+                "Name them by uri or configMap",
+            )
+
+
+def metric_has_no_labels(spec: AgentSpec) -> Iterator[Fault]:
+    """Nothing says what is right."""
+    for path, each in _asked(spec):
+        if each.metric not in (None, *_WITHOUT_LABELS) and each.labels is None:
+            yield Fault(
+                f"{path}.metric",
+                each.metric,
+                f"metric {each.metric} needs labels, and there are none",
+                f"Set labels, or take {' or '.join(_WITHOUT_LABELS)}",
+            )
+
+
+def threads_exceed_the_job(spec: AgentSpec) -> Iterator[Fault]:
+    """More threads than processors are measured as they wait for each other."""
+    if spec.optimization is None:
+        return
+    cpu = spec.optimization.resources.cpu
+    for path, each in _asked(spec):
+        if each.threads > quantity_value(cpu):
+            yield Fault(
+                f"{path}.threads",
+                each.threads,
+                f"{each.threads} threads are more than the Job's cpu, {cpu}",
+                f"Raise {_PATH}.resources.cpu, or take fewer",
+            )
+
+
+# ------------------------------------------------------------------------------------- warnings
+
+
+def pods_have_gpus(spec: AgentSpec) -> Iterator[Fault]:
+    """What is measured on a processor says little of a GPU."""
+    if spec.optimization is not None and spec.server.gpus.count > 0:
+        yield Fault(
+            _PATH,
+            None,
+            "models are optimised and measured on CPU, and these pods have GPUs",
+            "Have a measurement of your own before you take a result over",
+        )

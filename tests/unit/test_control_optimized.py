@@ -1,0 +1,242 @@
+"""What a Job that optimises came to, read from its pod's three containers."""
+
+from typing import Any
+
+import pytest
+
+from trireme.api.fetch import (
+    FetchFailed,
+    FetchFailure,
+    FetchReason,
+    FetchResult,
+    ModelResult,
+    termination_message,
+)
+from trireme.api.optimization import Gain
+from trireme.api.optimize import (
+    DeliveryResult,
+    OptimizeResult,
+    delivery_message,
+    optimize_message,
+)
+from trireme.control.optimized import ended, told_gain
+
+JOB: dict[str, Any] = {"metadata": {"uid": "j-1", "name": "support-optimize-0f"}, "status": {}}
+OVER: dict[str, Any] = {**JOB, "status": {"conditions": [{"type": "Failed", "status": "True"}]}}
+GAIN = Gain(
+    techniques=["dead-branches", "int8-static"],
+    throughput_ratio=2.31,
+    latency_ratio=0.5,
+    size_ratio=0.26,
+    score_before=0.97,
+    score_after=0.968,
+    most_drop=0.0041,
+    samples=900,
+)
+FOUND = OptimizeResult(summary="s", gain=GAIN, file="model.onnx", sha256="a" * 64)
+URI = "pvc://results/encoder/0f/1/"
+DELIVERED = DeliveryResult(uri=URI, files={"model.onnx": "a" * 64})
+NOTHING = OptimizeResult(summary="nothing is cheaper and shown to answer as well")
+
+
+def failure(reason: FetchReason, message: str) -> FetchFailure:
+    return FetchFailure.of(FetchFailed(reason, message))
+
+
+def over(exit_code: int = 0, message: str = "", reason: str = "Completed") -> dict[str, Any]:
+    return {"terminated": {"exitCode": exit_code, "message": message, "reason": reason}}
+
+
+def pod(
+    fetch: dict[str, Any] | None = None,
+    optimize: dict[str, Any] | None = None,
+    deliver: dict[str, Any] | None = None,
+    **status: Any,
+) -> dict[str, Any]:
+    waiting: dict[str, Any] = {"waiting": {"reason": "PodInitializing"}}
+    return {
+        "metadata": {"name": "p"},
+        "status": {
+            "initContainerStatuses": [
+                {"name": "fetch", "state": fetch or waiting},
+                {"name": "optimize", "state": optimize or waiting},
+            ],
+            "containerStatuses": [
+                {"name": "istio-proxy", "state": {"terminated": {"exitCode": 0}}},
+                {"name": "deliver", "state": deliver or waiting},
+            ],
+            **status,
+        },
+    }
+
+
+def finished(found: OptimizeResult, delivered: DeliveryResult) -> dict[str, Any]:
+    return pod(
+        over(), over(message=optimize_message(found)), over(message=delivery_message(delivered))
+    )
+
+
+@pytest.mark.parametrize(
+    "pods",
+    [
+        pytest.param([], id="no pod yet"),
+        pytest.param([pod()], id="it waits for its node"),
+        pytest.param([pod(over())], id="the files are there"),
+        pytest.param([pod(over(), {"running": {}})], id="it searches"),
+        pytest.param([pod(over(), over(message=optimize_message(FOUND)))], id="it is delivered"),
+    ],
+)
+def test_what_is_under_way_is_not_over(pods: list[dict[str, Any]]) -> None:
+    assert ended(JOB, pods) is None
+
+
+def test_a_model_that_is_measured_and_delivered_is_a_result() -> None:
+    found = ended(OVER, [finished(FOUND, DELIVERED)])
+    assert found is not None
+    assert found.optimized is not None
+    assert (found.optimized.gain, found.optimized.uri) == (GAIN, URI)
+    assert (found.optimized.files, found.optimized.sha256) == (DELIVERED.files, "a" * 64)
+
+
+def test_nothing_gained_is_no_failure() -> None:
+    found = ended(OVER, [finished(NOTHING, DeliveryResult())])
+    assert found is not None
+    assert (found.optimized, found.summary, found.failure) == (None, NOTHING.summary, None)
+
+
+FETCHED = FetchResult(
+    models=[
+        ModelResult(
+            model="samples", version=1, failure=failure(FetchReason.NOT_FOUND, "no such object")
+        )
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("pods", "words"),
+    [
+        pytest.param(
+            [pod(over(1, termination_message(FETCHED)))],
+            "samples version 1: no such object. Correct the URI",
+            id="the samples are not there",
+        ),
+        pytest.param(
+            [
+                pod(
+                    over(),
+                    over(1, optimize_message(OptimizeResult(failure="labels: are float32"))),
+                    phase="Failed",
+                )
+            ],
+            "labels: are float32",
+            id="the samples cannot be used",
+        ),
+        pytest.param(
+            [pod(over(), over(137, "", "OOMKilled"))],
+            "optimize: it was killed at its memory limit. Raise spec.optimization.resources.memory",
+            id="out of memory",
+        ),
+        pytest.param(
+            [pod(over(), over(139, "", "Error"))],
+            "optimize ended with exit code 139: Error",
+            id="a library crashed",
+        ),
+        pytest.param(
+            [
+                pod(
+                    over(),
+                    over(137, "", "Error"),
+                    phase="Failed",
+                    reason="DeadlineExceeded",
+                    message="Pod was active too long",
+                )
+            ],
+            "the Job's pod has failed: DeadlineExceeded Pod was active too long",
+            id="it took too long",
+        ),
+        pytest.param(
+            [
+                pod(
+                    over(),
+                    over(message=optimize_message(FOUND)),
+                    over(
+                        1,
+                        delivery_message(
+                            DeliveryResult(failure=failure(FetchReason.DISK_FULL, "it is full"))
+                        ),
+                    ),
+                )
+            ],
+            "it is full. Give the model volume",
+            id="the destination is full",
+        ),
+        pytest.param([], "went before its result was read", id="no pod is left"),
+        pytest.param([pod(phase="Failed")], "the Job's pod has failed", id="no reason is told"),
+    ],
+)
+def test_a_failure_is_told_in_its_words(pods: list[dict[str, Any]], words: str) -> None:
+    found = ended(OVER, pods)
+    assert found is not None
+    assert found.failure is not None
+    assert words in found.failure
+
+
+@pytest.mark.parametrize(
+    ("told", "delivered"),
+    [
+        pytest.param(
+            optimize_message(FOUND.model_copy(update={"sha256": "b" * 64})),
+            delivery_message(DELIVERED),
+            id="another digest",
+        ),
+        pytest.param(
+            optimize_message(FOUND.model_copy(update={"file": "model.pt"})),
+            delivery_message(DELIVERED),
+            id="another file",
+        ),
+        pytest.param(optimize_message(NOTHING), delivery_message(DELIVERED), id="no gain"),
+        pytest.param(
+            optimize_message(FOUND), delivery_message(DeliveryResult()), id="nothing delivered"
+        ),
+        pytest.param("{}" * 9, delivery_message(DELIVERED), id="no JSON"),
+        pytest.param(
+            optimize_message(FOUND).replace("2.31", "1e999"),
+            delivery_message(DELIVERED),
+            id="an infinite gain",
+        ),
+        pytest.param(
+            optimize_message(FOUND).replace("model.onnx", "../model.onnx"),
+            delivery_message(DELIVERED),
+            id="a path",
+        ),
+        pytest.param(
+            optimize_message(FOUND).replace('"summary"', '"apiVersion":"v1","summary"'),
+            delivery_message(DELIVERED),
+            id="fields that nobody knows",
+        ),
+        pytest.param(optimize_message(FOUND), "", id="no delivery"),
+    ],
+)
+def test_what_does_not_fit_together_is_no_result(told: str, delivered: str) -> None:
+    found = ended(OVER, [pod(over(), over(message=told), over(message=delivered))])
+    assert found is not None
+    assert found.optimized is None
+    assert found.failure
+
+
+def test_a_gain_is_told_in_one_sentence() -> None:
+    assert told_gain(GAIN) == (
+        "dead-branches + int8-static: 2.31 times the throughput, 0.50 of the latency, 0.26 of the "
+        "size; score 0.97 before and 0.968 after, lower by 0.41% at most by 900 held-out samples"
+    )
+
+
+@pytest.mark.parametrize("text", ["x" * 20_000, "\u20ac" * 20_000, "\x00" * 20_000])
+def test_a_message_fits_what_the_kubelet_keeps(text: str) -> None:
+    long = FOUND.model_copy(update={"summary": text, "failure": text})
+    told = optimize_message(long)
+    assert len(told.encode()) <= 4096
+    assert OptimizeResult.model_validate_json(told).gain == GAIN
+    refused = DeliveryResult(failure=failure(FetchReason.INTERNAL, text))
+    assert len(delivery_message(refused).encode()) <= 4096
