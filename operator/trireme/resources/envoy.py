@@ -59,6 +59,7 @@ from typing import Any
 
 from trireme.api import names
 from trireme.api.rollout import Mirror, RolloutStrategy
+from trireme.api.scalars import quantity_value
 from trireme.api.types import AgentDeployment, AgentSpec
 from trireme.modelrepo.histogram import latency_edges_milliseconds
 from trireme.resources.drain import DNS_REFRESH_SECONDS
@@ -400,7 +401,7 @@ def _mirrored_routes(
     matches: dict[_Protocol, dict[str, Any]] = {
         _Protocol.HTTP: {
             "safe_regex": {"regex": f"{_MODEL}/infer"},
-            "headers": [_method("POST")],
+            "headers": [_method("POST"), _length_below(_largest_copy_bytes(mirror))],
         },
         _Protocol.GRPC: {"path": f"{_SERVICE}/ModelInfer"},
     }
@@ -525,6 +526,10 @@ def _method(method: str) -> dict[str, Any]:
     return {"name": ":method", "string_match": {"exact": method}}
 
 
+def _length_below(size: int) -> dict[str, Any]:
+    return {"name": "content-length", "range_match": {"start": 0, "end": size}}
+
+
 # -------------------------------------------------------------------------------------- clusters
 
 
@@ -564,7 +569,16 @@ def _comparer_clusters(
     for protocol in _Protocol:
         comparer = _endpoints(agent, options, names.comparer(agent.metadata.name), protocol)
         cluster = _cluster(agent.spec, _comparer_cluster(protocol), protocol, [comparer])
-        yield {**cluster, "circuit_breakers": {"thresholds": [thresholds]}}
+        yield {
+            **cluster,
+            "circuit_breakers": {"thresholds": [thresholds]},
+            # Envoy stops reading a request whose copy fills its buffer, until the copy is taken.
+            "per_connection_buffer_limit_bytes": _largest_copy_bytes(mirror),
+        }
+
+
+def _largest_copy_bytes(mirror: Mirror) -> int:
+    return int(quantity_value(mirror.max_size))
 
 
 def _comparer_cluster(protocol: _Protocol) -> str:
