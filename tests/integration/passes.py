@@ -49,6 +49,7 @@ class Operator:
             metrics=Metrics(),
             options=ResourceOptions("envoyproxy/envoy:v1.36.2"),
             keys=Keys(OperatorKey(OPERATOR_KEY)),
+            optimizer_jobs=1,
             clock=lambda: clock.now,
         )
 

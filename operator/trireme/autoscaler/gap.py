@@ -32,7 +32,7 @@ from trireme.autoscaler.wording import rounded
 
 LEAST_BATCH = 1.2  # the mean: of single requests a gap changes next to nothing
 MOST_FULL = 0.85  # of the largest batch, as the mean: beyond it queues may grow, and batches do not
-MOST_SHARE = 0.1  # of a full batch. With the sleeping model on Triton 24.10 it is 0.01 to 0.02 (a millisecond)
+MOST_SHARE = 0.1  # of a full batch. With a sleeping model on Triton 24.10 it is 0.01 to 0.02
 ALIKE = 0.05  # rates that differ by less are one load: between them the mean batch is as a line
 SURE = 0.015  # of a full batch: a standard error with which p95 at 80 % load strays by about 3 %
 NEWS = 0.004  # of a full batch: moves p95 at 80 % load by less than 1 %, and is worth no search
