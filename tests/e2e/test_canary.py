@@ -100,12 +100,14 @@ def _is_over(kube: Kube, candidate: Candidate) -> bool:
 
 
 def _is_alone(kube: Kube, candidate: Candidate) -> bool:
-    return len(server_pods(kube, candidate.name)) == 2
+    return len(server_pods(kube, candidate.name)) == 1
 
 
 def _agent(name: str) -> tuple[Object, Object]:
-    agent, files = slow_agent(name, min=2, max=2)
+    agent, files = slow_agent(name, min=1, max=1)
     files = merged(files, {"metadata": {"name": f"{name}-policy"}})
     model = merged(agent["spec"]["models"][0], {"source": {"configMap": f"{name}-policy"}})
-    spec = {"models": [model], "rollout": {"strategy": "Canary", "canary": _CANARY}}
+    less = {"resources": {"cpu": "20m"}}  # four agents, each with a canary and a comparer
+    rollout = {"strategy": "Canary", "canary": _CANARY}
+    spec = {"models": [model], "server": less, "gateway": less, "rollout": rollout}
     return merged(agent, {"spec": spec}), files

@@ -221,7 +221,7 @@ class CanaryAnalysis:
                 stable=seen.stable,
                 compared=seen.compared,
                 command=command,
-                note=seen.note,
+                note="; ".join(filter(None, (seen.note, _trouble(view)))),
                 fault=canary.fault,
                 warm=_are_warm(view, now),
             ),
@@ -474,6 +474,12 @@ def _stable_pods(view: AgentView) -> int:
     """The pods that are wanted for the whole demand."""
     together = view.servers.together
     return together.replicas if together is not None else 0
+
+
+def _trouble(view: AgentView) -> str:
+    """What keeps a pod of the candidate from starting; empty where nothing does."""
+    found = (pod.trouble for pod in candidate_pods(view) if pod.ready_since is None)
+    return next((f"{each.reason}: {each.message}" for each in found if each is not None), "")
 
 
 def _ready_pods(view: AgentView, canary: CanaryState) -> int:

@@ -318,8 +318,10 @@ class Reconciler:
         if applied.again:
             await self._queue.add(key, Work.APPLY)
         for name, size in applied.sizes.items():
-            if canary is not None and canary.memory is not None:  # it was there before
+            if canary is not None and canary.is_made:
                 await self._tell_repair(key, view, name, size)
+        if canary is not None:
+            canary.is_made = True
 
     async def _tell_repair(self, key: Key, view: AgentView, name: str, size: int) -> None:
         body = view.body

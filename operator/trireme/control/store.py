@@ -168,16 +168,18 @@ class CanaryState:
     """A canary: what its pods are made of, and what the analysis says of it.
 
     The reconciler begins one, from the spec of `generation`, and ends it; `digest` tells it from
-    others. It leaves `is_reachable`, whether the gateway may send requests to it yet, and `fault`,
-    why it cannot run: the analysis takes it back for that. The analysis leaves `phase`, `weight`,
-    the share of the requests that it is to get now, `replicas`, the pods that it needs for that,
-    `message`, why, and `memory`, None until its first round.
+    others. It leaves `is_made`, whether its objects have been, `is_reachable`, whether the gateway
+    may send requests to it yet, and `fault`, why it cannot run: the analysis takes it back for
+    that. The analysis leaves `phase`, `weight`, the share of the requests that it is to get now,
+    `replicas`, the pods that it needs for that, `message`, why, and `memory`, None until its first
+    round.
     """
 
     candidate: Accepted
     generation: int
     digest: str
     began: datetime
+    is_made: bool = False
     is_reachable: bool = False
     fault: str = ""
     phase: RolloutPhase = RolloutPhase.PROGRESSING
