@@ -112,6 +112,12 @@ def test_a_servers_configuration_is_changed_in_what_is_tuned_and_what_would_not_
     assert before.max_batch_size == 32
 
 
+def test_the_preferred_size_that_triton_fills_in_does_not_keep_batches_small() -> None:
+    before = model_config(model(maxBatchSize=1, batching={"dynamic": {}}))
+    before.dynamic_batching.preferred_batch_size.append(1)  # as it answers (seen with 24.10)
+    assert not configured(before, TUNED).dynamic_batching.preferred_batch_size
+
+
 def test_a_model_without_batches_stays_so() -> None:
     after = configured(model_config(model()), Configuration(1, 2))
     assert not after.HasField("dynamic_batching")

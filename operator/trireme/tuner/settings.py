@@ -82,8 +82,8 @@ def configured(config: ModelConfig, wanted: Configuration) -> ModelConfig:
     tuned = ModelConfig()
     tuned.CopyFrom(config)
     if tuned.max_batch_size:
+        _set_batcher(tuned.dynamic_batching, wanted, filled_in=tuned.max_batch_size)
         tuned.max_batch_size = wanted.max_batch
-        _set_batcher(tuned.dynamic_batching, wanted)
         for warmup in tuned.model_warmup:
             warmup.batch_size = min(warmup.batch_size, wanted.max_batch)
     if not tuned.instance_group:
@@ -93,8 +93,12 @@ def configured(config: ModelConfig, wanted: Configuration) -> ModelConfig:
     return tuned
 
 
-def _set_batcher(batcher: pb.ModelDynamicBatching, wanted: Configuration) -> None:
-    kept = [size for size in batcher.preferred_batch_size if size <= wanted.max_batch]
+def _set_batcher(batcher: pb.ModelDynamicBatching, wanted: Configuration, filled_in: int) -> None:
+    """Where no preferred size is said Triton fills in the largest batch, and answers with it: kept,
+    it would have larger batches never made.
+    """
+    preferred = [size for size in batcher.preferred_batch_size if size != filled_in]
+    kept = [size for size in preferred if size <= wanted.max_batch]
     batcher.SetInParent()
     batcher.ClearField("preferred_batch_size")
     batcher.preferred_batch_size.extend(kept)
