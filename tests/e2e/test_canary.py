@@ -69,7 +69,7 @@ def test_a_good_canary_is_promoted_and_a_slow_a_failing_and_a_wrong_one_are_take
             assert kube.is_ready(each.name)
         else:
             assert each.reason in rollout["message"], rollout
-            assert kube.conditions(each.name)["Stalled"][:2] == ("True", "CanaryRolledBack")
+            assert kube.conditions(each.name)["Stalled"][:2] == ("True", "RolledBack")
             assert kube.conditions(each.name)["Available"][0] == "True"
             assert rollout["canary"]["requests"] < 600, rollout
         if each.name in ("good", "slow"):
