@@ -1,6 +1,5 @@
 """A mirrored request: the model it asks, and why it is not to be asked twice. Pure."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,6 +8,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
+from trireme.comparer.decode import TooManyParts, from_json, from_wire
 from trireme.comparer.tensors import split
 
 
@@ -16,7 +16,7 @@ class Dropped(StrEnum):
     """Why a copy is not compared, as the metric's label says it."""
 
     FULL = "full"  # as many as may be are being compared
-    TOO_LARGE = "tooLarge"  # it, or an answer
+    TOO_LARGE = "tooLarge"  # it, or an answer: in bytes, or in parts
     UNREADABLE = "unreadable"  # cut off, or not of the protocol
     SEQUENCE = "sequence"  # a second answer would change the sequence's state
     SHARED_MEMORY = "sharedMemory"  # a second answer would be written where the client reads
@@ -37,12 +37,14 @@ class Request:
 def of_http(model: str, body: bytes, header_length: str | None) -> Request:
     """What an inference request over HTTP is; the model is in its path."""
     try:
-        head = json.loads(split(body, header_length)[0])
+        head = from_json(split(body, header_length)[0])
         parameters = head.get("parameters", {})
         inputs = [each.get("parameters", {}) for each in head.get("inputs", [])]
         outputs = [each.get("parameters", {}) for each in head.get("outputs", [])]
         sequence = parameters.get("sequence_id")
         return Request(model, _unfit(sequence, inputs, outputs))
+    except TooManyParts:
+        return Request(model, Dropped.TOO_LARGE)
     except (AttributeError, TypeError, ValueError, RecursionError):
         return Request(model, Dropped.UNREADABLE)
 
@@ -50,8 +52,10 @@ def of_http(model: str, body: bytes, header_length: str | None) -> Request:
 def of_grpc(body: bytes) -> Request:
     """What a ModelInferRequest is."""
     try:
-        request = service_pb2.ModelInferRequest.FromString(body)
-    except DecodeError:
+        request = from_wire(service_pb2.ModelInferRequest, body)
+    except TooManyParts:
+        return Request("", Dropped.TOO_LARGE)
+    except (DecodeError, ValueError):
         return Request("", Dropped.UNREADABLE)
     sequence = request.parameters.get("sequence_id")
     named = sequence is not None and any(

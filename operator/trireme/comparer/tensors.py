@@ -1,10 +1,10 @@
 """What a model answered, in the three spellings of KServe's v2 protocol: JSON, JSON followed by
 binary data, gRPC. Pure.
 
-The answers are a stranger's: whatever cannot be read is Unreadable, whose text holds none of it.
+The answers are a stranger's: whatever cannot be read is Unreadable, whose text holds none of it,
+and what would not fit once it is decoded is TooManyParts.
 """
 
-import json
 import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
+from trireme.comparer.decode import from_json, from_wire
 from trireme.errors import TriremeError
 
 BYTES = "BYTES"
@@ -81,7 +82,7 @@ def of_http(body: bytes, header_length: str | None) -> Outputs:
     """
     try:
         header, binary = split(body, header_length)
-        return dict(_http_outputs(json.loads(header), memoryview(binary)))
+        return dict(_http_outputs(from_json(header), memoryview(binary)))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
         raise Unreadable("an answer over HTTP is not of the protocol") from None
 
@@ -89,7 +90,7 @@ def of_http(body: bytes, header_length: str | None) -> Outputs:
 def of_grpc(body: bytes) -> Outputs:
     """The outputs of a ModelInferResponse."""
     try:
-        answer = service_pb2.ModelInferResponse.FromString(body)
+        answer = from_wire(service_pb2.ModelInferResponse, body)
         return dict(_grpc_outputs(answer))
     except (DecodeError, KeyError, TypeError, ValueError, OverflowError):
         raise Unreadable("an answer over gRPC is not of the protocol") from None

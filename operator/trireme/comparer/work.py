@@ -22,6 +22,7 @@ from trireme.comparer.compare import (
     Verdict,
     compare,
 )
+from trireme.comparer.decode import TooManyParts
 from trireme.comparer.metrics import Metrics
 from trireme.comparer.requests import Dropped, Request
 from trireme.comparer.tensors import Outputs, Unreadable
@@ -154,7 +155,7 @@ class Comparer:
             return Failed.FAILED
         except NoPod:
             return Dropped.UNREACHABLE
-        except LargeAnswer:
+        except (LargeAnswer, TooManyParts):
             return Dropped.TOO_LARGE
 
     async def _verdict(
