@@ -130,3 +130,14 @@ def test_what_an_accepted_spec_asks_of_scaling_is_read_once() -> None:
     accepted = Accepted(agent_of(), repository_of())
     assert accepted.policy is accepted.policy
     assert accepted.policy == policy_of(accepted.agent.spec)
+
+
+def test_the_pods_of_every_deployment_are_counted() -> None:
+    store = Store()
+    deployments = ("chat", "chat-canary", "chat-gateway", "chat-comparer")
+    for count, name in enumerate(deployments, start=1):
+        counted = {"spec": {}, "status": {"replicas": count}}
+        store.child_event(KEY, child(name=name) | counted, deleted=False)
+    store.child_event(KEY, child("Service"), deleted=False)
+
+    assert store.view(KEY).existing_pods == 10

@@ -171,11 +171,8 @@ class Reconciler:
 
     async def _align_pods(self, key: Key, view: AgentView) -> None:
         """Ask for the pods where more or fewer are known than the Deployments count."""
-        others = (view.deployment(name(key.name)) for name in (names.gateway, names.canary))
-        counted = [*view.servers.bodies.values(), *others]
-        existing = sum(deployment_view(d).existing for d in counted if d is not None)
         known = {name: pod["metadata"]["uid"] for name, pod in view.pods.items()}
-        if len(known) - len(pods_of_jobs(view.pods.values())) == existing:
+        if len(known) - len(pods_of_jobs(view.pods.values())) == view.existing_pods:
             return
         listed = await self._cluster.list(kinds.POD, key.namespace, f"{names.OWNER}={key.name}")
         alive = {pod["metadata"]["uid"] for pod in listed}

@@ -347,7 +347,16 @@ class AgentView:
 
     def deployment(self, name: str) -> Object | None:
         """A child Deployment by name."""
-        return self.children.get(("Deployment", name))
+        return self.children.get((kinds.DEPLOYMENT.name, name))
+
+    @property
+    def existing_pods(self) -> int:
+        """How many pods all child Deployments count, whatever they are for."""
+        return sum(
+            deployment_view(body).existing
+            for (kind, _), body in self.children.items()
+            if kind == kinds.DEPLOYMENT.name
+        )
 
     @property
     def servers(self) -> Servers:
