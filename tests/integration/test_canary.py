@@ -182,6 +182,25 @@ async def test_a_canary_is_tried_beside_the_stable_pods_and_takes_their_place_on
     assert "CanaryEnded" not in tried.reasons()
 
 
+async def test_requests_are_copied_until_the_canary_is_promoted(tried: Team) -> None:
+    rollout = {"strategy": "Canary", "canary": {"mirror": {}}}
+    await tried.apply(with_image(NEW, rollout=rollout))
+    tried.canary.weight = 0.5
+    await tried.operator.passes()
+    assert is_copied(tried)
+
+    await tried.found(RolloutPhase.PROMOTED)
+
+    assert tried.share() == "0.5"
+    assert not is_copied(tried)
+
+
+def is_copied(tried: Team) -> bool:
+    """Whether the routes copy requests."""
+    routes = tried.kube.get("configmap", "tried-routes")["data"]
+    return any("request_mirror_policies" in text for text in routes.values())
+
+
 async def test_a_canary_that_is_taken_back_goes_at_once_and_is_not_tried_again(
     tried: Team,
 ) -> None:

@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 
 from trireme.comparer import requests, tensors
+from trireme.comparer.compare import Rules
 from trireme.comparer.decode import TooManyParts, from_wire
-from trireme.comparer.requests import Dropped
+from trireme.comparer.metrics import Metrics
+from trireme.comparer.requests import Dropped, Request
+from trireme.comparer.tensors import Outputs
+from trireme.comparer.work import Comparer, Copy
+from trireme.edge.tracks import Track, TrackAddress
 
 SIZE = 4 * 2**20  # the default of maxSize
 NAMED = b"\n\x01m"
@@ -57,6 +62,25 @@ def test_a_message_of_very_many_parts_is_not_decoded(body: bytes) -> None:
 def test_an_answer_of_very_many_parts_is_not_decoded(number: int) -> None:
     with pytest.raises(TooManyParts):
         tensors.of_grpc(filled(within(number)(b"")))
+
+
+async def test_a_copy_with_such_an_answer_is_dropped_and_no_failure_of_a_track() -> None:
+    metrics = Metrics()
+
+    async def ask(_: Track) -> Callable[[], Outputs]:
+        return lambda: tensors.of_grpc(filled(within(5)(b"")))
+
+    async def read() -> Copy:
+        return Copy(lambda: Request("m", None), ask)
+
+    async with Track(TrackAddress("127.0.0.1", 1, 2), 1, SIZE) as track:
+        comparer = Comparer(track, track, Rules(0, 0), 1, metrics)
+        await comparer.take(read)
+        await comparer.end(grace_seconds=60)
+
+    text = metrics.text().decode()
+    assert 'trireme_comparer_dropped_total{reason="tooLarge"} 1.0' in text
+    assert 'trireme_comparer_failed_total{track="stable"} 0.0' in text
 
 
 @pytest.mark.parametrize("part", [b"{}", b"[]", b'""', b'{"":0}'])

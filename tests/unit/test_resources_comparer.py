@@ -13,7 +13,7 @@ from trireme.resources.comparer import comparer_objects
 from trireme.resources.desired import desired_objects
 from trireme.resources.envoy import configuration, route_files
 from trireme.resources.options import ResourceOptions
-from trireme.resources.routes import Share
+from trireme.resources.routes import Share, config_map
 
 OPTIONS = ResourceOptions("envoy", operator_image="registry.example/trireme:1")
 
@@ -136,6 +136,12 @@ def test_a_share_of_inference_is_copied_while_a_canary_has_a_share() -> None:
         for protocol in ("http", "grpc")
     }
     assert policies(mirroring(), 0.0) == {"http.json": [], "grpc.json": []}
+
+
+def test_nothing_is_copied_for_a_canary_that_is_promoted_whatever_its_share() -> None:
+    for share, is_copied in ((Share(0.5), True), (Share(0.5, mirrors=False), False)):
+        for text in config_map(mirroring(), share)["data"].values():
+            assert ("request_mirror_policies" in text) is is_copied
 
 
 def clusters(agent: AgentDeployment) -> set[str]:

@@ -316,7 +316,7 @@ class Trial:
         if canary is not None and canary.phase is not RolloutPhase.ROLLED_BACK:
             # Once it is promoted it goes on as it was until it is not needed.
             weight = canary.weight if _is_on(canary) else before.weight
-        share = before.then(weight, now)
+        share = before.then(weight, now, mirrors=_is_on(canary))
         if canary is not None:
             canary.is_reachable = has_pods(canary) and share.follows_in(now) <= timedelta(0)
         return share

@@ -144,9 +144,9 @@ def mirror_of(spec: AgentSpec) -> Mirror | None:
     return spec.rollout.canary.mirror if has_routes_of_its_own(spec) else None
 
 
-def route_files(spec: AgentSpec, weight: float) -> dict[str, str]:
-    """The files of the routes, by name, where a canary gets `weight` of the requests, from 0 to 1:
-    the answer of a control plane, as JSON, to each client port.
+def route_files(spec: AgentSpec, weight: float, *, mirrors: bool = True) -> dict[str, str]:
+    """The files of the routes, by name, where a canary gets `weight` of the requests, from 0 to 1,
+    and is compared, if it `mirrors`: the answer of a control plane, as JSON, to each client port.
     """
     return {
         _routes_file(protocol): json.dumps(
@@ -155,7 +155,7 @@ def route_files(spec: AgentSpec, weight: float) -> dict[str, str]:
                     {
                         "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
                         **_route_configuration(
-                            _client(protocol), _client_routes(spec, protocol, weight)
+                            _client(protocol), _client_routes(spec, protocol, weight, mirrors)
                         ),
                     }
                 ]
@@ -278,7 +278,7 @@ def _client_listener(spec: AgentSpec, protocol: _Protocol) -> Mapping[str, Any]:
         config_source = {"path_config_source": source, "resource_api_version": "V3"}
         routes = {"rds": {"config_source": config_source, "route_config_name": name}}
     else:
-        routes = {"route_config": _route_configuration(name, _client_routes(spec, protocol, 0.0))}
+        routes = {"route_config": _route_configuration(name, _client_routes(spec, protocol))}
     filters = [_router()]
     if protocol is _Protocol.GRPC:
         filters.insert(0, _grpc_statistics())
@@ -386,9 +386,12 @@ def _route_configuration(name: str, routes: list[dict[str, Any]]) -> dict[str, A
     }
 
 
-def _client_routes(spec: AgentSpec, protocol: _Protocol, weight: float) -> list[dict[str, Any]]:
+def _client_routes(
+    spec: AgentSpec, protocol: _Protocol, weight: float = 0.0, mirrors: bool = False
+) -> list[dict[str, Any]]:
+    mirrored = _mirrored_routes(spec, protocol, weight) if mirrors else ()
     routes = _http_routes if protocol is _Protocol.HTTP else _grpc_routes
-    return [*_mirrored_routes(spec, protocol, weight), *routes(spec, weight)]
+    return [*mirrored, *routes(spec, weight)]
 
 
 def _mirrored_routes(

@@ -21,15 +21,17 @@ every 60 s, up to 90 with its jitter, and not at each at the same time."""
 @dataclass(frozen=True, slots=True)
 class Share:
     """What the ConfigMap says: the canary's part of the requests, from 0 to 1, and when it last
-    became less; None where it never did.
+    became less; None where it never did. `mirrors`: requests are copied where the spec asks for it;
+    the ConfigMap does not say so beside the routes.
     """
 
     weight: float = 0.0
     lowered: datetime | None = None
+    mirrors: bool = True
 
-    def then(self, weight: float, now: datetime) -> "Share":
+    def then(self, weight: float, now: datetime, *, mirrors: bool = True) -> "Share":
         """The share that follows."""
-        return Share(weight, now if weight < self.weight else self.lowered)
+        return Share(weight, now if weight < self.weight else self.lowered, mirrors)
 
     def follows_in(self, now: datetime) -> timedelta:
         """How long until no gateway pod goes by a larger one any more."""
@@ -46,7 +48,7 @@ def config_map(agent: AgentDeployment, share: Share) -> Manifest:
         kinds.CONFIG_MAP,
         names.gateway_routes(agent.metadata.name),
         annotations={names.SHARE: f"{share.weight:g}", **lowered},
-        data=route_files(agent.spec, share.weight),
+        data=route_files(agent.spec, share.weight, mirrors=share.mirrors),
     )
 
 
