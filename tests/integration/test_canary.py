@@ -183,7 +183,7 @@ async def test_a_canary_is_tried_beside_the_stable_pods_and_takes_their_place_on
 
 
 async def test_requests_are_copied_until_the_canary_is_promoted(tried: Team) -> None:
-    rollout = {"strategy": "Canary", "canary": {"mirror": {}}}
+    rollout = {"strategy": "Canary", "canary": {"mirror": {"share": "10%"}}}
     await tried.apply(with_image(NEW, rollout=rollout))
     tried.canary.weight = 0.5
     await tried.operator.passes()
