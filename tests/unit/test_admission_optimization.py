@@ -49,9 +49,8 @@ def test_a_spec_that_is_right_has_no_fault_and_no_warning() -> None:
         pytest.param(
             spec_of({"mode": "Apply"}),
             f"{PATH}.mode",
-            "Apply is not there yet: a result is to go through a canary, which the operator does "
-            "not run so far. Write Recommend, and take over the entry that status.optimization "
-            "tells",
+            "Apply is not there yet: a result is to go through a canary by itself. Write "
+            "Recommend, and take over the entry that status.optimization tells",
             id="mode Apply",
         ),
         pytest.param(

@@ -16,7 +16,7 @@ class TuningMode(StrEnum):
 
     DISABLED = "Disabled"  # none is looked for
     RECOMMEND = "Recommend"  # it is told, and the user sets it
-    APPLY = "Apply"  # it is tried and kept; refused until canaries carry it
+    APPLY = "Apply"  # refused for now: it is to be tried on a canary
 
 
 class TuningRange(ApiModel):

@@ -36,8 +36,7 @@ def result_is_to_be_applied(spec: AgentSpec) -> Iterator[Fault]:
         yield Fault(
             f"{_PATH}.mode",
             "Apply",
-            "Apply is not there yet: a result is to go through a canary, which the operator does "
-            "not run so far",
+            "Apply is not there yet: a result is to go through a canary by itself",
             "Write Recommend, and take over the entry that status.optimization tells",
         )
 
