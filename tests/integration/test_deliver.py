@@ -10,9 +10,26 @@ import pytest
 from integration.fetching import PROGRAM, SECONDS, noise, sha256
 from integration.s3_server import BUCKET, KEYS, S3Server, s3_server
 from trireme.api.fetch import FetchReason
-from trireme.api.optimize import DeliveryPlan, DeliveryResult
+from trireme.api.optimization import Gain
+from trireme.api.optimize import (
+    RESULT_FILE,
+    DeliveryPlan,
+    DeliveryResult,
+    OptimizeResult,
+    optimize_message,
+)
 
 MODEL = noise(300_000)
+GAIN = Gain(
+    techniques=["int8-static"],
+    throughput_ratio=2.3,
+    latency_ratio=0.5,
+    size_ratio=0.26,
+    score_before=0.97,
+    score_after=0.968,
+    most_drop=0.0041,
+    samples=900,
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +44,8 @@ def delivered(folder: Path, plan: DeliveryPlan) -> DeliveryResult:
     version.mkdir(parents=True, exist_ok=True)
     (version / "model.onnx").write_bytes(MODEL)
     (folder / "made" / "report.json").write_text("{}", encoding="utf-8")
+    told = OptimizeResult(gain=GAIN, file="model.onnx", sha256=sha256(MODEL))
+    (folder / "made" / RESULT_FILE).write_text(optimize_message(told), encoding="utf-8")
     secret = folder / "credentials" / "keys"
     secret.mkdir(parents=True, exist_ok=True)
     for name, value in KEYS.items():
@@ -55,7 +74,11 @@ def delivered(folder: Path, plan: DeliveryPlan) -> DeliveryResult:
 
 def test_a_model_is_an_object_that_was_read_again(s3: S3Server, tmp_path: Path) -> None:
     plan = DeliveryPlan(
-        model="encoder", uri=f"s3://{BUCKET}/optimised/", endpoint=s3.url, credentials="keys"
+        model="encoder",
+        file="model.onnx",
+        uri=f"s3://{BUCKET}/optimised/",
+        endpoint=s3.url,
+        credentials="keys",
     )
     found = delivered(tmp_path, plan)
     assert found.files == {"model.onnx": sha256(MODEL)}
@@ -69,7 +92,11 @@ def test_a_model_is_an_object_that_was_read_again(s3: S3Server, tmp_path: Path) 
 
 def test_a_bucket_that_is_not_there_is_told(s3: S3Server, tmp_path: Path) -> None:
     plan = DeliveryPlan(
-        model="encoder", uri="s3://others/optimised/", endpoint=s3.url, credentials="keys"
+        model="encoder",
+        file="model.onnx",
+        uri="s3://others/optimised/",
+        endpoint=s3.url,
+        credentials="keys",
     )
     failure = delivered(tmp_path, plan).failure
     assert failure is not None

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from trireme.api.optimization import Technique
-from trireme.api.optimize import OptimizedBackend, OptimizePlan, OptimizeResult
+from trireme.api.optimize import RESULT_FILE, OptimizedBackend, OptimizePlan, OptimizeResult
 from trireme.cli import app
 from trireme.optimizer.recipes import recipes
 from trireme.optimizer.samples import Samples
@@ -52,6 +52,7 @@ class Pod:
         done = CliRunner().invoke(app, command)
         told = self.result.read_bytes()
         assert len(told) <= 4096
+        assert (self.into / RESULT_FILE).read_bytes() == told  # for the delivery
         found = OptimizeResult.model_validate_json(told)
         assert done.exit_code == (0 if found.failure is None else 1), done.output
         return found

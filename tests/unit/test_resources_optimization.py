@@ -10,7 +10,7 @@ from agents import agent_of, model_of, repository_of
 from trireme.api.fetch import FetchPlan
 from trireme.api.models import Source
 from trireme.api.optimization import Destination
-from trireme.api.optimize import DeliveryPlan, OptimizationPlan, OptimizePlan
+from trireme.api.optimize import PROGRAM_SHA256, DeliveryPlan, OptimizationPlan, OptimizePlan
 from trireme.api.types import AgentDeployment
 from trireme.resources.desired import desired_objects
 from trireme.resources.egress import Place, egress_rules, place_of, proxy_places
@@ -41,11 +41,10 @@ def agent(
     source: dict[str, Any] | None = None,
     samples: dict[str, Any] | None = None,
     settings: dict[str, Any] | None = None,
+    backend: str = "onnxruntime",
     **spec: Any,
 ) -> AgentDeployment:
-    model = model_of(
-        "encoder", source=source or S3, backend="onnxruntime", version=3, maxBatchSize=8
-    )
+    model = model_of("encoder", source=source or S3, backend=backend, version=3, maxBatchSize=8)
     optimization = {
         "destination": {"uri": "pvc://results/optimised/"},
         "models": [{"model": "encoder", "samples": samples or SAMPLES, "labels": "label"}],
@@ -140,8 +139,23 @@ def test_the_plans_are_annotations_that_the_containers_read_as_files() -> None:
     assert (optimize.metric, optimize.max_drop, optimize.max_batch) == ("accuracy", 0.01, 8)
     deliver = DeliveryPlan.model_validate_json(told["trireme.dev/delivery-plan"])
     assert deliver.uri == "pvc://results/optimised/"
+    assert (deliver.file, deliver.program) == ("model.onnx", None)
     (items,) = [each["downwardAPI"]["items"] for each in template["spec"]["volumes"][:1]]
     assert {each["path"] for each in items} == {"fetch.json", "optimize.json", "deliver.json"}
+
+
+@pytest.mark.parametrize(
+    ("backend", "file", "program"),
+    [
+        pytest.param("python", "model.onnx", PROGRAM_SHA256, id="a program that is known"),
+        pytest.param("pytorch", "model.pt", None, id="TorchScript"),
+    ],
+)
+def test_what_is_delivered_is_what_the_backend_loads(
+    backend: str, file: str, program: str | None
+) -> None:
+    plan = plan_of(agent(backend=backend)).deliver
+    assert (plan.file, plan.program) == (file, program)
 
 
 def test_files_of_config_maps_are_mounted_and_nothing_is_fetched() -> None:

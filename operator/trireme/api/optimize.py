@@ -41,6 +41,17 @@ DELIVERED_FILE = re.compile(_FILE_PATTERN)
 DELIVERED_FILES = 8
 """How many a folder of a result may hold."""
 
+RESULT_FILE = "result.json"
+"""What `optimize` leaves beside what it made, for `deliver`: an `OptimizeResult`."""
+
+PROGRAM_FILE = "model.py"
+"""What the Python backend loads."""
+
+PROGRAM_SHA256 = "792c9400de135ee55ba93b9678470675236e321a36b81b5a44a4af7e53cfd6eb"
+"""Of the program that the optimiser writes (optimizer/served_model.py), the only one that is
+delivered.
+"""
+
 
 # ----------------------------------------------------------------------------------------- plans
 
@@ -72,9 +83,14 @@ class OptimizePlan(ApiModel):
 
 
 class DeliveryPlan(ApiModel):
-    """Where the container `deliver` is to put what was made of a model."""
+    """What the container `deliver` is to take of what was made of a model, and where it is to put
+    it: `file` is the model's own, as its backend calls it, `program` the digest of the model.py
+    that is to lie beside it.
+    """
 
     model: ModelName
+    file: _FILE
+    program: _DIGEST | None = None
     uri: str = Field(min_length=1, max_length=1024)
     endpoint: str | None = Field(None, max_length=2048)
     region: str | None = Field(None, max_length=64)

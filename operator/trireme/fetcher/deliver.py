@@ -1,7 +1,8 @@
 """`trireme deliver`: bring what was made of a model to its destination, and read it there again.
 
-What made the files may have been hostile, so of them only plain files with plain names are taken,
-and few; they are copied and hashed, and nothing looks into them.
+What made the files may have been hostile, so no link among them is followed (`made`), and only what
+was measured is taken, by its digest, with a program that is known by its own; the files are hashed
+and copied, and nothing looks into them.
 
     <uri>/<model>/<16 digits of the digest>/1/    what a server loads
     <uri>/<model>/<16 digits of the digest>/      the report, and how other servers would load it
@@ -11,25 +12,25 @@ The folder is named by the content, so nothing that is served is ever overwritte
 
 import hashlib
 import logging
-import stat
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from trireme.api.fetch import FetchFailed, FetchFailure, FetchReason
 from trireme.api.optimize import (
-    DELIVERED_FILE,
-    DELIVERED_FILES,
+    PROGRAM_FILE,
     DeliveryPlan,
     DeliveryResult,
+    OptimizeResult,
     delivery_message,
 )
 from trireme.edge.stores.credentials import Credentials
 from trireme.edge.stores.open import open_store
 from trireme.edge.stores.types import Access, Store
 from trireme.edge.stores.writing import open_writer
-from trireme.fetcher import disk, manifest
+from trireme.fetcher import disk, made, manifest
 from trireme.fetcher.manifest import Entry
 from trireme.fetcher.retries import Backoff, retrying
 
@@ -84,20 +85,25 @@ def _delivered(
     wait: Callable[[float], object],
 ) -> DeliveryResult:
     """Where it is and what it holds. Raises FetchFailed."""
-    version = mounts.made / "model_repository" / plan.model / "1"
-    if not version.is_dir():
-        return DeliveryResult()  # nothing was gained
-    served = _plain_files(version)
-    digests = {name: disk.sha256(file) for name, file in served.items()}
-    if not served:
-        raise FetchFailed(FetchReason.EMPTY, "what was made of the model holds no file")
-    digest = manifest.digest(Entry(name, sha256) for name, sha256 in digests.items())
-    folder = f"{plan.uri.rstrip('/')}/{plan.model}/{digest[:16]}/"
-    access = Access(endpoint=plan.endpoint, region=plan.region, claims=mounts.claims)
-    writer = open_writer(folder, access, secrets)
-    files = {**_beside(mounts.made), **{f"1/{name}": file for name, file in served.items()}}
-    for path, file in files.items():
-        retrying(lambda p=path, f=file: writer.write(p, f), backoff, wait)  # type: ignore[misc]
+    told = made.result_of(mounts.made)
+    if told.gain is None:
+        return DeliveryResult()
+    with ExitStack() as opened:
+        served = made.open_files(opened, mounts.made, "model_repository", plan.model, "1")
+        digests = {name: disk.digest(content) for name, content in served.items()}
+        _refuse_others(plan, told, digests)
+        files = {f"1/{name}": content for name, content in served.items()}
+        for name in _BESIDE:
+            if (content := made.open_file(opened, mounts.made, name)) is not None:
+                files[name] = content
+        for name, content in made.open_files(opened, mounts.made, _CONFIGURATIONS).items():
+            files[f"{_CONFIGURATIONS}/{name}"] = content
+        digest = manifest.digest(Entry(name, sha256) for name, sha256 in digests.items())
+        folder = f"{plan.uri.rstrip('/')}/{plan.model}/{digest[:16]}/"
+        access = Access(endpoint=plan.endpoint, region=plan.region, claims=mounts.claims)
+        writer = open_writer(folder, access, secrets)
+        for path, content in files.items():
+            retrying(lambda p=path, c=content: writer.write(p, c), backoff, wait)  # type: ignore[misc]
     store = open_store(f"{folder}1/", access, secrets)
     there = retrying(lambda: _digests(store), backoff, wait)
     if there != digests:
@@ -108,38 +114,20 @@ def _delivered(
     return DeliveryResult(uri=f"{folder}1/", files=digests)
 
 
-def _beside(made: Path) -> dict[str, Path]:
-    """What is kept with the model for people: plain files alone, and only those expected."""
-    files = {name: made / name for name in _BESIDE if _is_plain(made / name)}
-    configurations = made / _CONFIGURATIONS
-    if configurations.is_dir() and not configurations.is_symlink():
-        for name, file in _plain_files(configurations).items():
-            files[f"{_CONFIGURATIONS}/{name}"] = file
-    return files
-
-
-def _plain_files(folder: Path) -> dict[str, Path]:
-    """The files of a folder by name. Raises FetchFailed where it holds anything else, or many."""
-    found = sorted(folder.iterdir())
-    strange = [
-        file.name
-        for file in found
-        if not _is_plain(file) or not DELIVERED_FILE.fullmatch(file.name)
-    ]
-    if strange or len(found) > DELIVERED_FILES:
-        what = f"{strange[0]!r}" if strange else f"{len(found)} files"
+def _refuse_others(
+    plan: DeliveryPlan, told: OptimizeResult, digests: Mapping[str, str | None]
+) -> None:
+    """Raises FetchFailed where anything would be served but the file that was measured, called as
+    the backend loads it, and the program that is known.
+    """
+    wanted = {plan.file: told.sha256}
+    if plan.program is not None:
+        wanted[PROGRAM_FILE] = plan.program
+    if told.file != plan.file or digests != wanted:
         raise FetchFailed(
-            FetchReason.UNSAFE_PATH,
-            f"what was made of the model holds {what}, and may hold {DELIVERED_FILES} plain files",
+            FetchReason.CHECKSUM,
+            f"what was made of the model is {_told(digests)}, and was to be {_told(wanted)}",
         )
-    return {file.name: file for file in found}
-
-
-def _is_plain(file: Path) -> bool:
-    try:
-        return stat.S_ISREG(file.lstat().st_mode)
-    except OSError:
-        return False
 
 
 def _digests(store: Store) -> dict[str, str]:
@@ -153,8 +141,8 @@ def _digests(store: Store) -> dict[str, str]:
     return found
 
 
-def _told(digests: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {sha256[:8]}" for name, sha256 in digests.items())
+def _told(digests: Mapping[str, str | None]) -> str:
+    return ", ".join(f"{name} {(each or 'no digest')[:9]}" for name, each in digests.items())
 
 
 def _leave(result: Path, found: DeliveryResult) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 from trireme.api.fetch import FetchFailed, FetchReason
@@ -76,7 +77,12 @@ def write_at(handle: int, chunk: bytes, offset: int) -> None:
 def sha256(file: Path) -> str:
     """The digest of a file's content, read in pieces."""
     with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+        return digest(opened)
+
+
+def digest(content: BufferedReader) -> str:
+    """The sha256 of what is left of an open file."""
+    return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def pieces(file: Path) -> Iterator[bytes]:

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trireme.api.optimization import Gain, Technique
-from trireme.api.optimize import OptimizedBackend, OptimizePlan, OptimizeResult, optimize_message
+from trireme.api.optimize import (
+    PROGRAM_FILE,
+    RESULT_FILE,
+    OptimizedBackend,
+    OptimizePlan,
+    OptimizeResult,
+    optimize_message,
+)
 from trireme.errors import Fault, InvalidSpec
 from trireme.optimizer.program import Result, optimise
 from trireme.optimizer.report import summary
@@ -22,7 +29,6 @@ from trireme.optimizer.wishes import Backend, ModelSource, Request, Wishes
 logger = logging.getLogger(__name__)
 
 _MODEL_ENDINGS = (".onnx", ".pt", ".pth", ".ts", ".pt2")
-_PROGRAM = "model.py"  # what the Python backend loads
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +54,11 @@ def run(plan: OptimizePlan, mounts: Mounts) -> bool:
         logger.exception("%s: the search failed", plan.model)
         found = OptimizeResult(failure=f"{type(error).__name__}: {error}")
     logger.info("%s: %s", plan.model, found.failure or found.summary)
-    try:
-        mounts.result.write_text(optimize_message(found), encoding="utf-8")
-    except OSError as error:
-        logger.warning("the result cannot be left at %s: %s", mounts.result, error.strerror)
+    for place in (mounts.into / RESULT_FILE, mounts.result):
+        try:
+            place.write_text(optimize_message(found), encoding="utf-8")
+        except OSError as error:
+            logger.warning("the result cannot be left at %s: %s", place, error.strerror)
     return found.failure is None
 
 
@@ -87,12 +94,12 @@ def _model_file(plan: OptimizePlan, folder: Path) -> Path:
             f"its version holds {there}",
             f"Have one file that ends in one of {', '.join(_MODEL_ENDINGS)}",
         )
-    program = folder / _PROGRAM
+    program = folder / PROGRAM_FILE
     is_own = program.is_file() and program.read_bytes() == GENERATED.read_bytes()
     if plan.backend is OptimizedBackend.PYTHON and not is_own:
         raise _invalid(
             plan.model,
-            f"its {_PROGRAM} is a program of your own, whose answers are not those of "
+            f"its {PROGRAM_FILE} is a program of your own, whose answers are not those of "
             f"{files[0].name} alone",
             "Serve the file by onnxruntime, or by the model.py that `trireme optimize` writes",
         )

@@ -19,6 +19,7 @@ from trireme.api.optimization import (
     OptimizedModel,
 )
 from trireme.api.optimize import (
+    PROGRAM_SHA256,
     DeliveryPlan,
     OptimizationPlan,
     OptimizedBackend,
@@ -91,7 +92,7 @@ def optimization_plan(
             max_batch=model.max_batch_size,
             threads=asked.threads,
         ),
-        deliver=_delivery(model.name, settings.destination),
+        deliver=_delivery(model.name, backend, settings.destination),
     )
 
 
@@ -128,9 +129,11 @@ def _fetch(what: str, of_model: Fetch) -> Fetch:
     return of_model.model_copy(update={"model": what, "version": 1, **name})
 
 
-def _delivery(model: str, destination: Destination) -> DeliveryPlan:
+def _delivery(model: str, backend: OptimizedBackend, destination: Destination) -> DeliveryPlan:
     return DeliveryPlan(
         model=model,
+        file="model.pt" if backend is OptimizedBackend.PYTORCH else "model.onnx",
+        program=PROGRAM_SHA256 if backend is OptimizedBackend.PYTHON else None,
         uri=destination.uri,
         endpoint=destination.endpoint,
         region=destination.region,

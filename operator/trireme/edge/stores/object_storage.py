@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from obstore.exceptions import BaseError, InvalidPathError
 from obstore.store import AzureStore, GCSStore, S3Store
@@ -136,12 +135,13 @@ class ObjectStorage:
         if left:
             raise failures.cut_off(self.name)
 
-    def write(self, path: str, file: Path) -> None:
+    def write(self, path: str, content: BinaryIO) -> None:
         """An object below this path as a prefix, by the identity that is asked last."""
         bucket = self._bucket or self._open(self.identities[-1])
         key = f"{self.location.path}/{path}".lstrip("/")
         with _told(f"{self.location.scheme}://{self.location.place}/{key}"):
-            bucket.put(key, file)
+            content.seek(0)
+            bucket.put(key, content)
 
 
 @contextmanager

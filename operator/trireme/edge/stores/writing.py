@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from trireme.api.fetch import FetchFailed, FetchReason
 from trireme.edge.stores.credentials import Credentials
@@ -14,8 +14,8 @@ from trireme.edge.stores.uri import Location, parse
 class Writer(Protocol):
     """A destination of files. Raises `FetchFailed` with the reason; nothing is tried again."""
 
-    def write(self, path: str, file: Path) -> None:
-        """Put a file's content at a path below what the URI names, in place of what is there."""
+    def write(self, path: str, content: BinaryIO) -> None:
+        """Put all of an open file at a path below what the URI names, in place of what is there."""
 
 
 def open_writer(uri: str, access: Access, credentials: Credentials) -> Writer:
@@ -46,7 +46,7 @@ class FolderWriter:
     location: Location
     root: Path
 
-    def write(self, path: str, file: Path) -> None:
+    def write(self, path: str, content: BinaryIO) -> None:
         """Beside its place first, on the disk, then by its name."""
         target = self.root / self.location.path / path
         new = target.with_name(f".{target.name}.new")
@@ -54,7 +54,8 @@ class FolderWriter:
             if not self.root.is_dir():
                 raise FetchFailed(FetchReason.NOT_FOUND, f"{self.location.name} is not mounted")
             target.parent.mkdir(parents=True, exist_ok=True)
-            with file.open("rb") as content, new.open("wb") as opened:
+            content.seek(0)
+            with new.open("wb") as opened:
                 while chunk := content.read(CHUNK_BYTES):
                     opened.write(chunk)
                 opened.flush()
