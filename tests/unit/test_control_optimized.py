@@ -1,9 +1,13 @@
 """What a Job that optimises came to, read from its pod's three containers."""
 
+import json
+import sys
 from typing import Any
 
 import pytest
+from jsonschema import Draft4Validator  # type: ignore[import-untyped]
 
+from trireme.api.crd import crd
 from trireme.api.fetch import (
     FetchFailed,
     FetchFailure,
@@ -19,7 +23,7 @@ from trireme.api.optimize import (
     delivery_message,
     optimize_message,
 )
-from trireme.control.optimized import ended, told_gain
+from trireme.control.optimized import Ended, ended, told_gain
 
 JOB: dict[str, Any] = {"metadata": {"uid": "j-1", "name": "support-optimize-0f"}, "status": {}}
 OVER: dict[str, Any] = {**JOB, "status": {"conditions": [{"type": "Failed", "status": "True"}]}}
@@ -240,3 +244,52 @@ def test_a_message_fits_what_the_kubelet_keeps(text: str) -> None:
     assert OptimizeResult.model_validate_json(told).gain == GAIN
     refused = DeliveryResult(failure=failure(FetchReason.INTERNAL, text))
     assert len(delivery_message(refused).encode()) <= 4096
+
+
+SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+TOLD = SCHEMA["properties"]["status"]["properties"]["optimization"]["properties"]["models"]["items"]
+LARGEST, SMALLEST = sys.float_info.max, 5e-324
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        pytest.param("techniques", ["x" * 64] * 16, id="techniques"),
+        *(
+            pytest.param(ratio, value, id=f"{ratio} {value}")
+            for ratio in ("throughputRatio", "latencyRatio", "sizeRatio")
+            for value in (LARGEST, SMALLEST)
+        ),
+        *(
+            pytest.param(score, value, id=f"{score} {value}")
+            for score in ("scoreBefore", "scoreAfter", "mostDrop")
+            for value in (LARGEST, -LARGEST)
+        ),
+        pytest.param("samples", 2**31 - 1, id="samples"),
+    ],
+)
+def test_what_is_accepted_of_a_gain_the_status_takes(field: str, value: Any) -> None:
+    told = {**GAIN.model_dump(by_alias=True), field: value}
+    found = OptimizeResult.model_validate_json(json.dumps({"gain": told}))
+    assert found.gain is not None
+    text = found.gain.model_dump(mode="json", by_alias=True)
+    Draft4Validator(TOLD["properties"]["gain"]).validate(text)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        pytest.param("techniques", ["x" * 65], id="a long technique"),
+        pytest.param("techniques", ["fuse: run this\n"], id="words for a technique"),
+        pytest.param("techniques", ["fuse"] * 17, id="many techniques"),
+        pytest.param("samples", 2**31, id="more samples than an integer counts"),
+        pytest.param("samples", 10**25, id="a number that no machine has"),
+        pytest.param("sizeRatio", 0, id="a ratio of nothing"),
+    ],
+)
+def test_a_gain_that_the_status_would_not_take_is_none(field: str, value: Any) -> None:
+    told = json.dumps({"gain": {**GAIN.model_dump(by_alias=True), field: value}})
+    found = ended(
+        OVER, [pod(over(), over(message=told), over(message=delivery_message(DELIVERED)))]
+    )
+    assert found == Ended(failure="the Job left no result that can be read")

@@ -5,12 +5,13 @@ What the Job of one model is told and answers is in `api.optimize`.
 
 from datetime import timedelta
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
 from trireme.api.models import ModelName, SecretRef, Source
 from trireme.api.scalars import Duration, Quantity, Ratio
-from trireme.api.schema import ApiModel, list_map
+from trireme.api.schema import LARGEST_INT, ApiModel, list_map
 
 METRIC_PATTERN = r"^(accuracy|top-[1-9][0-9]{0,3}|f1|cosine|mean-error|max-error)$"
 LARGEST_BATCH = 1024
@@ -159,14 +160,20 @@ class OptimizationPhase(StrEnum):
         """Whether nothing more is to be done for this model as it is."""
         return self in (OptimizationPhase.OPTIMIZED, OptimizationPhase.NOTHING_GAINED)
 
+    @property
+    def going_on(self) -> bool:
+        """Whether a Job runs, or is to, of which nothing has come yet."""
+        return self in (OptimizationPhase.WAITING, OptimizationPhase.RUNNING)
+
 
 class Gain(ApiModel):
-    """What was chosen and what it gives, against the model as it was, in one measurement."""
+    """What was chosen and what it gives, against the model as it was, in one measurement.
 
-    techniques: list[str] = Field(
-        max_length=16,
-        description="In the order they were applied.",
-        json_schema_extra={"items": {"type": "string", "maxLength": 64}},
+    A container says it that has opened the model: what is accepted of it here, the status takes.
+    """
+
+    techniques: list[Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9-]+$")]] = Field(
+        max_length=16, description="In the order they were applied."
     )
     throughput_ratio: float = Field(
         gt=0, allow_inf_nan=False, description="Requests a second of an instance: 2 is twice."
@@ -185,7 +192,9 @@ class Gain(ApiModel):
         allow_inf_nan=False,
         description="What these samples leave possible at most of the drop, with the confidence.",
     )
-    samples: int = Field(ge=1, description="How many samples were held out to judge by.")
+    samples: int = Field(
+        ge=1, le=LARGEST_INT, description="How many samples were held out to judge by."
+    )
 
 
 class ModelOptimizationStatus(ApiModel):
@@ -210,7 +219,7 @@ class ModelOptimizationStatus(ApiModel):
     sha256: str | None = Field(None, max_length=64, description="The digest of its file.")
     entry: str | None = Field(
         None,
-        max_length=4096,
+        max_length=32_768,
         description="YAML: what to write into the model's entry of spec.models to serve it.",
     )
 
