@@ -76,12 +76,12 @@ class Optimizing:
             return []
         known = {each.model: each for each in before.models}
         plans = await self._plans(agent, asked) if asked is not None else {}
-        await self._delete_unwanted(view, agent, [p for p in plans.values() if p is not None])
-        found = []
+        await self._delete_unwanted(view, agent, plans, known)
+        found = [] if asked is not None else _kept(agent, before)
         for model in asked.models if asked is not None else ():
             plan = plans[model.model]
             if plan is None:
-                found.append(_without_a_source(agent, model))
+                found.append(_without_a_source(agent, model, known.get(model.model)))
             else:
                 found.append(await self._model(view, agent, model, plan, known.get(model.model)))
         after = OptimizationStatus(models=found)
@@ -134,10 +134,14 @@ class Optimizing:
             known = ModelOptimizationStatus(
                 model=asked.model, digest=plan.digest, phase=OptimizationPhase.WAITING
             )
-        if known.phase.over or not self._is_due(known):
-            return known
         namespace, uid = agent.metadata.namespace, agent.metadata.uid
         name = names.optimization_job(agent.metadata.name, plan.digest)
+        if known.phase.over or not self._is_due(known):
+            if name in view.optimization.under_way:  # until the status says what it came to
+                if known.phase.over:
+                    await self._cluster.delete(kinds.JOB, namespace, name)
+                view.optimization.under_way.discard(name)
+            return known
         job = await self._cluster.get(kinds.JOB, namespace, name)
         if job is None:
             view.optimization.under_way.discard(name)
@@ -150,13 +154,10 @@ class Optimizing:
         if known.phase is OptimizationPhase.FAILED:  # its time to be tried again has come
             await self._cluster.delete(kinds.JOB, namespace, name)
             return known
+        view.optimization.under_way.add(name)
         found = ended(job, await self._pods(view, job, plan))
         if found is None:
-            view.optimization.under_way.add(name)
             return _running(known, view, job)
-        view.optimization.under_way.discard(name)
-        if found.failure is None:
-            await self._cluster.delete(kinds.JOB, namespace, name)
         assert agent.spec.optimization is not None  # noqa: S101  # it was asked for
         return self._over(known, found, agent.spec.optimization.destination)
 
@@ -222,10 +223,21 @@ class Optimizing:
         )
 
     async def _delete_unwanted(
-        self, view: AgentView, agent: AgentDeployment, plans: list[OptimizationPlan]
+        self,
+        view: AgentView,
+        agent: AgentDeployment,
+        plans: Mapping[str, OptimizationPlan | None],
+        known: Mapping[str, ModelOptimizationStatus],
     ) -> None:
-        """Jobs of a spec of before: those that this process knows, and those that pods tell of."""
-        needed = {names.optimization_job(agent.metadata.name, plan.digest) for plan in plans}
+        """Jobs of a spec of before: those that this process knows, and those that pods tell of.
+        What was asked of a model whose ConfigMap is missing is not known now, so its Job stays.
+        """
+        digests = {
+            plan.digest if plan is not None else known[model].digest
+            for model, plan in plans.items()
+            if plan is not None or model in known
+        }
+        needed = {names.optimization_job(agent.metadata.name, digest) for digest in digests}
         of_pods = jobs_with_pods(view.pods.values(), names.OPTIMIZATION)
         for name in (view.optimization.under_way | of_pods) - needed:
             await self._cluster.delete(kinds.JOB, agent.metadata.namespace, name)
@@ -264,20 +276,32 @@ def _waiting(known: ModelOptimizationStatus, message: str) -> ModelOptimizationS
     return known.model_copy(update={"phase": OptimizationPhase.WAITING, "message": message})
 
 
-def _without_a_source(agent: AgentDeployment, asked: OptimizedModel) -> ModelOptimizationStatus:
+def _without_a_source(
+    agent: AgentDeployment, asked: OptimizedModel, known: ModelOptimizationStatus | None
+) -> ModelOptimizationStatus:
+    """What is known stays: a ConfigMap may be away for a moment only, while others write it."""
+    if known is None:
+        known = ModelOptimizationStatus(
+            model=asked.model, digest="", phase=OptimizationPhase.WAITING
+        )
+    if not known.phase.going_on:
+        return known
     named = " and ".join(sorted(config_maps(agent, asked).values()))
-    return ModelOptimizationStatus(
-        model=asked.model,
-        digest="",
-        phase=OptimizationPhase.WAITING,
-        message=f"waits for the ConfigMap {named}, which does not exist: create it",
-    )
+    words = f"waits for the ConfigMap {named}, which does not exist: create it"
+    return known.model_copy(update={"message": words})
+
+
+def _kept(agent: AgentDeployment, before: OptimizationStatus) -> list[ModelOptimizationStatus]:
+    """What is over of the models that are named still, while nothing is to be done for them."""
+    settings = agent.spec.optimization
+    named = {each.model for each in settings.models} if settings is not None else set()
+    return [each for each in before.models if each.model in named and not each.phase.going_on]
 
 
 def _optimized(model: str, found: Optimized, destination: Destination) -> Mapping[str, object]:
     return {
         "phase": OptimizationPhase.OPTIMIZED,
-        "message": told_gain(found.gain),
+        "message": shortened(told_gain(found.gain)),
         "failures": 0,
         "gain": found.gain,
         "uri": found.uri,
