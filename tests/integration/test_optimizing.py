@@ -196,7 +196,7 @@ def test_what_was_done_is_not_done_again_by_another_operator_but_by_other_sample
         team.apply(merged(agent(), {"spec": {"replicas": 2}}))
         cluster.until("scaled", lambda: team.replicas(NAME) == 2)
         assert cluster.jobs() == []
-        assert cluster.told()["message"] == "nothing is cheaper"
+        assert cluster.told()["message"] == "the model's container says: nothing is cheaper"
         team.apply(samples("BBBB"))
         cluster.until("another Job", cluster.jobs)
         assert cluster.is_at("Running")
@@ -227,7 +227,7 @@ def test_what_failed_is_tried_again_by_another_job_when_its_time_has_come(
         team.apply(samples(), agent())
         first = cluster.finish(("optimize", 1, refused))
         cluster.until("failed", lambda: cluster.is_at("Failed"))
-        assert cluster.told()["message"] == "labels: are float32"
+        assert cluster.told()["message"] == "the model's container says: labels: are float32"
     long_ago = {**cluster.told(), "finishTime": "2020-01-01T00:00:00Z"}
     patch = json.dumps({"status": {"optimization": {"models": [long_ago]}}})
     team.run("patch", "agd", NAME, "--subresource=status", "--type=merge", "-p", patch)

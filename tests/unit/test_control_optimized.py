@@ -102,10 +102,54 @@ def test_a_model_that_is_measured_and_delivered_is_a_result() -> None:
     assert (found.optimized.files, found.optimized.sha256) == (DELIVERED.files, "a" * 64)
 
 
+@pytest.mark.parametrize("condition", ["FailureTarget", "Failed"])
+@pytest.mark.parametrize(
+    "pods",
+    [
+        pytest.param([], id="its pod is deleted"),
+        pytest.param([pod()], id="it never got a node"),
+        pytest.param([pod(over(), over(137, "", "Error"))], id="it was killed"),
+    ],
+)
+def test_a_job_that_its_deadline_ended_is_told(condition: str, pods: list[dict[str, Any]]) -> None:
+    held = {"type": condition, "status": "True", "reason": "DeadlineExceeded"}
+    found = ended({**JOB, "status": {"conditions": [held]}}, pods)
+    assert found is not None
+    assert found.failure is not None
+    assert found.failure.startswith("the Job did not end before its deadline")
+
+
+def test_what_was_delivered_before_the_deadline_is_a_result() -> None:
+    held = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}
+    found = ended({**JOB, "status": {"conditions": [held]}}, [finished(FOUND, DELIVERED)])
+    assert found is not None
+    assert found.optimized is not None
+
+
+HOSTILE = "done\n\x1b[2J\x07 Warning:\u202e run\tthis\r\n\u2028now"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param(OptimizeResult(summary=HOSTILE), id="of a search"),
+        pytest.param(OptimizeResult(failure=HOSTILE), id="of a failure"),
+    ],
+)
+def test_the_words_of_what_opened_the_model_are_told_as_its_own(told: OptimizeResult) -> None:
+    code = 0 if told.failure is None else 1
+    texts = over(code, optimize_message(told)), over(code, delivery_message(DeliveryResult()))
+    found = ended(OVER, [pod(over(), *texts)])
+    assert found is not None
+    words = "the model's container says: done [2J Warning: run this now"
+    assert (found.failure or found.summary) == words
+
+
 def test_nothing_gained_is_no_failure() -> None:
     found = ended(OVER, [finished(NOTHING, DeliveryResult())])
     assert found is not None
-    assert (found.optimized, found.summary, found.failure) == (None, NOTHING.summary, None)
+    words = f"the model's container says: {NOTHING.summary}"
+    assert (found.optimized, found.summary, found.failure) == (None, words, None)
 
 
 FETCHED = FetchResult(
@@ -133,7 +177,7 @@ FETCHED = FetchResult(
                     phase="Failed",
                 )
             ],
-            "labels: are float32",
+            "the model's container says: labels: are float32",
             id="the samples cannot be used",
         ),
         pytest.param(
@@ -152,12 +196,12 @@ FETCHED = FetchResult(
                     over(),
                     over(137, "", "Error"),
                     phase="Failed",
-                    reason="DeadlineExceeded",
-                    message="Pod was active too long",
+                    reason="Evicted",
+                    message="The node was low on resource: memory",
                 )
             ],
-            "the Job's pod has failed: DeadlineExceeded Pod was active too long",
-            id="it took too long",
+            "the Job's pod has failed: Evicted The node was low on resource: memory",
+            id="it was evicted",
         ),
         pytest.param(
             [

@@ -33,8 +33,21 @@ def jobs_with_pods(pods: Iterable[Object], label: str) -> set[str]:
 
 def is_over(job: Object) -> bool:
     """Whether a Job's own controller says that it has come to its end."""
+    return not _true_conditions(job).keys().isdisjoint({"Complete", "Failed"})
+
+
+def is_too_late(job: Object) -> bool:
+    """Whether a Job's own controller has ended it at its deadline; its pods are deleted then, which
+    `Failed` waits for (Kubernetes 1.31) and `FailureTarget` does not.
+    """
+    reasons = {_true_conditions(job).get(each) for each in ("Failed", "FailureTarget")}
+    return "DeadlineExceeded" in reasons
+
+
+def _true_conditions(job: Object) -> dict[str, str]:
+    """The reason of each condition that holds, by its type."""
     conditions = job.get("status", {}).get("conditions", [])
-    return any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in conditions)
+    return {c["type"]: c.get("reason", "") for c in conditions if c["status"] == "True"}
 
 
 def _labels(pod: Object) -> set[str]:

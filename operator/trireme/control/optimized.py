@@ -1,7 +1,7 @@
 """What a Job that optimises a model came to, read from its pod's termination messages. Pure.
 
 The artefact itself is never opened here. What the container that opened the model says is parsed
-within bounds and believed for what it is; that the file it names was delivered, and with the digest
+within bounds and told as its words; that the file it names was delivered, and with the digest
 it names, is the word of another container, which never looked into the model.
 """
 
@@ -17,12 +17,16 @@ from trireme.api.optimize import DeliveryResult, OptimizeResult
 from trireme.api.scalars import format_ratio
 from trireme.api.schema import ApiModel
 from trireme.control import fetching
-from trireme.control.jobs import is_over
+from trireme.control.jobs import is_over, is_too_late
 from trireme.control.store import Object
 
 T = TypeVar("T", bound=ApiModel)
 
 _OUT_OF_MEMORY = "OOMKilled"  # the kubelet's reason; the program itself could say nothing
+_TOO_LATE = (
+    "the Job did not end before its deadline, the time for a node included. See that one can take "
+    "its pod (spec.optimization.resources, server.placement), or raise spec.optimization.timeBudget"
+)
 _MEMORY = {
     names.OPTIMIZE_CONTAINER: "Raise spec.optimization.resources.memory",
     names.DELIVERY_CONTAINER: "Raise spec.download.memory",
@@ -52,9 +56,11 @@ class Ended:
 
 def ended(job: Object, pods: Iterable[Object]) -> Ended | None:
     """What a Job came to; None while it may still come to something."""
-    for pod in pods:
-        if (found := _of_pod(pod.get("status", {}))) is not None:
-            return found
+    found = next(filter(None, (_of_pod(pod.get("status", {})) for pod in pods)), None)
+    if is_too_late(job) and (found is None or found.failure is not None):
+        return Ended(failure=_TOO_LATE)  # whatever its containers were killed with
+    if found is not None:
+        return found
     if is_over(job):
         return Ended(failure="the Job's pod went before its result was read")
     return None
@@ -85,7 +91,7 @@ def _of_pod(status: Mapping[str, Any]) -> Ended | None:
     delivered = over.get(names.DELIVERY_CONTAINER)
     if delivered is not None and delivered.get("exitCode") == 0:
         return _result(over.get(names.OPTIMIZE_CONTAINER, {}), delivered)
-    if status.get("phase") == "Failed" and status.get("reason"):  # too long, or evicted
+    if status.get("phase") == "Failed" and status.get("reason"):  # as of an eviction
         words = f"{status['reason']} {status.get('message', '')}".strip()
         return Ended(failure=f"the Job's pod has failed: {words}")
     for name in ours:
@@ -102,7 +108,7 @@ def _result(optimized: Mapping[str, Any], delivered: Mapping[str, Any]) -> Ended
     if found is None or delivery is None:
         return Ended(failure="the Job left no result that can be read")
     if found.gain is None and delivery.uri is None:
-        return Ended(summary=found.summary)
+        return Ended(summary=_quoted(found.summary))
     if found.gain is None or delivery.uri is None:
         return Ended(failure="what the Job delivered is not what it told of")
     sha256 = delivery.files.get(found.file or "")
@@ -120,12 +126,20 @@ def _failure(container: Mapping[str, Any], over: Mapping[str, Any]) -> str:
     if name == names.OPTIMIZE_CONTAINER:
         optimized = _parsed(OptimizeResult, over)
         if optimized is not None and optimized.failure:
-            return optimized.failure
+            return _quoted(optimized.failure)
     if name == names.DELIVERY_CONTAINER:
         delivery = _parsed(DeliveryResult, over)
         if delivery is not None and delivery.failure is not None:
             return f"{delivery.failure.message}. {delivery.failure.remedy}"
     return f"{name} ended with exit code {over.get('exitCode')}: {over.get('reason') or 'Error'}"
+
+
+def _quoted(words: str) -> str:
+    """What the container says that has opened the model: told as its own words, on one line, and
+    with nothing that a terminal obeys.
+    """
+    printable = "".join(each if each.isprintable() else " " for each in words)
+    return f"the model's container says: {' '.join(printable.split())}"
 
 
 def _parsed(kind: type[T], over: Mapping[str, Any]) -> T | None:
