@@ -103,7 +103,6 @@ def test_the_pod_is_restricted_bounded_and_knows_nothing_of_the_cluster() -> Non
     assert pod["automountServiceAccountToken"] is False
     assert pod["enableServiceLinks"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["activeDeadlineSeconds"] == 2 * 600 + 3600 + 1800
     for container in (*pod["initContainers"], *pod["containers"]):
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
@@ -112,8 +111,43 @@ def test_the_pod_is_restricted_bounded_and_knows_nothing_of_the_cluster() -> Non
     assert pod["initContainers"][1]["resources"] == {"requests": amounts, "limits": amounts}
     assert job_of(made)["spec"]["backoffLimit"] == 0
     assert job_of(made)["spec"]["ttlSecondsAfterFinished"] == 3600
+    # Of the Job: a pod's own would not begin before it has a node.
+    assert job_of(made)["spec"]["activeDeadlineSeconds"] == 2 * 600 + 3600 + 1800
+    assert "activeDeadlineSeconds" not in pod
     empty = [each["emptyDir"] for each in pod["volumes"] if "emptyDir" in each]
     assert empty.count({"sizeLimit": "20Gi"}) == 3
+
+
+@pytest.mark.parametrize(
+    ("annotations", "eks", "azure"),
+    [
+        pytest.param({}, "optimize", "optimize", id="alone"),
+        pytest.param(
+            {
+                "eks.amazonaws.com/skip-containers": "istio-proxy,other",
+                "azure.workload.identity/skip-containers": "istio-proxy;other",
+            },
+            "istio-proxy,other,optimize",
+            "istio-proxy;other;optimize",
+            id="with those of the user",
+        ),
+        pytest.param(
+            {"eks.amazonaws.com/skip-containers": "other,"},
+            "other,optimize",
+            "optimize",
+            id="with none between two commas",
+        ),
+    ],
+)
+def test_webhooks_are_told_to_give_no_identity_to_what_opens_the_model(
+    annotations: dict[str, str], eks: str, azure: str
+) -> None:
+    image = "example.com/triton:24.10-py3"
+    template = {"metadata": {"annotations": annotations}}
+    job = job_of(agent(server={"image": image, "podTemplate": template}))
+    told = job["spec"]["template"]["metadata"]["annotations"]
+    assert told["eks.amazonaws.com/skip-containers"] == eks
+    assert told["azure.workload.identity/skip-containers"] == azure
 
 
 def test_the_job_runs_where_the_servers_run_and_takes_no_gpu() -> None:

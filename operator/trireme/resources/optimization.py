@@ -6,11 +6,11 @@ has no credentials and writes nowhere but into the pod: `fetch` has the sources'
 so one NetworkPolicy holds for all three; none has a token of the API.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from trireme.api import kinds, names
 from trireme.api.fetch import FetchPlan
-from trireme.api.optimization import OptimizationResources, OptimizedModel
+from trireme.api.optimization import Optimization, OptimizationResources, OptimizedModel
 from trireme.api.optimize import OptimizationPlan
 from trireme.api.scalars import quantity_value
 from trireme.api.schema import ApiModel
@@ -39,8 +39,16 @@ _FETCHED, _RESULT = "/fetched", "/result"
 _FILES = {MODEL: "/model", SAMPLES: "/samples"}
 
 _BESIDE_THE_SEARCH_SECONDS = 1800
-"""For reading, the last measurement and the delivery: the search itself is bounded by its budget,
-and takes half as long again where the machine is busy (docs/optimizer.md); twice is far more.
+"""For a node, reading, the last measurement and the delivery: the search itself is bounded by its
+budget, and takes half as long again where the machine is busy (docs/optimizer.md); twice is far
+more.
+"""
+_SKIPPED_CONTAINERS = {
+    "eks.amazonaws.com/skip-containers": ",",
+    "azure.workload.identity/skip-containers": ";",
+}
+"""Annotations of a pod with the separator of their names, as the READMEs of
+aws/amazon-eks-pod-identity-webhook and Azure/azure-workload-identity have them.
 """
 _KEPT_SECONDS = 3600  # what is over, for people to read; the result is in the status by then
 
@@ -104,6 +112,7 @@ def _job(
         names.OPTIMIZATION: names.job_label(plan.digest),
     }
     of_user = agent.spec.server.pod_template.get("metadata") or {}
+    annotations = of_user.get("annotations") or {}
     return child(
         agent,
         kinds.JOB,
@@ -111,13 +120,16 @@ def _job(
         labels=labels,
         spec={
             "backoffLimit": 0,  # the operator tries again, later each time
+            # The Job's, not the pod's: that begins only when a node is found.
+            "activeDeadlineSeconds": _deadline_seconds(agent),
             "ttlSecondsAfterFinished": _KEPT_SECONDS,
             "template": {
                 "metadata": {
                     # Workload identities and proxies look for labels and annotations of the pods.
                     "labels": {**(of_user.get("labels") or {}), **owner_labels(agent), **labels},
                     "annotations": {
-                        **(of_user.get("annotations") or {}),
+                        **annotations,
+                        **_without_an_identity(annotations),
                         **{name: _text(part) for name, (_, part) in _plans(agent, plan).items()},
                     },
                 },
@@ -125,6 +137,18 @@ def _job(
             },
         },
     )
+
+
+def _without_an_identity(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Annotations by which webhooks that put an identity's token into all containers leave out the
+    one that opens the model, with those that the user leaves out.
+    """
+    return {
+        name: separator.join(
+            filter(None, (annotations.get(name, "").strip(separator), names.OPTIMIZE_CONTAINER))
+        )
+        for name, separator in _SKIPPED_CONTAINERS.items()
+    }
 
 
 def _plans(agent: AgentDeployment, plan: OptimizationPlan) -> dict[str, tuple[str, ApiModel]]:
@@ -148,9 +172,7 @@ def _pod(
     plan: OptimizationPlan,
     options: ResourceOptions,
 ) -> Manifest:
-    server, settings = agent.spec.server, agent.spec.optimization
-    assert settings is not None  # noqa: S101  # who calls this has it
-    seconds = 2 * settings.time_budget + agent.spec.download.timeout
+    server = agent.spec.server
     optional = {
         "imagePullSecrets": [{"name": secret.name} for secret in server.image_pull_secrets],
         # What is measured is to hold for the nodes that serve.
@@ -160,7 +182,6 @@ def _pod(
     fetching = [_fetching(agent, plan, options)] if plan.fetches else []
     return {
         "restartPolicy": "Never",
-        "activeDeadlineSeconds": int(seconds.total_seconds()) + _BESIDE_THE_SEARCH_SECONDS,
         "serviceAccountName": server_account(agent),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -294,6 +315,15 @@ def _places(plan: OptimizationPlan) -> Iterator[Manifest]:
     yield from found.values()
 
 
+def _deadline_seconds(agent: AgentDeployment) -> int:
+    limit = 2 * _settings(agent).time_budget + agent.spec.download.timeout
+    return int(limit.total_seconds()) + _BESIDE_THE_SEARCH_SECONDS
+
+
 def _resources(agent: AgentDeployment) -> OptimizationResources:
+    return _settings(agent).resources
+
+
+def _settings(agent: AgentDeployment) -> Optimization:
     assert agent.spec.optimization is not None  # noqa: S101  # who calls this has it
-    return agent.spec.optimization.resources
+    return agent.spec.optimization
