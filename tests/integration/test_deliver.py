@@ -38,7 +38,7 @@ def s3() -> Iterator[S3Server]:
         yield server
 
 
-def delivered(folder: Path, plan: DeliveryPlan) -> DeliveryResult:
+def delivered(folder: Path, plan: DeliveryPlan, *options: str) -> DeliveryResult:
     """What one run of the program leaves."""
     version = folder / "made" / "model_repository" / "encoder" / "1"
     version.mkdir(parents=True, exist_ok=True)
@@ -60,6 +60,7 @@ def delivered(folder: Path, plan: DeliveryPlan) -> DeliveryResult:
             f"--credentials={folder / 'credentials'}",
             f"--claims={folder / 'claims'}",
             f"--result={folder / 'result'}",
+            *options,
         ],
         capture_output=True,
         text=True,
@@ -90,7 +91,23 @@ def test_a_model_is_an_object_that_was_read_again(s3: S3Server, tmp_path: Path) 
     assert s3.client.get_object(Bucket=BUCKET, Key=f"{prefix}report.json")["Body"].read() == b"{}"
 
 
-def test_a_bucket_that_is_not_there_is_told(s3: S3Server, tmp_path: Path) -> None:
+def test_a_destination_is_written_to_and_read_before_a_search(s3: S3Server, tmp_path: Path) -> None:
+    plan = DeliveryPlan(
+        model="ranker",
+        file="model.onnx",
+        uri=f"s3://{BUCKET}/optimised/",
+        endpoint=s3.url,
+        credentials="keys",
+    )
+    assert delivered(tmp_path, plan, "--check") == DeliveryResult()
+    found = s3.client.list_objects_v2(Bucket=BUCKET, Prefix="optimised/ranker/")["Contents"]
+    assert [each["Key"] for each in found] == ["optimised/ranker/check/check"]
+
+
+@pytest.mark.parametrize("options", [[], ["--check"]])
+def test_a_bucket_that_is_not_there_is_told(
+    s3: S3Server, tmp_path: Path, options: list[str]
+) -> None:
     plan = DeliveryPlan(
         model="encoder",
         file="model.onnx",
@@ -98,6 +115,6 @@ def test_a_bucket_that_is_not_there_is_told(s3: S3Server, tmp_path: Path) -> Non
         endpoint=s3.url,
         credentials="keys",
     )
-    failure = delivered(tmp_path, plan).failure
+    failure = delivered(tmp_path, plan, *options).failure
     assert failure is not None
     assert failure.reason is FetchReason.NOT_FOUND

@@ -1,4 +1,4 @@
-"""What a Job that optimises came to, read from its pod's three containers."""
+"""What a Job that optimises came to, read from its pod's containers."""
 
 import json
 import sys
@@ -55,6 +55,7 @@ def pod(
     fetch: dict[str, Any] | None = None,
     optimize: dict[str, Any] | None = None,
     deliver: dict[str, Any] | None = None,
+    check: dict[str, Any] | None = None,
     **status: Any,
 ) -> dict[str, Any]:
     waiting: dict[str, Any] = {"waiting": {"reason": "PodInitializing"}}
@@ -62,6 +63,7 @@ def pod(
         "metadata": {"name": "p"},
         "status": {
             "initContainerStatuses": [
+                {"name": "check-destination", "state": check or over()},
                 {"name": "fetch", "state": fetch or waiting},
                 {"name": "optimize", "state": optimize or waiting},
             ],
@@ -218,6 +220,20 @@ FETCHED = FetchResult(
             ],
             "it is full. Give the model volume",
             id="the destination is full",
+        ),
+        pytest.param(
+            [
+                pod(
+                    check=over(
+                        1,
+                        delivery_message(
+                            DeliveryResult(failure=failure(FetchReason.NOT_FOUND, "no such bucket"))
+                        ),
+                    )
+                )
+            ],
+            "no such bucket. Correct the URI",
+            id="there is no destination",
         ),
         pytest.param([], "went before its result was read", id="no pod is left"),
         pytest.param([pod(phase="Failed")], "the Job's pod has failed", id="no reason is told"),

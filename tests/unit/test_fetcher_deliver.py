@@ -60,9 +60,9 @@ class Place:
         assert list((self.claims / "results").rglob("*")) == []
         return failure
 
-    def deliver(self, plan: DeliveryPlan = PLAN) -> DeliveryResult:
+    def deliver(self, plan: DeliveryPlan = PLAN, only_check: bool = False) -> DeliveryResult:
         mounts = Mounts(self.made, self.made.parent / "credentials", self.claims, self.result)
-        good = run(plan, mounts, ONCE)
+        good = run(plan, mounts, ONCE, only_check=only_check)
         found = DeliveryResult.model_validate_json(self.result.read_text(encoding="utf-8"))
         assert good is (found.failure is None)
         return found
@@ -214,3 +214,12 @@ def test_a_file_at_the_destination_that_is_not_ours_is_told(place: Place) -> Non
     failure = place.deliver().failure
     assert failure is not None
     assert failure.reason is FetchReason.CHECKSUM
+
+
+def test_a_destination_is_checked_before_there_is_anything_to_deliver(place: Place) -> None:
+    (place.made / RESULT_FILE).unlink()
+    assert place.deliver(only_check=True) == DeliveryResult()
+    assert place.deliver(only_check=True) == DeliveryResult()
+    failure = place.deliver(PLAN.model_copy(update={"uri": "pvc://others/a/"}), True).failure
+    assert failure is not None
+    assert failure.reason is FetchReason.NOT_FOUND

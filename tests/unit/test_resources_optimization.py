@@ -76,10 +76,16 @@ def mounts_of(container: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_what_opens_the_model_has_neither_credentials_nor_claims_nor_the_destination() -> None:
     pod = pod_of(agent())
-    fetch, optimize = pod["initContainers"]
+    check, fetch, optimize = pod["initContainers"]
     (deliver,) = pod["containers"]
-    assert [each["name"] for each in (fetch, optimize, deliver)] == ["fetch", "optimize", "deliver"]
-    assert [each["image"] for each in (fetch, optimize, deliver)] == ["own:1", "torch:1", "own:1"]
+    assert [(each["name"], each["image"]) for each in (check, fetch, optimize, deliver)] == [
+        ("check-destination", "own:1"),
+        ("fetch", "own:1"),
+        ("optimize", "torch:1"),
+        ("deliver", "own:1"),
+    ]
+    assert set(mounts_of(check)) == {"/etc/trireme/optimization", "/claims/results"}
+    assert check["args"][-1] == "--check"
     assert "/credentials/keys" in mounts_of(fetch)
     assert set(mounts_of(optimize)) == {
         "/etc/trireme/optimization",
@@ -108,7 +114,7 @@ def test_the_pod_is_restricted_bounded_and_knows_nothing_of_the_cluster() -> Non
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert "memory" in container["resources"]["limits"]
     amounts = {"cpu": "3", "memory": "6Gi"}
-    assert pod["initContainers"][1]["resources"] == {"requests": amounts, "limits": amounts}
+    assert pod["initContainers"][2]["resources"] == {"requests": amounts, "limits": amounts}
     assert job_of(made)["spec"]["backoffLimit"] == 0
     assert job_of(made)["spec"]["ttlSecondsAfterFinished"] == 3600
     # Of the Job: a pod's own would not begin before it has a node.
@@ -200,7 +206,7 @@ def test_files_of_config_maps_are_mounted_and_nothing_is_fetched() -> None:
         "samples": "samples",
     }
     pod = pod_of(made, {"model": "a" * 64, "samples": "b" * 64})
-    (optimize,) = pod["initContainers"]
+    _, optimize = pod["initContainers"]
     assert mounts_of(optimize)["/model"]["name"] == "model"
     maps = {each["name"]: each["configMap"] for each in pod["volumes"] if "configMap" in each}
     assert maps == {"model": {"name": "files"}, "samples": {"name": "samples"}}
@@ -211,7 +217,7 @@ def test_a_claim_that_is_source_and_destination_is_one_volume_read_only_where_it
     pod = pod_of(agent(source, {"uri": "pvc://results/samples.npz"}))
     claims = [each for each in pod["volumes"] if "persistentVolumeClaim" in each]
     assert [each["persistentVolumeClaim"] for each in claims] == [{"claimName": "results"}]
-    assert mounts_of(pod["initContainers"][0])["/claims/results"]["readOnly"] is True
+    assert mounts_of(pod["initContainers"][1])["/claims/results"]["readOnly"] is True
     assert "readOnly" not in mounts_of(pod["containers"][0])["/claims/results"]
 
 

@@ -73,6 +73,7 @@ INSPECTION_CONTAINER = "inspect"
 COMPARER_CONTAINER = "compare"
 OPTIMIZE_CONTAINER = "optimize"  # an init container, after `fetch`
 DELIVERY_CONTAINER = "deliver"
+DESTINATION_CONTAINER = "check-destination"  # the first, so that no search is in vain
 HTTP_PORT = 8000
 GRPC_PORT = 8001
 METRICS_PORT = 8002

@@ -1,7 +1,8 @@
 """What the Job that optimises one model is told, and what its containers leave.
 
-Its pod has three, one after the other: `fetch` brings the model and the samples, `optimize`
-searches and has neither credentials nor the destination mounted, `deliver` puts the result there.
+Its pod has four, one after the other: the first sees that the destination can be written, `fetch`
+brings the model and the samples, `optimize` searches and has neither credentials nor the
+destination mounted, `deliver` puts the result there.
 Plans are annotations of the pod and hold no secret; what a container comes to is its termination
 message. What `optimize` says is no more to be trusted than the model it has opened: it is parsed
 within bounds, and used for nothing but words and numbers in a status.

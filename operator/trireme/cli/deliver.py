@@ -1,4 +1,6 @@
-"""`trireme deliver`: bring an optimised model to its destination, at the end of its Job."""
+"""`trireme deliver`: bring an optimised model to its destination, at the end of its Job; at its
+beginning, see that this will be possible.
+"""
 
 import logging
 from pathlib import Path
@@ -12,7 +14,12 @@ from trireme.cli.plans import read_plan
 
 def deliver(
     plan: Annotated[Path, typer.Option(help="The plan: JSON, as the operator writes it.")],
-    made: Annotated[Path, typer.Option("--from", help="Where `optimize-job` left its result.")],
+    made: Annotated[
+        Path, typer.Option("--from", help="Where `optimize-job` left its result.")
+    ] = Path("/result"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Only write a small file there, and read it.")
+    ] = False,
     credentials: Annotated[
         Path, typer.Option(help="Where each Secret is mounted, by the name that the plan has.")
     ] = Path("/credentials"),
@@ -28,5 +35,5 @@ def deliver(
     wanted = read_plan(plan, DeliveryPlan)
     from trireme.fetcher.deliver import Mounts, run  # the stores: for those who deliver alone
 
-    if not run(wanted, Mounts(made, credentials, claims, result)):
+    if not run(wanted, Mounts(made, credentials, claims, result), only_check=check):
         raise typer.Exit(1)

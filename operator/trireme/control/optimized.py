@@ -27,9 +27,10 @@ _TOO_LATE = (
     "the Job did not end before its deadline, the time for a node included. See that one can take "
     "its pod (spec.optimization.resources, server.placement), or raise spec.optimization.timeBudget"
 )
+_DELIVERING = (names.DESTINATION_CONTAINER, names.DELIVERY_CONTAINER)
 _MEMORY = {
     names.OPTIMIZE_CONTAINER: "Raise spec.optimization.resources.memory",
-    names.DELIVERY_CONTAINER: "Raise spec.download.memory",
+    **dict.fromkeys(_DELIVERING, "Raise spec.download.memory"),
 }
 
 
@@ -87,7 +88,7 @@ def _of_pod(status: Mapping[str, Any]) -> Ended | None:
         for name, each in containers.items()
         if each.get("state", {}).get("terminated") is not None
     }
-    ours = (names.FETCH_CONTAINER, names.OPTIMIZE_CONTAINER, names.DELIVERY_CONTAINER)
+    ours = (names.FETCH_CONTAINER, names.OPTIMIZE_CONTAINER, *_DELIVERING)
     delivered = over.get(names.DELIVERY_CONTAINER)
     if delivered is not None and delivered.get("exitCode") == 0:
         return _result(over.get(names.OPTIMIZE_CONTAINER, {}), delivered)
@@ -127,7 +128,7 @@ def _failure(container: Mapping[str, Any], over: Mapping[str, Any]) -> str:
         optimized = _parsed(OptimizeResult, over)
         if optimized is not None and optimized.failure:
             return _quoted(optimized.failure)
-    if name == names.DELIVERY_CONTAINER:
+    if name in _DELIVERING:
         delivery = _parsed(DeliveryResult, over)
         if delivery is not None and delivery.failure is not None:
             return f"{delivery.failure.message}. {delivery.failure.remedy}"

@@ -6,6 +6,7 @@ and copied, and nothing looks into them.
 
     <uri>/<model>/<16 digits of the digest>/1/    what a server loads
     <uri>/<model>/<16 digits of the digest>/      the report, and how other servers would load it
+    <uri>/<model>/check/                          written before a search, to see that it can be
 
 The folder is named by the content, so nothing that is served is ever overwritten by other bytes.
 """
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from trireme.api.fetch import FetchFailed, FetchFailure, FetchReason
@@ -38,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 _BESIDE = ("report.json", "report.html")
 _CONFIGURATIONS = "configurations"
+_CHECK = "check"  # the folder, the file and its content
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +58,49 @@ def run(
     mounts: Mounts,
     backoff: Backoff | None = None,
     wait: Callable[[float], object] = time.sleep,
+    *,
+    only_check: bool = False,
 ) -> bool:
-    """Deliver, and leave what came of it; False where it could not be done."""
+    """Deliver, or only check that one could, and leave what came of it; False where it could not be
+    done.
+    """
+    act = _checked if only_check else _delivered
     secrets = Credentials()
     try:
         folder = mounts.credentials / plan.credentials if plan.credentials else None
         secrets = Credentials.read(folder)
         with disk.full_is_told(f"the destination {plan.uri}"):
-            found = _delivered(plan, mounts, secrets, backoff or Backoff(), wait)
+            found = act(plan, mounts, secrets, backoff or Backoff(), wait)
     except FetchFailed as error:
         failure = FetchFailed(error.reason, secrets.redact(error.message))
     except Exception as error:  # whatever it is, it is told; its kind tells most
         words = secrets.redact(f"{type(error).__name__}: {error}")
         failure = FetchFailed(FetchReason.INTERNAL, words)
     else:
-        logger.info("%s: delivered to %s", plan.model, found.uri)
+        logger.info("%s: %s", plan.model, found.uri or "nothing to deliver so far")
         _leave(mounts.result, found)
         return True
     logger.error("%s: %s", plan.model, failure)
     _leave(mounts.result, DeliveryResult(failure=FetchFailure.of(failure)))
     return False
+
+
+def _checked(
+    plan: DeliveryPlan,
+    mounts: Mounts,
+    secrets: Credentials,
+    backoff: Backoff,
+    wait: Callable[[float], object],
+) -> DeliveryResult:
+    """Nothing, where a small file could be written and read again. Raises FetchFailed."""
+    folder = f"{plan.uri.rstrip('/')}/{plan.model}/{_CHECK}/"
+    access = Access(endpoint=plan.endpoint, region=plan.region, claims=mounts.claims)
+    writer, content = open_writer(folder, access, secrets), BytesIO(_CHECK.encode())
+    retrying(lambda: writer.write(_CHECK, content), backoff, wait)
+    store = open_store(folder, access, secrets)
+    if _CHECK not in retrying(lambda: _digests(store), backoff, wait):
+        raise FetchFailed(FetchReason.NOT_FOUND, f"{folder} holds nothing after it was written")
+    return DeliveryResult()
 
 
 def _delivered(

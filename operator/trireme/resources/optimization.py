@@ -1,9 +1,10 @@
 """The Job that optimises one model, and what its pod may reach.
 
-Pure. Three containers, one after the other, so that what opens the model, which may be hostile,
-has no credentials and writes nowhere but into the pod: `fetch` has the sources' Secrets and claims,
-`optimize` the files alone, `deliver` the destination's Secret or claim. The network is the pod's,
-so one NetworkPolicy holds for all three; none has a token of the API.
+Pure. Four containers, one after the other, so that what opens the model, which may be hostile,
+has no credentials and writes nowhere but into the pod: `check-destination` has the destination's
+Secret or claim, `fetch` those of the sources, `optimize` the files alone, `deliver` the destination
+again. The network is the pod's,
+so one NetworkPolicy holds for all; none has a token of the API.
 """
 
 from collections.abc import Iterator, Mapping
@@ -187,7 +188,11 @@ def _pod(
         "enableServiceLinks": False,
         "securityContext": pod_security(SERVER_UID),
         **{field: value for field, value in optional.items() if value},
-        "initContainers": [*fetching, _optimizing(agent, plan, options)],
+        "initContainers": [
+            _checking(agent, plan, options),
+            *fetching,
+            _optimizing(agent, plan, options),
+        ],
         "containers": [_delivering(agent, plan, options)],
         "volumes": list(_volumes(agent, asked, plan)),
     }
@@ -248,9 +253,33 @@ def _optimizing(
     }
 
 
+def _checking(agent: AgentDeployment, plan: OptimizationPlan, options: ResourceOptions) -> Manifest:
+    """A destination that cannot be written to is told before the search, not after it."""
+    of_destination = _with_the_destination(agent, plan, options)
+    return {
+        "name": names.DESTINATION_CONTAINER,
+        **of_destination,
+        "args": [*of_destination["args"], "--check"],
+    }
+
+
 def _delivering(
     agent: AgentDeployment, plan: OptimizationPlan, options: ResourceOptions
 ) -> Manifest:
+    of_destination = _with_the_destination(agent, plan, options)
+    result = {"name": _RESULT_VOLUME, "mountPath": _RESULT, "readOnly": True}
+    return {
+        "name": names.DELIVERY_CONTAINER,
+        **of_destination,
+        "args": [*of_destination["args"], f"--from={_RESULT}"],
+        "volumeMounts": [*of_destination["volumeMounts"], result],
+    }
+
+
+def _with_the_destination(
+    agent: AgentDeployment, plan: OptimizationPlan, options: ResourceOptions
+) -> Manifest:
+    """What the two containers are that have the destination."""
     claim, secret = claim_of(plan.deliver.uri), plan.deliver.credentials
     optional: list[Manifest] = []
     if claim is not None:
@@ -259,17 +288,12 @@ def _delivering(
         path, name = f"{CREDENTIALS}/{secret}", names.secret_volume(secret)
         optional.append({"name": name, "mountPath": path, "readOnly": True})
     return {
-        "name": names.DELIVERY_CONTAINER,
         **_own_image(options),
-        "args": ["deliver", f"--plan={_PLANS}/deliver.json", f"--from={_RESULT}"],
+        "args": ["deliver", f"--plan={_PLANS}/deliver.json"],
         "env": environment(agent),
         "resources": compute(agent),
         "securityContext": container_security(),
-        "volumeMounts": [
-            _PLANS_MOUNT,
-            {"name": _RESULT_VOLUME, "mountPath": _RESULT, "readOnly": True},
-            *optional,
-        ],
+        "volumeMounts": [_PLANS_MOUNT, *optional],
     }
 
 
