@@ -320,6 +320,49 @@ async def test_an_operator_that_ended_before_it_acted_on_an_end_leaves_that_to_t
     assert tried.reasons().count("CanaryStarted") == 1
 
 
+async def test_a_promoted_canary_serves_on_under_a_new_operator_until_the_stable_pods_run_it(
+    tried: Team,
+) -> None:
+    await tried.apply(with_image(NEW))
+    finish_rollout(tried.kube, "tried-canary")
+    await tried.told(RolloutPhase.PROMOTED)
+    await tried.found(RolloutPhase.PROMOTED)
+
+    await tried.restart()
+
+    assert (tried.image("tried"), tried.image("tried-canary")) == (NEW, NEW)
+    assert tried.condition("Ready") == ("False", "RollingOut")
+    finish_rollout(tried.kube, "tried")
+    await tried.operator.passes()
+    assert (tried.image("tried"), tried.image("tried-canary")) == (NEW, None)
+    await tried.restart()
+    assert (tried.image("tried"), tried.image("tried-canary")) == (NEW, None)
+
+
+@pytest.mark.parametrize("phase", [RolloutPhase.PROGRESSING, RolloutPhase.ROLLED_BACK])
+async def test_what_was_tried_replaces_no_pods_where_their_record_is_of_no_use(
+    tried: Team, phase: RolloutPhase
+) -> None:
+    await tried.apply(with_image(NEW))
+    await tried.told(phase)
+    record = tried.record()
+    broken = json.dumps({"data": {"spec.json": "{}"}})
+    tried.kube.run("patch", "configmap", "tried-accepted", "-p", broken)
+
+    await tried.restart()
+
+    assert tried.condition("Stalled") == ("True", "StableUnknown")
+    assert (tried.image("tried"), tried.image("tried-canary")) == (OLD, None)
+    assert "StableUnknown" in tried.reasons()
+    tried.kube.run(
+        "patch", "configmap", "tried-accepted", "-p", json.dumps({"data": record["data"]})
+    )
+    await tried.operator.passes()
+    assert tried.condition("Stalled")[1] != "StableUnknown"
+    assert tried.image("tried") == OLD
+    assert (tried.image("tried-canary") == NEW) == (phase is RolloutPhase.PROGRESSING)
+
+
 async def test_a_canary_goes_on_while_another_edit_is_refused(tried: Team) -> None:
     await tried.apply(with_image(NEW))
     wrong = {"objectives": [{"model": "duble", "latency": {"target": "100ms"}}]}

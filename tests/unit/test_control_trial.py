@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from agents import agent_of, model_of
+from trireme.api.conditions import Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus
-from trireme.control.store import Accepted, CanaryState, RolledBack
-from trireme.control.trial import Known, course
+from trireme.control.store import Accepted, CanaryState, Refused, RolledBack
+from trireme.control.trial import Course, Known, course
 from trireme.modelrepo.render import render
 from trireme.resources.canary import candidate_digest
 from trireme.resources.options import ResourceOptions
@@ -73,6 +74,7 @@ class Case:
     before: CanaryState | None = None
     rolled_back: RolledBack | None = None
     status: RolloutStatus | None = None
+    left: int = 0
     serves: bool = True
     is_spread: bool = False
 
@@ -83,6 +85,8 @@ class Case:
             self.before,
             self.rolled_back,
             self.status,
+            self.left,
+            3,
             self.serves,
             self.is_spread,
             7,
@@ -198,6 +202,21 @@ CASES = {
         NEW, OLD, canary=5, status=told_of(NEW, IN_PROGRESS), serves=False
     ),
     "it rolls out one that was promoted": Case(NEW, NEW, status=told_of(NEW, PROMOTED)),
+    "and has it stay while the stable pods follow": Case(
+        NEW, NEW, canary=5, status=told_of(NEW, PROMOTED), left=2
+    ),
+    "and while they do, once they are to run it, though it is started anew": Case(
+        NEW, NEW, canary=5, stable=NEW, status=told_of(NEW, PROMOTED), left=2
+    ),
+    "also where what they ran is not known": Case(
+        NEW, NEW, canary=5, stable=None, status=told_of(NEW, PROMOTED), left=2
+    ),
+    "in another strategy what was taken back is rolled out": Case(
+        ROLLING, ROLLING, stable=None, rolled_back=ASIDE
+    ),
+    "where the status tells of another, one that nothing is known of is made": Case(
+        NEW, NEW, stable=None, status=told_of(OTHER, TAKEN_BACK)
+    ),
     "it leaves alone one that was taken back": Case(
         NEW, OLD, canary=5, taken_back=5, status=told_of(NEW, TAKEN_BACK)
     ),
@@ -207,9 +226,15 @@ CASES = {
 }
 
 
+def taken(new: Accepted, case: Case) -> Course:
+    found = course(new, case.known, OPTIONS)
+    assert isinstance(found, Course)
+    return found
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_what_becomes_of_a_spec(case: Case) -> None:
-    found = course(case.new, case.known, OPTIONS)
+    found = taken(case.new, case)
 
     assert found.accepted.agent.spec == case.runs.agent.spec
     assert found.accepted.repository == case.runs.repository
@@ -219,18 +244,37 @@ def test_what_becomes_of_a_spec(case: Case) -> None:
     assert found.withheld == ""
 
 
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        pytest.param({"rolled_back": ASIDE}, "taken back", id="the record says: taken back"),
+        pytest.param({"status": told_of(NEW, TAKEN_BACK)}, "taken back", id="taken back"),
+        pytest.param({"status": told_of(NEW, IN_PROGRESS)}, "not promoted yet", id="on its way"),
+    ],
+)
+def test_what_was_tried_does_not_replace_pods_that_nothing_is_known_of(
+    left: dict[str, Any], words: str
+) -> None:
+    found = course(NEW, Case(NEW, NEW, stable=None, **left).known, OPTIONS)
+
+    assert isinstance(found, Refused)
+    assert found.reason is Reason.STABLE_UNKNOWN
+    assert f"it was tried on a canary and {words}, and what the pods run" in found.message
+    assert "ConfigMap echo-accepted is gone" in found.message
+
+
 def test_the_state_that_the_analysis_holds_stays_the_same_object() -> None:
     before = canary_of(NEW)
 
-    found = course(accepted(11, **WIDER), Case(NEW, OLD, before=before).known, OPTIONS)
+    found = taken(accepted(11, **WIDER), Case(NEW, OLD, before=before))
 
     assert found.canary is before
 
 
 def test_a_canary_begins_without_a_share_and_one_that_goes_on_from_when_it_began() -> None:
-    begun = course(NEW, Case(NEW, OLD).known, OPTIONS).canary
+    begun = taken(NEW, Case(NEW, OLD)).canary
     told = told_of(NEW, IN_PROGRESS)
-    resumed = course(NEW, Case(NEW, OLD, status=told).known, OPTIONS).canary
+    resumed = taken(NEW, Case(NEW, OLD, status=told)).canary
 
     assert begun == CanaryState(NEW, 7, digest_of(NEW), NOW)
     assert resumed == CanaryState(NEW, 5, digest_of(NEW), BEGAN, message="as was seen")
@@ -242,7 +286,7 @@ def test_what_is_faulty_without_the_candidate_s_pods_waits_with_them_and_says_wh
         10, models=[model_of("double"), model_of("other")], objectives=[of_other], **WIDER
     )
 
-    found = course(new, Case(new, OLD).known, OPTIONS)
+    found = taken(new, Case(new, OLD))
 
     assert found.accepted.agent.spec == OLD.agent.spec
     assert found.canary is not None
@@ -254,7 +298,7 @@ def test_warnings_are_of_the_spec_that_is_tried() -> None:
     warned = replace(NEW, warnings=())
     stable = replace(OLD, warnings=("of before",))  # type: ignore[arg-type]  # never looked into
 
-    found = course(warned, Case(warned, OLD, stable=stable).known, OPTIONS)
+    found = taken(warned, Case(warned, OLD, stable=stable))
 
     assert found.accepted.warnings == ()
 
@@ -263,6 +307,6 @@ def test_without_a_record_of_the_stable_pods_there_is_no_canary() -> None:
     texts = {f"key-{number}": "x" * 60_000 for number in range(20)}
     large = accepted(10, models=[model_of("double", parameters=texts)])
 
-    found = course(NEW, Case(NEW, NEW, stable=large).known, OPTIONS)
+    found = taken(NEW, Case(NEW, NEW, stable=large))
 
     assert (found.accepted, found.canary) == (NEW, None)

@@ -14,6 +14,7 @@ _RECONCILE = "Reconcile"
 _REFUSALS: Mapping[str, EventReason] = {
     Reason.INVALID_SPEC: EventReason.INVALID_SPEC,
     Reason.SOURCE_NOT_FOUND: EventReason.SOURCE_NOT_FOUND,
+    Reason.STABLE_UNKNOWN: EventReason.STABLE_UNKNOWN,
 }
 
 

@@ -194,7 +194,10 @@ class Reconciler:
             case Accepted() as new:
                 view.refused = None
         course = await self._trial.course(view, body, new)
-        if course is not None:
+        if isinstance(course, Refused):
+            view.refused = view.refused or course
+            await self._trial.withdraw(key, view, body["metadata"]["uid"])
+        elif course is not None:
             await self._compare(key, view, body, course.accepted)
             view.accepted = course.accepted
             await self._emit(key, course.events)

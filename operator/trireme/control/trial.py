@@ -15,14 +15,14 @@ from datetime import datetime, timedelta
 from trireme.admission.check import check
 from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
-from trireme.api.conditions import EventReason
+from trireme.api.conditions import EventReason, Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus, RolloutStrategy
 from trireme.api.types import AgentDeployment
 from trireme.control.apply import Applier, child_id, is_final
-from trireme.control.observed import PodView, owned_by, parse_time
+from trireme.control.observed import PodView, deployment_view, owned_by, parse_time
 from trireme.control.queue import Key
 from trireme.control.recorded import recorded_rollback, remembered
-from trireme.control.store import Accepted, AgentView, CanaryState, ChildId, RolledBack
+from trireme.control.store import Accepted, AgentView, CanaryState, ChildId, Refused, RolledBack
 from trireme.edge.cluster import Cluster, Object
 from trireme.edge.recorder import Event
 from trireme.errors import ClusterError
@@ -42,14 +42,17 @@ class Known:
     """What a course is set by, beside the spec.
 
     `stable` is what the stable pods are to run, None where nothing is known to; `serves` says that
-    some of them are ready, and `is_spread` that all of them run it. `told` is what the status says
-    of a canary that this process has not looked at yet.
+    some of them are ready, and `is_spread` that all of them run it; `wanted` is how many there are
+    to be. `told` is what the status says of a canary that this process has not looked at yet, and
+    `left` how many ready pods it has.
     """
 
     stable: Accepted | None
     canary: CanaryState | None
     rolled_back: RolledBack | None
     told: RolloutStatus | None
+    left: int
+    wanted: int
     serves: bool
     is_spread: bool
     generation: int
@@ -82,29 +85,31 @@ class Applied:
     sizes: Mapping[str, int] = field(default_factory=dict)
 
 
-def course(new: Accepted, known: Known, options: ResourceOptions) -> Course:
-    """What becomes of an accepted spec. Pure."""
+def course(new: Accepted, known: Known, options: ResourceOptions) -> Course | Refused:
+    """What becomes of an accepted spec; refused where it is not to replace pods that nothing is
+    known of. Pure.
+    """
     canary, stable = known.canary, known.stable
     digest = candidate_digest(new.agent, new.repository)
-    if canary and canary.digest == digest and canary.phase is RolloutPhase.PROMOTED:
-        return Course(new, None if known.is_spread else canary)
-    if new.agent.spec.rollout.strategy is not RolloutStrategy.CANARY:
-        why = f"generation {known.generation} is rolled out without one"
-        return Course(new, events=_ended(canary, why))
-    if stable is None:
-        return Course(new)
-    if pods_digest(stable.agent, stable.repository) == pods_digest(new.agent, new.repository):
-        why = f"generation {known.generation} asks for pods as they are"
-        return Course(new, events=_ended(canary, why))
     if canary is None or canary.digest != digest:
         canary = _recalled(new, digest, known)
+    if canary and canary.phase is RolloutPhase.PROMOTED:
+        goes_on = not known.is_spread and (canary is known.canary or known.left > 0)
+        return Course(new, canary if goes_on else None)
+    if new.agent.spec.rollout.strategy is not RolloutStrategy.CANARY:
+        why = f"generation {known.generation} is rolled out without one"
+        return Course(new, events=_ended(known.canary, why))
     rolled_back = known.rolled_back
     if canary and canary.phase is RolloutPhase.ROLLED_BACK:
         rolled_back = RolledBack(digest, canary.generation, canary.message)
-    if rolled_back and rolled_back.digest == digest:
+    is_rolled_back = rolled_back is not None and rolled_back.digest == digest
+    if stable is None:
+        return _refused(new, is_rolled_back) if canary or is_rolled_back else Course(new)
+    if pods_digest(stable.agent, stable.repository) == pods_digest(new.agent, new.repository):
+        why = f"generation {known.generation} asks for pods as they are"
+        return Course(new, events=_ended(known.canary, why))
+    if is_rolled_back:
         return _beside(stable, new, options, canary, rolled_back)
-    if canary and canary.phase is RolloutPhase.PROMOTED:
-        return Course(new)
     if canary:
         return _beside(stable, new, options, canary)
     # Where no pod answers there is nothing to be compared with, and nothing to be lost. Without a
@@ -129,6 +134,20 @@ def _recalled(new: Accepted, digest: str, known: Known) -> CanaryState | None:
         phase=told.phase,
         weight=told.weight,
         message=told.message,
+    )
+
+
+def _refused(new: Accepted, is_rolled_back: bool) -> Refused:
+    """The record of the stable pods is gone, or this version of the operator cannot use it. What
+    was tried on a canary for its risk is not rolled out for that.
+    """
+    record = names.accepted_record(new.agent.metadata.name)
+    return Refused(
+        Reason.STABLE_UNKNOWN,
+        f"it was tried on a canary and {'taken back' if is_rolled_back else 'not promoted yet'}, "
+        f"and what the pods run is not known: ConfigMap {record} is gone, or of no use to this "
+        "version of the operator, whose log says why. No server pod is changed. Edit the spec to "
+        "what the pods are to run, or set spec.rollout.strategy to RollingUpdate to roll it out",
     )
 
 
@@ -254,7 +273,9 @@ class Trial:
         self._options = options
         self._clock = clock
 
-    async def course(self, view: AgentView, body: Object, new: Accepted | None) -> Course | None:
+    async def course(
+        self, view: AgentView, body: Object, new: Accepted | None
+    ) -> Course | Refused | None:
         """What becomes of a spec; where it is refused, of the one that is tried; None where there
         is neither. Raises ClusterError.
         """
@@ -264,22 +285,27 @@ class Trial:
             candidate, generation = view.canary.candidate, view.canary.generation
         else:
             candidate, generation = new, body["metadata"]["generation"]
-        told = None
+        told, left = None, 0
         is_tried = candidate.agent.spec.rollout.strategy is RolloutStrategy.CANARY
         if not view.is_recalled and is_tried:
             told = await self._recall(view, body)
+            left = await self._left(body, told)
         servers = view.servers.together
         known = Known(
             stable=view.accepted,
             canary=view.canary,
             rolled_back=view.rolled_back,
             told=told,
+            left=left,
+            wanted=servers.replicas if servers is not None else 0,
             serves=servers is not None and servers.ready > 0,
             is_spread=is_spread(view),
             generation=generation,
             now=self._clock(),
         )
         found = course(candidate, known, self._options)
+        if isinstance(found, Refused):
+            return found  # and what is left of it is looked at again
         if found.canary is not None:
             found.canary.candidate = candidate
         view.canary, view.rolled_back = found.canary, found.rolled_back
@@ -297,6 +323,17 @@ class Trial:
                 digest, known.generation if known else 0, known.message if known else ""
             )
         return told
+
+    async def _left(self, body: Object, told: RolloutStatus | None) -> int:
+        """How many ready pods the canary has that an earlier process tells of."""
+        metadata = body["metadata"]
+        name = names.canary(metadata["name"])
+        live = await self._cluster.get(kinds.DEPLOYMENT, metadata["namespace"], name)
+        if told is None or live is None or not owned_by(live, metadata["uid"]):
+            return 0
+        labels = live["spec"]["template"]["metadata"]["labels"]
+        is_its = labels.get(names.CANDIDATE) == names.candidate_label(told.candidate)
+        return deployment_view(live).ready if is_its else 0
 
     async def share(self, key: Key, view: AgentView, agent: AgentDeployment) -> Share:
         """What the gateway is to be told, and with it whether it may reach the canary yet. Raises
