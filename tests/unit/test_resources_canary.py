@@ -8,6 +8,7 @@ from agents import agent_of, model_of, repository_of
 from trireme.api.types import AgentDeployment
 from trireme.modelrepo.render import render
 from trireme.modelrepo.repository import Repository
+from trireme.resources import server
 from trireme.resources.canary import canary_objects, candidate_digest, pods_digest
 from trireme.resources.change import Running, change, keeping_pods
 from trireme.resources.desired import desired_objects
@@ -37,6 +38,9 @@ def instances(count: int) -> dict[str, Any]:
         pytest.param(instances(3), True, False, id="what changes in place"),
         pytest.param({"server": {**IMAGE, "image": "other:24.10"}}, False, False, id="the image"),
         pytest.param(
+            {"gateway": {"requestTimeout": "10m"}}, False, False, id="longer requests"
+        ),
+        pytest.param(
             {"server": {**IMAGE, "podTemplate": {"metadata": {"annotations": {"a": "b"}}}}},
             False,
             False,
@@ -57,6 +61,26 @@ def test_specs_are_told_apart_by_what_they_make_of_pods(
 
     assert (pods_digest(*before) == pods_digest(*after)) == same_pods
     assert (candidate_digest(*before) == candidate_digest(*after)) == same_candidate
+
+
+def test_a_candidate_stays_the_same_where_the_operator_makes_other_pods_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = running(server=IMAGE)
+    pods, candidate = pods_digest(*before), candidate_digest(*before)
+
+    monkeypatch.setattr(server, "_STARTUP_PERIOD_SECONDS", 3)
+
+    assert pods_digest(*before) != pods
+    assert candidate_digest(*before) == candidate
+
+
+def test_a_candidate_stays_the_same_where_a_default_is_written_out() -> None:
+    drain = agent_of(server=IMAGE).spec.server.model_dump(mode="json", by_alias=True)["drainTime"]
+
+    spelled = candidate_digest(*running(server={**IMAGE, "drainTime": drain}))
+
+    assert spelled == candidate_digest(*running(server=IMAGE))
 
 
 def objects(*, is_reachable: bool, **spec: Any) -> dict[tuple[str, str], dict[str, Any]]:

@@ -17,7 +17,8 @@ _NO_OPTIONS = ResourceOptions(gateway_image="")
 
 def pods_digest(agent: AgentDeployment, repository: Repository) -> str:
     """Of what an agent's pods are made of, what changes in place left out: specs of the same digest
-    replace no pod of each other.
+    replace no pod of each other. It is of what this version of the operator makes of them, so it is
+    not for keeping.
     """
     return _digest(server.pod_template(canary_set(agent), repository, _NO_OPTIONS))
 
@@ -25,8 +26,19 @@ def pods_digest(agent: AgentDeployment, repository: Repository) -> str:
 def candidate_digest(agent: AgentDeployment, repository: Repository) -> str:
     """Tells one candidate from another, by what changes in place too: a candidate that was taken
     back may be mended by that.
+
+    It is of what the user wrote of the pods, since it is kept: another version of the operator, or
+    other settings, make other pods of the same candidate. What has its default is left out, so that
+    a field which is new makes no difference.
     """
-    return _digest(repository.live_digest, pods_digest(agent, repository))
+    spec = agent.spec
+    written = [
+        part.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        for part in (spec.server, spec.download)
+    ]
+    # How long the gateway lets a request run is how long a pod may take to end.
+    longest = spec.gateway.request_timeout if spec.gateway.enabled else None
+    return _digest(repository.digest, repository.live_digest, written, str(longest))
 
 
 def canary_objects(
