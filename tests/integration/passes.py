@@ -5,7 +5,7 @@ watches' part is played by asking.
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -93,8 +93,11 @@ async def started(kube: Kube, agent: str, clock: Clock) -> AsyncIterator[Operato
         yield Operator(kube, Cluster(api), agent, clock)
 
 
-def make_pod(kube: Kube, deployment: str, name: str) -> None:
-    """A ready pod of a Deployment."""
+READY = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-01T00:00:00Z"}
+
+
+def make_pod(kube: Kube, deployment: str, name: str, condition: Mapping[str, str] = READY) -> None:
+    """A pod of a Deployment, of which the kubelet or the scheduler says one thing."""
     metadata = kube.get("deployment", deployment)["spec"]["template"]["metadata"]
     container = {"name": names.SERVER_CONTAINER, "image": "example.com/triton"}
     manifest: dict[str, Any] = {
@@ -104,6 +107,5 @@ def make_pod(kube: Kube, deployment: str, name: str) -> None:
         "spec": {"containers": [container]},
     }
     kube.apply(manifest)
-    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-01T00:00:00Z"}
-    patch = json.dumps({"status": {"phase": "Running", "conditions": [ready]}})
+    patch = json.dumps({"status": {"phase": "Running", "conditions": [condition]}})
     kube.run("patch", "pod", name, "--subresource=status", "--type=merge", "-p", patch)

@@ -30,6 +30,14 @@ def with_image(image: str, **spec: Any) -> Object:
     return merged(AGENT, {"spec": {"server": {"image": image}, **spec}})
 
 
+NO_NODE = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "Unschedulable",
+    "message": "Insufficient nvidia.com/gpu",
+}
+
+
 class Team:
     """The agent `tried`, and the operator that looks after it."""
 
@@ -336,6 +344,33 @@ async def test_a_promoted_canary_serves_on_under_a_new_operator_until_the_stable
     await tried.operator.passes()
     assert (tried.image("tried"), tried.image("tried-canary")) == (NEW, None)
     await tried.restart()
+    assert (tried.image("tried"), tried.image("tried-canary")) == (NEW, None)
+
+
+async def test_a_promoted_canary_makes_room_for_a_stable_pod_that_no_node_takes(
+    tried: Team,
+) -> None:
+    await tried.apply(with_image(NEW))
+    await tried.found(RolloutPhase.PROMOTED)
+    assert (tried.image("tried"), tried.image("tried-canary")) == (NEW, NEW)
+
+    make_pod(tried.kube, "tried", "two", NO_NODE)
+    await tried.operator.passes()
+
+    assert (tried.image("tried"), tried.image("tried-canary")) == (NEW, None)
+    assert tried.operator.view.canary is None
+    assert dict(tried.kube.events("tried"))["CanaryEnded"] == (
+        "the canary of generation 2 is ended: it makes room for the stable pods: pod two: "
+        "Insufficient nvidia.com/gpu"
+    )
+
+
+async def test_a_promoted_canary_goes_with_its_strategy(tried: Team) -> None:
+    await tried.apply(with_image(NEW))
+    await tried.found(RolloutPhase.PROMOTED)
+
+    await tried.apply(with_image(NEW, rollout={"strategy": "RollingUpdate"}))
+
     assert (tried.image("tried"), tried.image("tried-canary")) == (NEW, None)
 
 

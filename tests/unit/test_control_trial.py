@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from agents import agent_of, model_of
+from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus
-from trireme.control.store import Accepted, CanaryState, Refused, RolledBack
-from trireme.control.trial import Course, Known, course
+from trireme.control.store import Accepted, AgentView, CanaryState, Refused, RolledBack
+from trireme.control.trial import Course, Known, course, hindrance, is_over
 from trireme.modelrepo.render import render
 from trireme.resources.canary import candidate_digest
 from trireme.resources.options import ResourceOptions
@@ -77,6 +78,7 @@ class Case:
     left: int = 0
     serves: bool = True
     is_spread: bool = False
+    hindrance: str = ""
 
     @property
     def known(self) -> Known:
@@ -89,6 +91,7 @@ class Case:
             3,
             self.serves,
             self.is_spread,
+            self.hindrance,
             7,
             NOW,
         )
@@ -177,6 +180,26 @@ CASES = {
     ),
     "once all of them run it, it goes": Case(
         NEW, NEW, stable=NEW, before=canary_of(NEW, PROMOTED), is_spread=True
+    ),
+    "it makes room for them before, where they wait for it": Case(
+        NEW,
+        NEW,
+        told=("CanaryEnded: the canary of generation 6 is ended: no GPU",),
+        before=canary_of(NEW, PROMOTED),
+        hindrance="no GPU",
+    ),
+    "once they run it nobody is told that it stood in the way": Case(
+        NEW, NEW, stable=NEW, before=canary_of(NEW, PROMOTED), is_spread=True, hindrance="no GPU"
+    ),
+    "another strategy ends it before they do, too": Case(
+        ROLLING,
+        ROLLING,
+        told=(
+            "CanaryEnded: the canary of generation 6 is ended: generation 7 is rolled out "
+            "without one",
+        ),
+        stable=NEW,
+        before=canary_of(NEW, PROMOTED),
     ),
     "an edit while they follow is tried beside them": Case(
         OTHER, NEW, canary=7, told=(BEGUN,), stable=NEW, before=canary_of(NEW, PROMOTED)
@@ -310,3 +333,93 @@ def test_without_a_record_of_the_stable_pods_there_is_no_canary() -> None:
     found = taken(NEW, Case(NEW, NEW, stable=large))
 
     assert (found.accepted, found.canary) == (NEW, None)
+
+
+REFUSED = {"type": "ReplicaFailure", "status": "True"}
+LATE = {
+    "type": "Progressing",
+    "status": "False",
+    "reason": "ProgressDeadlineExceeded",
+    "message": "it has timed out",
+}
+NO_NODE = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "Unschedulable",
+    "message": "Insufficient nvidia.com/gpu",
+}
+
+
+def following(*conditions: dict[str, Any], pod: dict[str, Any] | None = None) -> AgentView:
+    """An agent whose stable pods follow a canary that was promoted, 2 of 3 of them there."""
+    owner = {names.OWNER: "echo", names.AGENT: "echo"}
+    metadata = {"name": "echo", "namespace": "team", "generation": 4, "labels": owner}
+    deployment = {
+        "kind": "Deployment",
+        "metadata": {**metadata, "ownerReferences": [{"uid": "0f5e"}]},
+        "spec": {"replicas": 3},
+        "status": {"observedGeneration": 4, "replicas": 2, "conditions": list(conditions)},
+    }
+    found = {
+        "metadata": {
+            "name": "echo-one",
+            "uid": "1",
+            "labels": owner,
+            "creationTimestamp": "2026-11-01T02:00:00Z",
+        },
+        "status": {"conditions": [pod] if pod else []},
+    }
+    return AgentView(
+        body={"metadata": {"uid": "0f5e"}},
+        children={("Deployment", "echo"): deployment},
+        pods={"echo-one": found},
+        applied=NEW,
+        canary=canary_of(NEW, PROMOTED),
+    )
+
+
+def given_up() -> AgentView:
+    view = following()
+    assert view.canary is not None
+    view.canary.is_given_up = True
+    return view
+
+
+@pytest.mark.parametrize(
+    ("view", "why"),
+    [
+        pytest.param(following(), "", id="pods that start"),
+        pytest.param(
+            following(pod=NO_NODE),
+            "it makes room for the stable pods: pod echo-one: Insufficient nvidia.com/gpu",
+            id="a pod that no node takes",
+        ),
+        pytest.param(
+            following(REFUSED),
+            "it makes room for the stable pods: pods are refused, by a quota or a policy",
+            id="pods that are refused",
+        ),
+        pytest.param(
+            following(LATE),
+            "the stable pods do not follow: it has timed out",
+            id="pods that do not come within their Deployment's deadline",
+        ),
+        pytest.param(
+            given_up(),
+            "a person does not wait for the stable pods to follow",
+            id="a person who aborts it",
+        ),
+    ],
+)
+def test_why_a_promoted_canary_goes_before_the_stable_pods_run_it(
+    view: AgentView, why: str
+) -> None:
+    assert hindrance(view) == why
+    assert is_over(view) == bool(why)
+
+
+def test_what_the_stable_pods_waited_for_before_is_nothing_to_a_promoted_canary() -> None:
+    view = following(LATE, pod=NO_NODE)
+    view.applied = OLD
+
+    assert not is_over(view)

@@ -37,9 +37,7 @@ def instances(count: int) -> dict[str, Any]:
         pytest.param({"gateway": {"replicas": 3}}, True, True, id="another gateway"),
         pytest.param(instances(3), True, False, id="what changes in place"),
         pytest.param({"server": {**IMAGE, "image": "other:24.10"}}, False, False, id="the image"),
-        pytest.param(
-            {"gateway": {"requestTimeout": "10m"}}, False, False, id="longer requests"
-        ),
+        pytest.param({"gateway": {"requestTimeout": "10m"}}, False, False, id="longer requests"),
         pytest.param(
             {"server": {**IMAGE, "podTemplate": {"metadata": {"annotations": {"a": "b"}}}}},
             False,

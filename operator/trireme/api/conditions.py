@@ -95,7 +95,7 @@ class EventReason(StrEnum):
     ROLLOUT_STARTED = "RolloutStarted"  # a new template digest is rolled out
     ROLLOUT_FINISHED = "RolloutFinished"  # every pod runs the new template and is ready
     CANARY_STARTED = "CanaryStarted"  # a generation is tried on a canary
-    CANARY_ENDED = "CanaryEnded"  # by an edit: the analysis came to no end
+    CANARY_ENDED = "CanaryEnded"  # by an edit; or promoted, before the stable pods run it
     STABLE_UNKNOWN = "StableUnknown"  # what was tried is not rolled out: what it replaces is unknown
     IN_PLACE_UPDATE = "InPlaceUpdate"  # every pod was changed without a restart
     IN_PLACE_UPDATE_FAILED = "InPlaceUpdateFailed"  # Triton refused to change a pod

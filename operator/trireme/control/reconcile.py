@@ -38,7 +38,7 @@ from trireme.control.trial import (
     Trial,
     candidate_pods,
     has_pods,
-    is_spread,
+    is_over,
     words_of_rollback,
     words_of_trial,
 )
@@ -138,7 +138,7 @@ class Reconciler:
         # An edit is in the view before its work is on the queue.
         is_judged = view.judged == view.body["metadata"]["generation"]
         is_new = not is_judged or view.accepted is None or view.preflight.waiting
-        if Work.APPLY in work or is_new or is_spread(view):
+        if Work.APPLY in work or is_new or is_over(view):
             await self._apply_generation(key, view, view.body)
         await self._report(key, view)
         if view.apply_failure is not None and Work.APPLY in work:

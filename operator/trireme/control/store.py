@@ -172,7 +172,7 @@ class CanaryState:
     may send requests to it yet, and `fault`, why it cannot run: the analysis takes it back for
     that. The analysis leaves `phase`, `weight`, the share of the requests that it is to get now,
     `replicas`, the pods that it needs for that, `message`, why, and `memory`, None until its first
-    round.
+    round; and `is_given_up` of one that is promoted, where a person does not wait for the others.
     """
 
     candidate: Accepted
@@ -180,6 +180,7 @@ class CanaryState:
     digest: str
     began: datetime
     is_made: bool = False
+    is_given_up: bool = False
     is_reachable: bool = False
     fault: str = ""
     phase: RolloutPhase = RolloutPhase.PROGRESSING

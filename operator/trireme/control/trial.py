@@ -19,7 +19,13 @@ from trireme.api.conditions import EventReason, Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus, RolloutStrategy
 from trireme.api.types import AgentDeployment
 from trireme.control.apply import Applier, child_id, is_final
-from trireme.control.observed import PodView, deployment_view, owned_by, parse_time
+from trireme.control.observed import (
+    DeploymentView,
+    PodView,
+    deployment_view,
+    owned_by,
+    parse_time,
+)
 from trireme.control.queue import Key
 from trireme.control.recorded import recorded_rollback, remembered
 from trireme.control.store import Accepted, AgentView, CanaryState, ChildId, Refused, RolledBack
@@ -43,8 +49,9 @@ class Known:
 
     `stable` is what the stable pods are to run, None where nothing is known to; `serves` says that
     some of them are ready, and `is_spread` that all of them run it; `wanted` is how many there are
-    to be. `told` is what the status says of a canary that this process has not looked at yet, and
-    `left` how many ready pods it has.
+    to be. `hindrance` is why a promoted canary is not to stay until then, empty where it may. `told`
+    is what the status says of a canary that this process has not looked at yet, and `left` how many
+    ready pods it has.
     """
 
     stable: Accepted | None
@@ -55,6 +62,7 @@ class Known:
     wanted: int
     serves: bool
     is_spread: bool
+    hindrance: str
     generation: int
     now: datetime
 
@@ -93,12 +101,14 @@ def course(new: Accepted, known: Known, options: ResourceOptions) -> Course | Re
     digest = candidate_digest(new.agent, new.repository)
     if canary is None or canary.digest != digest:
         canary = _recalled(new, digest, known)
-    if canary and canary.phase is RolloutPhase.PROMOTED:
-        goes_on = not known.is_spread and (canary is known.canary or known.left > 0)
-        return Course(new, canary if goes_on else None)
     if new.agent.spec.rollout.strategy is not RolloutStrategy.CANARY:
         why = f"generation {known.generation} is rolled out without one"
         return Course(new, events=_ended(known.canary, why))
+    if canary and canary.phase is RolloutPhase.PROMOTED:
+        goes_on = not known.is_spread and (canary is known.canary or known.left > 0)
+        if goes_on and known.hindrance:
+            return Course(new, events=_ended(canary, known.hindrance))
+        return Course(new, canary if goes_on else None)
     rolled_back = known.rolled_back
     if canary and canary.phase is RolloutPhase.ROLLED_BACK:
         rolled_back = RolledBack(digest, canary.generation, canary.message)
@@ -192,7 +202,7 @@ def _started(stable: Accepted, new: Accepted, known: Known, options: ResourceOpt
 
 
 def _ended(canary: CanaryState | None, why: str) -> tuple[Event, ...]:
-    if canary is None or not _is_on(canary):
+    if canary is None or not has_pods(canary):
         return ()
     note = f"the canary of generation {canary.generation} is ended: {why}"
     return (Event(EventReason.CANARY_ENDED, note, _CANARY_ACTION),)
@@ -207,15 +217,46 @@ def has_pods(canary: CanaryState | None) -> bool:
     return canary is not None and canary.phase is not RolloutPhase.ROLLED_BACK
 
 
+def is_over(view: AgentView) -> bool:
+    """Whether a canary was promoted and is to stay no longer."""
+    return is_spread(view) or bool(hindrance(view))
+
+
 def is_spread(view: AgentView) -> bool:
     """Whether a canary was promoted and all stable pods run it: it is not needed any more."""
-    canary, applied, servers = view.canary, view.applied, view.servers.together
+    servers = _following(view)
+    return servers is not None and servers.rolled_out
+
+
+def hindrance(view: AgentView) -> str:
+    """Why a promoted canary is to go before all stable pods run it, empty where it may stay. What
+    they wait for may be the GPUs that it holds; those of before carry all requests meanwhile.
+    """
+    canary = view.canary
     if canary is None or canary.phase is not RolloutPhase.PROMOTED:
-        return False
-    if applied is None or servers is None or view.apply_failure is not None:
-        return False
+        return ""
+    if canary.is_given_up:
+        return "a person does not wait for the stable pods to follow"
+    servers = _following(view)
+    if servers is None:
+        return ""
+    for pod in view.stable_pods:
+        if pod.trouble is not None and pod.trouble.reason is Reason.UNSCHEDULABLE:
+            return f"it makes room for the stable pods: pod {pod.name}: {pod.trouble.message}"
+    if servers.refused:
+        return "it makes room for the stable pods: pods are refused, by a quota or a policy"
+    return f"the stable pods do not follow: {servers.failure}" if servers.failure else ""
+
+
+def _following(view: AgentView) -> DeploymentView | None:
+    """The stable pods once they are to run what a promoted canary does."""
+    canary, applied = view.canary, view.applied
+    if canary is None or canary.phase is not RolloutPhase.PROMOTED:
+        return None
+    if applied is None or view.apply_failure is not None:
+        return None
     is_applied = candidate_digest(applied.agent, applied.repository) == canary.digest
-    return is_applied and servers.rolled_out
+    return view.servers.together if is_applied else None
 
 
 def candidate_pods(view: AgentView) -> tuple[PodView, ...]:
@@ -300,6 +341,7 @@ class Trial:
             wanted=servers.replicas if servers is not None else 0,
             serves=servers is not None and servers.ready > 0,
             is_spread=is_spread(view),
+            hindrance=hindrance(view),
             generation=generation,
             now=self._clock(),
         )
