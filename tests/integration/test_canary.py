@@ -411,6 +411,33 @@ async def test_a_canary_goes_on_while_another_edit_is_refused(tried: Team) -> No
     assert tried.condition("Accepted") == ("False", "InvalidSpec")
 
 
+@pytest.mark.parametrize(
+    ("phase", "stable", "tried_on"),
+    [
+        pytest.param(RolloutPhase.PROGRESSING, OLD, NEW, id="it is tried on"),
+        pytest.param(RolloutPhase.PROMOTED, NEW, NEW, id="promoted, it is rolled out"),
+        pytest.param(RolloutPhase.ROLLED_BACK, OLD, None, id="taken back, it goes"),
+    ],
+)
+async def test_a_new_operator_goes_on_with_a_canary_while_another_edit_is_refused(
+    tried: Team, phase: RolloutPhase, stable: str, tried_on: str | None
+) -> None:
+    await tried.apply(with_image(NEW))
+    finish_rollout(tried.kube, "tried-canary")
+    await tried.told(phase)
+    wrong = {"objectives": [{"model": "duble", "latency": {"target": "100ms"}}]}
+    tried.kube.apply(with_image(NEW, **wrong))
+
+    await tried.restart()
+
+    assert tried.condition("Accepted") == ("False", "InvalidSpec")
+    assert (tried.image("tried"), tried.image("tried-canary")) == (stable, tried_on)
+    await tried.apply(with_image(NEW))
+    assert (tried.image("tried"), tried.image("tried-canary")) == (stable, tried_on)
+    assert tried.reasons().count("CanaryStarted") == 1
+    assert tried.kube.find("configmap", "tried-candidate") is None or tried_on
+
+
 async def test_a_deployment_of_the_canary_s_name_that_is_not_ours_is_its_fault_alone(
     tried: Team,
 ) -> None:

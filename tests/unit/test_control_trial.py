@@ -303,6 +303,25 @@ def test_a_canary_begins_without_a_share_and_one_that_goes_on_from_when_it_began
     assert resumed == CanaryState(NEW, 5, digest_of(NEW), BEGAN, message="as was seen")
 
 
+@pytest.mark.parametrize(
+    ("left", "weight"),
+    [
+        pytest.param(3, 0.5, id="with the pods for it"),
+        pytest.param(2, 0.0, id="with too few"),
+        pytest.param(0, 0.0, id="without any"),
+    ],
+)
+def test_a_canary_that_goes_on_keeps_the_share_that_its_pods_carry(
+    left: int, weight: float
+) -> None:
+    told = told_of(NEW, IN_PROGRESS).model_copy(update={"weight": 0.5})
+
+    resumed = taken(NEW, Case(NEW, OLD, status=told, left=left)).canary
+
+    assert resumed is not None
+    assert resumed.weight == weight
+
+
 def test_what_is_faulty_without_the_candidate_s_pods_waits_with_them_and_says_why() -> None:
     of_other = {"model": "other", "latency": {"target": "50ms"}}
     new = accepted(

@@ -11,6 +11,7 @@ from trireme.modelrepo.render import render
 from trireme.resources.config_maps import config_maps
 from trireme.resources.record import (
     accepted_record,
+    candidate_record,
     recorded_copies,
     recorded_sources,
     recorded_spec,
@@ -33,6 +34,17 @@ def test_a_record_and_the_copies_of_the_files_give_the_same_repository(file: Pat
 
         assert again.spec == agent.spec
         assert render(again.spec, sources) == repository
+
+
+def test_what_a_canary_runs_by_is_recorded_in_the_same_way() -> None:
+    agent, repository = agent_of(), repository_of()
+    (record,), (of_canary,) = (
+        accepted_record(agent, repository),
+        candidate_record(agent, repository),
+    )
+
+    assert of_canary["metadata"]["name"] == "echo-candidate"
+    assert of_canary["data"] == record["data"]
 
 
 def test_a_record_tells_what_is_not_tried_again() -> None:

@@ -170,6 +170,11 @@ def accepted_record(agent: str) -> str:
     return f"{agent}-accepted"
 
 
+def candidate_record(agent: str) -> str:
+    """The ConfigMap of what the agent's canary runs by."""
+    return f"{agent}-candidate"
+
+
 def model_files(agent: str, model: str, files_digest: str) -> str:
     """The immutable ConfigMap that holds one model's small files.
 

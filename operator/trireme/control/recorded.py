@@ -26,8 +26,16 @@ async def remembered(cluster: Cluster, body: Object) -> Accepted | None:
     """What an agent last ran by, as an operator left it; None where nothing is left, or nothing
     that this version can read. Raises ClusterError.
     """
+    return await _remembered(cluster, body, names.accepted_record(body["metadata"]["name"]))
+
+
+async def remembered_candidate(cluster: Cluster, body: Object) -> Accepted | None:
+    """The same of what its canary runs by."""
+    return await _remembered(cluster, body, names.candidate_record(body["metadata"]["name"]))
+
+
+async def _remembered(cluster: Cluster, body: Object, name: str) -> Accepted | None:
     namespace, agent_name = body["metadata"]["namespace"], body["metadata"]["name"]
-    name = names.accepted_record(agent_name)
     record = await cluster.get(kinds.CONFIG_MAP, namespace, name)
     if record is None or not owned_by(record, body["metadata"]["uid"]):
         return None

@@ -27,7 +27,7 @@ from trireme.control.observed import (
     parse_time,
 )
 from trireme.control.queue import Key
-from trireme.control.recorded import recorded_rollback, remembered
+from trireme.control.recorded import recorded_rollback, remembered, remembered_candidate
 from trireme.control.store import Accepted, AgentView, CanaryState, ChildId, Refused, RolledBack
 from trireme.edge.cluster import Cluster, Object
 from trireme.edge.recorder import Event
@@ -38,6 +38,7 @@ from trireme.resources.envoy import has_routes_of_its_own
 from trireme.resources.options import ResourceOptions
 from trireme.resources.record import accepted_record
 from trireme.resources.routes import Share, share_of
+from trireme.rollout.size import canary_pods
 
 _SERVICE, _DEPLOYMENT = kinds.SERVICE.name, kinds.DEPLOYMENT.name
 _CANARY_ACTION = "Canary"
@@ -132,17 +133,20 @@ def course(new: Accepted, known: Known, options: ResourceOptions) -> Course | Re
 
 
 def _recalled(new: Accepted, digest: str, known: Known) -> CanaryState | None:
-    """The canary of a spec as the status has it; None where that tells of none."""
+    """The canary of a spec as the status has it; None where that tells of none. One whose pods went
+    meanwhile begins without a share again.
+    """
     told = known.told
     if told is None or told.candidate != digest:
         return None
+    carries = known.left >= canary_pods(known.wanted, told.weight)
     return CanaryState(
         new,
         told.generation,
         digest,
         parse_time(told.start_time),
         phase=told.phase,
-        weight=told.weight,
+        weight=told.weight if carries else 0.0,
         message=told.message,
     )
 
@@ -320,17 +324,15 @@ class Trial:
         """What becomes of a spec; where it is refused, of the one that is tried; None where there
         is neither. Raises ClusterError.
         """
-        if new is None:
-            if view.canary is None:
-                return None
-            candidate, generation = view.canary.candidate, view.canary.generation
-        else:
-            candidate, generation = new, body["metadata"]["generation"]
         told, left = None, 0
-        is_tried = candidate.agent.spec.rollout.strategy is RolloutStrategy.CANARY
+        is_tried = new is None or new.agent.spec.rollout.strategy is RolloutStrategy.CANARY
         if not view.is_recalled and is_tried:
             told = await self._recall(view, body)
             left = await self._left(body, told)
+        generation = body["metadata"]["generation"]
+        candidate = new or await self._tried(view, body, told)
+        if candidate is None:
+            return None
         servers = view.servers.together
         known = Known(
             stable=view.accepted,
@@ -365,6 +367,18 @@ class Trial:
                 digest, known.generation if known else 0, known.message if known else ""
             )
         return told
+
+    async def _tried(
+        self, view: AgentView, body: Object, told: RolloutStatus | None
+    ) -> Accepted | None:
+        """What is tried while the spec is refused: it is in a record for that."""
+        if view.canary is not None:
+            return view.canary.candidate
+        found = await remembered_candidate(self._cluster, body) if told is not None else None
+        if found is None or told is None:
+            return None
+        is_its = told.candidate == candidate_digest(found.agent, found.repository)
+        return found if is_its else None
 
     async def _left(self, body: Object, told: RolloutStatus | None) -> int:
         """How many ready pods the canary has that an earlier process tells of."""

@@ -6,7 +6,15 @@ import json
 from trireme.api import names
 from trireme.api.types import AgentDeployment
 from trireme.modelrepo.repository import Repository
-from trireme.resources import comparer, config_maps, fetch, server, service_accounts, services
+from trireme.resources import (
+    comparer,
+    config_maps,
+    fetch,
+    record,
+    server,
+    service_accounts,
+    services,
+)
 from trireme.resources.metadata import Manifest
 from trireme.resources.options import ResourceOptions
 from trireme.resources.pod_sets import canary_set
@@ -66,6 +74,7 @@ def canary_objects(
         *config_maps.config_maps(agent, repository),
         *fetch.fetch_objects(agent, repository, options),
         *service_accounts.service_accounts(agent),
+        *record.candidate_record(agent, repository),
         *([services.canary_service(agent)] if through_gateway and is_reachable else []),
         *(comparer.comparer_objects(agent, options) if is_reachable else ()),
         deployment,

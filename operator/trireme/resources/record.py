@@ -1,5 +1,7 @@
 """What an agent last ran by, kept in the cluster: its spec, and where its models' files are. Pure.
 
+So is what its canary runs by.
+
 An edit may be refused, and the ConfigMaps that models came from may change or go, while the
 operator is started anew: then this is what goes on being scaled and repaired.
 """
@@ -31,8 +33,20 @@ def accepted_record(
 ) -> tuple[Manifest, ...]:
     """The ConfigMap of the record; none of a spec that is too large for one. `rolled_back` is the
     digest of the candidate that is not tried again.
+    """
+    annotations = {names.ROLLED_BACK: rolled_back} if rolled_back else {}
+    return _record(agent, repository, names.accepted_record(agent.metadata.name), annotations)
 
-    `files.json` maps each model or pipeline with files from ConfigMaps to the immutable one that
+
+def candidate_record(agent: AgentDeployment, repository: Repository) -> tuple[Manifest, ...]:
+    """The same of what a canary runs by."""
+    return _record(agent, repository, names.candidate_record(agent.metadata.name), {})
+
+
+def _record(
+    agent: AgentDeployment, repository: Repository, name: str, annotations: Mapping[str, str]
+) -> tuple[Manifest, ...]:
+    """`files.json` maps each model or pipeline with files from ConfigMaps to the immutable one that
     holds a copy.
     """
     spec = agent.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -45,8 +59,6 @@ def accepted_record(
     data = {_SPEC: _text(spec), _FILES: _text(copies)}
     if sum(len(text.encode()) for text in data.values()) > CONFIG_MAP_LIMIT_BYTES:
         return ()
-    name = names.accepted_record(agent.metadata.name)
-    annotations = {names.ROLLED_BACK: rolled_back} if rolled_back else {}
     return (child(agent, kinds.CONFIG_MAP, name, annotations=annotations, data=data),)
 
 
