@@ -524,3 +524,4 @@ async def test_an_agent_none_of_whose_pods_is_ready_is_changed_without_a_canary(
         await fleet.apply(with_image(NEW))
 
         assert (fleet.image("tried"), fleet.image("tried-canary")) == (NEW, None)
+        assert fleet.reasons().count("CanarySkipped") == 1

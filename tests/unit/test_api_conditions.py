@@ -12,7 +12,8 @@ def test_condition_types() -> None:
 
 def test_condition_reasons() -> None:
     assert " ".join(Reason) == (
-        "Valid InvalidSpec SourceNotFound Inspecting StableUnknown PodsReady NoPodsReady ScaledToZero "
+        "Valid InvalidSpec SourceNotFound Inspecting StableUnknown "
+        "PodsReady NoPodsReady ScaledToZero "
         "RolledOut RollingOut TryingCanary RolledBack "
         "UpdatingInPlace InPlaceUpdateFailed GatewayNotReady ProgressDeadlineExceeded ApplyFailed "
         "Unschedulable ImagePullFailed ContainerFailed Loaded Loading Fetching ModelLoadFailed "
@@ -25,7 +26,8 @@ def test_condition_reasons() -> None:
 def test_event_reasons() -> None:
     assert " ".join(EventReason) == (
         "Accepted InvalidSpec SourceNotFound ApplyFailed RolloutStarted RolloutFinished "
-        "CanaryStarted CanaryEnded StableUnknown InPlaceUpdate InPlaceUpdateFailed ModelLoadFailed "
+        "CanaryStarted CanaryEnded CanarySkipped StableUnknown "
+        "InPlaceUpdate InPlaceUpdateFailed ModelLoadFailed "
         "OptimizationStarted "
         "OptimizationFinished NothingGained OptimizationFailed "
         "FetchFailed ModelsReady DriftRepaired SpecWarning ScaledUp ScaledDown ScalingHeld "

@@ -11,7 +11,7 @@ from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus
 from trireme.control.store import Accepted, AgentView, CanaryState, Refused, RolledBack
-from trireme.control.trial import Course, Known, course, hindrance, is_over
+from trireme.control.trial import Course, Known, course, hindrance, is_gone, is_over
 from trireme.modelrepo.render import render
 from trireme.resources.canary import candidate_digest
 from trireme.resources.options import ResourceOptions
@@ -104,6 +104,10 @@ REPLACED = (
     "CanaryStarted: generation 7 is tried on a canary in place of generation 6; "
     "changed: server.image"
 )
+NOT_READY = (
+    "CanarySkipped: generation 7 is rolled out without a canary: no stable pod is ready, to be "
+    "compared with or to be lost"
+)
 CASES = {
     "an agent that is new is made without a canary": Case(NEW, NEW, stable=None),
     "a change of the pods begins one, and the stable pods stay": Case(
@@ -133,7 +137,20 @@ CASES = {
         stable=accepted(10, **instances(1)),
     ),
     "in another strategy there is none": Case(ROLLING, ROLLING),
-    "where no pod answers there is nothing to compare with": Case(NEW, NEW, serves=False),
+    "where no pod answers there is nothing to compare with": Case(
+        NEW, NEW, told=(NOT_READY,), serves=False
+    ),
+    "nor is what takes the place of a canary compared with nothing": Case(
+        OTHER,
+        OTHER,
+        told=(
+            "CanaryEnded: the canary of generation 6 is ended: no stable pod is ready, to be "
+            "compared with or to be lost",
+            NOT_READY,
+        ),
+        before=canary_of(NEW),
+        serves=False,
+    ),
     "it goes on while scaling is edited": Case(
         accepted(11, **WIDER), accepted(10, **WIDER), canary=6, before=canary_of(NEW)
     ),
@@ -352,6 +369,10 @@ def test_without_a_record_of_the_stable_pods_there_is_no_canary() -> None:
     found = taken(NEW, Case(NEW, NEW, stable=large))
 
     assert (found.accepted, found.canary) == (NEW, None)
+    assert [event.note for event in found.events] == [
+        "generation 7 is rolled out without a canary: the spec of the stable pods is too large for "
+        "the ConfigMap of its record"
+    ]
 
 
 REFUSED = {"type": "ReplicaFailure", "status": "True"}
@@ -435,6 +456,25 @@ def test_why_a_promoted_canary_goes_before_the_stable_pods_run_it(
 ) -> None:
     assert hindrance(view) == why
     assert is_over(view) == bool(why)
+
+
+@pytest.mark.parametrize(
+    ("phase", "noted", "is_it"),
+    [
+        pytest.param(TAKEN_BACK, ASIDE, True, id="taken back, and noted"),
+        pytest.param(TAKEN_BACK, None, False, id="taken back in the middle of a pass"),
+        pytest.param(
+            TAKEN_BACK, RolledBack(digest_of(OTHER), 4, ""), False, id="another was before it"
+        ),
+        pytest.param(IN_PROGRESS, ASIDE, False, id="not taken back"),
+    ],
+)
+def test_a_canary_is_forgotten_once_it_is_noted_that_it_is_not_tried_again(
+    phase: RolloutPhase, noted: RolledBack | None, is_it: bool
+) -> None:
+    view = AgentView(canary=canary_of(NEW, phase), rolled_back=noted)
+
+    assert is_gone("echo", view) == is_it
 
 
 def test_what_the_stable_pods_waited_for_before_is_nothing_to_a_promoted_canary() -> None:

@@ -31,7 +31,7 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"  # the spec has faults; the message lists them all
     SOURCE_NOT_FOUND = "SourceNotFound"  # a ConfigMap that a model names does not exist (yet)
     INSPECTING = "Inspecting"  # models' files are inspected before pods are made of them
-    STABLE_UNKNOWN = "StableUnknown"  # what the pods run is not known, and this is not to replace it
+    STABLE_UNKNOWN = "StableUnknown"  # it was tried, and what it would replace is not known
 
     # Available, Ready, Reconciling, Stalled
     PODS_READY = "PodsReady"  # at least one pod is ready
@@ -96,7 +96,8 @@ class EventReason(StrEnum):
     ROLLOUT_FINISHED = "RolloutFinished"  # every pod runs the new template and is ready
     CANARY_STARTED = "CanaryStarted"  # a generation is tried on a canary
     CANARY_ENDED = "CanaryEnded"  # by an edit; or promoted, before the stable pods run it
-    STABLE_UNKNOWN = "StableUnknown"  # what was tried is not rolled out: what it replaces is unknown
+    CANARY_SKIPPED = "CanarySkipped"  # a change of the pods is rolled out without one
+    STABLE_UNKNOWN = "StableUnknown"  # what was tried is not rolled out: see the reason
     IN_PLACE_UPDATE = "InPlaceUpdate"  # every pod was changed without a restart
     IN_PLACE_UPDATE_FAILED = "InPlaceUpdateFailed"  # Triton refused to change a pod
     MODEL_LOAD_FAILED = "ModelLoadFailed"  # Triton refused a model

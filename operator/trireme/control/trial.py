@@ -50,9 +50,9 @@ class Known:
 
     `stable` is what the stable pods are to run, None where nothing is known to; `serves` says that
     some of them are ready, and `is_spread` that all of them run it; `wanted` is how many there are
-    to be. `hindrance` is why a promoted canary is not to stay until then, empty where it may. `told`
-    is what the status says of a canary that this process has not looked at yet, and `left` how many
-    ready pods it has.
+    to be. `hindrance` is why a promoted canary is not to stay until then, empty where it may.
+    `told` is what the status says of a canary that this process has not looked at yet, and `left`
+    how many ready pods it has.
     """
 
     stable: Accepted | None
@@ -123,13 +123,23 @@ def course(new: Accepted, known: Known, options: ResourceOptions) -> Course | Re
         return _beside(stable, new, options, canary, rolled_back)
     if canary:
         return _beside(stable, new, options, canary)
-    # Where no pod answers there is nothing to be compared with, and nothing to be lost. Without a
-    # record a process that is started anew would not know what the stable pods run.
-    if not known.serves or not accepted_record(stable.agent, stable.repository):
-        return Course(new, events=_ended(known.canary, "no stable pod is ready"))
+    if why := _not_tried(stable, known):
+        note = f"generation {known.generation} is rolled out without a canary: {why}"
+        skipped = Event(EventReason.CANARY_SKIPPED, note, _CANARY_ACTION, warning=True)
+        return Course(new, events=(*_ended(known.canary, why), skipped))
     begun = CanaryState(new, known.generation, digest, known.now)
     events = (_started(stable, new, known, options),)
     return replace(_beside(stable, new, options, begun), events=events)
+
+
+def _not_tried(stable: Accepted, known: Known) -> str:
+    """Why a change of the pods cannot be tried; empty where it can."""
+    if not known.serves:
+        return "no stable pod is ready, to be compared with or to be lost"
+    # A process that is started anew would not know what the stable pods run.
+    if not accepted_record(stable.agent, stable.repository):
+        return "the spec of the stable pods is too large for the ConfigMap of its record"
+    return ""
 
 
 def _recalled(new: Accepted, digest: str, known: Known) -> CanaryState | None:
@@ -219,6 +229,16 @@ def _is_on(canary: CanaryState | None) -> bool:
 def has_pods(canary: CanaryState | None) -> bool:
     """Whether a canary is to have pods."""
     return canary is not None and canary.phase is not RolloutPhase.ROLLED_BACK
+
+
+def is_gone(agent: str, view: AgentView) -> bool:
+    """Whether nothing is left of a canary that was taken back. It is kept for the next pass where
+    the analysis found so in the middle of this one: it is not noted yet that it is not tried again.
+    """
+    canary, taken = view.canary, view.rolled_back
+    if canary is None or has_pods(canary) or taken is None or taken.digest != canary.digest:
+        return False
+    return not view.canary_pods and (_DEPLOYMENT, names.canary(agent)) not in view.children
 
 
 def is_over(view: AgentView) -> bool:
@@ -427,8 +447,7 @@ class Trial:
             known = view.children.get(child)
             if known is not None and not is_wanted and owned_by(known, uid):
                 await self._applier.delete(key, view, child)
-        is_gone = not view.canary_pods and (_DEPLOYMENT, name) not in view.children
-        if canary is not None and not has_pods(canary) and is_gone:
+        if is_gone(key.name, view):
             view.canary = None
 
     async def apply(self, key: Key, view: AgentView, wanted: Set[ChildId]) -> Applied:
