@@ -13,8 +13,10 @@ from trireme.rollout.report import memory_of, rollout_status
 from trireme.rollout.types import Answers, Due, Evidence, Memory, Verdict, Why
 
 BEGAN = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 counts = st.integers(0, 10**15)
 logs = st.floats(-1e6, 1e6)
+durations = st.timedeltas(timedelta(0), timedelta(days=365))
 times = st.timedeltas(timedelta(0), timedelta(days=3650)).map(lambda later: BEGAN + later)
 
 
@@ -37,9 +39,11 @@ due = st.floats(0, 1e15)
 memories = st.builds(
     Memory,
     step=st.integers(0, 19),
-    since=times,
-    carried_since=st.none() | times,
+    looked=times,
+    watched=durations,
+    carried=durations,
     seen=counts,
+    compared=counts,
     evidence=st.builds(
         Evidence,
         canary=answers(),
@@ -67,7 +71,7 @@ def test_what_is_remembered_survives_the_status_to_the_last_bit(memory: Memory) 
 
 def test_the_status_of_a_rollout_of_twenty_steps_stays_small() -> None:
     evidence = Evidence(late=Bets((-1 / 3,) * len(STAKES)), slow=Bets((-1 / 7,) * len(STAKES)))
-    memory = Memory(19, BEGAN, BEGAN, 10**6, evidence, 33.0)
+    memory = Memory(19, BEGAN, HOUR, HOUR, 10**6, 10**6, evidence, 33.0)
     status = rollout_status("d" * 64, 7, BEGAN, 0.05, PROGRESSING, memory)
     text = json.dumps(status.model_dump(mode="json", by_alias=True, exclude_none=True))
     assert len(text) < 2048
@@ -81,7 +85,7 @@ def test_of_one_that_ended_only_the_end_is_told() -> None:
 
 
 def test_what_other_stakes_have_won_is_forgotten() -> None:
-    memory = Memory(0, BEGAN, BEGAN + timedelta(seconds=5), 3)
+    memory = Memory(0, BEGAN, HOUR, timedelta(seconds=5), 3)
     told = rollout_status("d1", 7, BEGAN, 0.0, PROGRESSING, memory).model_dump(by_alias=True)
     told["analysis"]["capital"]["late"] = [1.0, 2.0]
     restored = memory_of(RolloutStatus.model_validate(told))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trireme.rollout.size import canary_pods
+from trireme.rollout.size import canary_pods, share_of_pods
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,22 @@ def test_a_canary_pod_carries_no_more_than_a_stable_one(stable: int, weight: flo
 @given(stable=st.integers(1, 200), weight=st.floats(0.001, 0.99), more=st.floats(0, 0.9))
 def test_a_larger_share_never_takes_fewer_pods(stable: int, weight: float, more: float) -> None:
     assert canary_pods(stable, min(0.99, weight + more)) >= canary_pods(stable, weight)
+
+
+@pytest.mark.parametrize(
+    ("pods", "stable", "share"),
+    [
+        pytest.param(0, 4, 0.0, id="none carry nothing"),
+        pytest.param(1, 20, 0.7 / 20.7, id="one beside many, with what is spare"),
+        pytest.param(1, 1, 0.5, id="one beside one"),
+        pytest.param(4, 4, 0.5, id="as many as the stable ones"),
+        pytest.param(12, 4, 0.75, id="more than the stable ones"),
+    ],
+)
+def test_the_share_that_pods_carry(pods: int, stable: int, share: float) -> None:
+    assert share_of_pods(pods, stable) == pytest.approx(share)
+
+
+@given(pods=st.integers(1, 500), stable=st.integers(1, 500))
+def test_the_share_that_pods_carry_takes_as_many(pods: int, stable: int) -> None:
+    assert canary_pods(stable, share_of_pods(pods, stable)) == pods

@@ -4,13 +4,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
 
 from trireme.api.rollout import RolloutPhase
+from trireme.rollout.analysis import Finding
 from trireme.rollout.evidence import Share
-from trireme.rollout.steps import advance, begin
-from trireme.rollout.types import Answers, Command, Memory, Plan, Round, Step, Verdict
+from trireme.rollout.steps import LONGEST_LOOK, advance, begin
+from trireme.rollout.types import (
+    Answers,
+    Command,
+    Measure,
+    Memory,
+    Plan,
+    Round,
+    Step,
+    Verdict,
+)
 
 START = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
 EVERY = timedelta(seconds=5)
@@ -23,6 +34,8 @@ PLAN = Plan(
     false_alarm_rate=0.01,
     deadline=timedelta(minutes=30),
 )
+MIRRORED = replace(PLAN, steps=tuple(replace(step, least_compared=100) for step in PLAN.steps))
+FEW = Round(START + EVERY, True, Answers(25, 0, 0, 12), Answers(475, 0, 9, 240))
 RATE = 100  # requests a second of the agent
 
 
@@ -237,12 +250,80 @@ def test_a_person_has_the_last_word(command: Command, phase: RolloutPhase, weigh
     assert verdict.message == f"told to: {command}"
 
 
+@pytest.mark.parametrize("carries", [True, False], ids=["one by one", "and are too few"])
+def test_a_canary_that_fails_while_its_pods_come_and_go_is_taken_back(carries: bool) -> None:
+    def crashing(seen: Round) -> Round:
+        dies = seen.at.second % 20 == 0
+        return replace(seen, canary=Answers(25, 5 if dies else 0), carries=carries and not dies)
+
+    verdict, requests, _ = rolled_out(WELL, changed=crashing)
+    assert verdict.message.startswith("worse than the stable pods: failed: ")
+    assert requests < 1000
+
+
+def test_the_time_in_which_pods_carry_their_share_is_summed_up() -> None:
+    """A fleet that scales all the time has pods that are too few for one round in four."""
+
+    def scaling(seen: Round) -> Round:
+        return replace(seen, carries=seen.at.second % 20 != 0)
+
+    verdict, _, passed = rolled_out(WELL, changed=scaling)
+    assert verdict.phase is RolloutPhase.PROMOTED
+    assert timedelta(minutes=7, seconds=30) <= passed <= timedelta(minutes=9)
+
+
+def test_an_operator_that_was_away_does_not_find_the_canary_undecided() -> None:
+    _, memory = advance(PLAN, begin(START), replace(FEW, at=START + EVERY))
+    verdict, memory = advance(PLAN, memory, replace(FEW, at=START + timedelta(hours=9)))
+    assert verdict.phase is RolloutPhase.PROGRESSING
+    assert memory.watched == EVERY + LONGEST_LOOK
+
+
+def test_a_clock_that_was_put_back_takes_no_time_away() -> None:
+    _, memory = advance(PLAN, begin(START), replace(FEW, at=START - EVERY))
+    assert (memory.watched, memory.looked) == (timedelta(0), START - EVERY)
+
+
+def test_where_requests_are_mirrored_no_step_ends_before_some_are_compared() -> None:
+    verdict, _, passed = rolled_out(WELL, plan=MIRRORED)
+    assert verdict.phase is RolloutPhase.ROLLED_BACK
+    assert verdict.message == "undecided after 1800s: 0 of 100 mirrored requests compared in it"
+    assert passed == MIRRORED.deadline
+
+    def compare(seen: Round) -> Round:
+        return replace(seen, compared=Share(0, 2))
+
+    verdict, _, passed = rolled_out(WELL, plan=MIRRORED, changed=compare)
+    assert verdict.phase is RolloutPhase.PROMOTED
+    assert timedelta(minutes=12) <= passed <= timedelta(minutes=13)
+
+
+def test_that_nothing_was_compared_is_told_where_it_was_to_be() -> None:
+    told = Finding(Measure.DIFFERENT, Share(), Share(), 0.0, 0.01, 0.0, 1.0)
+    assert str(told) == "answered differently: 0 compared"
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        pytest.param({"carries": False}, id="pods"),
+        pytest.param({"stable": None}, id="figures of the stable pods"),
+        pytest.param({"canary": None}, id="figures of the canary"),
+    ],
+)
+def test_what_is_compared_counts_whatever_else_is_lacking(lacking: dict[str, Any]) -> None:
+    def compare(seen: Round) -> Round:
+        return replace(seen, compared=Share(3, 20), **lacking)
+
+    verdict, _, _ = rolled_out(WELL, plan=MIRRORED, changed=compare)
+    assert "worse than the stable pods: answered differently: " in verdict.message
+
+
 def test_each_step_says_what_it_waits_for() -> None:
     memory: Memory = begin(START)
-    few = Round(START + EVERY, True, Answers(25, 0, 0, 12), Answers(475, 0, 9, 240))
-    verdict, _ = advance(PLAN, memory, few)
+    verdict, _ = advance(PLAN, memory, FEW)
     assert verdict.message == "step 1 of 3, 5%: waits: 25 of 500 requests in this step"
-    verdict, _ = advance(PLAN, memory, replace(few, carries=False))
+    verdict, _ = advance(PLAN, memory, replace(FEW, carries=False))
     assert verdict.message == (
         "step 1 of 3, 5%: waits: the canary's pods cannot carry 5% of the requests yet"
     )

@@ -193,15 +193,18 @@ class Capital(ApiModel):
 class RolloutAnalysis(ApiModel):
     """What the analysis goes on from after a restart of the operator."""
 
-    step_time: str = Field(
-        description="When the step began.", json_schema_extra={"format": "date-time"}
-    )
-    carried_time: str | None = Field(
-        None,
-        description="Since when the canary's pods carry its share.",
+    look_time: str = Field(
+        description="When the canary was last looked at.",
         json_schema_extra={"format": "date-time"},
     )
+    watched_seconds: float = Field(0.0, ge=0, description="How long it was so in this step.")
+    carried_seconds: float = Field(
+        0.0, ge=0, description="How long its pods carried its share in this step."
+    )
     step_requests: int = Field(0, ge=0, description="What the canary answered in this step.")
+    step_compared: int = Field(
+        0, ge=0, description="Mirrored requests that both tracks answered in this step."
+    )
     usual_milliseconds: float | None = Field(
         None, description="What half of the stable pods' requests took when it began."
     )

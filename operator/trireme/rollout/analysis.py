@@ -61,12 +61,11 @@ class Finding:
 
     def __str__(self) -> str:
         """`late: 48 of 1200 (4%), of the stable pods' 118 of 23012 (0.51%)`."""
-        stable = (
-            ""
-            if self.measure is Measure.DIFFERENT
-            else f", of the stable pods' {_told(self.stable)}"
-        )
-        return f"{self.measure}: {_told(self.canary)}{stable}"
+        if self.measure is not Measure.DIFFERENT:
+            told = f"{_told(self.canary)}, of the stable pods' {_told(self.stable)}"
+        else:
+            told = _told(self.canary) if self.canary.requests else "0 compared"
+        return f"{self.measure}: {told}"
 
 
 def observe(

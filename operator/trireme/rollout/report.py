@@ -3,7 +3,7 @@
 Numbers are written as they are: what is read is what was written, to the last bit.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from trireme.api.rollout import (
     Capital,
@@ -48,9 +48,11 @@ def memory_of(status: RolloutStatus) -> Memory | None:
         return None
     return Memory(
         step=status.step - 1,
-        since=datetime.fromisoformat(told.step_time),
-        carried_since=datetime.fromisoformat(told.carried_time) if told.carried_time else None,
+        looked=datetime.fromisoformat(told.look_time),
+        watched=timedelta(seconds=told.watched_seconds),
+        carried=timedelta(seconds=told.carried_seconds),
         seen=told.step_requests,
+        compared=told.step_compared,
         usual_milliseconds=told.usual_milliseconds,
         evidence=Evidence(
             canary=_answers(status.canary),
@@ -70,9 +72,11 @@ def memory_of(status: RolloutStatus) -> Memory | None:
 def _analysis(memory: Memory) -> RolloutAnalysis:
     evidence = memory.evidence
     return RolloutAnalysis(
-        step_time=memory.since.isoformat(),
-        carried_time=memory.carried_since.isoformat() if memory.carried_since else None,
+        look_time=memory.looked.isoformat(),
+        watched_seconds=memory.watched.total_seconds(),
+        carried_seconds=memory.carried.total_seconds(),
         step_requests=memory.seen,
+        step_compared=memory.compared,
         usual_milliseconds=memory.usual_milliseconds,
         due=DueAnswers(failed=evidence.due.failed, late=evidence.due.late, slow=evidence.due.slow),
         compared=evidence.compared.requests,

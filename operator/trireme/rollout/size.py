@@ -23,3 +23,12 @@ def canary_pods(stable_pods: int, weight: float) -> int:
     # A rounding error of shares is no pod: 0.05 / 0.95 * 19 is 1.0000000000000002.
     as_busy = weight / (1 - weight) * stable_pods - 1e-9
     return max(1, min(math.ceil(as_busy + SPARE), max(stable_pods, math.ceil(as_busy))))
+
+
+def share_of_pods(pods: int, stable_pods: int) -> float:
+    """The share that so many canary pods carry beside `stable_pods`, at least one: the largest that
+    `canary_pods` gives them for. 1 pod beside 20 carries what is left of it without the spare part,
+    0.7 of 20.7, which is 3.4 %; 7 carry 25 %, and 20 half of the requests.
+    """
+    carrying = pods if pods >= stable_pods else max(0.0, pods - SPARE)
+    return carrying / (carrying + stable_pods)

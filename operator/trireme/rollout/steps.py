@@ -1,7 +1,7 @@
 """The steps of a canary: wait, go on, promote it or take it back. Pure.
 
-A canary is watched in each step for a time and for a number of its own requests, counted from when
-its pods carry the share that they are meant to have. Harm takes it back at once. It goes on only
+A canary is watched in each step for a time and for a number of its own requests, counted while its
+pods carry the share that they are meant to have. Harm takes it back at once. It goes on only
 while nothing speaks for its being worse than the limits allow; what stays between that and "shown
 to be worse" until the deadline is taken back undecided, since nobody watches a canary for ever.
 Nothing known is nothing seen: without figures no step ends but by its deadline.
@@ -13,7 +13,21 @@ from datetime import datetime, timedelta
 
 from trireme.api.rollout import RolloutPhase
 from trireme.rollout.analysis import Finding, findings, observe
-from trireme.rollout.types import Command, Memory, Plan, Round, Step, Verdict, Why
+from trireme.rollout.types import (
+    Answers,
+    Command,
+    Measure,
+    Memory,
+    Plan,
+    Round,
+    Step,
+    Verdict,
+    Why,
+)
+
+LONGEST_LOOK = timedelta(seconds=30)
+"""Of the time between two looks, what counts at most as watched: a round takes 5 s, and what is
+longer than some of them is an operator that was away. A deadline is not for that."""
 
 _TOLD = {Command.PROMOTE: RolloutPhase.PROMOTED, Command.ABORT: RolloutPhase.ROLLED_BACK}
 
@@ -35,36 +49,46 @@ def advance(plan: Plan, memory: Memory, seen: Round) -> tuple[Verdict, Memory]:
     found = list(findings(memory.evidence, plan.limits, plan.false_alarm_rate))
     harm = [finding for finding in found if finding.is_harm]
     if harm:
-        message = f"worse than the stable pods: {_told(harm)}"
+        message = f"worse than the stable pods: {_told(step, harm)}"
         return _end(seen, RolloutPhase.ROLLED_BACK, step, Why.HARM, message), memory
     waits = _waits_for(step, memory, seen, found)
-    if waits is not None and seen.at - memory.since >= plan.deadline:
+    if waits is not None and memory.watched >= plan.deadline:
         message = f"undecided after {_seconds(plan.deadline)}: {waits[1]}"
         return _end(seen, RolloutPhase.ROLLED_BACK, step, Why.UNDECIDED, message), memory
     if waits is not None:
         why, words = waits
         return _progress(plan, memory, seen, why, f"waits: {words}"), memory
     if memory.step + 1 >= len(plan.steps):
-        message = f"not worse than the stable pods: {_told(found)}"
+        message = f"not worse than the stable pods: {_told(step, found)}"
         return _end(seen, RolloutPhase.PROMOTED, step, Why.NO_HARM, message), memory
-    memory = replace(memory, step=memory.step + 1, since=seen.at, carried_since=None, seen=0)
-    return _progress(plan, memory, seen, Why.STEP_BEGAN, _told(found)), memory
+    memory = Memory(
+        memory.step + 1,
+        seen.at,
+        evidence=memory.evidence,
+        usual_milliseconds=memory.usual_milliseconds,
+    )
+    return _progress(plan, memory, seen, Why.STEP_BEGAN, _told(step, found)), memory
 
 
 def _with(plan: Plan, memory: Memory, seen: Round) -> Memory:
     """The memory with what was seen. While the canary cannot carry its share, what is late is no
-    fault of its pods, and nothing is counted.
+    fault of its pods; what fails is. Mirrored requests are compared whatever else is known.
     """
-    is_settled = seen.carries and seen.warm
-    memory = replace(
-        memory, carried_since=(memory.carried_since or seen.at) if is_settled else None
-    )
+    passed = max(timedelta(0), min(seen.at - memory.looked, LONGEST_LOOK))
+    canary, stable = seen.canary, seen.stable
+    if canary is None or stable is None:
+        canary = stable = Answers()
     if not seen.carries:
-        return memory
-    if seen.canary is None or seen.stable is None:
-        return memory
-    evidence = observe(memory.evidence, seen.canary, seen.stable, seen.compared, plan.limits)
-    return replace(memory, seen=memory.seen + seen.canary.requests, evidence=evidence)
+        canary, stable = canary.without_latencies, stable.without_latencies
+    return replace(
+        memory,
+        looked=seen.at,
+        watched=memory.watched + passed,
+        carried=memory.carried + (passed if seen.carries and seen.warm else timedelta(0)),
+        seen=memory.seen + (canary.requests if seen.carries else 0),
+        compared=memory.compared + seen.compared.requests,
+        evidence=observe(memory.evidence, canary, stable, seen.compared, plan.limits),
+    )
 
 
 def _waits_for(
@@ -73,19 +97,24 @@ def _waits_for(
     """What keeps the step from ending; None where nothing does."""
     if seen.carries and not seen.warm:
         return Why.PODS, "the canary's newest pods are in their first minute"
-    if memory.carried_since is None:
+    if not seen.carries:
         words = f"the canary's pods cannot carry {step.weight:.0%} of the requests yet"
         return Why.PODS, words
     if seen.canary is None or seen.stable is None:
         return Why.FIGURES, "no figures of both tracks"
     if memory.seen < step.least_requests:
         return Why.REQUESTS, f"{memory.seen} of {step.least_requests} requests in this step"
-    passed = seen.at - memory.carried_since
-    if passed < step.pause:
-        return Why.PAUSE, f"{_seconds(passed)} of {_seconds(step.pause)} in this step"
+    if memory.compared < step.least_compared:
+        words = f"{memory.compared} of {step.least_compared} mirrored requests compared in it"
+        return Why.COMPARED, words
+    if memory.carried < step.pause:
+        return Why.PAUSE, f"{_seconds(memory.carried)} of {_seconds(step.pause)} in this step"
     doubtful = [finding for finding in found if finding.is_doubtful]
     if doubtful:
-        return Why.DOUBT, f"more than is allowed, though that may be chance: {_told(doubtful)}"
+        return (
+            Why.DOUBT,
+            f"more than is allowed, though that may be chance: {_told(step, doubtful)}",
+        )
     return None
 
 
@@ -105,8 +134,13 @@ def _noted(seen: Round) -> str:
     return f" ({seen.note})" if seen.note else ""
 
 
-def _told(found: Sequence[Finding]) -> str:
-    return "; ".join(str(finding) for finding in found if finding.canary.requests)
+def _told(step: Step, found: Sequence[Finding]) -> str:
+    """What was seen; that nothing was compared is told, too, where it is to be."""
+    return "; ".join(
+        str(finding)
+        for finding in found
+        if finding.canary.requests or (step.least_compared and finding.measure is Measure.DIFFERENT)
+    )
 
 
 def _seconds(duration: timedelta) -> str:

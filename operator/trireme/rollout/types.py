@@ -51,6 +51,11 @@ class Answers:
         """The requests whose latencies are known."""
         return self.requests - self.untimed
 
+    @property
+    def without_latencies(self) -> "Answers":
+        """The same where it says nothing how long they took."""
+        return Answers(self.requests, self.failed, untimed=self.requests)
+
     def share(self, measure: Measure) -> Share:
         """The requests that are cases of a measure; of DIFFERENT a track knows nothing itself."""
         match measure:
@@ -92,11 +97,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A share of the requests, and how long and for how many of them it is watched at least."""
+    """A share of the requests, and how long and for how many of them it is watched at least;
+    `least_compared` is how many mirrored ones, 0 where none are mirrored.
+    """
 
     weight: float
     pause: timedelta
     least_requests: int
+    least_compared: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,16 +210,19 @@ class Evidence:
 class Memory:
     """What a round hands to the next one.
 
-    `step` counts from 0; `since` is when it was begun, `carried_since` since when the canary
-    carries its share with warm pods, None while it does not; `seen` are the canary's requests in
-    the step. `usual_milliseconds` is what about half of the stable pods' requests took at most when
-    the analysis began, None until that is known.
+    `looked` is when the canary was last looked at. `step` counts from 0; of the time in it,
+    `watched` is what it was looked at for, and `carried` the part in which the canary carried its
+    share with warm pods; `seen` are the canary's requests in it, and `compared` the mirrored ones.
+    `usual_milliseconds` is what about half of the stable pods' requests took at most when the
+    analysis began, None until that is known.
     """
 
     step: int
-    since: datetime
-    carried_since: datetime | None = None
+    looked: datetime
+    watched: timedelta = timedelta(0)
+    carried: timedelta = timedelta(0)
     seen: int = 0
+    compared: int = 0
     evidence: Evidence = field(default_factory=Evidence)
     usual_milliseconds: float | None = None
 
@@ -223,6 +234,7 @@ class Why(StrEnum):
     PODS = "Pods"  # waits for pods that carry its share
     FIGURES = "Figures"  # waits for figures of both tracks
     REQUESTS = "Requests"  # waits for its requests
+    COMPARED = "Compared"  # waits for mirrored requests to be compared
     PAUSE = "Pause"  # waits for the step's time
     DOUBT = "Doubt"  # waits, since it may be worse
     FAULT = "Fault"  # cannot run
