@@ -21,10 +21,12 @@ from trireme.edge.metrics import Metrics
 from trireme.edge.pod_metrics import PodMetrics
 from trireme.edge.recorder import Recorder
 from trireme.errors import ClusterError, ServerError
+from trireme.rollout.types import Answers
 from unit.autoscaling import NOW
 from virtual_time import VirtualTimeLoop
 
 ROLLOUT = {"strategy": "Canary", "canary": {"deadline": "30m"}}
+HALF = {"strategy": "Canary", "canary": {"steps": [{"weight": "50%"}]}}
 STABLE, CANARY = "inference_http", "inference_http_canary"
 
 
@@ -140,6 +142,7 @@ class Rounds:
         self.store.agent_event({"metadata": metadata, "spec": {}, "status": {}}, deleted=False)
         view = self.store.view(key)
         view.accepted = Accepted(agent_of(name, **spec), repository_of())
+        view.judged = 2
         self.deploy(key, name, stable)
         self.deploy(key, names.canary(name), 1)
         self.start(key, f"{name}-gateway-1", {names.GATEWAY: name})
@@ -166,7 +169,8 @@ class Rounds:
             if name not in self.store.view(key).pods:
                 self.start(key, name, labels)
 
-    def deploy(self, key: Key, name: str, replicas: int) -> None:
+    def deploy(self, key: Key, name: str, replicas: int, ready: int | None = None) -> None:
+        """A Deployment; all of its pods are ready unless it is said."""
         labels = {names.OWNER: key.name, names.AGENT: key.name}
         self.store.view(key).children["Deployment", name] = {
             "kind": "Deployment",
@@ -177,6 +181,7 @@ class Rounds:
                 "ownerReferences": [{"uid": f"uid-{key.name}"}],
             },
             "spec": {"replicas": replicas},
+            "status": {"readyReplicas": replicas if ready is None else ready},
         }
 
     def start(self, key: Key, name: str, labels: dict[str, str]) -> None:
@@ -193,6 +198,19 @@ class Rounds:
             "status": {"podIP": name, "conditions": [ready]},
         }
 
+    def stop(self, key: Key, name: str, restarts: int = 0) -> Object:
+        """A pod's server ended; what it was before, so that a test can bring it back."""
+        before = self.store.view(key).pods[name]
+        server = {
+            "name": names.SERVER_CONTAINER,
+            "restartCount": restarts,
+            "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
+        }
+        unready = {"type": "Ready", "status": "False", "lastTransitionTime": self.now.isoformat()}
+        status = {**before["status"], "conditions": [unready], "containerStatuses": [server]}
+        self.store.view(key).pods[name] = {**before, "status": status}
+        return before
+
     def tell(self, key: Key, command: str) -> None:
         """A person's annotation, in a new version of the resource."""
         body = self.store.view(key).body
@@ -203,6 +221,12 @@ class Rounds:
         canary = self.store.view(key).canary
         assert canary is not None
         return canary
+
+    def seen(self, key: Key) -> Answers:
+        """What the canary answered, as far as it is remembered."""
+        memory = self.canary(key).memory
+        assert memory is not None
+        return memory.evidence.canary
 
     async def round(self, later: float = 5) -> None:
         self.now += timedelta(seconds=later)
@@ -288,7 +312,7 @@ async def test_what_was_seen_survives_a_restart() -> None:
     after = rounds.begin(key, "d2")
     await rounds.round()
     assert after.memory is not None
-    assert after.memory.since == before.memory.since
+    assert after.memory.watched >= before.memory.watched
     assert after.memory.evidence.canary.requests == seen > 0
     assert after.memory.usual_milliseconds == 33.0
     assert after.weight == before.weight
@@ -302,7 +326,7 @@ async def test_another_canary_begins_anew() -> None:
     await rounds.round()
     memory = rounds.canary(key).memory
     assert memory is not None
-    assert (memory.since, memory.evidence.canary.requests) == (rounds.now, 0)
+    assert (memory.looked, memory.evidence.canary.requests) == (rounds.now, 0)
     assert rounds.api.statuses[-1]["candidate"] == "d3"
 
 
@@ -460,7 +484,158 @@ async def test_what_stable_pods_may_have_answered_does_not_count_as_the_canarys(
     await rounds.serve(key, 1)
     rounds.store.view(key).pods["echo-canary-0"] = gone
     await rounds.serve(key, 6)
-    assert canary.memory.evidence.canary.requests == 40
+    assert canary.memory.evidence.canary.requests == 80  # with those of the round in which it went
+
+
+async def test_what_fails_while_the_canarys_only_pod_dies_counts() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    await rounds.serve(key, 8)
+    before = rounds.seen(key)
+    rounds.stop(key, "echo-canary-0")
+    await rounds.serve(key, 1, failed=10, late=40)
+    after = rounds.seen(key)
+    assert (after.requests, after.failed) == (before.requests + 40, 10)
+    assert after.timed == before.timed
+    await rounds.serve(key, 1, failed=10)  # by now the stable pods answer them
+    assert rounds.seen(key) == after
+
+
+async def test_a_canary_whose_servers_end_again_and_again_is_taken_back() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    await rounds.serve(key, 8)
+    before = rounds.stop(key, "echo-canary-0", restarts=1)
+    await rounds.serve(key, 1)
+    assert rounds.canary(key).phase is RolloutPhase.PROGRESSING
+    rounds.store.view(key).pods["echo-canary-0"] = before
+    await rounds.serve(key, 8)
+    rounds.stop(key, "echo-canary-0", restarts=2)
+    await rounds.serve(key, 1)
+    assert rounds.canary(key).phase is RolloutPhase.ROLLED_BACK
+    words = "its servers ended 2 times, the last one so: OOMKilled, exit code 137"
+    assert rounds.api.told("CanaryRolledBack") == [words]
+
+
+async def test_a_canary_that_loses_pods_keeps_what_the_others_carry() -> None:
+    rounds = Rounds()
+    key = rounds.add(rollout=HALF)
+    rounds.start_canary(key, 4)
+    await rounds.serve(key, 1)
+    canary = rounds.canary(key)
+    assert canary.weight == 0.5
+    lost = [rounds.stop(key, f"echo-canary-{number}") for number in (1, 2, 3)]
+    await rounds.serve(key, 1)
+    assert canary.weight == pytest.approx(0.7 / 4.7)  # what one carries beside 4
+    canary.is_reachable = False  # until no gateway pod goes by the larger share any more
+    await rounds.serve(key, 1)
+    assert canary.weight == pytest.approx(0.7 / 4.7)
+    canary.is_reachable = True
+    for pod in lost:
+        rounds.store.view(key).pods[pod["metadata"]["name"]] = pod
+    await rounds.serve(key, 1)
+    assert canary.weight == 0.5
+
+
+async def test_a_canary_without_a_ready_pod_keeps_its_share_for_when_it_is_back() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    await rounds.serve(key, 8)
+    rounds.stop(key, "echo-canary-0")
+    await rounds.serve(key, 1)
+    assert rounds.canary(key).weight == 0.05
+
+
+async def test_stable_pods_come_and_go_and_the_canary_stays() -> None:
+    rounds = Rounds()
+    key = rounds.add(rollout=HALF)
+    await rounds.serve(key, 1)
+    rounds.grow(key)
+    await rounds.serve(key, 2)
+    canary = rounds.canary(key)
+    assert (canary.weight, canary.replicas) == (0.5, 4)
+    rounds.deploy(key, "echo", 8, ready=4)
+    await rounds.serve(key, 1)
+    assert (canary.weight, canary.replicas) == (0.5, 8)
+    assert "cannot carry" not in canary.message  # 4 as beside the 4 that are ready
+    rounds.deploy(key, "echo", 8)
+    await rounds.serve(key, 1)
+    assert "cannot carry" in canary.message
+    assert canary.weight == 0.5  # none of its pods has more to carry than before
+    rounds.deploy(key, "echo", 2)
+    await rounds.serve(key, 1)
+    assert canary.replicas == 8
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["the Deployment is gone", "none is ready"])
+async def test_without_stable_pods_the_canary_stays_as_it_is(gone: bool) -> None:
+    rounds = Rounds()
+    key = rounds.add(rollout=HALF)
+    await rounds.serve(key, 1)
+    rounds.grow(key)
+    await rounds.serve(key, 2)
+    if gone:
+        del rounds.store.view(key).children["Deployment", "echo"]
+    else:
+        rounds.deploy(key, "echo", 4, ready=0)
+    await rounds.serve(key, 2)
+    canary = rounds.canary(key)
+    assert (canary.phase, canary.weight, canary.replicas) == (RolloutPhase.PROGRESSING, 0.5, 4)
+    assert rounds.api.sizes == {"echo-canary": 4}
+
+
+async def test_that_mirrored_answers_cannot_be_read_is_said() -> None:
+    rounds = Rounds()
+    mirrored = {"strategy": "Canary", "canary": {"mirror": {"share": "10%"}}}
+    key = rounds.add(rollout=mirrored)
+    rounds.start(key, "compares", {names.COMPONENT: names.COMPONENT_COMPARER})
+    rounds.pods.silent.add("compares")
+    await rounds.serve(key, 60)
+    assert rounds.canary(key).phase is RolloutPhase.PROGRESSING
+    (note,) = rounds.api.told("CanaryHeld")
+    assert "waits: 0 of 100 mirrored requests compared in it" in note
+    assert "(1 of 1 pods that count were not read: compares)" in note
+
+
+async def test_a_command_waits_until_it_is_known_which_canary_is_meant() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    view = rounds.store.view(key)
+    view.judged = None  # a new process, which has not looked into the resource yet
+    canary, view.canary = view.canary, None
+    rounds.tell(key, "promote")
+    await rounds.round()
+    assert rounds.api.merged == rounds.api.events == []
+    view.judged, view.canary = 1, canary  # of the spec before the last edit
+    await rounds.round()
+    assert rounds.api.merged == []
+    rounds.begin(key, "d3")
+    view.judged = 2
+    await rounds.round()
+    assert rounds.canary(key).phase is RolloutPhase.PROMOTED
+    assert rounds.api.statuses[-1]["candidate"] == "d3"
+
+
+@pytest.mark.parametrize(
+    ("command", "is_given_up", "reason", "words"),
+    [
+        ("abort", True, "CanaryEnded", "the stable pods, which are to be what it is, do without"),
+        ("promote", False, "NoCanary", "there is no canary to promote"),
+    ],
+)
+async def test_a_canary_that_was_promoted_can_be_given_up(
+    command: str, is_given_up: bool, reason: str, words: str
+) -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    rounds.canary(key).phase = RolloutPhase.PROMOTED
+    rounds.tell(key, command)
+    await rounds.round()
+    assert rounds.canary(key).is_given_up == is_given_up
+    assert rounds.canary(key).phase is RolloutPhase.PROMOTED
+    assert len(rounds.queue) == is_given_up
+    (note,) = rounds.api.told(reason)
+    assert words in note
 
 
 async def test_an_agent_that_fails_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:

@@ -48,7 +48,7 @@ from trireme.rollout.counters import (
 from trireme.rollout.evidence import Share
 from trireme.rollout.plan import plan_of
 from trireme.rollout.report import memory_of, rollout_status
-from trireme.rollout.size import canary_pods
+from trireme.rollout.size import canary_pods, share_of_pods
 from trireme.rollout.steps import advance, begin
 from trireme.rollout.types import Answers, Command, Memory, Plan, Round, Verdict, Why
 
@@ -65,7 +65,8 @@ name anew, which a cache of the cluster's DNS may put off so long, the stable po
 _QUIET = timedelta(seconds=60)  # without news, a status is written at most this often
 _SETTLED = timedelta(seconds=15)  # news that may be gone again in the next round wait for so long
 _LASTS = timedelta(minutes=2)  # what a canary waits for longer than that is told
-_TOLD_WAITS = frozenset({Why.PODS, Why.FIGURES, Why.REQUESTS, Why.DOUBT})
+_TOLD_WAITS = frozenset({Why.PODS, Why.FIGURES, Why.REQUESTS, Why.COMPARED, Why.DOUBT})
+_CRASHES = 2  # restarts of a canary's servers, of all its pods, that take it back
 _CONFLICT = 409
 _COMPARER_METRICS_PATH = "/metrics"
 _COMMANDS = {names.PROMOTE: Command.PROMOTE, names.ABORT: Command.ABORT}
@@ -80,15 +81,19 @@ _UNTIMED = (
 class _Watched:
     """What the loop remembers of one canary between rounds.
 
-    `reached_since` is since when the gateway reaches pods of it, None while it does not. `pods` and
-    `comparers` are the last readings; `first` is what the stable pods answered until
+    `ready_since` is since when pods of it are ready that the gateway may send requests to, None
+    while there are none, and `was_reached` whether they got them in the last round; `carriers` are
+    the ready pods that its share was left to, None until it was. `pods` and `comparers` are the
+    last readings; `first` is what the stable pods answered until
     their usual latency was known. `why` is what the last verdict rested on, since `why_since`;
     `held` are the steps and reasons whose waiting was told. `status` is the one last written, at
     `written_at`; `news` is one that is still to be, and `events` are told once it is.
     """
 
     canary: CanaryState
-    reached_since: datetime | None = None
+    ready_since: datetime | None = None
+    was_reached: bool = False
+    carriers: int | None = None
     pods: Mapping[str, Reading] = field(default_factory=dict)
     comparers: Mapping[str, Share] = field(default_factory=dict)
     first: Counts = field(default_factory=Counts)
@@ -174,11 +179,23 @@ class CanaryAnalysis:
         canary = view.canary
         if canary is not None and canary.phase is RolloutPhase.PROGRESSING:
             await self._look(key, view, canary, command)
-        else:
-            if command is not None:
-                note = f"there is no canary to {command}: none is being tried"
-                await self._emit(key, view, [Event(EventReason.NO_CANARY, note, _ACTION, True)])
-            await self._end(key, view)
+            return
+        if command is not None:
+            await self._emit(key, view, [await self._answer(key, canary, command)])
+        await self._end(key, view)
+
+    async def _answer(self, key: Key, canary: CanaryState | None, command: Command) -> Event:
+        """Carry out a command where no canary is tried: one that was promoted can be done without,
+        such as where it holds what the stable pods need.
+        """
+        is_promoted = canary is not None and canary.phase is RolloutPhase.PROMOTED
+        if canary is None or not is_promoted or command is not Command.ABORT:
+            note = f"there is no canary to {command}: none is being tried"
+            return Event(EventReason.NO_CANARY, note, _ACTION, True)
+        canary.is_given_up = True
+        await self._queue.add(key, Work.APPLY)
+        note = f"told to: {command}: the stable pods, which are to be what it is, do without it"
+        return Event(EventReason.CANARY_ENDED, note, _ACTION)
 
     async def _consumed(self, key: Key, view: AgentView) -> bool:
         """Take a command off the resource, once: of a resource that has changed since it was seen
@@ -201,33 +218,34 @@ class CanaryAnalysis:
     ) -> None:
         """One round of one canary."""
         watched = self._of(key, view, canary)
+        fault = canary.fault or _crash(view, canary)
         plan = plan_of(canary.candidate.agent.spec.rollout.canary)
         seen = _Seen(None, None, Share(), "")
-        if command is None and not canary.fault:
+        if command is None and not fault:
             seen = await self._seen(view, canary, watched)
             if view.canary is not canary or canary.phase is not RolloutPhase.PROGRESSING:
                 return  # the reconciler replaced or ended it meanwhile
         now = self._clock()
         assert canary.memory is not None  # noqa: S101  # `_of` has seen to it
-        stable, ready = _stable_pods(view), _ready_pods(view, canary)
+        pods = _pods(view, canary)
         step = plan.steps[min(canary.memory.step, len(plan.steps) - 1)]
         verdict, canary.memory = advance(
             plan,
             canary.memory,
             Round(
                 at=now,
-                carries=ready >= canary_pods(stable, step.weight),
+                carries=canary.is_reachable and pods.carry(step.weight),
                 canary=seen.canary,
                 stable=seen.stable,
                 compared=seen.compared,
                 command=command,
                 note="; ".join(filter(None, (seen.note, _trouble(view)))),
-                fault=canary.fault,
+                fault=fault,
                 warm=_are_warm(view, now),
             ),
         )
         before = (canary.phase, canary.weight)
-        _follow(canary, verdict, stable, ready)
+        _follow(watched, canary, verdict, pods)
         if (canary.phase, canary.weight) != before:
             await self._queue.add(key, Work.APPLY)
         self._measure(key, canary, seen)
@@ -257,22 +275,24 @@ class CanaryAnalysis:
         """What both tracks answered since the last round."""
         assert canary.memory is not None  # noqa: S101  # `_of` has seen to it
         spec = (view.accepted or canary.candidate).agent.spec
-        (pods, unread), comparers = await asyncio.gather(
+        (pods, unread), (comparers, uncompared) = await asyncio.gather(
             self._readings(view, spec), self._comparers(view)
         )
         stable = answered(watched.pods, pods, names.TRACK_STABLE)
         tried = answered(watched.pods, pods, names.TRACK_CANARY)
         different = compared(watched.comparers, comparers)
         watched.pods, watched.comparers = pods, comparers
-        notes = [unread] if unread else []
+        notes = [note for note in (unread, uncompared) if note]
         is_timed = all(each is None or each.within is not None for each in (stable, tried))
         if not is_timed:
             notes.append(_UNTIMED)
         elif canary.memory.usual_milliseconds is None:
             _learn_usual(watched, canary, stable)
         usual = canary.memory.usual_milliseconds
-        if spec.gateway.enabled and not self._is_reached(view, canary, watched):
-            if watched.reached_since is not None:
+        was_reached = watched.was_reached
+        watched.was_reached = not spec.gateway.enabled or self._is_reached(view, canary, watched)
+        if not watched.was_reached and not was_reached:
+            if watched.ready_since is not None:
                 notes.append("the canary's requests may still be answered by stable pods")
             return _Seen(None, None, different, "; ".join(notes))
         if stable is None or tried is None:
@@ -283,7 +303,7 @@ class CanaryAnalysis:
             return _Seen(None, None, different, "; ".join(notes))
         targets = [o.latency.target / timedelta(milliseconds=1) for o in spec.objectives]
         late = max(targets, default=None)
-        timed = is_timed and _are_warm(view, self._clock())
+        timed = is_timed and watched.was_reached and _are_warm(view, self._clock())
         return _Seen(
             answers(tried, late, usual, timed=timed),
             answers(stable, late, usual, timed=timed),
@@ -294,11 +314,11 @@ class CanaryAnalysis:
     def _is_reached(self, view: AgentView, canary: CanaryState, watched: _Watched) -> bool:
         """Whether what the gateway counts as the canary's was answered by its pods."""
         now = self._clock()
-        if not _ready_pods(view, canary):
-            watched.reached_since = None
+        if not canary.is_reachable or not _ready(candidate_pods(view)):
+            watched.ready_since = None
             return False
-        watched.reached_since = watched.reached_since or now
-        return now - watched.reached_since >= _REACHED
+        watched.ready_since = watched.ready_since or now
+        return now - watched.ready_since >= _REACHED
 
     async def _readings(
         self, view: AgentView, spec: AgentSpec
@@ -323,16 +343,17 @@ class CanaryAnalysis:
             ),
         )
 
-    async def _comparers(self, view: AgentView) -> Mapping[str, Share]:
-        """What the pods that compare mirrored answers have counted; most agents have none."""
-        readings, _ = await self._read(
+    async def _comparers(self, view: AgentView) -> tuple[Mapping[str, Share], str]:
+        """What the pods that compare mirrored answers have counted, and which of them could not be
+        read; most agents have none.
+        """
+        return await self._read(
             comparer_pods(view.pods.values()),
             names.COMPARER_METRICS_PORT,
             _COMPARER_METRICS_PATH,
             COMPARER_METRICS,
             lambda _, samples: comparer_reading(samples),
         )
-        return readings
 
     async def _read(
         self,
@@ -454,26 +475,78 @@ class CanaryAnalysis:
 
 
 def _command(view: AgentView) -> Command | None:
-    """What a person tells the rollout; other commands are others' to take."""
+    """What a person tells the rollout; other commands are others' to take. Until the reconciler has
+    looked into the spec as it is, it is not known which canary is meant.
+    """
     metadata = (view.body or {}).get("metadata", {})
+    if view.judged != metadata.get("generation"):
+        return None
     return _COMMANDS.get((metadata.get("annotations") or {}).get(names.COMMAND, ""))
 
 
-def _follow(canary: CanaryState, verdict: Verdict, stable: int, ready: int) -> None:
+@dataclass(frozen=True, slots=True)
+class _Pods:
+    """The candidate's ready pods beside the stable ones: those that are ready, and those that are
+    wanted for the whole demand.
+    """
+
+    ready: int
+    stable: int
+    wanted: int
+
+    def carry(self, weight: float) -> bool:
+        """Whether each of the candidate's carries no more of this share than a stable one."""
+        return self.stable > 0 and self.ready >= canary_pods(self.stable, weight)
+
+
+def _pods(view: AgentView, canary: CanaryState) -> _Pods:
+    together, ready = view.servers.together, _ready(candidate_pods(view))
+    if together is None:
+        return _Pods(ready, 0, 0)
+    return _Pods(ready, together.ready, together.replicas)
+
+
+def _follow(watched: _Watched, canary: CanaryState, verdict: Verdict, pods: _Pods) -> None:
     """Leave a verdict to the reconciler. A share is given only once the pods for it are ready; one
-    that is taken away is so at once.
+    that is taken away is so at once. While no stable pod is ready neither size nor share has a
+    measure, and both stay.
     """
     canary.phase, canary.message = verdict.phase, verdict.message
-    if verdict.phase is RolloutPhase.PROGRESSING:
-        canary.replicas = canary_pods(stable, verdict.weight)
-    if verdict.weight < canary.weight or ready >= canary_pods(stable, verdict.weight):
+    if verdict.phase is not RolloutPhase.PROGRESSING:
+        canary.weight = min(canary.weight, verdict.weight)
+        return
+    if not pods.stable:
+        return
+    needed = canary_pods(pods.wanted, verdict.weight)
+    # Within a step stable pods come and go, and the canary's are not to.
+    is_new = verdict.why is Why.STEP_BEGAN
+    canary.replicas = needed if is_new else max(canary.replicas, needed)
+    if verdict.weight < canary.weight or (canary.is_reachable and pods.carry(verdict.weight)):
         canary.weight = verdict.weight
+    _keep_to(watched, canary, pods)
 
 
-def _stable_pods(view: AgentView) -> int:
-    """The pods that are wanted for the whole demand."""
-    together = view.servers.together
-    return together.replicas if together is not None else 0
+def _keep_to(watched: _Watched, canary: CanaryState, pods: _Pods) -> None:
+    """Leave a canary that has lost pods what the others carry. Where all are gone the stable pods
+    answer for them, and where there are more stable ones than before none of its pods has more to
+    carry.
+    """
+    if pods.carry(canary.weight):
+        watched.carriers = pods.ready
+    elif pods.ready and (watched.carriers is None or pods.ready < watched.carriers):
+        canary.weight = min(canary.weight, share_of_pods(pods.ready, pods.stable))
+        watched.carriers = pods.ready
+
+
+def _crash(view: AgentView, canary: CanaryState) -> str:
+    """That its servers end while they are asked; empty where they do not. One end may be a node's
+    doing.
+    """
+    restarts = sum(pod.restarts for pod in candidate_pods(view))
+    if not canary.weight or restarts < _CRASHES:
+        return ""
+    ended = next((pod.ended for pod in candidate_pods(view) if pod.ended), "not known")
+    return f"its servers ended {restarts} times, the last one so: {ended}"
 
 
 def _trouble(view: AgentView) -> str:
@@ -482,11 +555,8 @@ def _trouble(view: AgentView) -> str:
     return next((f"{each.reason}: {each.message}" for each in found if each is not None), "")
 
 
-def _ready_pods(view: AgentView, canary: CanaryState) -> int:
-    """The candidate's ready pods that the gateway may send requests to."""
-    if not canary.is_reachable:
-        return 0
-    return sum(pod.ready_since is not None for pod in candidate_pods(view))
+def _ready(pods: Iterable[PodView]) -> int:
+    return sum(pod.ready_since is not None for pod in pods)
 
 
 def _are_warm(view: AgentView, now: datetime) -> bool:

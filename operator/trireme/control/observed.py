@@ -38,10 +38,10 @@ class PodView:
     `fetching` says that its models' files are being brought; `running` that the server's container
     runs, so that Triton may be asked; `started` that its start-up probe has succeeded, so that what
     keeps it from being ready is not the start.
-    `server_id` names the server's container, another one after each restart, and
-    `repository_digest` the repository that it serves. `template` tells the pod templates of its
-    Deployment apart, `labels` the sets of an agent's pods. `times` says how its start went, once it
-    is ready; None where a container was restarted.
+    `server_id` names the server's container, another one after each restart; there were `restarts`,
+    and the last container `ended` so. `repository_digest` is of the repository that it serves.
+    `template` tells the pod templates of its Deployment apart, `labels` the sets of an agent's
+    pods. `times` says how its start went, once it is ready; None where a container was restarted.
     """
 
     name: str
@@ -56,6 +56,8 @@ class PodView:
     created: datetime
     template: str
     server_id: str = ""
+    restarts: int = 0
+    ended: str = ""
     repository_digest: str = ""
     times: Times | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -141,6 +143,8 @@ def _pod_view(pod: Object) -> PodView:
         created=created,
         template=pod["metadata"]["labels"].get(_TEMPLATE_HASH, ""),
         server_id=server.get("containerID", ""),
+        restarts=server.get("restartCount", 0),
+        ended=_end(server.get("lastState", {}).get("terminated", {})),
         repository_digest=pod["metadata"].get("annotations", {}).get(names.REPOSITORY_DIGEST, ""),
         times=_times(created, conditions, server, _fetcher(status), ready_since),
         labels=pod["metadata"]["labels"],
@@ -175,6 +179,13 @@ def _times(
 def _fetcher(status: Object) -> Object:
     containers = status.get("initContainerStatuses", [])
     return next((c for c in containers if c["name"] == names.FETCH_CONTAINER), {})
+
+
+def _end(terminated: Object) -> str:
+    """How a container ended; empty of one that did not."""
+    return (
+        f"{terminated.get('reason', '')}, exit code {terminated['exitCode']}" if terminated else ""
+    )
 
 
 def trouble(pod: Object) -> Trouble | None:

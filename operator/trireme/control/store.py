@@ -188,6 +188,7 @@ class CanaryState:
     replicas: int = 1
     message: str = ""
     memory: Memory | None = None
+    is_given_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
