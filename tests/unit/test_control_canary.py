@@ -513,8 +513,26 @@ async def test_a_canary_whose_servers_end_again_and_again_is_taken_back() -> Non
     rounds.stop(key, "echo-canary-0", restarts=2)
     await rounds.serve(key, 1)
     assert rounds.canary(key).phase is RolloutPhase.ROLLED_BACK
-    words = "its servers ended 2 times, the last one so: OOMKilled, exit code 137"
+    words = "its servers ended 2 times though they were ready, one so: OOMKilled, exit code 137"
     assert rounds.api.told("CanaryRolledBack") == [words]
+
+
+async def test_a_start_that_took_several_attempts_is_no_crash() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    ready = rounds.stop(key, "echo-canary-0", restarts=3)
+    await rounds.serve(key, 2)
+    status = rounds.store.view(key).pods["echo-canary-0"]["status"]
+    status = {**status, "conditions": ready["status"]["conditions"]}
+    rounds.store.view(key).pods["echo-canary-0"] = {**ready, "status": status}
+    await rounds.serve(key, 2)
+    assert rounds.canary(key).phase is RolloutPhase.PROGRESSING
+    rounds.stop(key, "echo-canary-0", restarts=4)
+    await rounds.serve(key, 2)
+    assert rounds.canary(key).phase is RolloutPhase.PROGRESSING
+    rounds.stop(key, "echo-canary-0", restarts=5)
+    await rounds.serve(key, 1)
+    assert rounds.canary(key).phase is RolloutPhase.ROLLED_BACK
 
 
 async def test_a_canary_that_loses_pods_keeps_what_the_others_carry() -> None:

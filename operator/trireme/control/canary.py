@@ -66,7 +66,7 @@ _QUIET = timedelta(seconds=60)  # without news, a status is written at most this
 _SETTLED = timedelta(seconds=15)  # news that may be gone again in the next round wait for so long
 _LASTS = timedelta(minutes=2)  # what a canary waits for longer than that is told
 _TOLD_WAITS = frozenset({Why.PODS, Why.FIGURES, Why.REQUESTS, Why.COMPARED, Why.DOUBT})
-_CRASHES = 2  # restarts of a canary's servers, of all its pods, that take it back
+_CRASHES = 2  # ends of ready servers, of all of a canary's pods, that take it back
 _CONFLICT = 409
 _COMPARER_METRICS_PATH = "/metrics"
 _COMMANDS = {names.PROMOTE: Command.PROMOTE, names.ABORT: Command.ABORT}
@@ -83,17 +83,19 @@ class _Watched:
 
     `ready_since` is since when pods of it are ready that the gateway may send requests to, None
     while there are none, and `was_reached` whether they got them in the last round; `carriers` are
-    the ready pods that its share was left to, None until it was. `pods` and `comparers` are the
-    last readings; `first` is what the stable pods answered until
-    their usual latency was known. `why` is what the last verdict rested on, since `why_since`;
-    `held` are the steps and reasons whose waiting was told. `status` is the one last written, at
-    `written_at`; `news` is one that is still to be, and `events` are told once it is.
+    the ready pods that its share was left to, None until it was. `restarts` are those that a pod,
+    by its uid, had had when it was first seen ready. `pods` and `comparers` are the last readings;
+    `first` is what the stable pods answered until their usual latency was known. `why` is what the
+    last verdict rested on, since `why_since`; `held` are the steps and reasons whose waiting was
+    told. `status` is the one last written, at `written_at`; `news` is one that is still to be, and
+    `events` are told once it is.
     """
 
     canary: CanaryState
     ready_since: datetime | None = None
     was_reached: bool = False
     carriers: int | None = None
+    restarts: dict[str, int] = field(default_factory=dict)
     pods: Mapping[str, Reading] = field(default_factory=dict)
     comparers: Mapping[str, Share] = field(default_factory=dict)
     first: Counts = field(default_factory=Counts)
@@ -218,7 +220,7 @@ class CanaryAnalysis:
     ) -> None:
         """One round of one canary."""
         watched = self._of(key, view, canary)
-        fault = canary.fault or _crash(view, canary)
+        fault = canary.fault or _crash(watched, view)
         plan = plan_of(canary.candidate.agent.spec.rollout.canary)
         seen = _Seen(None, None, Share(), "")
         if command is None and not fault:
@@ -538,15 +540,19 @@ def _keep_to(watched: _Watched, canary: CanaryState, pods: _Pods) -> None:
         watched.carriers = pods.ready
 
 
-def _crash(view: AgentView, canary: CanaryState) -> str:
-    """That its servers end while they are asked; empty where they do not. One end may be a node's
+def _crash(watched: _Watched, view: AgentView) -> str:
+    """That servers of it end once they are ready; empty where they do not. One end may be a node's
     doing.
     """
-    restarts = sum(pod.restarts for pod in candidate_pods(view))
-    if not canary.weight or restarts < _CRASHES:
+    pods = candidate_pods(view)
+    for pod in pods:
+        if pod.ready_since is not None:
+            watched.restarts.setdefault(pod.uid, pod.restarts)
+    ended = [pod for pod in pods if pod.restarts > watched.restarts.get(pod.uid, pod.restarts)]
+    restarts = sum(pod.restarts - watched.restarts[pod.uid] for pod in ended)
+    if restarts < _CRASHES:
         return ""
-    ended = next((pod.ended for pod in candidate_pods(view) if pod.ended), "not known")
-    return f"its servers ended {restarts} times, the last one so: {ended}"
+    return f"its servers ended {restarts} times though they were ready, one so: {ended[0].ended}"
 
 
 def _trouble(view: AgentView) -> str:
