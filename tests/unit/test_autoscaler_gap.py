@@ -44,6 +44,13 @@ def interval(
     return statistics(arrivals, with_gap(CURVE, gap), instances)
 
 
+def always_busy(between: float) -> ModelStatistics:
+    """An interval in which an instance lost so little between two full batches."""
+    count = 1000
+    busy = {8: BatchTotal(count, round(count * FULL * 1e9))}
+    return ModelStatistics(8 * count, busy, elapsed_seconds=count * (FULL + between) - FULL)
+
+
 def with_gap(curve: ServiceCurve, gap: float) -> ServiceCurve:
     return ServiceCurve(curve.fixed_seconds, curve.per_request_seconds, curve.max_batch, gap)
 
@@ -118,6 +125,18 @@ def test_standard_errors_are_no_smaller_than_estimates_stray() -> None:
             [interval(0.001, 0.6, 5)], Serving(1, 8), CurveSource.BATCHES, id="a few seconds"
         ),
         pytest.param(
+            [interval(0.001, 0.6, 5, instances=4)],
+            Serving(4, 8),
+            CurveSource.BATCHES,
+            id="a few seconds of several instances",
+        ),
+        pytest.param(
+            [interval(0.001, 0.6, 600), always_busy(1e-9)],
+            Serving(1, 8),
+            CurveSource.BATCHES,
+            id="an interval that left no time to speak of",
+        ),
+        pytest.param(
             [interval(0.001, 0.6, 600)],
             Serving(1, 8, is_delayed=True),
             CurveSource.BATCHES,
@@ -150,6 +169,13 @@ def test_of_what_nothing_is_told(
     seen: list[ModelStatistics], serving: Serving, source: CurveSource
 ) -> None:
     assert estimate(seen, LearntCurve(CURVE, 0.0, 1000, source), serving) is None
+
+
+@pytest.mark.parametrize("instances", [1, 4])
+def test_of_many_loads_those_with_the_most_batches_are_looked_at(instances: int) -> None:
+    most = [interval(0.003, load, 300, instances) for load in (0.5, 0.6, 0.7)]
+    few = [interval(0.003, load, 60, instances) for load in (0.4, 0.45, 0.55, 0.65)]
+    assert found([*most, *few], instances) == found(most, instances)
 
 
 def test_a_machine_that_is_slower_for_a_while_passes_for_no_gap() -> None:

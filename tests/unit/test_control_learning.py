@@ -12,6 +12,7 @@ from aiohttp import web
 from agents import agent_of, directory_of, model_of, pods_of, repository_of
 from trireme.api import names
 from trireme.api.types import CurveSource, ScalingStatus
+from trireme.autoscaler import gap
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.memory import curves_status
 from trireme.autoscaler.service_curve import ServiceCurve
@@ -207,6 +208,12 @@ async def test_a_curve_is_learnt_of_a_server_that_does_not_tell_batch_sizes_apar
     assert known(made.view).curves["double"].source is CurveSource.COUNTERS
 
 
+def executed_in_a_minute(server: Server) -> None:
+    """Of 30 a second in 60 s, simulated with 5 ms between batches."""
+    for batch, count in {1: 337, 2: 216, 3: 144, 4: 151}.items():
+        server.counts[batch] = server.counts.get(batch, 0) + count
+
+
 async def test_the_gap_between_batches_is_learnt_from_what_is_executed_in_a_minute(
     server: Server,
 ) -> None:
@@ -214,8 +221,7 @@ async def test_the_gap_between_batches_is_learnt_from_what_is_executed_in_a_minu
     await made.look(0)
     gaps = []
     for _ in range(8):
-        counts = {1: 337, 2: 216, 3: 144, 4: 151}  # of 30 a second in 60 s, simulated with 5 ms
-        server.counts = {b: server.counts.get(b, 0) + n for b, n in counts.items()}
+        executed_in_a_minute(server)
         await made.look(60)
         assert made.curve is not None
         gaps.append(made.curve.gap_seconds)
@@ -225,6 +231,40 @@ async def test_the_gap_between_batches_is_learnt_from_what_is_executed_in_a_minu
     assert isinstance(sustained, Capacity)
     assert sustained.learnt == made.curve
     assert sustained.per_second < 37
+
+
+async def test_a_gap_that_is_not_found_is_sought_again_after_minutes_only(server: Server) -> None:
+    made = await learnt(server)
+    due = known(made.view).gaps_due["double"]
+    assert due == NOW + timedelta(seconds=15, minutes=5)
+    for _ in range(4):
+        executed_in_a_minute(server)
+        await made.look(60)
+        assert known(made.view).gaps_due["double"] == due
+    assert made.curve is not None
+    assert made.curve.gap_seconds == 0
+
+
+async def test_a_gap_that_cannot_be_sought_leaves_what_a_pod_sustains(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(gap, "estimate", fails)
+    made = await learnt(server)
+    assert "double" in known(made.view).capacities
+    assert "between batches of double" in caplog.text
+
+
+async def test_a_step_of_a_pipeline_without_an_objective_has_no_gap(server: Server) -> None:
+    made = operator(pipelines=[line("line", 1)])
+    await made.look(0)
+    for _ in range(7):
+        executed_in_a_minute(server)
+        await made.look(60)
+    assert made.curve is not None
+    assert (made.curve.gap_seconds, known(made.view).gaps_due) == (0, {})
 
 
 async def test_a_knob_is_recommended_by_the_curve_and_sought_anew_only_where_it_is_another(

@@ -4,7 +4,8 @@ Of each set of pods of an agent that is scaled by its objectives, one ready pod 
 Triton's statistics once a minute, and every 15 s while a curve is still to be learnt from what is
 executed: pods of another sort have another curve. A server that
 does not answer is no news. What follows from a new curve is searched in a thread, one search at a
-time: the rounds go on meanwhile by what was known. Of a pipeline its steps' models are learnt.
+time: the rounds go on meanwhile by what was known. Of a pipeline its steps' models are learnt. The
+time between batches is learnt last, and what a pod sustains never waits for it.
 """
 
 import asyncio
@@ -115,6 +116,7 @@ class Learner:
         self._clock = clock
         self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
         self._searching = asyncio.Lock()
+        self._finding_gap = asyncio.Lock()
 
     async def learn(self) -> None:
         """Look at the agents that are due, for ever."""
@@ -154,11 +156,14 @@ class Learner:
             except ServerError as error:
                 logger.debug("%s: %s", key, error)
         _forget(learning, asked)
+        spec = pods.agent.spec
         for objective in asked:
-            if is_due:
-                await self._find_gap(learning, objective, asked, now)
             await self._search(learning, objective)
-            await self._advise(learning, pods.agent.spec, objective)
+            await self._advise(learning, spec, objective)
+        for objective in asked if is_due else ():
+            if await self._find_gap(learning, spec, objective, now):
+                await self._search(learning, objective)
+                await self._advise(learning, spec, objective)
 
     async def _look(
         self,
@@ -198,26 +203,32 @@ class Learner:
     async def _find_gap(
         self,
         learning: Learning,
+        spec: AgentSpec,
         objective: ObjectivePolicy,
-        asked: list[ObjectivePolicy],
         now: datetime,
-    ) -> None:
-        """Learn the time between a model's batches. Not of the steps of pipelines, whose requests
-        come many at once.
+    ) -> bool:
+        """Learn the time between a model's batches; whether it is another than before. Not of the
+        steps of pipelines, whose requests come many at once.
         """
         model, serving = objective.model, objective.serving
         learnt, due = learning.curves.get(model), learning.gaps_due.get(model)
-        is_step = any(model in o.served_models for o in asked if o.model != model)
+        is_step = any(step.model == model for line in spec.pipelines for step in line.steps)
         if not isinstance(serving, Serving) or learnt is None or is_step:
-            return
+            return False
         if due is not None and now < due:
-            return
+            return False
+        learning.gaps_due[model] = now + _GAP_AGAIN
         intervals = learning.intervals.get(model, ())
-        async with self._searching:
-            found = await asyncio.to_thread(gap.estimate, intervals, learnt, serving)
-        if found is not None:
-            learning.curves[model] = gap.taken(learnt, found)
-            learning.gaps_due[model] = now + _GAP_AGAIN
+        try:
+            async with self._finding_gap:
+                found = await asyncio.to_thread(gap.estimate, intervals, learnt, serving)
+        except Exception:  # what is known without it goes on
+            logger.exception("the time between batches of %s cannot be learnt", model)
+            return False
+        if found is None:
+            return False
+        learning.curves[model] = gap.taken(learnt, found)
+        return learning.curves[model] != learnt
 
     async def _search(self, learning: Learning, objective: ObjectivePolicy) -> None:
         """Find what a pod sustains, where that may be something else than before."""

@@ -208,8 +208,8 @@ class Learning:
     an objective's model or pipeline; `searched` is what each was searched for, `learnt_for` the
     spec last looked at. `advice` is on a model's knobs, None where none is worth turning, and
     `advised` what it was sought for. `looked` is when the server last was, `earlier_until` until
-    when curves of other files or configurations are used. `gaps_due` is when a gap between batches
-    that was found is sought again.
+    when curves of other files or configurations are used. `gaps_due` is when the time between a
+    model's batches is sought again, whether or not it was found.
     """
 
     repository_digest: str
