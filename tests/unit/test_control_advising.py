@@ -63,9 +63,8 @@ def told() -> TuningStatus:
 
 
 def test_it_is_told_of_a_steady_fleet_by_one_event() -> None:
-    record = made(STEADY)
     status = told()
-    (event,) = advising.events(None, status, record.decision)
+    (event,) = advising.events(None, status)
     assert event.reason == "TuningRecommended"
     assert event.note == (
         "Set maxBatchSize of m from 4 to 8: a pod is expected to sustain 30 % more within its "
@@ -73,7 +72,7 @@ def test_it_is_told_of_a_steady_fleet_by_one_event() -> None:
     )
     again = stands(made(STEADY), status)
     assert again == status
-    assert not advising.events(status, again, record.decision)
+    assert not advising.events(status, again)
 
 
 def test_it_is_told_in_shadow_too() -> None:
@@ -124,13 +123,60 @@ def test_replicas_that_are_bought_while_it_stands_are_told_with_it_once() -> Non
     record = made(GROWING)
     assert record.decision.replicas > 2
     after = stands(record, told())
-    (event,) = advising.events(told(), after, record.decision)
+    (event,) = advising.events(told(), after)
     assert event.reason == "TuningRecommended"
     assert event.note.startswith(
-        f"Replicas 2 → {record.decision.replicas}, though a knob may do for less: "
+        f"{record.decision.replicas - 2} replicas were added, though a knob may do for less: "
         "set maxBatchSize of m from 4 to 8"
     )
-    assert not advising.events(after, stands(record, after), record.decision)
+    assert not advising.events(after, stands(record, after))
+
+
+def test_what_a_user_adds_in_shadow_is_not_counted() -> None:
+    record = made(STEADY, replicas=4, mode=ScalingMode.SHADOW)
+    assert record.decision.replicas > record.decision.current
+    after = stands(record, told())
+    assert after is not None
+    assert after.replicas_added == 0
+
+
+@pytest.mark.parametrize("mode", [ScalingMode.FIXED, ScalingMode.EXTERNAL])
+def test_none_stands_where_trireme_does_not_decide(mode: ScalingMode) -> None:
+    assert stands(made(STEADY, replicas=2, mode=mode), told()) is None
+
+
+OTHER = replace(ADVICE, model="n")
+TWO_MODELS = spec(
+    models=[model_of(name, maxBatchSize=4, batching={"dynamic": {}}) for name in ("m", "n")]
+)
+
+
+@pytest.mark.parametrize(
+    ("of_other", "seen_models"),
+    [
+        pytest.param(OTHER, ["m"], id="whose model has advice, too"),
+        pytest.param(None, ["m"], id="whose model has none"),
+        pytest.param(OTHER, ["m", "n"], id="which gives way after a while"),
+    ],
+)
+def test_objectives_that_decide_by_turns_do_not_tell_by_turns(
+    of_other: Advice | None, seen_models: list[str]
+) -> None:
+    minutes = 40 if len(seen_models) > 1 else 20
+    known = learning(advice={"m": ADVICE, "n": of_other})
+    steady = made(STEADY)
+    standing, events, models = None, 0, []
+    for second in range(0, minutes * 60, 5):
+        decision = replace(steady.decision, model="mn"[second // 5 % 2])
+        record = replace(steady, decision=decision)
+        now = NOW + seconds(second)
+        after = advising.standing_after(standing, known, TWO_MODELS, record, now)
+        events += len(advising.events(standing, after))
+        assert after is not None
+        if after.model not in models:
+            models.append(after.model)
+        standing = after
+    assert (models, events) == (seen_models, len(seen_models))
 
 
 # ------------------------------------------------------------------------ what is sought advice for

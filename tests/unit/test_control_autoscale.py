@@ -40,6 +40,8 @@ class Api(Cluster):
         self.sizes: dict[str, int] = {}
         self.statuses: dict[str, Any] = {}
         self.hanging: dict[str, asyncio.Event] = {}
+        self.notes: list[str] = []
+        self.takes_statuses = True
 
     async def apply_scale(self, deployment: Object, replicas: int, manager: str) -> None:
         name = deployment["metadata"]["name"]
@@ -50,6 +52,8 @@ class Api(Cluster):
         self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any], manager: str
     ) -> Object:
         await self._answer(name)
+        if not self.takes_statuses:
+            raise ClusterError(500, "etcd has no leader")
         self.statuses[name] = status
         return {}
 
@@ -61,6 +65,7 @@ class Api(Cluster):
             await self.hanging[name].wait()
 
     async def create(self, manifest: Object) -> Object:
+        self.notes.append(manifest["note"])
         return manifest
 
     def condition(self, agent: str, kind: str) -> tuple[str, str, str]:
@@ -529,6 +534,20 @@ async def test_what_waits_in_a_pipeline_within_a_pipeline_is_in_flight() -> None
     assert rounds.api.statuses["echo"]["scaling"]["observed"]["inFlight"] == 33
 
 
+RECOMMENDED = {
+    "model": "double",
+    "knob": "maxBatchSize",
+    "from": "1",
+    "to": "8",
+    "gainPercent": 30,
+    "leastGainPercent": 10,
+    "mostGainPercent": 50,
+    "confidence": "Medium",
+    "evidence": "learnt from 500 batches",
+    "since": "2026-01-01T11:00:00Z",
+}
+
+
 @pytest.mark.parametrize(
     ("before", "stands"),
     [
@@ -540,20 +559,42 @@ async def test_a_recommendation_of_an_earlier_process_is_known(before: str, stan
     rounds = Rounds()
     view = rounds.store.view(rounds.add("echo", 2))
     assert view.body is not None
-    told = {
-        "model": "double",
-        "knob": "maxBatchSize",
-        "from": before,
-        "to": "8",
-        "gainPercent": 30,
-        "leastGainPercent": 10,
-        "mostGainPercent": 50,
-        "confidence": "Medium",
-        "evidence": "learnt from 500 batches",
-        "since": "2026-01-01T11:00:00Z",
-    }
+    told = {**RECOMMENDED, "from": before}
     view.body["status"] = {"tuning": told}
     await rounds.round()
     await rounds.round(later=30)
     written = rounds.api.statuses["echo"].get("tuning")
     assert written == ({**told, "gainPercent": 30.0, "replicasAdded": 0} if stands else None)
+
+
+async def test_replicas_added_while_no_status_can_be_written_are_told_with_the_next() -> None:
+    rounds = Rounds()
+    key = rounds.add("echo", 2, scaling={"min": 4, "max": 9})
+    view = rounds.store.view(key)
+    assert view.body is not None
+    view.body["status"] = {"tuning": RECOMMENDED}
+    rounds.api.takes_statuses = False
+    await rounds.round()
+    assert (rounds.api.sizes, rounds.api.statuses) == ({"echo": 4}, {})
+    rounds.api.takes_statuses = True
+    await rounds.round()
+    assert rounds.api.statuses["echo"]["tuning"]["replicasAdded"] == 2
+    await rounds.round(later=90)
+    told = [note for note in rounds.api.notes if note.startswith("2 replicas were added")]
+    assert len(told) == 1
+
+
+async def test_what_stands_is_written_once_a_minute_at_most() -> None:
+    rounds = Rounds()
+    key = rounds.add("echo", 2)
+    view = rounds.store.view(key)
+    assert view.body is not None
+    view.body["status"] = {"tuning": RECOMMENDED}
+    await rounds.round()
+    await rounds.round(later=30)
+    assert "tuning" in rounds.api.statuses["echo"]
+    view.accepted = Accepted(agent_of("echo", tuning={"mode": "Disabled"}), repository_of())
+    await rounds.round(later=15)
+    assert "tuning" in rounds.api.statuses["echo"]
+    await rounds.round(later=60)
+    assert "tuning" not in rounds.api.statuses["echo"]

@@ -11,7 +11,7 @@ from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.wording import recommendation
 from trireme.tuner.advice import Advice, Served, advise
-from trireme.tuner.standing import Unknown, is_bought_first, is_news, standing, with_added
+from trireme.tuner.standing import Stood, Unknown, is_bought_first, is_news, standing, with_added
 from trireme.tuner.types import Configuration, Objective, Range, Space
 
 P95 = Objective(95, 0.2)
@@ -68,6 +68,30 @@ def test_a_queue_delay_is_only_ever_lowered() -> None:
     assert advise(served(steady, delay=0.0), P95, SPACE) is None
 
 
+@pytest.mark.parametrize(
+    ("limit", "is_dropped"),
+    [
+        pytest.param(0.05, False, id="where it may keep several instances out of step"),
+        pytest.param(0.2, True, id="where a queue has room"),
+    ],
+)
+def test_the_queue_delay_of_several_instances_is_dropped(limit: float, is_dropped: bool) -> None:
+    several = replace(served(curve(0.001, 0.005, 4)), now=Configuration(4, 4, 0.005))
+    advice = advise(several, Objective(95, limit), SPACE)
+    assert (advice is not None and advice.knob is Knob.MAX_QUEUE_DELAY) is is_dropped
+
+
+def test_a_gain_that_is_not_worth_telling_may_be_worth_keeping() -> None:
+    five = replace(SPACE, max_batch=Range(1, 5))
+    advice = advise(served(curve(0.0022, 0.001, 4)), P95, five)
+    assert advice is not None
+    assert 0.05 < advice.gain < 0.1
+    assert not advice.is_worth_telling
+    assert standing(None, advice, is_calm=True, since=THEN) is None
+    before = stood(replace(advice, gain=0.12, least_gain=0.01), advice)
+    assert standing(before, advice, is_calm=True, since=LATER) is not None
+
+
 # -------------------------------------------------------------------------------------- standing
 
 ADVICE = Advice(
@@ -77,14 +101,19 @@ NOW = Configuration(4, 1)
 THEN, LATER = "2026-01-01T12:00:00Z", "2026-01-01T13:00:00Z"
 
 
-def told(advice: Advice | None = ADVICE, before: TuningStatus | None = None) -> TuningStatus:
-    found = standing(before, advice, NOW, is_calm=True, since=THEN)
+def told(advice: Advice = ADVICE) -> TuningStatus:
+    found = standing(None, advice, is_calm=True, since=THEN)
     assert found is not None
     return found
 
 
+def stood(advice: Advice, own: Advice | Unknown | None, now: Configuration = NOW) -> Stood:
+    """Of a model on which `advice` was told, and there is another now."""
+    return Stood(told(advice), now, own)
+
+
 def test_it_is_told_once_the_fleet_is_calm() -> None:
-    assert standing(None, ADVICE, None, is_calm=False, since=THEN) is None
+    assert standing(None, ADVICE, is_calm=False, since=THEN) is None
     status = told()
     assert (status.from_, status.to, status.gain_percent, status.since) == ("4", "8", 60, THEN)
     assert is_news(None, status)
@@ -94,46 +123,62 @@ def test_it_is_told_once_the_fleet_is_calm() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("advice", "is_calm"),
-    [
-        pytest.param(ADVICE, True, id="the same"),
-        pytest.param(replace(ADVICE, gain=0.65), True, id="a gain that is nearly the same"),
-        pytest.param(replace(ADVICE, to="16"), False, id="another one while it scales"),
-        pytest.param(Unknown(), True, id="a curve that is not sure"),
-    ],
-)
-def test_one_that_stands_is_left_alone(advice: Advice | Unknown, is_calm: bool) -> None:
-    before = told()
-    after = standing(before, advice, NOW, is_calm=is_calm, since=LATER)
-    assert after == before
-    assert not is_news(before, after)
+SIXTEEN = replace(ADVICE, to="16")
+OTHER = replace(ADVICE, model="n")
+SOON = "2026-01-01T12:10:00Z"
 
 
 @pytest.mark.parametrize(
-    ("advice", "now"),
+    ("own", "decisive", "is_calm", "at"),
     [
-        pytest.param(None, NOW, id="it holds no more"),
-        pytest.param(Unknown(), Configuration(8, 1), id="it was followed"),
-        pytest.param(Unknown(), None, id="its model is gone"),
+        pytest.param(ADVICE, ADVICE, True, LATER, id="the same"),
+        pytest.param(
+            replace(ADVICE, gain=0.65), None, True, LATER, id="a gain that is nearly the same"
+        ),
+        pytest.param(SIXTEEN, SIXTEEN, False, LATER, id="another one while it scales"),
+        pytest.param(SIXTEEN, SIXTEEN, True, SOON, id="another one within minutes"),
+        pytest.param(ADVICE, OTHER, True, SOON, id="another model's within minutes"),
+        pytest.param(ADVICE, None, True, LATER, id="none on the model that decides"),
+        pytest.param(Unknown(), None, True, LATER, id="a curve that is not sure"),
+        pytest.param(None, None, False, LATER, id="that it holds no more, while it scales"),
     ],
 )
-def test_it_is_dropped(advice: Unknown | None, now: Configuration | None) -> None:
-    assert standing(told(), advice, now, is_calm=False, since=LATER) is None
+def test_one_that_stands_is_left_alone(
+    own: Advice | Unknown | None, decisive: Advice | None, is_calm: bool, at: str
+) -> None:
+    before = stood(ADVICE, own)
+    after = standing(before, decisive, is_calm=is_calm, since=at)
+    assert after == before.status
+    assert not is_news(before.status, after)
 
 
 @pytest.mark.parametrize(
-    ("advice", "since"),
+    ("own", "now", "is_calm"),
     [
-        pytest.param(replace(ADVICE, gain=1.2), THEN, id="the gain is another"),
-        pytest.param(replace(ADVICE, to="16"), LATER, id="the setting is"),
+        pytest.param(None, NOW, True, id="it holds no more"),
+        pytest.param(Unknown(), Configuration(8, 1), False, id="it was followed"),
     ],
 )
-def test_another_takes_its_place_and_is_told(advice: Advice, since: str) -> None:
-    before = told()
-    after = standing(before, advice, NOW, is_calm=True, since=LATER)
+def test_it_is_dropped(own: Unknown | None, now: Configuration, is_calm: bool) -> None:
+    assert standing(stood(ADVICE, own, now), None, is_calm=is_calm, since=LATER) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "decisive", "since"),
+    [
+        pytest.param(replace(ADVICE, gain=1.2), None, THEN, id="the gain is another"),
+        pytest.param(SIXTEEN, SIXTEEN, LATER, id="the setting is"),
+        pytest.param(ADVICE, OTHER, LATER, id="the model that decides is"),
+        pytest.param(None, OTHER, LATER, id="it holds no more, and another does"),
+    ],
+)
+def test_another_takes_its_place_and_is_told(
+    own: Advice | None, decisive: Advice | None, since: str
+) -> None:
+    before = stood(ADVICE, own)
+    after = standing(before, decisive, is_calm=True, since=LATER)
     assert after is not None
-    assert is_news(before, after)
+    assert is_news(before.status, after)
     assert after.since == since
 
 

@@ -366,6 +366,11 @@ class ScalingMode(StrEnum):
     EXTERNAL = "External"  # a HorizontalPodAutoscaler or KEDA, through /scale
     SHADOW = "Shadow"  # the user, in spec.replicas; Trireme reports what it would do
 
+    @property
+    def is_decided_by_trireme(self) -> bool:
+        """Whether Trireme decides by the objectives, be it only to report."""
+        return self in (ScalingMode.AUTOMATIC, ScalingMode.SHADOW)
+
 
 class ScalingTarget(ApiModel):
     """What one pod should hold, where the user knows better than Trireme."""

@@ -19,7 +19,6 @@ from trireme.api.types import (
     ObservedLoad,
     Paused,
     PipelineCapacityStatus,
-    ScalingMode,
     StagesStatus,
 )
 from trireme.autoscaler import stabiliser
@@ -65,7 +64,6 @@ _WHY = {
 }
 _PRAISE = "Tried on this agent's past, that was the cheapest way to keep the objective"
 _LAST_RESORT = "Tried on this agent's past, nothing kept the objective, and that was the nearest"
-_DECIDING = frozenset({ScalingMode.AUTOMATIC, ScalingMode.SHADOW})
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +264,7 @@ def _condition(status: AgentStatus, kind: ConditionType) -> Condition | None:
 def _headline(agent: Agent, told: _Told) -> str:
     policy = told.policy
     mode = f", mode {policy.mode}" if policy else ""
-    if policy and policy.mode in _DECIDING:
+    if policy and policy.mode.is_decided_by_trireme:
         mode += f", from {policy.min_replicas} to {policy.max_replicas}"
     return f"{agent.namespace}/{agent.name}: {pod_count(told.replicas)}, {told.ready} ready{mode}"
 
@@ -297,7 +295,7 @@ def _seen(told: _Told, now: datetime) -> Iterator[str]:
 
 def _pod(told: _Told, status: AgentStatus) -> Iterator[str]:
     """What one pod can do, and how that is known."""
-    if told.policy is None or told.policy.mode not in _DECIDING:
+    if told.policy is None or not told.policy.mode.is_decided_by_trireme:
         return
     several = len(told.policy.objectives) > 1
     for objective in told.policy.objectives:
@@ -460,7 +458,7 @@ def _granted(told: _Told) -> Iterator[str]:
 
 def _is_decided(told: _Told) -> bool:
     """Whether Trireme decides by the load now."""
-    decides = told.policy is not None and told.policy.mode in _DECIDING
+    decides = told.policy is not None and told.policy.mode.is_decided_by_trireme
     return decides and told.reason is not Reason.FOREIGN_WRITER
 
 

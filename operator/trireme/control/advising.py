@@ -10,17 +10,17 @@ from datetime import datetime
 from trireme.api.conditions import EventReason, Reason
 from trireme.api.models import Model
 from trireme.api.tuning import TuningMode, TuningStatus
-from trireme.api.types import AgentSpec, CurveSource
+from trireme.api.types import AgentSpec, CurveSource, ScalingMode
 from trireme.autoscaler.records import Record
 from trireme.autoscaler.targets import breach
-from trireme.autoscaler.types import Decision, ObjectivePolicy, Serving, Signals
+from trireme.autoscaler.types import ObjectivePolicy, Serving, Signals
 from trireme.autoscaler.wording import recommendation
 from trireme.control.status import format_time
 from trireme.control.store import AdviceAsked, Learning
 from trireme.edge.recorder import Event
-from trireme.tuner.advice import Advice, Served
+from trireme.tuner.advice import Served
 from trireme.tuner.settings import configuration_of, space_of
-from trireme.tuner.standing import Unknown, is_bought_first, is_news, standing, with_added
+from trireme.tuner.standing import Stood, Unknown, is_bought_first, is_news, standing, with_added
 from trireme.tuner.types import Objective
 
 _TUNE = "Tune"
@@ -48,29 +48,39 @@ def asked(learning: Learning, spec: AgentSpec, objective: ObjectivePolicy) -> Ad
 def standing_after(
     before: TuningStatus | None, learning: Learning, spec: AgentSpec, made: Record, now: datetime
 ) -> TuningStatus | None:
-    """The recommendation that stands after a decision: of the objective that decided, at most one.
+    """The recommendation that stands after a decision: at most one, and a new one is of the
+    objective that decided.
 
-    Where there are node classes none is: what one pod gains, another may not.
+    Where there are node classes none is: what one pod gains, another may not. Nor where Trireme
+    does not decide: nothing is learnt there.
     """
-    decision = made.decision
+    decision, mode = made.decision, made.inputs.policy.mode
     if spec.tuning.mode is TuningMode.DISABLED or spec.server.node_classes:
         return None
-    model = _model(spec, before.model) if before is not None else None
-    advice = _advice(learning, made)
+    if not mode.is_decided_by_trireme:
+        return None
     after = standing(
-        before,
-        advice,
-        configuration_of(model, spec.server) if model else None,
+        _stood(before, learning, spec),
+        learning.advice.get(_decided_by(made)),
         is_calm=_is_calm(made),
         since=format_time(now),
     )
-    return with_added(after, decision.replicas - decision.current)
+    is_ours = mode is ScalingMode.AUTOMATIC
+    return with_added(after, decision.replicas - decision.current) if is_ours else after
 
 
-def _advice(learning: Learning, made: Record) -> Advice | Unknown | None:
+def _stood(before: TuningStatus | None, learning: Learning, spec: AgentSpec) -> Stood | None:
+    """What stood, with what is known of its model now; None where that is gone, too."""
+    model = _model(spec, before.model) if before is not None else None
+    if before is None or model is None:
+        return None
+    advice = learning.advice.get(model.name, Unknown())
+    return Stood(before, configuration_of(model, spec.server), advice)
+
+
+def _decided_by(made: Record) -> str:
     objectives = made.inputs.policy.objectives
-    decided_by = made.decision.model or (objectives[0].model if len(objectives) == 1 else "")
-    return learning.advice.get(decided_by, Unknown())
+    return made.decision.model or (objectives[0].model if len(objectives) == 1 else "")
 
 
 def _is_calm(made: Record) -> bool:
@@ -88,18 +98,20 @@ def _is_calm(made: Record) -> bool:
     )
 
 
-def events(
-    before: TuningStatus | None, after: TuningStatus | None, decision: Decision
-) -> Sequence[Event]:
-    """What is told: once that it stands, and once that replicas are bought while it does."""
+def events(before: TuningStatus | None, after: TuningStatus | None) -> Sequence[Event]:
+    """What is told of what stands after what was told before: once that it stands, and once that
+    replicas were bought while it does.
+    """
     if after is None:
         return []
+    told = []
     if is_news(before, after):
-        return [_event(recommendation(after))]
+        told.append(_event(recommendation(after)))
     if is_bought_first(before, after):
-        added = f"replicas {decision.current} → {decision.replicas}, though a knob may do for less"
-        return [_event(f"{added}: {recommendation(after)}")]
-    return []
+        count = after.replicas_added
+        added = "1 replica was added" if count == 1 else f"{count} replicas were added"
+        told.append(_event(f"{added}, though a knob may do for less: {recommendation(after)}"))
+    return told
 
 
 def _event(note: str) -> Event:

@@ -139,13 +139,13 @@ class _Looked:
 
 @dataclass(slots=True)
 class _Scaled:
-    """What the loop remembers of one agent between rounds; `scaling`, `conditions` and `tuning` are
-    the parts of the status last written, or read after a restart, so that a new process does not
-    tell again what the one before has told. `starts` tell the lead time, by set of pods. `reason`
-    is that of the last decision; `source` is whose figures are in use; `untold` are the notable
-    decisions that are in no status yet, since it could not be written. `looked` is the last look at
-    the pods, `compare_at` when its figures are held against the status' again, `gauges` what its
-    metrics were last set to.
+    """What the loop remembers of one agent between rounds; `scaling`, `conditions` and
+    `tuning_told` are the parts of the status last written, or read after a restart, so that a new
+    process does not tell again what the one before has told. `tuning` is what stands now. `starts`
+    tell the lead time, by set of pods. `reason` is that of the last decision; `source` is whose
+    figures are in use; `untold` are the notable decisions that are in no status yet, since it could
+    not be written. `looked` is the last look at the pods, `compare_at` when its figures are held
+    against the status' again, `gauges` what its metrics were last set to.
     """
 
     uid: str
@@ -154,6 +154,7 @@ class _Scaled:
     scaling: ScalingStatus | None
     conditions: list[Condition]
     tuning: TuningStatus | None
+    tuning_told: TuningStatus | None
     reason: str | None
     compare_at: datetime
     source: SourceMemory = field(default_factory=SourceMemory)
@@ -328,7 +329,7 @@ class Autoscaler:
             for key, accepted in running.items()
             if accepted is not None
             and accepted.agent.spec.scaling.demand is not None
-            and accepted.agent.spec.scaling.mode in (ScalingMode.AUTOMATIC, ScalingMode.SHADOW)
+            and accepted.agent.spec.scaling.mode.is_decided_by_trireme
         }
         try:
             answers = await self._demand.round(queries.values(), self._clock())
@@ -489,6 +490,7 @@ class Autoscaler:
             scaling=status.scaling,
             conditions=_own(status.conditions),
             tuning=status.tuning,
+            tuning_told=status.tuning,
             reason=None,
             # Not all agents in the same round.
             compare_at=now + timedelta(seconds=len(self._agents) % _COMPARED.seconds),
@@ -544,16 +546,16 @@ class Autoscaler:
         if is_loss or scaling_report.is_notable(scaled.reason, told, decision, now):
             self._tell(key, scaled, made)
         scaled.reason = decision.reason
-        tuning = _tuning(view, scaled, made, now)
-        is_tuning = tuning != scaled.tuning
+        scaled.tuning = _tuning(view, scaled, made, now)
         is_due = scaled.written_at is None or now - scaled.written_at >= _QUIET
+        is_tuning = is_due and scaled.tuning != scaled.tuning_told
         is_compared = is_due and now >= scaled.compare_at
         statuses = scaling_report.statuses(decision, observed)
         if not (scaled.untold or is_tuning or is_compared) and scaling_report.is_all_well_as_before(
             statuses, scaled.conditions
         ):
             return None
-        events += advising.events(scaled.tuning, tuning, decision)
+        events += advising.events(scaled.tuning_told, scaled.tuning)
         found = scaling_report.findings(decision, observed, made.inputs.observation.outside)
         conditions = dated(found, scaled.conditions, view.body["metadata"]["generation"], now)
         news = scaled.untold or is_tuning or _statuses(conditions) != _statuses(scaled.conditions)
@@ -564,7 +566,7 @@ class Autoscaler:
         after = _scaling_status(view, scaled, made, lead_time_status(longest_start))
         if not (news or is_said or scaling_report.is_worth_showing(scaled.scaling, after)):
             return None
-        status = AgentStatus(conditions=conditions, scaling=after, tuning=tuning)
+        status = AgentStatus(conditions=conditions, scaling=after, tuning=scaled.tuning)
         return self._publish(key, view, scaled, status, events, now)
 
     def _measure(
@@ -613,7 +615,7 @@ class Autoscaler:
             status.conditions,
             now,
         )
-        scaled.tuning = status.tuning
+        scaled.tuning_told = status.tuning
         scaled.untold = []
         await self._emit(key, view, [*events, *decisions])
 

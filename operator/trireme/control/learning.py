@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trireme.api import names
-from trireme.api.types import AgentSpec, CurveSource, ScalingMode, ScalingStatus
+from trireme.api.types import AgentSpec, CurveSource, ScalingStatus
 from trireme.autoscaler import gap
 from trireme.autoscaler.capacity import (
     Statistics,
@@ -57,7 +57,6 @@ _EARLIER = CurveSource.EARLIER
 _GAP_AGAIN = timedelta(minutes=5)  # when half of the intervals are others
 _KEPT_INTERVALS = 10  # ten minutes of a curve that is sure
 _ASKED_AT_ONCE = 16
-_MODES = frozenset({ScalingMode.AUTOMATIC, ScalingMode.SHADOW})
 
 
 def known(view: AgentView, pods: PodSet) -> Learning:
@@ -148,7 +147,7 @@ class Learner:
         view.learning[pods.name], learning.learnt_for = learning, view.accepted
         _expire(learning, now)
         policy = policy_of(pods.agent.spec)
-        asked = [o for o in policy.objectives if o.serving and policy.mode in _MODES]
+        asked = [o for o in policy.objectives if o.serving and policy.mode.is_decided_by_trireme]
         if is_due:
             learning.due = now + _SURE
             try:

@@ -4,7 +4,8 @@ Pure. One knob is turned at a time. What is recommended is expected to make a po
 more at least, and more even if the times of larger batches leave the line. What instances cost each
 other no curve of a single number of them tells, so that these are left to `trireme tune --offline`,
 which measures it. A queue delay is only ever lowered: it makes requests wait where there are few,
-and gains nothing where there are many.
+and gains nothing where there are many. But several instances may need it to keep out of step, where
+the objective leaves little room: there nothing is said of it.
 """
 
 from collections.abc import Iterator
@@ -16,11 +17,12 @@ from trireme.autoscaler.capacity import BEYOND, LearntCurve
 from trireme.tuner.batch_times import BatchTimes
 from trireme.tuner.contention import Contention
 from trireme.tuner.prediction import Model
-from trireme.tuner.search import JUMP
+from trireme.tuner.search import JUMP, ROOMY
 from trireme.tuner.settings import changes
 from trireme.tuner.types import Configuration, Objective, Space, View
 
 LEAST_GAIN = 0.1  # of the sustained rate: less is not worth a rollout
+SLACK = 0.05  # less of one that was told already: else a gain at the edge comes and goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,13 @@ class Advice:
     confidence: Confidence
     evidence: str
 
+    @property
+    def is_worth_telling(self) -> bool:
+        """Whether it is, where it was not told before; a queue delay is dropped for no gain."""
+        return self.knob is Knob.MAX_QUEUE_DELAY or (
+            self.gain >= LEAST_GAIN and self.least_gain > 0
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -48,8 +57,8 @@ class Served:
 
 
 def advise(served: Served, objective: Objective, space: Space) -> Advice | None:
-    """The best change of one knob; None where none is worth it, or the objective is not kept at any
-    rate now. A search: seconds of a processor.
+    """The best change of one knob, if only to be kept; None where none is worth that, or the
+    objective is not kept at any rate now. A search: seconds of a processor.
     """
     learnt, fewest = served.learnt, served.now.instances
     if learnt.source is CurveSource.EARLIER:
@@ -63,10 +72,14 @@ def advise(served: Served, objective: Objective, space: Space) -> Advice | None:
     found = [
         advice
         for each in _candidates(served, space)
-        if model.bound(each) >= (1 + LEAST_GAIN) * sustained
+        if model.bound(each) >= (1 + LEAST_GAIN - SLACK) * sustained
         and (advice := _judged(served, model, each, sustained)) is not None
     ]
-    return max(found, key=lambda each: each.gain, default=_without_delay(served, space))
+    best = max(found, key=lambda each: (each.is_worth_telling, each.gain), default=None)
+    if best is not None and best.is_worth_telling:
+        return best
+    is_needed = fewest > 1 and model.batches_within_limit(served.now) < ROOMY
+    return (None if is_needed else _without_delay(served, space)) or best
 
 
 def _candidates(served: Served, space: Space) -> Iterator[Configuration]:
@@ -86,7 +99,7 @@ def _candidates(served: Served, space: Space) -> Iterator[Configuration]:
 
 def _judged(served: Served, model: Model, wanted: Configuration, sustained: float) -> Advice | None:
     gains = {view: model.per_second(wanted, view) / sustained - 1 for view in View}
-    if gains[View.EXPECTED] < LEAST_GAIN or gains[View.LEAST] <= 0:
+    if gains[View.EXPECTED] < LEAST_GAIN - SLACK or gains[View.LEAST] <= -SLACK:
         return None
     evidence = f"learnt from {served.learnt.executions} batches: {served.learnt.curve}"
     return _advice(served, wanted, gains, Confidence.MEDIUM, evidence)

@@ -1,11 +1,13 @@
 """The recommendation that stands: when one is told, kept, changed and dropped. Pure.
 
-A new one is told only while all is calm. One that stands is kept while it is not contradicted, and
-dropped once it was followed, or does not hold any more.
+A new one is told only while all is calm. One that stands is judged by the advice on its own model,
+whichever objective decides: it is kept while that does not contradict it, gives way to another
+after a while, and is dropped once it was followed, or, while all is calm, does not hold any more.
 """
 
 import math
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from trireme.api.tuning import Knob, TuningStatus
 from trireme.autoscaler.wording import rounded
@@ -14,6 +16,7 @@ from trireme.tuner.settings import told
 from trireme.tuner.types import Configuration
 
 MATERIAL = 0.25  # a gain that differs by less of itself is the same to a reader
+LEAST_STAY = timedelta(minutes=30)  # else two objectives that decide by turns tell by turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,29 +24,48 @@ class Unknown:
     """Nothing is known of a model now: its curve is not learnt, or not sure."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """What stood, how its model is served now, and the present advice on that."""
+
+    status: TuningStatus
+    now_set: Configuration
+    advice: Advice | Unknown | None
+
+    @property
+    def was_followed(self) -> bool:
+        """Whether the knob was turned."""
+        return told(self.now_set, self.status.knob) != self.status.from_
+
+
 def standing(
-    before: TuningStatus | None,
-    advice: Advice | Unknown | None,
-    now_set: Configuration | None,
-    *,
-    is_calm: bool,
-    since: str,
+    before: Stood | None, decisive: Advice | None, *, is_calm: bool, since: str
 ) -> TuningStatus | None:
-    """What stands after a look; None for nothing. `now_set` is how the model that `before` is of
-    is served now, None of one that is gone. `since` is now, as the status writes it.
+    """What stands after a look; None for nothing. `decisive` is the advice on the model that
+    decides, `since` is now, as the status writes it.
     """
-    kept = before
-    if before is not None and (now_set is None or told(now_set, before.knob) != before.from_):
+    if before is not None and before.was_followed:
+        before = None
+    kept = before.status if before is not None else None
+    if not is_calm:
+        return kept
+    if before is not None and before.advice is None:
         kept = None
-    if advice is None:
-        return None
-    if isinstance(advice, Unknown) or not is_calm:
+    new = _status(decisive, since) if decisive is not None and decisive.is_worth_telling else None
+    if kept is None or before is None:
+        return new
+    if new is not None and _what(new) != _what(kept) and _stayed(kept, since) >= LEAST_STAY:
+        return new
+    own = before.advice
+    if not isinstance(own, Advice) or _advised(own) != _what(kept):
         return kept
-    if kept is None or _what(kept) != (advice.model, advice.knob, advice.to):
-        return _status(advice, since, 0)
-    if math.isclose(kept.gain_percent, advice.gain * 100, rel_tol=MATERIAL):
+    if math.isclose(kept.gain_percent, own.gain * 100, rel_tol=MATERIAL):
         return kept
-    return _status(advice, kept.since, kept.replicas_added)
+    return _status(own, kept.since, kept.replicas_added)
+
+
+def _stayed(kept: TuningStatus, now: str) -> timedelta:
+    return datetime.fromisoformat(now) - datetime.fromisoformat(kept.since)
 
 
 def with_added(before: TuningStatus | None, replicas: int) -> TuningStatus | None:
@@ -71,7 +93,11 @@ def _what(status: TuningStatus) -> tuple[str, Knob, str]:
     return status.model, status.knob, status.to
 
 
-def _status(advice: Advice, since: str, replicas_added: int) -> TuningStatus:
+def _advised(advice: Advice) -> tuple[str, Knob, str]:
+    return advice.model, advice.knob, advice.to
+
+
+def _status(advice: Advice, since: str, replicas_added: int = 0) -> TuningStatus:
     return TuningStatus(
         model=advice.model,
         knob=advice.knob,
