@@ -700,6 +700,14 @@ WARNINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
         },
         ["spec.rollout.strategy"],
     ),
+    "memory for instances that take nobody knows what": (
+        {"spec.tuning": {"limits": {"memory": "12Gi"}}},
+        ["spec.tuning.limits.memory"],
+    ),
+    "instances that take so much of nobody knows what": (
+        {"spec.tuning": {"limits": {"instanceMemory": "1Gi"}}, "spec.server.gpus": {"count": 1}},
+        ["spec.tuning.limits.instanceMemory"],
+    ),
 }
 
 

@@ -229,6 +229,7 @@ _WARNINGS: tuple[Rule, ...] = (
     rollout.canary_without_pods,
     rollout.canary_is_judged_by_little,
     optimization.pods_have_gpus,
+    tuning.memory_bound_is_half_told,
 )
 
 

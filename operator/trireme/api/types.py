@@ -640,6 +640,12 @@ class AgentSpec(ApiModel):
         None, description="Models that are made cheaper to run, and shown to answer as before."
     )
 
+    @property
+    def memory_of_instances(self) -> str | None:
+        """What all instances of a model may take together; None where that is not known."""
+        of_pod = None if self.server.gpus.count else self.server.resources.memory
+        return self.tuning.limits.memory or of_pod
+
 
 # --------------------------------------------------------------------------------------- status
 

@@ -61,13 +61,10 @@ def _range(told: TuningRange, most: int) -> Range:
 
 
 def _memory(spec: AgentSpec) -> MemoryBound | None:
-    limits = spec.tuning.limits
-    if limits.instance_memory is None:
+    each, whole = spec.tuning.limits.instance_memory, spec.memory_of_instances
+    if each is None or whole is None:
         return None
-    whole = limits.memory or (None if spec.server.gpus.count else spec.server.resources.memory)
-    if whole is None:
-        return None
-    return MemoryBound(int(quantity_value(whole)), int(quantity_value(limits.instance_memory)))
+    return MemoryBound(int(quantity_value(whole)), int(quantity_value(each)))
 
 
 # --------------------------------------------------------------------------------------- setting

@@ -63,16 +63,16 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class MemoryBound:
-    """What a pod's memory allows, as far as its use is known; in bytes."""
+    """What a pod's memory allows, in bytes: so many instances. What batches take of it is not
+    known.
+    """
 
     limit_bytes: int
     instance_bytes: int
-    request_bytes: int = 0  # of a batch, in each instance
 
     def allows(self, configuration: Configuration) -> bool:
-        """Whether so many instances have room for batches of that size."""
-        each = self.instance_bytes + self.request_bytes * configuration.max_batch
-        return configuration.instances * each <= self.limit_bytes
+        """Whether so many instances have room."""
+        return configuration.instances * self.instance_bytes <= self.limit_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Faults of spec.tuning. Pure.
 
-The API server refuses these by CEL, in the same words; a file it has never seen, and an older
-CustomResourceDefinition, are why they are here too.
+The API server refuses most of these by CEL, in the same words; a file it has never seen, and an
+older CustomResourceDefinition, are why they are here too.
 """
 
 from collections.abc import Iterator
@@ -36,3 +36,22 @@ def least_exceeds_most(spec: AgentSpec) -> Iterator[Fault]:
                 "min must not be greater than max",
                 f"Write {bounds.max} or less, or raise max",
             )
+
+
+def memory_bound_is_half_told(spec: AgentSpec) -> Iterator[Fault]:
+    """What an instance takes and what there is for all of them bound their number only together."""
+    limits, path = spec.tuning.limits, "spec.tuning.limits"
+    if limits.memory is not None and limits.instance_memory is None:
+        yield Fault(
+            f"{path}.memory",
+            limits.memory,
+            "it bounds nothing without instanceMemory, what one instance takes of it",
+            f"Set {path}.instanceMemory, or remove it",
+        )
+    if limits.instance_memory is not None and spec.memory_of_instances is None:
+        yield Fault(
+            f"{path}.instanceMemory",
+            limits.instance_memory,
+            "it bounds nothing without memory, what all instances may take",
+            f"Set {path}.memory, or remove it",
+        )
