@@ -1,13 +1,17 @@
 """Load that is offered in virtual time, and what it says of a server."""
 
 import asyncio
+import resource
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import aiohttp
+import numpy as np
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from trireme.edge.request_load import Bounds, idle_seconds, offer
+from trireme.edge.request_load import Bounds, idle_seconds, offer, sender
 from trireme.errors import LoadNotOffered, ServerError
 from trireme.tuner.rate_search import Probe
 from virtual_time import VirtualTimeLoop
@@ -50,8 +54,36 @@ def test_a_rate_beyond_the_capacity_is_late_however_little() -> None:
 
 def test_a_server_that_does_not_keep_up_at_all_ends_it_early() -> None:
     probe = offered(1000, bounds=Bounds(in_flight=50))
-    assert probe.failed >= 50
-    assert probe.requests < 200
+    assert probe.requests == probe.failed == 200  # as many as 1,000/s leave in twice the limit
+
+
+def test_a_process_that_may_not_open_so_many_connections_blames_itself() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (250, hard))
+    try:
+        with pytest.raises(LoadNotOffered, match="ulimit -n"):
+            offered(1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_redirect_is_no_answer() -> None:
+    async def elsewhere(_: web.Request) -> web.Response:
+        raise web.HTTPTemporaryRedirect("/v2")
+
+    async def well(_: web.Request) -> web.Response:
+        return web.Response()
+
+    application = web.Application()
+    application.router.add_post("/v2/models/m/infer", elsewhere)
+    application.router.add_route("*", "/v2", well)
+    tensors = [{"x": ("FP32", np.zeros((1, 1), np.float32))}]
+    async with (
+        TestServer(application) as server,
+        sender(f"127.0.0.1:{server.port}", "m", tensors, Bounds()) as send,
+    ):
+        with pytest.raises(ServerError):
+            await send()
 
 
 def test_requests_that_fail_are_counted_and_the_others_go_on() -> None:

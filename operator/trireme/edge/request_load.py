@@ -7,7 +7,9 @@ one used.
 
 import asyncio
 import json
+import math
 import random
+import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ Send = Callable[[], Awaitable[None]]
 """Does one request, and raises where it failed."""
 
 _SETTLED = 0.1  # of a probe's time, in which the queue fills, is not counted
+_SPARE_FILES = 100  # that this process needs beside its connections
 _LAG = 0.2  # of the objective's limit, that half of the requests may be sent late by
 
 
@@ -52,6 +55,12 @@ class Bounds:
         seconds = min(max(self.requests / per_second, self.least_seconds), self.most_seconds)
         return max(seconds, self.limits * limit_seconds)
 
+    def most_in_flight(self, per_second: float, limit_seconds: float) -> int:
+        """As many as only a server that breaks the objective leaves waiting: twice those of one
+        that answers all of them just within the limit.
+        """
+        return max(self.in_flight, math.ceil(2 * per_second * limit_seconds))
+
 
 @asynccontextmanager
 async def sender(
@@ -60,13 +69,15 @@ async def sender(
     """What sends the requests to a model in turn, encoded beforehand. A POST is never repeated."""
     encoded = cycle([_encoded(tensors) for tensors in requests])
     url = f"http://{address}/v2/models/{model}/infer"
-    connector = aiohttp.TCPConnector(limit=bounds.in_flight)
+    connector = aiohttp.TCPConnector(limit=0)  # `offer` bounds them
     timeout = aiohttp.ClientTimeout(total=bounds.request_seconds)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
 
         async def send() -> None:
             body, headers = next(encoded)
-            async with session.post(url, data=body, headers=headers) as answer:
+            async with session.post(
+                url, data=body, headers=headers, allow_redirects=False
+            ) as answer:
                 said = await answer.read()
                 if answer.status != 200:
                     raise ServerError(f"{address}: {_words(said)}")
@@ -113,38 +124,49 @@ async def offer(
 ) -> Probe:
     """Offer a Poisson stream of a rate, and tell how many requests took longer than the limit, from
     when they were due. It ends early where more are in flight than may be, which then count as
-    failed; all others are awaited.
+    failed, however they end; all are awaited. Raises LoadNotOffered where this machine cannot.
     """
     loop = asyncio.get_running_loop()
     seconds = bounds.seconds(per_second, limit_seconds)
-    counted, late, failed = 0, 0, 0
+    most = bounds.most_in_flight(per_second, limit_seconds)
+    connections = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_FILES, 1)
+    counted, late, failed, has_ended = 0, 0, 0, False
     lags: list[float] = []
     tasks: set[asyncio.Task[None]] = set()
     start = loop.time()
 
     async def one(due: float) -> None:
         nonlocal counted, late, failed
-        counts = due - start >= _SETTLED * seconds
         lags.append(loop.time() - due)
+        is_answered = True
         try:
             await send()
         except (aiohttp.ClientError, TimeoutError, ServerError):
-            failed += counts
-        else:
-            late += counts and loop.time() - due > limit_seconds
-        counted += counts
+            is_answered = False
+        if due - start < _SETTLED * seconds and not has_ended:
+            return
+        counted += 1
+        if has_ended or not is_answered:
+            failed += 1
+        elif loop.time() - due > limit_seconds:
+            late += 1
 
     for after in _arrivals(per_second, seconds, seed):
         if (wait := start + after - loop.time()) > 0:
             await asyncio.sleep(wait)
-        if len(tasks) >= bounds.in_flight:
-            counted, failed = counted + len(tasks), failed + len(tasks)
+        if len(tasks) >= min(most, connections):
+            has_ended = True
             break
         task = loop.create_task(one(start + after))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     if tasks:
         await asyncio.wait(tasks)
+    if has_ended and connections < most:
+        raise LoadNotOffered(
+            f"{per_second:.0f} requests/s need up to {most} connections, of which this machine "
+            f"allows {connections}: raise its limit of open files (ulimit -n)"
+        )
     if lags and median(lags) > _LAG * limit_seconds:
         raise LoadNotOffered(
             f"{per_second:.0f} requests/s were sent {median(lags) * 1e3:.0f} ms late by this "
