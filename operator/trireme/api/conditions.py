@@ -95,7 +95,7 @@ class EventReason(StrEnum):
     ROLLOUT_STARTED = "RolloutStarted"  # a new template digest is rolled out
     ROLLOUT_FINISHED = "RolloutFinished"  # every pod runs the new template and is ready
     CANARY_STARTED = "CanaryStarted"  # a generation is tried on a canary
-    CANARY_ENDED = "CanaryEnded"  # by an edit, or by a person or for want of room once it was promoted
+    CANARY_ENDED = "CanaryEnded"  # by an edit; when promoted, by a person or for want of room
     CANARY_SKIPPED = "CanarySkipped"  # a change of the pods is rolled out without one
     STABLE_UNKNOWN = "StableUnknown"  # what was tried is not rolled out: see the reason
     IN_PLACE_UPDATE = "InPlaceUpdate"  # every pod was changed without a restart

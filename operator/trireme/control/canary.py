@@ -266,7 +266,7 @@ class CanaryAnalysis:
         if told is not None and told.candidate == canary.digest:
             watched.status = told
             if canary.memory is None and (memory := memory_of(told)) is not None:
-                canary.memory, canary.weight = memory, told.weight
+                canary.memory = memory
         if canary.memory is None:
             canary.memory = begin(self._clock())
         return watched

@@ -180,7 +180,6 @@ class CanaryState:
     digest: str
     began: datetime
     is_made: bool = False
-    is_given_up: bool = False
     is_reachable: bool = False
     fault: str = ""
     phase: RolloutPhase = RolloutPhase.PROGRESSING
