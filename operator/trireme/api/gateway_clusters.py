@@ -1,4 +1,4 @@
-"""The gateway's clusters of inference: one of each protocol and track."""
+"""The gateway's clusters of pods: one of each purpose, protocol and track."""
 
 from enum import StrEnum
 
@@ -15,10 +15,28 @@ class Protocol(StrEnum):
     GRPC = "grpc"
 
 
-def inference_cluster(protocol: Protocol, track: str) -> str:
-    """The cluster that a track's requests for inference go to: `inference_http_canary`."""
+class Purpose(StrEnum):
+    """What requests are for: the first part of a cluster's name."""
+
+    INFERENCE = "inference"
+    STREAM = "stream"
+    MANAGEMENT = "management"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether a canary gets a share of these requests."""
+        return self is not Purpose.MANAGEMENT
+
+
+def cluster_name(purpose: Purpose, protocol: Protocol, track: str = names.TRACK_STABLE) -> str:
+    """The cluster that a track's requests go to: `inference_http`, `inference_http_canary`."""
     suffix = "" if track == names.TRACK_STABLE else f"_{track}"
-    return f"inference_{protocol}{suffix}"
+    return f"{purpose}_{protocol}{suffix}"
+
+
+def inference_cluster(protocol: Protocol, track: str) -> str:
+    """The cluster that a track's requests for inference go to."""
+    return cluster_name(Purpose.INFERENCE, protocol, track)
 
 
 def inference_clusters(protocol: Protocol) -> tuple[str, ...]:

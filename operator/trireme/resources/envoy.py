@@ -54,10 +54,10 @@ A counter that is labelled by an outcome (rq_xx, grpc_N) appears with that outco
 import json
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from enum import Enum
 from typing import Any
 
 from trireme.api import names
+from trireme.api.gateway_clusters import Protocol, Purpose, cluster_name
 from trireme.api.rollout import Mirror, RolloutStrategy
 from trireme.api.scalars import quantity_value
 from trireme.api.types import AgentDeployment, AgentSpec
@@ -110,28 +110,11 @@ _REFUSED = (
 )
 
 
-class _Protocol(Enum):
-    """What a port speaks, to clients and to Triton: its statistics' suffix, and Triton's port."""
-
-    HTTP = ("http", names.HTTP_PORT)
-    GRPC = ("grpc", names.GRPC_PORT)
-
-    def __init__(self, suffix: str, port: int) -> None:
-        self.suffix = suffix
-        self.port = port
-
-
-class _Purpose(Enum):
-    """The first half of a cluster's name."""
-
-    INFERENCE = "inference"
-    STREAM = "stream"
-    MANAGEMENT = "management"
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether a canary gets a share of these requests."""
-        return self is not _Purpose.MANAGEMENT
+_TRITON_PORTS: Mapping[Protocol, int] = {
+    Protocol.HTTP: names.HTTP_PORT,
+    Protocol.GRPC: names.GRPC_PORT,
+}
+"""Of a server, and of the gateway in its place."""
 
 
 def has_routes_of_its_own(spec: AgentSpec) -> bool:
@@ -162,7 +145,7 @@ def route_files(spec: AgentSpec, weight: float, *, mirrors: bool = True) -> dict
             },
             separators=(",", ":"),
         )
-        for protocol in _Protocol
+        for protocol in Protocol
     }
 
 
@@ -192,19 +175,19 @@ def configuration(agent: AgentDeployment, options: ResourceOptions) -> dict[str,
         "overload_manager": _connection_limit(),
         "static_resources": {
             "listeners": [
-                *(_client_listener(agent.spec, protocol) for protocol in _Protocol),
+                *(_client_listener(agent.spec, protocol) for protocol in Protocol),
                 _metrics_listener(),
             ],
             "clusters": [
                 *(
                     _pods_cluster(agent, options, purpose, protocol)
-                    for purpose in _Purpose
-                    for protocol in _Protocol
+                    for purpose in Purpose
+                    for protocol in Protocol
                 ),
                 *(
                     _canary_cluster(agent, options, purpose, protocol)
-                    for purpose in _Purpose
-                    for protocol in _Protocol
+                    for purpose in Purpose
+                    for protocol in Protocol
                     if purpose.is_shared and has_routes_of_its_own(agent.spec)
                 ),
                 *_comparer_clusters(agent, options),
@@ -246,7 +229,7 @@ def _buckets(spec: AgentSpec) -> Mapping[str, Any]:
 
 
 def _twins(spec: AgentSpec) -> str:
-    return f"({_CANARY})?" if has_routes_of_its_own(spec) else ""
+    return f"(_{names.TRACK_CANARY})?" if has_routes_of_its_own(spec) else ""
 
 
 def _connection_limit() -> Mapping[str, Any]:
@@ -267,7 +250,7 @@ def _connection_limit() -> Mapping[str, Any]:
 # ------------------------------------------------------------------------------------- listeners
 
 
-def _client_listener(spec: AgentSpec, protocol: _Protocol) -> Mapping[str, Any]:
+def _client_listener(spec: AgentSpec, protocol: Protocol) -> Mapping[str, Any]:
     name = _client(protocol)
     if has_routes_of_its_own(spec):
         source = {
@@ -280,13 +263,13 @@ def _client_listener(spec: AgentSpec, protocol: _Protocol) -> Mapping[str, Any]:
     else:
         routes = {"route_config": _route_configuration(name, _client_routes(spec, protocol))}
     filters = [_router()]
-    if protocol is _Protocol.GRPC:
+    if protocol is Protocol.GRPC:
         filters.insert(0, _grpc_statistics())
     return _listener(
         name,
-        protocol.port,
+        _TRITON_PORTS[protocol],
         {
-            "codec_type": "HTTP1" if protocol is _Protocol.HTTP else "HTTP2",
+            "codec_type": "HTTP1" if protocol is Protocol.HTTP else "HTTP2",
             # A request that is being answered may be silent for as long as its route allows.
             "stream_idle_timeout": "0s",
             # One spelling of a path, so that no route can be slipped past.
@@ -370,13 +353,13 @@ def _grpc_statistics() -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------- routes
 
 
-def _client(protocol: _Protocol) -> str:
+def _client(protocol: Protocol) -> str:
     """The name of a client port's listener, of its statistics and of its routes."""
-    return f"{CLIENT_PREFIX}_{protocol.suffix}"
+    return f"{CLIENT_PREFIX}_{protocol}"
 
 
-def _routes_file(protocol: _Protocol) -> str:
-    return f"{protocol.suffix}.json"
+def _routes_file(protocol: Protocol) -> str:
+    return f"{protocol}.json"
 
 
 def _route_configuration(name: str, routes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -387,28 +370,28 @@ def _route_configuration(name: str, routes: list[dict[str, Any]]) -> dict[str, A
 
 
 def _client_routes(
-    spec: AgentSpec, protocol: _Protocol, weight: float = 0.0, mirrors: bool = False
+    spec: AgentSpec, protocol: Protocol, weight: float = 0.0, mirrors: bool = False
 ) -> list[dict[str, Any]]:
     mirrored = _mirrored_routes(spec, protocol, weight) if mirrors else ()
-    routes = _http_routes if protocol is _Protocol.HTTP else _grpc_routes
+    routes = _http_routes if protocol is Protocol.HTTP else _grpc_routes
     return [*mirrored, *routes(spec, weight)]
 
 
 def _mirrored_routes(
-    spec: AgentSpec, protocol: _Protocol, weight: float
+    spec: AgentSpec, protocol: Protocol, weight: float
 ) -> Iterator[dict[str, Any]]:
     """What is copied, before the routes that would have it too."""
     mirror = mirror_of(spec)
     if mirror is None or not weight:
         return
-    matches: dict[_Protocol, dict[str, Any]] = {
-        _Protocol.HTTP: {
+    matches: dict[Protocol, dict[str, Any]] = {
+        Protocol.HTTP: {
             "safe_regex": {"regex": f"{_MODEL}/infer"},
             "headers": [_method("POST"), _length_below(_largest_copy_bytes(mirror))],
         },
-        _Protocol.GRPC: {"path": f"{_SERVICE}/ModelInfer"},
+        Protocol.GRPC: {"path": f"{_SERVICE}/ModelInfer"},
     }
-    route = _route(matches[protocol], _Purpose.INFERENCE, protocol, spec, weight)
+    route = _route(matches[protocol], Purpose.INFERENCE, protocol, spec, weight)
     share = {"numerator": round(mirror.share * _PARTS), "denominator": "MILLION"}
     policy = {
         "cluster": _comparer_cluster(protocol),
@@ -424,9 +407,9 @@ def _http_routes(spec: AgentSpec, weight: float) -> list[dict[str, Any]]:
     stream = {"safe_regex": {"regex": f"{_MODEL}/generate_stream"}, "headers": post}
     read = {"prefix": "/v2", "headers": get}
     return [
-        _route(infer, _Purpose.INFERENCE, _Protocol.HTTP, spec, weight),
-        _route(stream, _Purpose.STREAM, _Protocol.HTTP, spec, weight),
-        _route(read, _Purpose.MANAGEMENT, _Protocol.HTTP, spec, weight),
+        _route(infer, Purpose.INFERENCE, Protocol.HTTP, spec, weight),
+        _route(stream, Purpose.STREAM, Protocol.HTTP, spec, weight),
+        _route(read, Purpose.MANAGEMENT, Protocol.HTTP, spec, weight),
         _refusal(),
     ]
 
@@ -436,10 +419,10 @@ def _grpc_routes(spec: AgentSpec, weight: float) -> list[dict[str, Any]]:
     stream = {"path": f"{_SERVICE}/ModelStreamInfer"}
     reading = [f"{_SERVICE}/{method}" for method in _READING_METHODS]
     return [
-        _route(infer, _Purpose.INFERENCE, _Protocol.GRPC, spec, weight),
-        _route(stream, _Purpose.STREAM, _Protocol.GRPC, spec, weight),
+        _route(infer, Purpose.INFERENCE, Protocol.GRPC, spec, weight),
+        _route(stream, Purpose.STREAM, Protocol.GRPC, spec, weight),
         *(
-            _route({"path": path}, _Purpose.MANAGEMENT, _Protocol.GRPC, spec, weight)
+            _route({"path": path}, Purpose.MANAGEMENT, Protocol.GRPC, spec, weight)
             for path in (*reading, "/grpc.health.v1.Health/Check")
         ),
         _refusal(),
@@ -448,8 +431,8 @@ def _grpc_routes(spec: AgentSpec, weight: float) -> list[dict[str, Any]]:
 
 def _route(
     match: dict[str, Any],
-    purpose: _Purpose,
-    protocol: _Protocol,
+    purpose: Purpose,
+    protocol: Protocol,
     spec: AgentSpec,
     weight: float,
 ) -> dict[str, Any]:
@@ -460,7 +443,7 @@ def _route(
     in order has left DNS long before it refuses connections.) A higher limit would hold every
     large body in memory until its answer begins.
     """
-    streaming = purpose is _Purpose.STREAM
+    streaming = purpose is Purpose.STREAM
     is_shared = purpose.is_shared and has_routes_of_its_own(spec)
     timeout = timedelta(0) if streaming else spec.gateway.request_timeout
     return {
@@ -469,7 +452,7 @@ def _route(
             **(
                 _shared_out(purpose, protocol, weight)
                 if is_shared
-                else {"cluster": _cluster_name(purpose, protocol)}
+                else {"cluster": cluster_name(purpose, protocol)}
             ),
             "timeout": _duration(timeout),
             "idle_timeout": _duration(_STREAM_IDLE_TIMEOUT if streaming else timedelta(0)),
@@ -504,14 +487,14 @@ _OTHERS_FIRST = {
 """The next try goes to pods of another priority: from a canary that goes to stable ones."""
 
 
-def _shared_out(purpose: _Purpose, protocol: _Protocol, weight: float) -> dict[str, Any]:
+def _shared_out(purpose: Purpose, protocol: Protocol, weight: float) -> dict[str, Any]:
     """Each request by itself goes to the canary with a probability of `weight`."""
     canary = round(weight * _PARTS)
     return {
         "weighted_clusters": {
             "clusters": [
-                {"name": _cluster_name(purpose, protocol), "weight": _PARTS - canary},
-                {"name": _cluster_name(purpose, protocol) + _CANARY, "weight": canary},
+                {"name": cluster_name(purpose, protocol), "weight": _PARTS - canary},
+                {"name": cluster_name(purpose, protocol, names.TRACK_CANARY), "weight": canary},
             ]
         }
     }
@@ -536,25 +519,22 @@ def _length_below(size: int) -> dict[str, Any]:
 # -------------------------------------------------------------------------------------- clusters
 
 
-_CANARY = "_canary"  # ends the name of a twin
-
-
 def _pods_cluster(
-    agent: AgentDeployment, options: ResourceOptions, purpose: _Purpose, protocol: _Protocol
+    agent: AgentDeployment, options: ResourceOptions, purpose: Purpose, protocol: Protocol
 ) -> dict[str, Any]:
     """The stable pods."""
-    name = _cluster_name(purpose, protocol)
+    name = cluster_name(purpose, protocol)
     pods = _endpoints(agent, options, names.pods_service(agent.metadata.name), protocol)
     return _cluster(agent.spec, name, protocol, [pods])
 
 
 def _canary_cluster(
-    agent: AgentDeployment, options: ResourceOptions, purpose: _Purpose, protocol: _Protocol
+    agent: AgentDeployment, options: ResourceOptions, purpose: Purpose, protocol: Protocol
 ) -> dict[str, Any]:
     """The canary's pods; the stable ones where none of these answers, and for as many requests as
     is the part of these that does not, less a reserve of 40 %.
     """
-    name = _cluster_name(purpose, protocol) + _CANARY
+    name = cluster_name(purpose, protocol, names.TRACK_CANARY)
     canary = _endpoints(agent, options, names.canary(agent.metadata.name), protocol)
     stable = _endpoints(agent, options, names.pods_service(agent.metadata.name), protocol)
     return _cluster(agent.spec, name, protocol, [canary, {"priority": 1, **stable}])
@@ -569,7 +549,7 @@ def _comparer_clusters(
         return
     bounds = ("max_connections", "max_requests", "max_pending_requests")
     thresholds = {**dict.fromkeys(bounds, mirror.max_in_flight), "max_retries": 0}
-    for protocol in _Protocol:
+    for protocol in Protocol:
         comparer = _endpoints(agent, options, names.comparer(agent.metadata.name), protocol)
         cluster = _cluster(agent.spec, _comparer_cluster(protocol), protocol, [comparer])
         yield {
@@ -584,19 +564,19 @@ def _largest_copy_bytes(mirror: Mirror) -> int:
     return int(quantity_value(mirror.max_size))
 
 
-def _comparer_cluster(protocol: _Protocol) -> str:
-    return f"comparer_{protocol.suffix}"
+def _comparer_cluster(protocol: Protocol) -> str:
+    return f"comparer_{protocol}"
 
 
 def _endpoints(
-    agent: AgentDeployment, options: ResourceOptions, service: str, protocol: _Protocol
+    agent: AgentDeployment, options: ResourceOptions, service: str, protocol: Protocol
 ) -> dict[str, Any]:
     host = service_host(agent, options, service)
-    return {"lb_endpoints": [{"endpoint": {"address": _address(host, protocol.port)}}]}
+    return {"lb_endpoints": [{"endpoint": {"address": _address(host, _TRITON_PORTS[protocol])}}]}
 
 
 def _cluster(
-    spec: AgentSpec, name: str, protocol: _Protocol, endpoints: list[dict[str, Any]]
+    spec: AgentSpec, name: str, protocol: Protocol, endpoints: list[dict[str, Any]]
 ) -> dict[str, Any]:
     http_options = f"{_TYPES}.upstreams.http.v3.HttpProtocolOptions"
     return {
@@ -633,7 +613,7 @@ def _cluster(
                 "common_http_protocol_options": {"idle_timeout": _duration(_UPSTREAM_IDLE_TIMEOUT)},
                 "explicit_http_config": (
                     {"http_protocol_options": {}}
-                    if protocol is _Protocol.HTTP
+                    if protocol is Protocol.HTTP
                     else {"http2_protocol_options": {}}
                 ),
             }
@@ -696,10 +676,6 @@ def _admin_cluster() -> Mapping[str, Any]:
             "endpoints": [{"lb_endpoints": [endpoint]}],
         },
     }
-
-
-def _cluster_name(purpose: _Purpose, protocol: _Protocol) -> str:
-    return f"{purpose.value}_{protocol.suffix}"
 
 
 def _address(host: str, port: int) -> Mapping[str, Any]:
