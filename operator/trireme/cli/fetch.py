@@ -8,27 +8,30 @@ import typer
 
 from trireme.api import names
 from trireme.api.fetch import FetchPlan
-from trireme.cli.plans import read_plan
+from trireme.cli.plans import (
+    CLAIMS,
+    CREDENTIALS,
+    TERMINATION_LOG,
+    Claims,
+    Credentials,
+    PlanFile,
+    ResultFile,
+    read_plan,
+)
 
 
 def fetch(
-    plan: Annotated[Path, typer.Option(help="The plan: JSON, as the operator writes it.")],
+    plan: PlanFile,
     root: Annotated[Path, typer.Option(help="The volume: files go to MODEL/VERSION below it.")],
-    credentials: Annotated[
-        Path, typer.Option(help="Where each Secret is mounted, by the name that the plan has.")
-    ] = Path("/credentials"),
-    claims: Annotated[
-        Path, typer.Option(help="Where each PersistentVolumeClaim is mounted, by its name.")
-    ] = Path("/claims"),
+    credentials: Credentials = CREDENTIALS,
+    claims: Claims = CLAIMS,
     cache: Annotated[
         Path | None, typer.Option(help="Where the plan's cache is mounted, if not at its path.")
     ] = None,
     cache_token: Annotated[
         Path, typer.Option(help="The file with this namespace's token for the cache of the node.")
     ] = Path("/etc/trireme/node-cache/token"),
-    result: Annotated[Path, typer.Option(help="The file that the result is left in.")] = Path(
-        "/dev/termination-log"
-    ),
+    result: ResultFile = TERMINATION_LOG,
     progress_port: Annotated[
         int, typer.Option(help="Port that answers with the progress; 0 takes any.")
     ] = names.FETCH_PROGRESS_PORT,

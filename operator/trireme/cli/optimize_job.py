@@ -10,17 +10,15 @@ from typing import Annotated
 import typer
 
 from trireme.api.optimize import OptimizePlan
-from trireme.cli.plans import read_plan
+from trireme.cli.plans import TERMINATION_LOG, PlanFile, ResultFile, read_plan
 
 
 def optimize_job(
-    plan: Annotated[Path, typer.Option(help="The plan: JSON, as the operator writes it.")],
+    plan: PlanFile,
     model: Annotated[Path, typer.Option(help="The folder with the model's files.")],
     samples: Annotated[Path, typer.Option(help="The folder with the samples.")],
     into: Annotated[Path, typer.Option(help="Where what is made goes.")],
-    result: Annotated[Path, typer.Option(help="The file that the result is left in.")] = Path(
-        "/dev/termination-log"
-    ),
+    result: ResultFile = TERMINATION_LOG,
 ) -> None:
     """Search for a cheaper form of a model, as `optimize` does. Needs the extra `optimizer`."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")

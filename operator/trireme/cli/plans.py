@@ -1,7 +1,7 @@
-"""Plans that the operator writes for its own programs, read."""
+"""Plans that the operator writes for its own programs, read; and what else these are all told."""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -9,6 +9,18 @@ from pydantic import ValidationError
 from trireme.api.schema import ApiModel
 
 Plan = TypeVar("Plan", bound=ApiModel)
+
+PlanFile = Annotated[Path, typer.Option(help="The plan: JSON, as the operator writes it.")]
+Credentials = Annotated[
+    Path, typer.Option(help="Where each Secret is mounted, by the name that the plan has.")
+]
+Claims = Annotated[
+    Path, typer.Option(help="Where each PersistentVolumeClaim is mounted, by its name.")
+]
+ResultFile = Annotated[Path, typer.Option(help="The file that the result is left in.")]
+
+CREDENTIALS, CLAIMS = Path("/credentials"), Path("/claims")
+TERMINATION_LOG = Path("/dev/termination-log")  # what the kubelet reads into the pod's status
 
 
 def read_plan(file: Path, kind: type[Plan]) -> Plan:
