@@ -18,7 +18,7 @@ MOST_REQUESTS = 30_000
 DELAYS_SECONDS = (0.0, 0.001, 0.005)  # of the exhaustive grid
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kinked(ServiceCurve):
     """Beyond a batch size each request adds `steeper` times as much."""
 

@@ -86,7 +86,7 @@ def machines(draw: st.DrawFn) -> Machine:
     steeper = draw(st.floats(1.5, 20))
     sigma = draw(st.one_of(st.just(0.0), st.floats(0.02, 1.5)))
     places = draw(st.sampled_from([1_000_000, 1, 2, 3, 5]))
-    return Machine(Kinked(ms(fixed), ms(each), 1, kink, steeper), sigma, places)
+    return Machine(Kinked(ms(fixed), ms(each), 1, kink=kink, steeper=steeper), sigma, places)
 
 
 @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
