@@ -44,7 +44,7 @@ PERCENTILE = 95
 # By the load from which on they hold; together, with what comes between, 35 minutes or so.
 SECONDS_BY_LOAD = ((0.9, 240), (0.7, 120), (0.4, 60), (0.0, 45))
 FIRST_MINUTE_SECONDS = 62  # of a pod, from which nothing is learnt
-LEARNING = "300s@{rate:.0f}"
+LEARNING = "540s@{rate:.0f}"  # longer than a curve and its gap take: it is ended then
 LEARNING_LOAD = 0.7
 GAP_SECONDS = 240  # in which the gap between batches is learnt, or there is none worth it
 SEEDS = 20  # of the simulated fleet's choices, of which the mean is taken, and of other arrivals

@@ -48,7 +48,7 @@ class Load:
     def stop(self) -> None:
         """End the load before its profile does; requests in flight are answered first."""
         pods = self._kube.all("pods", f"job-name={self._job}")
-        for pod in pods:
+        for pod in (each for each in pods if each["status"]["phase"] == "Running"):
             self._kube.run(
                 "exec",
                 pod["metadata"]["name"],
