@@ -1,8 +1,10 @@
 """Load that is offered in virtual time, and what it says of a server."""
 
 import asyncio
+import math
 import resource
 from collections.abc import Awaitable, Callable, Coroutine
+from itertools import count
 from typing import Any, TypeVar
 
 import aiohttp
@@ -11,13 +13,15 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from trireme.edge.request_load import Bounds, idle_seconds, offer, sender
+from trireme.edge.request_load import Bounds, Searched, idle_seconds, offer, search, sender
 from trireme.errors import LoadNotOffered, ServerError
-from trireme.tuner.rate_search import Probe
+from trireme.tuner.rate_search import Plan, Probe
+from trireme.tuner.types import Objective
 from virtual_time import VirtualTimeLoop
 
 T = TypeVar("T")
 LIMIT = 0.1
+P95 = Objective(95, LIMIT)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -38,7 +42,7 @@ def one_after_the_other(seconds: float) -> Callable[[], Awaitable[None]]:
 
 def offered(per_second: float, seconds: float = 0.01, bounds: Bounds | None = None) -> Probe:
     bounds = bounds or Bounds()
-    return run(offer(one_after_the_other(seconds), per_second, LIMIT, bounds, seed=1))
+    return run(offer(one_after_the_other(seconds), per_second, P95, bounds, seed=1))
 
 
 def test_a_rate_that_is_sustained_has_few_late_requests() -> None:
@@ -50,6 +54,12 @@ def test_a_rate_that_is_sustained_has_few_late_requests() -> None:
 def test_a_rate_beyond_the_capacity_is_late_however_little() -> None:
     probe = offered(110)
     assert probe.late > 0.05 * probe.requests
+
+
+def test_it_ends_once_more_are_late_than_may_be_of_all_that_were_to_come() -> None:
+    probe = offered(150)  # for 6.7 s, and from 0.3 s on every request is late
+    assert probe.late > 0.05 * 900
+    assert probe.requests < 300
 
 
 def test_a_server_that_does_not_keep_up_at_all_ends_it_early() -> None:
@@ -93,7 +103,7 @@ def test_requests_that_fail_are_counted_and_the_others_go_on() -> None:
         if next(turns) % 10 == 0:
             raise aiohttp.ClientPayloadError
 
-    probe = run(offer(send, 100, LIMIT, Bounds(), seed=1))
+    probe = run(offer(send, 100, Objective(80, LIMIT), Bounds(), seed=1))
     assert probe.failed == pytest.approx(probe.requests / 10, abs=1)
 
 
@@ -105,7 +115,7 @@ def test_a_machine_that_cannot_offer_in_time_blames_itself() -> None:
         async def send() -> None:
             loop.now += 0.02  # computing, in which nothing else has its turn
 
-        return await offer(send, 100, LIMIT, Bounds(), seed=1)
+        return await offer(send, 100, P95, Bounds(), seed=1)
 
     with pytest.raises(LoadNotOffered, match="by this machine itself"):
         run(main())
@@ -124,6 +134,37 @@ def test_a_probe_lasts_as_long_as_it_takes_to_tell(
     per_second: float, limit: float, seconds: float
 ) -> None:
     assert Bounds().seconds(per_second, limit) == seconds
+
+
+def found(until: float) -> tuple[Searched, float]:
+    """What a search for a rate of 100/s finds, and when it ends."""
+
+    async def main() -> tuple[Searched, float]:
+        told: list[Probe] = []
+        plan = Plan(P95, 0.0, guess_per_second=50.0)
+        server = one_after_the_other(0.01)
+        searched = await search(server, plan, Bounds(), count(1), until, told.append)
+        assert searched.probes == tuple(told)
+        return searched, asyncio.get_running_loop().time()
+
+    return run(main())
+
+
+def test_a_search_goes_on_until_the_rate_is_found() -> None:
+    searched, _ = found(math.inf)
+    assert not searched.is_cut
+    kept = max(probe.per_second for probe in searched.probes if probe.keeps(P95, 0.0))
+    assert 75 <= kept <= 100
+
+
+@pytest.mark.parametrize(("until", "probes"), [(24, 0), (26, 1), (36, 2)])
+def test_no_probe_begins_that_may_not_have_ended_when_the_time_is_spent(
+    until: float, probes: int
+) -> None:
+    searched, ended = found(until)  # the first one takes 15 s, and a request is given 10
+    assert searched.is_cut
+    assert len(searched.probes) == probes
+    assert ended <= until
 
 
 def test_an_idle_server_is_asked_one_request_after_the_other() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trireme.tuner.rate_search import NEAR, Plan, Probe
+from trireme.tuner.rate_search import FAR, NEAR, Plan, Probe
 from trireme.tuner.types import Objective
 
 P95 = Objective(95, 0.1)
@@ -23,9 +23,20 @@ def test_the_highest_rate_is_found_from_below_and_from_above(guess: float) -> No
     assert 100 / 1.05 <= plan.kept(probes) <= 100
 
 
-def test_a_guess_that_a_model_made_costs_few_probes() -> None:
-    plan = Plan(P95, 0.001, 93.0, step=NEAR)
-    assert len(searched(plan, 100)) <= 5
+@pytest.mark.parametrize(("step", "probes"), [(FAR, 6), (NEAR, 5)])
+def test_it_says_how_many_probes_a_guess_that_is_kept_costs(step: float, probes: int) -> None:
+    plan = Plan(P95, 0.001, 93.0, step=step)
+    assert len(searched(plan, 100)) == plan.least_probes == probes
+
+
+def test_a_guess_that_a_model_made_badly_is_left_in_steps_that_grow() -> None:
+    plan = Plan(P95, 0.001, 500.0, step=NEAR)
+    probes = searched(plan, 100)
+    assert [500 / one.per_second for one in probes[:5]] == pytest.approx(
+        [1, 1.25, 1.95, 3.9, 7.8], rel=0.01
+    )
+    assert 100 / 1.05 <= plan.kept(probes) <= 100
+    assert len(probes) <= plan.most_probes
 
 
 def test_the_probes_are_bounded() -> None:

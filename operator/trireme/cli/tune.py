@@ -2,9 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +18,7 @@ from rich.table import Table
 
 from trireme.api import names
 from trireme.api.models import Model
-from trireme.api.scalars import parse_duration
+from trireme.api.scalars import format_duration, parse_duration
 from trireme.api.tuning import Knob
 from trireme.api.types import AgentSpec
 from trireme.autoscaler.wording import number, rounded
@@ -30,7 +32,7 @@ from trireme.tuner.search import Done, Try, next_step
 from trireme.tuner.types import Configuration, Measured, Objective, Space
 
 if TYPE_CHECKING:
-    from trireme.edge.spare_server import SpareServer, Trial
+    from trireme.edge.spare_server import SpareServer, Trial, Wish
 
 _PATIENCE = 10.0  # times the objective's limit, that a request is waited for
 
@@ -105,7 +107,11 @@ def tune(
         typer.Option(metavar="INPUT:1x3", help="Size of an input that varies, without the batch."),
     ] = None,
     budget: Annotated[
-        str, typer.Option(metavar="DURATION", help="No measurement begins after so long.")
+        str,
+        typer.Option(
+            metavar="DURATION",
+            help="Nothing is offered for longer; a configuration that is being loaded is awaited.",
+        ),
     ] = "30m",
     measurements: Annotated[
         int, typer.Option(min=1, max=1000, help="No more than so many configurations.")
@@ -144,10 +150,13 @@ def tune(
         raise typer.BadParameter(str(error), param_hint="--budget") from error
     subject = _subject(*_spec(agent, filename, namespace), model)
     key = control_key_file.read_text().strip() if control_key_file else ""
+    wish = _wish(subject)
+    _check_budget(budget, seconds, wish)
+    sizes = _sizes(shape or [])
     try:
         with _progress(measurements) as told:
             tuned = asyncio.run(
-                _tuned(server, key, subject, data, _sizes(shape or []), measurements, seconds, told)
+                _tuned(server, key, subject, wish, data, sizes, measurements, seconds, told)
             )
     except TriremeError as error:
         typer.echo(str(error), err=True)
@@ -219,6 +228,29 @@ def _subject(agent: str, spec: AgentSpec, name: str | None) -> _Subject:
     return _Subject(agent, spec, model, kept, objective.errors.max_ratio)
 
 
+def _wish(subject: _Subject) -> "Wish":
+    """What each configuration is to keep."""
+    from trireme.edge.request_load import Bounds
+    from trireme.edge.spare_server import Wish
+
+    patience = max(_PATIENCE * subject.objective.limit_seconds, 1.0)
+    return Wish(subject.objective, subject.max_failure_ratio, Bounds(request_seconds=patience))
+
+
+def _check_budget(budget: str, seconds: float, wish: "Wish") -> None:
+    """Refuse a time in which not even one configuration is measured."""
+    least = wish.least_seconds(None)
+    if seconds >= least:
+        return
+    enough = timedelta(minutes=math.ceil(wish.most_seconds / 60))
+    raise typer.BadParameter(
+        f"{budget} holds no measurement: with {wish.objective} one takes "
+        f"{format_duration(timedelta(seconds=math.ceil(least)))} at least beside its loading. "
+        f"Give {format_duration(enough)} for each configuration",
+        param_hint="--budget",
+    )
+
+
 def _sizes(told: list[str]) -> dict[str, tuple[int, ...]]:
     found = {}
     for each in told:
@@ -241,6 +273,7 @@ async def _tuned(
     address: str,
     key: str,
     subject: _Subject,
+    wish: "Wish",
     data: Path | None,
     sizes: dict[str, tuple[int, ...]],
     measurements: int,
@@ -249,26 +282,24 @@ async def _tuned(
 ) -> _Tuned:
     """Measure what the search asks for, until it is done or the time is spent."""
     from trireme.edge import request_data, triton
-    from trireme.edge.request_load import Bounds
-    from trireme.edge.spare_server import Wish, spare_server
+    from trireme.edge.spare_server import spare_server
 
+    start = asyncio.get_running_loop().time()
     config = await triton.served_config(address, subject.model.name)
     requests = (
         request_data.read(data, config) if data else request_data.drawn(config, sizes, seed=1)
     )
-    limit = subject.objective.limit_seconds
-    wish = Wish(
-        subject.objective,
-        subject.max_failure_ratio,
-        Bounds(request_seconds=max(_PATIENCE * limit, 1.0)),
-    )
-    start = asyncio.get_running_loop().time()
     async with spare_server(address, key, config, requests, wish) as server:
-        return await _search(server, subject, measurements, start + seconds, told)
+        return await _search(server, subject, wish, measurements, start + seconds, told)
 
 
 async def _search(
-    server: "SpareServer", subject: _Subject, measurements: int, until: float, told: "_Told"
+    server: "SpareServer",
+    subject: _Subject,
+    wish: "Wish",
+    measurements: int,
+    until: float,
+    told: "_Told",
 ) -> _Tuned:
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -285,15 +316,23 @@ async def _search(
             start=start,
             most_measurements=measurements,
         )
-        if isinstance(step, Try) and measured and loop.time() >= until:
+        if isinstance(step, Try) and measured and _is_spent(loop.time(), until, step, tried, wish):
             best = max(measured, key=lambda one: one.per_second)
             step = Done(best, "the time is spent")
         if isinstance(step, Done):
             return _Tuned(tuple(tried), step.best, step.reason, loop.time() - began)
-        trial = await server.trial(step, told.of(step, len(tried)))
+        trial = await server.trial(step, told.of(step, len(tried)), until)
         tried.append((step, trial))
         if trial.refused:
             space = _without(space, trial, measured)
+
+
+def _is_spent(
+    now: float, until: float, step: Try, tried: Sequence[tuple[Try, "Trial"]], wish: "Wish"
+) -> bool:
+    """Whether the time was spent within the last measurement, or does not hold the next one."""
+    _, last = tried[-1]
+    return last.is_cut or now + wish.least_seconds(step.expected_per_second) > until
 
 
 def _without(space: Space, refused: "Trial", measured: list[Measured]) -> Space:
@@ -355,14 +394,13 @@ def _print(subject: _Subject, tuned: _Tuned, patch: dict[str, Any] | None) -> No
     table.add_column("")
     for step, trial in tuned.tried:
         is_best = trial.measured is tuned.best
-        none = "never keeps the objective" if not trial.measured.per_second else ""
         table.add_row(
             str(step.configuration),
             number(trial.measured.per_second),
             _rate(step.expected_per_second),
             _rate(step.most_per_second),
             str(len(trial.probes)),
-            trial.refused or none or ("[green]best[/]" if is_best else ""),
+            trial.refused or _remark(trial) or ("[green]best[/]" if is_best else ""),
         )
     console = Console(highlight=False)
     console.print(table)
@@ -372,6 +410,12 @@ def _print(subject: _Subject, tuned: _Tuned, patch: dict[str, Any] | None) -> No
         console.print(to_yaml(patch), end="", soft_wrap=True, markup=False)
 
 
+def _remark(trial: "Trial") -> str:
+    if trial.is_cut:
+        return "cut short: the time was spent"
+    return "" if trial.measured.per_second else "never keeps the objective"
+
+
 def _rate(per_second: float | None) -> str:
     return "-" if per_second is None else number(per_second)
 
@@ -379,6 +423,11 @@ def _rate(per_second: float | None) -> str:
 def _summary(subject: _Subject, tuned: _Tuned) -> str:
     best, first = tuned.best, tuned.tried[0][1].measured
     tried = "1 measurement" if len(tuned.tried) == 1 else f"{len(tuned.tried)} measurements"
+    if not best.per_second and tuned.tried[-1][1].is_cut:
+        return (
+            f"{subject.model.name}: no rate was found that keeps {subject.objective} before the "
+            "time was spent: give a longer --budget"
+        )
     if not best.per_second:
         return f"{subject.model.name}: nothing keeps {subject.objective}, after {tried}"
     gain = _gain(tuned)
@@ -439,6 +488,7 @@ def _tried(step: Try, trial: "Trial") -> dict[str, Any]:
         "expectedPerSecond": _figure(step.expected_per_second),
         "mostPerSecond": _figure(step.most_per_second),
         "refused": trial.refused or None,
+        "cutShort": trial.is_cut,
         "probes": [
             {
                 "perSecond": rounded(probe.per_second),

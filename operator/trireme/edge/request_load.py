@@ -1,8 +1,8 @@
 """Requests offered to one Triton server as they come, whether or not it keeps up: open-loop load.
 
-Bounded: for so long, so many at most in flight and each for so long. What cannot be offered in
-time is not blamed on the server: it is told by LoadNotOffered. The event loop's clock is the only
-one used.
+Bounded: for so long, so many at most in flight and each for so long, and no longer than until it is
+known that the objective is broken. What cannot be offered in time is not blamed on the server: it
+is told by LoadNotOffered. The event loop's clock is the only one used.
 """
 
 import asyncio
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from tritonclient.http import InferenceServerClient, InferInput
 
 from trireme.errors import LoadNotOffered, ServerError
-from trireme.tuner.rate_search import Probe
+from trireme.tuner.rate_search import Plan, Probe
+from trireme.tuner.types import Objective
 
 Tensors = Mapping[str, tuple[str, NDArray[np.generic]]]
 """By input, its Triton element type and its value."""
@@ -54,6 +55,10 @@ class Bounds:
         """How long a rate is offered, where so much is an objective's limit."""
         seconds = min(max(self.requests / per_second, self.least_seconds), self.most_seconds)
         return max(seconds, self.limits * limit_seconds)
+
+    def longest_seconds(self, per_second: float, limit_seconds: float) -> float:
+        """The same until its last request is answered or given up."""
+        return self.seconds(per_second, limit_seconds) + self.request_seconds
 
     def most_in_flight(self, per_second: float, limit_seconds: float) -> int:
         """As many as only a server that breaks the objective leaves waiting: twice those of one
@@ -120,14 +125,18 @@ async def idle_seconds(send: Send, count: int = 10) -> float:
 
 
 async def offer(
-    send: Send, per_second: float, limit_seconds: float, bounds: Bounds, seed: int
+    send: Send, per_second: float, objective: Objective, bounds: Bounds, seed: int
 ) -> Probe:
     """Offer a Poisson stream of a rate, and tell how many requests took longer than the limit, from
-    when they were due. It ends early where more are in flight than may be, which then count as
-    failed, however they end; all are awaited. Raises LoadNotOffered where this machine cannot.
+    when they were due. It ends early where more were late than may be of all that were to come, and
+    where more are in flight than may be, which then count as failed, however they end; all are
+    awaited. Raises LoadNotOffered where this machine cannot.
     """
     loop = asyncio.get_running_loop()
+    limit_seconds = objective.limit_seconds
     seconds = bounds.seconds(per_second, limit_seconds)
+    arrivals = list(_arrivals(per_second, seconds, seed))
+    allowed = objective.late_share * sum(after >= _SETTLED * seconds for after in arrivals)
     most = bounds.most_in_flight(per_second, limit_seconds)
     connections = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_FILES, 1)
     counted, late, failed, has_ended = 0, 0, 0, False
@@ -151,9 +160,11 @@ async def offer(
         elif loop.time() - due > limit_seconds:
             late += 1
 
-    for after in _arrivals(per_second, seconds, seed):
+    for after in arrivals:
         if (wait := start + after - loop.time()) > 0:
             await asyncio.sleep(wait)
+        if late + failed > allowed:
+            break
         if len(tasks) >= min(most, connections):
             has_ended = True
             break
@@ -173,6 +184,35 @@ async def offer(
             "machine itself: measure from one that is less busy, or nearer to the server"
         )
     return Probe(per_second, counted, late, failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What was offered in search of a rate; `is_cut` where the time was spent before its end."""
+
+    probes: tuple[Probe, ...]
+    is_cut: bool
+
+
+async def search(
+    send: Send,
+    plan: Plan,
+    bounds: Bounds,
+    seeds: Iterator[int],
+    until: float,
+    told: Callable[[Probe], None],
+) -> Searched:
+    """Offer the rates of a plan. None begins that may not have ended `until`, by the event loop's
+    clock; each is `told`. Raises LoadNotOffered.
+    """
+    loop = asyncio.get_running_loop()
+    probes: list[Probe] = []
+    while (rate := plan.next_rate(probes)) is not None:
+        if loop.time() + bounds.longest_seconds(rate, plan.objective.limit_seconds) > until:
+            break
+        probes.append(await offer(send, rate, plan.objective, bounds, next(seeds)))
+        told(probes[-1])
+    return Searched(tuple(probes), is_cut=rate is not None)
 
 
 def _arrivals(per_second: float, seconds: float, seed: int) -> Iterator[float]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from trireme.tuner.types import Objective
 
 FAR, NEAR = 2.0, 1.25  # steps from a guess that is only a start, and from one that a model made
-LOWERED = 8  # times a first guess is halved at most
+DOUBLINGS = 3  # of the first step's logarithm at most
+LOWERED = 8  # steps of FAR that a guess is lowered by at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,14 @@ class Plan:
     precision: float = 0.05
     most_probes: int = 9
 
+    @property
+    def least_probes(self) -> int:
+        """How many it takes where the guess is kept and one step more is not: 2 to 1 are halved to
+        1.41, 1.19, 1.09 and 1.044, which with those two makes 6.
+        """
+        halvings = math.log2(math.log(self.step) / math.log(1 + self.precision))
+        return min(2 + math.ceil(max(halvings, 0)), self.most_probes)
+
     def kept(self, probes: Sequence[Probe]) -> float:
         """The highest rate that kept the objective below any that broke it; 0 without."""
         broken = self._broken(probes)
@@ -63,14 +72,19 @@ class Plan:
             return None
         kept, broken = self.kept(probes), self._broken(probes)
         if not math.isfinite(broken):
-            return kept * self.step
+            return kept * self._stride(probes)
         if not kept:
-            halved = broken / self.step
-            least = self.guess_per_second / 2**LOWERED
-            return halved if halved >= least else None
+            lowered = broken / self._stride(probes)
+            least = self.guess_per_second / FAR**LOWERED
+            return lowered if lowered >= least else None
         if broken / kept <= 1 + self.precision:
             return None
         return math.sqrt(kept * broken)
+
+    def _stride(self, probes: Sequence[Probe]) -> float:
+        """A step further the same way. It grows: 1.25, 1.56 and then 2 where the guess was bad."""
+        doublings = min(len(probes) - 1, DOUBLINGS)
+        return min(self.step**2**doublings, max(self.step, FAR))
 
     def _keeps(self, probe: Probe) -> bool:
         return probe.keeps(self.objective, self.max_failure_ratio)
