@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trireme.api.conditions import Reason
-from trireme.autoscaler.budget import Member, granted, grants, moves
+from trireme.autoscaler.budget import Held, Member, granted, grants, holder, moves, usable
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.types import Grant
 from unit.autoscaling import SETTLED, objective, observed, policy, seen
+
+NONE = Held()
 
 
 def member(
@@ -23,9 +25,10 @@ def member(
     gpus: int = 1,
     priority: int = 0,
     need: int | None = None,
+    held: Held = NONE,
 ) -> Member:
     filled = wanted if need is None else need
-    return Member(name, least, current, max(wanted, least), filled, gpus, priority)
+    return Member(name, least, current, max(wanted, least), filled, gpus, priority, held)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +90,30 @@ def member(
             [3, 6],
             id="it is for much",
         ),
+        pytest.param(
+            [member("a", 8, held=Held(rollout=1)), member("b", 8, held=Held(canary=2))],
+            9,
+            [3, 3],
+            id="what a rollout and a canary have is nobody's",
+        ),
+        pytest.param(
+            [member("a", 8), holder("b", Held(unread=5))],
+            8,
+            [3, 0],
+            id="nor is what one has that nobody has looked at",
+        ),
+        pytest.param(
+            [member("a", 8, held=Held(ending=3)), member("b", 8)],
+            8,
+            [4, 4],
+            id="what ends is to be had",
+        ),
+        pytest.param(
+            [member("a", 8, least=2), member("b", 8, held=Held(canary=9))],
+            8,
+            [2, 1],
+            id="mins are kept beside a canary",
+        ),
     ],
 )
 def test_who_gets_what(members: list[Member], gpus: int, expected: list[int]) -> None:
@@ -101,6 +128,115 @@ def test_a_short_time_after_a_move_nothing_that_runs_is_moved() -> None:
     moved = granted(members, 9, may_move=True)
     assert moved == {"a": 1, "b": 8}
     assert moves(members, moved)
+
+
+def test_a_short_time_after_a_move_a_canary_gets_nothing_that_runs() -> None:
+    members = [member("a", 4, current=4), member("b", 4, current=4, held=Held(canary=2))]
+    assert granted(members, 8, may_move=False) == {"a": 4, "b": 4}
+    assert granted(members, 8, may_move=True) == {"a": 3, "b": 3}
+
+
+@pytest.mark.parametrize(
+    ("members", "gpus", "granted", "expected"),
+    [
+        pytest.param(
+            [member("a", 6, current=6), member("b", 6, current=2)],
+            8,
+            [4, 4],
+            [4, 2],
+            id="what is taken from one is not free yet",
+        ),
+        pytest.param(
+            [member("a", 4, current=4, held=Held(ending=2)), member("b", 4, current=2)],
+            8,
+            [4, 4],
+            [4, 2],
+            id="who grows waits for pods that end",
+        ),
+        pytest.param(
+            [member("a", 4, current=4, held=Held(ending=1)), member("b", 4, current=2)],
+            8,
+            [4, 4],
+            [4, 3],
+            id="what is free is used",
+        ),
+        pytest.param(
+            [
+                member("a", 4, current=2, held=Held(ending=2)),
+                member("b", 4, current=2, priority=1),
+                holder("c", Held(ending=1)),
+            ],
+            8,
+            [4, 4, 0],
+            [2, 3, 0],
+            id="the first in rank is the first to use it",
+        ),
+        pytest.param(
+            [member("a", 2, current=1, gpus=4), member("b", 4, current=2, held=Held(ending=2))],
+            12,
+            [2, 4],
+            [1, 4],
+            id="what is too little for a large pod a smaller one uses",
+        ),
+        pytest.param(
+            [member("a", 4, current=0, least=2), member("b", 4, current=4, held=Held(ending=4))],
+            8,
+            [4, 4],
+            [2, 4],
+            id="a min waits for nobody",
+        ),
+        pytest.param(
+            [member("a", 9, gpus=0), member("b", 4, current=4, held=Held(ending=4))],
+            4,
+            [9, 4],
+            [9, 4],
+            id="what has no GPU waits for none",
+        ),
+    ],
+)
+def test_what_of_a_grant_can_be_used_now(
+    members: list[Member], gpus: int, granted: list[int], expected: list[int]
+) -> None:
+    pods = dict(zip((m.name for m in members), granted, strict=True))
+    assert list(usable(members, pods, gpus).values()) == expected
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        pytest.param(
+            [member("a", 2, current=2, held=Held(ending=1)), member("b", 3)],
+            "5 of 8 GPUs given, 1 is held by pods of a that end",
+            id="one",
+        ),
+        pytest.param(
+            [member("a", 2, current=4, gpus=2), member("b", 1, current=1)],
+            "5 of 8 GPUs given, 4 are held by pods of a that end",
+            id="those that are taken in this round",
+        ),
+        pytest.param(
+            [member("a", 2, held=Held(canary=2)), member("b", 3, held=Held(rollout=1))],
+            "5 of 8 GPUs given, 2 are held by the canary of a, 1 by the rollout of b",
+            id="two",
+        ),
+        pytest.param(
+            [member("a", 1, held=Held(1, 1, 3)), member("b", 1), holder("c", Held(ending=2))],
+            "2 of 8 GPUs given, 3 are held by the canary of a, 2 by pods of c that end, "
+            "2 by others",
+            id="the largest two are named",
+        ),
+        pytest.param(
+            [member("a", 5), holder("b", Held(unread=3))],
+            "5 of 8 GPUs given, 3 are held by b, which is not looked at yet",
+            id="one that nobody has looked at",
+        ),
+    ],
+)
+def test_a_grant_names_who_holds_gpus_beyond_what_is_given(
+    members: list[Member], words: str
+) -> None:
+    found = grants("team", members, {m.name: m.wanted for m in members}, 8)
+    assert {grant.words for grant in found.values()} == {f"GPU budget team: {words}"}
 
 
 def test_a_grant_says_what_is_given_and_when_more_must_be_kept_than_there_is() -> None:
@@ -135,8 +271,8 @@ def test_a_decision_keeps_to_its_grant_and_says_so(
 def drawn(gpus: st.SearchStrategy[int]) -> st.SearchStrategy[list[Member]]:
     sizes = st.integers(0, 12)
     one = st.builds(
-        lambda least, current, wanted, need, gpus, priority: Member(
-            "", least, current, max(wanted, least), need, gpus, priority
+        lambda least, current, wanted, need, gpus, priority, held: Member(
+            "", least, current, max(wanted, least), need, gpus, priority, held
         ),
         st.integers(0, 3),
         sizes,
@@ -144,18 +280,21 @@ def drawn(gpus: st.SearchStrategy[int]) -> st.SearchStrategy[list[Member]]:
         sizes,
         gpus,
         st.integers(0, 2),
+        held,
     )
     return st.lists(one, min_size=1, max_size=6).map(
         lambda members: [replace(m, name=f"agent-{at}") for at, m in enumerate(members)]
     )
 
 
+held = st.builds(Held, *[st.integers(0, 4)] * 4)
 any_size, one_gpu = drawn(st.integers(0, 8)), drawn(st.just(1))
 budgets = st.integers(0, 60)
 
 
 def cost(members: list[Member], pods: dict[str, int]) -> int:
-    return sum(m.gpus * pods[m.name] for m in members)
+    """Of so many pods, beside those of rollouts and canaries."""
+    return sum(m.gpus * pods[m.name] + m.held.staying for m in members)
 
 
 @given(any_size, budgets, st.booleans())
@@ -163,7 +302,9 @@ def test_no_grant_exceeds_the_budget_nor_leaves_anybody_below_their_min(
     members: list[Member], gpus: int, may_move: bool
 ) -> None:
     pods = granted(members, gpus, may_move=may_move)
-    assert cost(members, pods) <= max(gpus, sum(m.least * m.gpus for m in members))
+    runs = {m.name: 0 if may_move else min(m.current, m.wanted) for m in members}
+    kept = {m.name: max(m.least, runs[m.name]) for m in members}
+    assert cost(members, pods) <= max(gpus, cost(members, kept))
     assert all(m.least <= pods[m.name] <= m.wanted for m in members)
 
 
@@ -234,5 +375,29 @@ def test_what_was_granted_stays_granted_while_nothing_changes(
 
 @given(any_size, budgets)
 def test_nothing_that_runs_is_moved_where_it_may_not_be(members: list[Member], gpus: int) -> None:
-    running = sum(max(m.least, min(m.current, m.wanted)) * m.gpus for m in members)
-    assert not moves(members, granted(members, max(gpus, running), may_move=False))
+    assert not moves(members, granted(members, gpus, may_move=False))
+
+
+@given(any_size, budgets, st.booleans())
+def test_nobody_grows_onto_gpus_that_are_not_free(
+    members: list[Member], gpus: int, may_move: bool
+) -> None:
+    pods = granted(members, gpus, may_move=may_move)
+    now = usable(members, pods, gpus)
+    assert all(min(pods[m.name], max(m.least, m.current)) <= now[m.name] for m in members)
+    assert all(now[m.name] <= pods[m.name] for m in members)
+    if any(now[m.name] > max(m.least, m.current) and m.gpus for m in members):
+        there = {m.name: max(now[m.name], m.current) for m in members}
+        assert cost(members, there) + sum(m.held.ending for m in members) <= gpus
+
+
+@given(any_size, budgets, st.booleans())
+def test_all_that_is_granted_is_used_as_soon_as_the_pods_that_end_are_gone(
+    members: list[Member], gpus: int, may_move: bool
+) -> None:
+    pods = granted(members, gpus, may_move=may_move)
+    gone = [
+        replace(m, current=min(m.current, pods[m.name]), held=replace(m.held, ending=0))
+        for m in members
+    ]
+    assert usable(gone, pods, gpus) == pods

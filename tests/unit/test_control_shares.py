@@ -9,14 +9,16 @@ import pytest
 from pydantic import ValidationError
 
 from agents import agent_of, repository_of
+from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.gpu_budgets import GpuBudget
 from trireme.api.types import Paused, ScalingMode
 from trireme.autoscaler.records import Concluded, Inputs, conclude
 from trireme.autoscaler.types import ClassPods, Grant, NodeClass, NoSignals
+from trireme.control.held_gpus import OVERDUE
 from trireme.control.queue import Key
 from trireme.control.shares import Shares
-from trireme.control.store import Accepted, Store
+from trireme.control.store import Accepted, CanaryState, Store
 from trireme.edge.metrics import Metrics
 from trireme.settings import Settings
 from unit.autoscaling import NOW, SETTLED, observed, policy, seconds, seen
@@ -80,6 +82,32 @@ class Cluster:
         body = {"kind": "Deployment", "metadata": metadata, "spec": {"replicas": replicas}}
         self.store.view(key).children["Deployment", name] = body
 
+    def pod(
+        self,
+        agent: str,
+        name: str,
+        *,
+        gpus: int = 1,
+        template: str = "new",
+        ends_in: float | None = None,
+        track: str = names.TRACK_STABLE,
+    ) -> None:
+        """A pod, as a watch tells of it; one that is told to end has so many seconds for it."""
+        labels = {names.OWNER: agent, names.AGENT: agent, names.TRACK: track}
+        metadata: dict[str, Any] = {
+            "namespace": "team",
+            "name": name,
+            "uid": name,
+            "creationTimestamp": NOW.isoformat(),
+            "labels": {**labels, "pod-template-hash": template},
+        }
+        if ends_in is not None:
+            metadata["deletionTimestamp"] = (self.now + seconds(ends_in)).isoformat()
+        limits = {"memory": "1Gi", "nvidia.com/gpu": str(gpus)}
+        containers = [{"name": names.SERVER_CONTAINER, "resources": {"limits": limits}}]
+        body = {"kind": "Pod", "metadata": metadata, "spec": {"containers": containers}}
+        self.store.pod_event(Key("team", agent), body, deleted=False)
+
     def grants(self) -> dict[str, Grant]:
         alone = {key: Concluded.by(inputs) for key, inputs in self.inputs.items()}
         return {key.name: grant for key, grant in self.shares.grants(alone).items()}
@@ -122,11 +150,14 @@ def test_pods_are_moved_at_most_once_a_minute() -> None:
     cluster = Cluster()
     cluster.add("calm", 3, wanting(3, 3))
     cluster.add("busy", 1, wanting(6, 1), {"name": "team-a", "priority": 9})
-    assert cluster.grants() == {"calm": Grant(1, FULL), "busy": Grant(3, FULL)}
+    taken = "GPU budget team-a: 2 of 4 GPUs given, 2 are held by pods of team/calm that end"
+    assert cluster.grants() == {"calm": Grant(1, taken), "busy": Grant(1, taken)}
     cluster.now += seconds(59)
     assert cluster.grants() == {"calm": Grant(3, FULL), "busy": Grant(1, FULL)}
     cluster.now += seconds(1)
-    assert cluster.grants()["busy"] == Grant(3, FULL)
+    assert cluster.grants()["calm"] == Grant(1, taken)
+    cluster.deploy(Key("team", "calm"), 1)
+    assert cluster.grants() == {"calm": Grant(1, FULL), "busy": Grant(3, FULL)}
 
 
 @pytest.mark.parametrize(
@@ -187,11 +218,12 @@ def test_nobody_grows_while_it_is_not_known_how_many_pods_one_of_them_has() -> N
 def test_the_metrics_tell_what_there_is_what_is_given_and_what_is_wanted() -> None:
     cluster = Cluster()
     cluster.add("busy", 1, wanting(6, 1))
+    cluster.pod("busy", "busy-1", ends_in=20)
     cluster.grants()
     told = cluster.metrics.registry.get_sample_value
-    kinds = ("total", "given", "wanted")
+    kinds = ("total", "given", "wanted", "held")
     labels = [{"budget": "team-a", "kind": kind} for kind in kinds]
-    assert [told("trireme_gpu_budget_gpus", each) for each in labels] == [4, 4, 6]
+    assert [told("trireme_gpu_budget_gpus", each) for each in labels] == [4, 3, 6, 1]
 
 
 def test_two_budgets_of_one_name_are_refused() -> None:
@@ -313,3 +345,134 @@ def test_of_an_agent_with_node_classes_that_nobody_has_looked_at_the_gpus_count(
     cluster.deploy(Key("team", "unseen"), 1, "quad")
     cluster.add("busy", 1, wanting(6, 1))
     assert cluster.grants()["busy"] == Grant(4, "GPU budget team-a: 8 of 8 GPUs given")
+
+
+def test_pods_that_end_have_their_gpus_until_they_are_gone() -> None:
+    cluster = Cluster()
+    cluster.add("calm", 1, wanting(1, 1))
+    cluster.add("busy", 1, wanting(6, 1))
+    cluster.pod("calm", "calm-1")
+    cluster.pod("calm", "calm-2", ends_in=30)
+    held = "GPU budget team-a: 3 of 4 GPUs given, 1 is held by pods of team/calm that end"
+    assert cluster.grants()["busy"] == Grant(2, held)
+    body = cluster.store.view(Key("team", "calm")).pods["calm-2"]
+    cluster.store.pod_event(Key("team", "calm"), body, deleted=True)
+    assert cluster.grants()["busy"] == Grant(3, FULL)
+
+
+def test_a_pod_that_never_ends_counts_until_a_minute_after_its_time() -> None:
+    cluster = Cluster()
+    cluster.add("calm", 1, wanting(1, 1))
+    cluster.add("busy", 1, wanting(6, 1))
+    cluster.pod("calm", "calm-2", ends_in=30)
+    cluster.now += seconds(30) + OVERDUE - seconds(1)
+    assert cluster.grants()["busy"].replicas == 2
+    cluster.now += seconds(1)
+    assert cluster.grants()["busy"] == Grant(3, FULL)
+
+
+def test_pods_that_a_smaller_size_has_not_ended_yet_are_held() -> None:
+    cluster = Cluster()
+    cluster.add("calm", 1, wanting(1, 1))
+    cluster.add("busy", 1, wanting(6, 1))
+    for at in range(3):
+        cluster.pod("calm", f"calm-{at}")
+    held = "GPU budget team-a: 2 of 4 GPUs given, 2 are held by pods of team/calm that end"
+    assert cluster.grants() == {"calm": Grant(1, held), "busy": Grant(1, held)}
+
+
+def test_the_surge_of_a_rollout_takes_the_gpu_of_the_pod_that_is_last_in_rank() -> None:
+    cluster = Cluster()
+    cluster.add("rolls", 2, wanting(2, 2), {"name": "team-a", "priority": 9})
+    cluster.add("calm", 2, wanting(2, 2))
+    for name, template in (("rolls-0", "old"), ("rolls-1", "old"), ("rolls-2", "new")):
+        cluster.pod("rolls", name, template=template)
+    words = (
+        "GPU budget team-a: 3 of 4 GPUs given, 1 is held by pods of team/calm that end, "
+        "1 by the rollout of team/rolls"
+    )
+    assert cluster.grants() == {"calm": Grant(1, words), "rolls": Grant(2, words)}
+
+
+def test_a_canary_has_its_gpus_from_when_it_is_to_have_pods() -> None:
+    cluster = Cluster()
+    cluster.add("tries", 2, wanting(6, 2))
+    key = Key("team", "tries")
+    metadata = {"name": "tries-canary", "labels": {}, "ownerReferences": []}
+    body = {"kind": "Deployment", "metadata": metadata, "spec": {"replicas": 1}}
+    cluster.store.view(key).children["Deployment", "tries-canary"] = body
+    words = "GPU budget team-a: 3 of 4 GPUs given, 1 is held by the canary of team/tries"
+    assert cluster.grants() == {"tries": Grant(3, words)}
+    cluster.pod("tries", "tries-canary-0", track=names.TRACK_CANARY)
+    assert cluster.grants() == {"tries": Grant(3, words)}, "the pod is the one that was to be"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "left"),
+    [
+        pytest.param({"count": 2}, 2, id="more than the stable pods have"),
+        pytest.param({"count": 0}, 4, id="none"),
+        pytest.param({"count": 2, "resource": "amd.com/gpu"}, 4, id="others than are counted"),
+    ],
+)
+def test_a_canary_has_the_gpus_of_its_candidate(gpus: dict[str, Any], left: int) -> None:
+    cluster = Cluster()
+    cluster.add("tries", 1, wanting(6, 1))
+    view = cluster.store.view(Key("team", "tries"))
+    tried = agent_of(server={"image": "x:24.10-py3", "gpus": gpus})
+    view.canary = CanaryState(Accepted(tried, repository_of()), 2, "d1", NOW)
+    metadata = {"name": "tries-canary", "labels": {}, "ownerReferences": []}
+    body = {"kind": "Deployment", "metadata": metadata, "spec": {"replicas": 1}}
+    view.children["Deployment", "tries-canary"] = body
+    assert cluster.grants()["tries"].replicas == left
+
+
+def test_the_pods_of_an_agent_that_is_gone_have_their_gpus_until_they_are_gone_too() -> None:
+    cluster = Cluster()
+    cluster.add("old", 2, wanting(2, 2))
+    cluster.add("busy", 1, wanting(6, 1))
+    for name in ("old-0", "old-1"):
+        cluster.pod("old", name)
+    assert cluster.grants()["busy"] == Grant(2, FULL)
+    key = Key("team", "old")
+    cluster.store.agent_event({"metadata": {"namespace": "team", "name": "old"}}, deleted=True)
+    del cluster.inputs[key]
+    held = "GPU budget team-a: 2 of 4 GPUs given, 2 are held by pods of team/old that end"
+    assert cluster.grants() == {"busy": Grant(2, held)}, "nobody has told them to end yet"
+    cluster.pod("old", "old-0", ends_in=30)
+    cluster.now += seconds(60)
+    held = "GPU budget team-a: 3 of 4 GPUs given, 1 is held by pods of team/old that end"
+    assert cluster.grants() == {"busy": Grant(3, held)}, "the other one was left for good"
+    cluster.now += seconds(30)
+    assert cluster.grants() == {"busy": Grant(4, FULL)}
+
+
+def test_pods_of_an_agent_that_left_a_budget_are_not_counted() -> None:
+    cluster = Cluster(budgets=(GpuBudget(name="team-a", gpus=4), GpuBudget(name="team-b", gpus=2)))
+    cluster.add("moves", 2, wanting(2, 2))
+    cluster.add("busy", 1, wanting(6, 1))
+    cluster.pod("moves", "moves-0", ends_in=30)
+    assert cluster.grants()["busy"].replicas == 1
+    cluster.add("moves", 2, wanting(2, 2), {"name": "team-b"})
+    assert cluster.grants()["busy"] == Grant(4, FULL)
+
+
+@pytest.mark.parametrize(
+    ("spec", "left"),
+    [
+        pytest.param({"scaling": {"budget": {"name": "team-a"}}}, 2, id="of the budget"),
+        pytest.param({"scaling": {"budget": {"name": "team-z"}}}, 4, id="of another"),
+        pytest.param({"scaling": {"budget": None}}, 4, id="of none"),
+        pytest.param({"scaling": ["odd"]}, 4, id="of nothing that can be read"),
+    ],
+)
+def test_the_pods_of_an_agent_that_nobody_has_looked_at_yet_count(
+    spec: dict[str, Any], left: int
+) -> None:
+    cluster = Cluster()
+    cluster.add("busy", 1, wanting(6, 1))
+    metadata = {"namespace": "team", "name": "new", "uid": "new"}
+    cluster.store.agent_event({"metadata": metadata, "spec": spec}, deleted=False)
+    for name in ("new-0", "new-1"):
+        cluster.pod("new", name)
+    assert cluster.grants()["busy"].replicas == left

@@ -67,7 +67,7 @@ def pod(name: str, *, ready: bool, trouble: Trouble | None = None) -> PodView:
         fetching=False,
         running=True,
         started=ready,
-        terminating=False,
+        ends_by=None,
         trouble=trouble,
         uid=name,
         created=NOW,
@@ -86,7 +86,7 @@ SERVING = Observed(
 NONE_WANTED = replace(
     SERVING,
     server=deployment_view(deployment(wanted=0, existing=0, updated=0, ready=0)),
-    pods=(replace(pod("a", ready=False), terminating=True),),
+    pods=(replace(pod("a", ready=False), ends_by=NOW),),
     may_be_empty=True,
 )
 STARTING = replace(SERVING, server=ROLLING, pods=(pod("a", ready=False),))

@@ -110,6 +110,20 @@ def test_an_agent_that_went_takes_its_view_along_and_late_children_when_they_go(
     assert store.view(KEY) is not view
 
 
+def test_the_pods_of_an_agent_that_went_are_known_until_they_are_gone() -> None:
+    store = Store()
+    store.agent_event(agent(), deleted=False)
+    store.pod_event(KEY, child("Pod", name="chat-1"), deleted=False)
+    store.agent_event(agent(), deleted=True)
+    store.forget(KEY)
+    assert store.agents() == []
+    assert list(store.view(KEY).pods) == ["chat-1"]
+    store.pod_event(KEY, child("Pod", name="chat-1"), deleted=True)
+    before = store.view(KEY)
+    store.forget(KEY)
+    assert store.view(KEY) is not before
+
+
 def test_what_is_told_before_the_agent_itself_is_kept_for_it() -> None:
     """After a start the watches list each kind by itself, in any order, and tell of it once."""
     store = Store()

@@ -1,5 +1,6 @@
 """Reading Deployments and pods: from the API's dicts to the few facts that decisions need. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,6 +9,7 @@ from typing import Any
 from trireme.api import kinds, names
 from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
+from trireme.api.scalars import quantity_value
 from trireme.autoscaler.lead_time import Times
 from trireme.control.fetching import failure
 
@@ -42,6 +44,8 @@ class PodView:
     and the last container `ended` so. `repository_digest` is of the repository that it serves.
     `template` tells the pod templates of its Deployment apart, `labels` the sets of an agent's
     pods. `times` says how its start went, once it is ready; None where a container was restarted.
+    `ends_by` is when it is to have ended at the latest, None of one that is not told to end.
+    `devices` are how many it has of each sort, such as `nvidia.com/gpu`.
     """
 
     name: str
@@ -50,7 +54,7 @@ class PodView:
     fetching: bool
     running: bool
     started: bool
-    terminating: bool
+    ends_by: datetime | None
     trouble: Trouble | None
     uid: str
     created: datetime
@@ -61,6 +65,12 @@ class PodView:
     repository_digest: str = ""
     times: Times | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    devices: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def terminating(self) -> bool:
+        """Whether it is told to end."""
+        return self.ends_by is not None
 
     @property
     def stuck(self) -> bool:
@@ -124,8 +134,8 @@ def _pod_view(pod: Object) -> PodView:
     status = pod.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", [])}
     ready = conditions.get("Ready", {})
-    terminating = "deletionTimestamp" in pod["metadata"]
-    is_ready = ready.get("status") == "True" and not terminating
+    ends_by = pod["metadata"].get("deletionTimestamp")
+    is_ready = ready.get("status") == "True" and ends_by is None
     containers = status.get("containerStatuses", [])
     server: Object = next((c for c in containers if c["name"] == names.SERVER_CONTAINER), {})
     created = parse_time(pod["metadata"]["creationTimestamp"])
@@ -137,8 +147,8 @@ def _pod_view(pod: Object) -> PodView:
         fetching="running" in _fetcher(status).get("state", {}),
         running="running" in server.get("state", {}),
         started=bool(containers) and all(c.get("started") for c in containers),
-        terminating=terminating,
-        trouble=None if is_ready or terminating else _trouble(conditions, status),
+        ends_by=parse_time(ends_by) if ends_by is not None else None,
+        trouble=None if is_ready or ends_by is not None else _trouble(conditions, status),
         uid=pod["metadata"]["uid"],
         created=created,
         template=pod["metadata"]["labels"].get(_TEMPLATE_HASH, ""),
@@ -148,7 +158,22 @@ def _pod_view(pod: Object) -> PodView:
         repository_digest=pod["metadata"].get("annotations", {}).get(names.REPOSITORY_DIGEST, ""),
         times=_times(created, conditions, server, _fetcher(status), ready_since),
         labels=pod["metadata"]["labels"],
+        devices=_devices(pod),
     )
+
+
+def _devices(pod: Object) -> Mapping[str, int]:
+    """What all containers have together of each sort of devices."""
+    found: Counter[str] = Counter()
+    for container in pod.get("spec", {}).get("containers", ()):
+        found.update({k: int(quantity_value(n)) for k, n in _device_limits(container).items()})
+    return found
+
+
+def _device_limits(container: Object) -> dict[str, str]:
+    """Of all resources only devices have the name of a vendor before theirs."""
+    limits = container.get("resources", {}).get("limits", {})
+    return {name: amount for name, amount in limits.items() if "/" in name}
 
 
 def _times(
@@ -304,14 +329,18 @@ _KEPT_FIELDS = frozenset({"replicas", "selector"})
 def kept(body: Object) -> dict[str, Any]:
     """A child or pod without what nobody reads: most of its size.
 
-    Identity, ownership, size, selector and status stay; the rest of a spec, a ConfigMap's data and
-    the managedFields that do not name the size go.
+    Identity, ownership, size, selector, a pod's devices and status stay; the rest of a spec, a
+    ConfigMap's data and the managedFields that do not name the size go.
     """
     metadata = dict(body["metadata"])
     owners = [entry for entry in metadata.pop("managedFields", []) if _owns_replicas(entry)]
     if owners:
         metadata["managedFields"] = owners
     spec = {key: value for key, value in body.get("spec", {}).items() if key in _KEPT_FIELDS}
+    containers = body.get("spec", {}).get("containers", ())
+    limits = [found for container in containers if (found := _device_limits(container))]
+    if limits:
+        spec["containers"] = [{"resources": {"limits": each}} for each in limits]
     identity = {key: body[key] for key in ("apiVersion", "kind") if key in body}
     return {**identity, "metadata": metadata, "spec": spec, "status": body.get("status", {})}
 

@@ -2,21 +2,34 @@
 
 What each would decide by itself is known here; where what it was granted may bind, the loop decides
 anew. The agents that are not scaled now (another decides, signals are missing, nobody has
-looked yet) keep what they have, and it counts.
+looked yet) keep what they have, and it counts. So do the pods beyond a size: those that end, those
+of a rollout and of a canary, and the last ones of an agent that is gone.
 """
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from trireme.api.conditions import Reason
 from trireme.api.gpu_budgets import GpuBudget
 from trireme.api.node_classes import by_class
 from trireme.api.types import AgentSpec, BudgetShare, Paused, ScalingMode
-from trireme.autoscaler.budget import PATIENCE, Member, granted, grants, moves
+from trireme.autoscaler.budget import (
+    PATIENCE,
+    Held,
+    Member,
+    granted,
+    grants,
+    holder,
+    moves,
+    usable,
+)
 from trireme.autoscaler.records import Concluded
 from trireme.autoscaler.types import Decision, Grant
+from trireme.control.held_gpus import beyond_size, gpus_of_pod, of_pods
 from trireme.control.observed import class_of
 from trireme.control.queue import Key
 from trireme.control.store import Accepted, AgentView, Store
@@ -24,11 +37,17 @@ from trireme.edge.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
+_JUST_WENT = timedelta(minutes=1)
+"""For so long pods of an agent that is gone count that are not told to end yet: the garbage
+collector takes a step each for Deployment, ReplicaSet and pod, seconds where it is not behind."""
+
 _Sharing = tuple[Key, Accepted, BudgetShare]
 
 
 class Shares:
-    """The budgets, and when pods were last taken from one agent for another."""
+    """The budgets, when pods were last taken from one agent for another, and which agents had part,
+    when last.
+    """
 
     def __init__(
         self,
@@ -42,6 +61,7 @@ class Shares:
         self._metrics = metrics
         self._clock = clock
         self._moved = dict.fromkeys(self._budgets, clock())
+        self._shared: dict[str, dict[Key, datetime]] = {name: {} for name in self._budgets}
 
     def grants(self, alone: Mapping[Key, Concluded]) -> dict[Key, Grant]:
         """What each agent that names a budget may have, by what it would decide by itself.
@@ -49,53 +69,93 @@ class Shares:
         A budget that cannot be shared out lets none of its agents grow, and no other suffers.
         """
         sharing: dict[str, list[_Sharing]] = {name: [] for name in self._budgets}
+        unread: dict[str, list[Key]] = {name: [] for name in self._budgets}
         for key in self._store.agents():
-            accepted = self._store.view(key).accepted
-            if accepted is not None and (share := accepted.agent.spec.scaling.budget) is not None:
-                sharing.setdefault(share.name, []).append((key, accepted, share))
+            view = self._store.view(key)
+            if view.accepted is None:
+                if (name := _budget_named(view)) in unread:
+                    unread[name].append(key)
+            elif (share := view.accepted.agent.spec.scaling.budget) is not None:
+                sharing.setdefault(share.name, []).append((key, view.accepted, share))
         found: dict[Key, Grant] = {}
         for name, agents in sharing.items():
             try:
-                found |= self._shared_out(name, agents, alone)
+                found |= self._shared_out(name, agents, unread.get(name, ()), alone)
             except Exception:
                 logger.exception("the GPU budget %s could not be shared out", name)
-                found |= self._held(name, agents, alone)
+                found |= self._as_they_are(name, agents, alone)
         return found
 
     def _shared_out(
-        self, name: str, agents: Iterable[_Sharing], alone: Mapping[Key, Concluded]
+        self,
+        name: str,
+        agents: Iterable[_Sharing],
+        unread: Iterable[Key],
+        alone: Mapping[Key, Concluded],
     ) -> dict[Key, Grant]:
         """What each agent may have that names this budget."""
-        budget = self._budgets.get(name)
+        budget, now = self._budgets.get(name), self._clock()
         members: dict[Key, Member] = {}
         found: dict[Key, Grant] = {}
         for key, accepted, share in agents:
-            member = _member(key, accepted, share, self._store.view(key), alone.get(key))
+            view = self._store.view(key)
+            member = _member(key, accepted, share, view, alone.get(key))
             if (wrong := _unusable(name, budget, accepted.agent.spec)) is not None:
                 found[key] = Grant(max(member.least, member.current), wrong)
-            else:
-                members[key] = member
+            elif budget is not None:
+                held = beyond_size(key.name, view, accepted, budget.resource, now)
+                members[key] = replace(member, held=held)
         if budget is not None:
-            given = self._of_budget(budget, [*members.values()])
+            holders = [*self._unread(budget, unread, now), *self._gone(budget, members.keys(), now)]
+            given = self._of_budget(budget, [*members.values(), *holders], now)
             found |= {key: given[member.name] for key, member in members.items()}
         return found
 
-    def _of_budget(self, budget: GpuBudget, members: Sequence[Member]) -> dict[str, Grant]:
-        now = self._clock()
+    def _unread(self, budget: GpuBudget, keys: Iterable[Key], now: datetime) -> Iterator[Member]:
+        """Agents whose specs nobody has looked at yet: the operator was just started."""
+        for key in keys:
+            pods = self._store.view(key).server_pods
+            yield holder(str(key), Held(unread=of_pods(pods, budget.resource, now)))
+
+    def _gone(
+        self, budget: GpuBudget, present: AbstractSet[Key], now: datetime
+    ) -> Iterator[Member]:
+        """Agents that are gone, while pods of theirs have GPUs of this budget. It takes the cluster
+        a moment to tell these to end; who is not told then stays, and is nobody's any more
+        (`kubectl delete --cascade=orphan`).
+        """
+        last_there = self._shared[budget.name]
+        last_there |= dict.fromkeys(present, now)
+        for key in last_there.keys() - present:
+            view, ending = self._store.view(key), 0
+            if view.body is None or "deletionTimestamp" in view.body["metadata"]:
+                just_went = now - last_there[key] < _JUST_WENT
+                pods = (pod for pod in view.server_pods if pod.terminating or just_went)
+                ending = of_pods(pods, budget.resource, now)
+            if ending:
+                yield holder(str(key), Held(ending))
+            else:
+                del last_there[key]
+
+    def _of_budget(
+        self, budget: GpuBudget, members: Sequence[Member], now: datetime
+    ) -> dict[str, Grant]:
         may_move = now - self._moved[budget.name] >= PATIENCE
         pods = granted(members, budget.gpus, may_move=may_move)
         if moves(members, pods):
             self._moved[budget.name] = now
+        pods = usable(members, pods, budget.gpus)
         figures = {
             "total": budget.gpus,
             "given": sum(pods[member.name] * member.gpus for member in members),
             "wanted": sum(max(member.least, member.wanted) * member.gpus for member in members),
+            "held": sum(member.held.ending + member.held.staying for member in members),
         }
         for kind, gpus in figures.items():
             self._metrics.budget_gpus.labels(budget.name, kind).set(gpus)
         return grants(budget.name, members, pods, budget.gpus)
 
-    def _held(
+    def _as_they_are(
         self, budget: str, agents: Iterable[_Sharing], alone: Mapping[Key, Concluded]
     ) -> dict[Key, Grant]:
         """Nobody grows beyond their min: what is left of the budget is not known."""
@@ -106,6 +166,14 @@ class Shares:
                 current = _member(key, accepted, share, self._store.view(key), made).current
                 found[key] = Grant(max(_least(accepted, made), current), words)
         return found
+
+
+def _budget_named(view: AgentView) -> str:
+    """The budget that a spec names which nobody has looked at yet, and which may hold anything."""
+    found: object = view.body
+    for part in ("spec", "scaling", "budget", "name"):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found if isinstance(found, str) else ""
 
 
 def _unusable(name: str, budget: GpuBudget | None, spec: AgentSpec) -> str | None:
@@ -169,19 +237,13 @@ def _pods_there(view: AgentView) -> int:
 def _gpus_there(accepted: Accepted, view: AgentView) -> int:
     servers = view.servers
     return sum(
-        each.replicas * _gpus_of_pod(accepted, class_of(servers.bodies[name]))
+        each.replicas * gpus_of_pod(accepted, class_of(servers.bodies[name]))
         for name, each in servers.views.items()
     )
 
 
 def _gpus_wanted(accepted: Accepted, decision: Decision) -> int:
-    return sum(each.replicas * _gpus_of_pod(accepted, each.name) for each in decision.classes)
-
-
-def _gpus_of_pod(accepted: Accepted, node_class: str) -> int:
-    """Of a class that the spec does not have any more, as many as the server's: mostly they are."""
-    of_class = (p.agent.spec for p in accepted.pod_sets if p.node_class == node_class)
-    return next(of_class, accepted.agent.spec).server.gpus.count
+    return sum(each.replicas * gpus_of_pod(accepted, each.name) for each in decision.classes)
 
 
 def _least(accepted: Accepted, alone: Concluded) -> int:
@@ -194,7 +256,7 @@ def _least(accepted: Accepted, alone: Concluded) -> int:
         return policy.min_replicas
     wanted = {rule.name for rule in policy.classes}
     leaving = sum(
-        each.current * _gpus_of_pod(accepted, each.name)
+        each.current * gpus_of_pod(accepted, each.name)
         for each in alone.decision.classes
         if each.name not in wanted
     )

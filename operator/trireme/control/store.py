@@ -428,7 +428,9 @@ class Store:
         """An agent appeared, changed or went. Changes of its status alone make no work."""
         key = key_of(body)
         if deleted:
-            self._agents.pop(key, None)
+            gone = self._agents.pop(key, None)
+            if gone is not None and gone.pods:
+                self._agents[key] = AgentView(pods=gone.pods)  # they serve until they have ended
             return Work.APPLY
         view = self._agents.get(key) or AgentView()
         if view.body is not None and not _same_object(view.body, body):

@@ -44,7 +44,7 @@ class Metrics:
         )
         self.budget_gpus = Gauge(
             "trireme_gpu_budget_gpus",
-            "GPUs of each budget: total, given to agents, wanted by them",
+            "GPUs of each budget: total, given to agents, wanted by them, held beyond their sizes",
             ("budget", "kind"),
             registry=self.registry,
         )

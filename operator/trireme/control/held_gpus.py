@@ -1,0 +1,64 @@
+"""The GPUs that pods have, above all beyond their agent's size, as the API server tells it. Pure.
+
+A pod has its GPUs until it has ended, so a smaller size frees none yet. A pod whose node is gone
+never ends: nobody is left who would say so. Its `deletionTimestamp` is the time by which it is to
+have ended, so a while after that it counts no more.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from trireme.api import names
+from trireme.autoscaler.budget import Held
+from trireme.control.observed import PodView, class_of, deployment_view
+from trireme.control.store import Accepted, AgentView
+
+OVERDUE = timedelta(minutes=1)
+"""A kubelet that runs takes a pod away seconds after its time, and one that does not is known to be
+gone by then (kube-controller-manager --node-monitor-grace-period: 50 s)."""
+
+
+def gpus_of_pod(accepted: Accepted, node_class: str) -> int:
+    """Of a class that the spec does not have any more, as many as the server's: mostly they are."""
+    of_class = (p.agent.spec for p in accepted.pod_sets if p.node_class == node_class)
+    return next(of_class, accepted.agent.spec).server.gpus.count
+
+
+def of_pods(pods: Iterable[PodView], resource: str, now: datetime) -> int:
+    """What pods have, and have not had to give back by now."""
+    return sum(
+        pod.devices.get(resource, 0)
+        for pod in pods
+        if pod.ends_by is None or now < pod.ends_by + OVERDUE
+    )
+
+
+def beyond_size(
+    agent: str, view: AgentView, accepted: Accepted, resource: str, now: datetime
+) -> Held:
+    """What the pods of an agent have beyond what its size stands for."""
+    ending = of_pods((pod for pod in view.server_pods if pod.terminating), resource, now)
+    stable = [pod for pod in view.stable_pods if not pod.terminating]
+    servers, rollout = view.servers, 0
+    for name, live in servers.views.items():
+        node_class = class_of(servers.bodies[name])
+        pods = [pod for pod in stable if pod.labels.get(names.NODE_CLASS, "") == node_class]
+        size = live.replicas * gpus_of_pod(accepted, node_class)
+        beyond = max(0, of_pods(pods, resource, now) - size)
+        if len({pod.template for pod in pods}) > 1:
+            rollout += beyond
+        else:
+            ending += beyond  # the size is smaller since a moment ago
+    return Held(ending, rollout, _canary(agent, view, accepted, resource, now))
+
+
+def _canary(agent: str, view: AgentView, accepted: Accepted, resource: str, now: datetime) -> int:
+    """What a canary's pods have, or are to have."""
+    there = of_pods((pod for pod in view.canary_pods if not pod.terminating), resource, now)
+    deployment = view.deployment(names.canary(agent))
+    if deployment is None:
+        return there
+    candidate = view.canary.candidate if view.canary is not None else accepted
+    gpus = candidate.agent.spec.server.gpus
+    of_pod = gpus.count if gpus.resource == resource else 0
+    return max(there, deployment_view(deployment).replicas * of_pod)
