@@ -13,6 +13,9 @@ RENDERED := echo pipeline demo-agent
 CRD := crds/trireme.dev_agentdeployments.yaml
 export PYTHONPATH := tests
 export MYPYPATH := operator:tests:.
+# Without bytecode, which some images' environment keeps Python from writing, each process that the
+# tests start compiles a thousand modules first, for two seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## Show this list.
