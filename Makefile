@@ -65,6 +65,10 @@ check: setup ## Lint, types, layers, generated files.
 unit: setup ## Unit, golden and integration tests: no cluster needed.
 	$(BIN)/pytest $(PARALLEL)
 
+.PHONY: explore
+explore: setup ## Property tests alone, on a thousand examples drawn anew: what `make unit` does not try.
+	$(BIN)/pytest --numprocesses=$(JOBS) --hypothesis-profile=explore -m hypothesis tests/unit
+
 .PHONY: optimizer
 optimizer: $(OPTIMIZER)/.installed ## Install the optimiser's own environment: torch, 5.3 GB, kept in the cache.
 

@@ -1,4 +1,4 @@
-"""What all tests share: golden files and the option that rewrites them."""
+"""What all tests share: golden files, the option that rewrites them, and properties' examples."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,8 +6,12 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-hypothesis.settings.register_profile("untimed", deadline=None)  # the machine may be busy
-hypothesis.settings.load_profile("untimed")
+# A change must not be refused by luck: what a property is tried on follows from its test alone, as
+# in Hypothesis' own profile for CI. `make explore` draws anew each time, and finds what these miss.
+# No deadlines, since the machine may be busy.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("explore", derandomize=False, max_examples=1000, deadline=None)
+hypothesis.settings.load_profile("same")
 
 GOLDEN = Path(__file__).parent / "golden"
 

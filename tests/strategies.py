@@ -4,10 +4,14 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from trireme.api.models import DataType, InstanceKind, ModelPriority, TimeoutAction, WarmupData
 from trireme.api.types import AgentSpec
+
+few = settings(max_examples=settings().max_examples * 2 // 5)
+"""Of what takes a twentieth of a second or more to be made up: 40 examples."""
 
 _LETTERS = string.ascii_letters + string.digits
 _KINDS_ON_CPU = [InstanceKind.AUTO, InstanceKind.CPU, InstanceKind.MODEL]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from strategies import few
 from trireme.api.conditions import Reason
 from trireme.api.types import Behavior, PolicyType, SelectPolicy
 from trireme.autoscaler.codec import codec
@@ -75,6 +76,7 @@ def edited(record: Record, *path: str, value: Any) -> str:
     return json.dumps(told)
 
 
+@few
 @given(st.from_type(Record))
 def test_whatever_a_record_holds_comes_back_to_the_last_bit(record: Record) -> None:
     line = written(record).line

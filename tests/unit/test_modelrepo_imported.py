@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from strategies import specs
+from strategies import few, specs
 from trireme.admission.parse import parse_agent
 from trireme.api.types import AgentSpec
 from trireme.cli.manifests import from_yaml, to_yaml
@@ -150,6 +150,7 @@ def test_an_odd_spelling_comes_back_as_the_same_message(text: str) -> None:
     assert text_format.Parse(back, ModelConfig()) == original
 
 
+@few
 @given(specs)
 def test_whatever_is_rendered_is_imported_as_the_same(spec: AgentSpec) -> None:
     for config in plan(spec):

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from agents import agent_of, model_of
 from specs import valid_body
-from strategies import specs
+from strategies import few, specs
 from trireme.admission.check import check
 from trireme.admission.parse import parse_agent
 from trireme.api.types import AgentSpec
@@ -63,6 +63,7 @@ def test_instances_are_counted_as_triton_does(
     assert counted(gpus, **fields) == count
 
 
+@few
 @given(specs)
 def test_what_is_counted_is_what_the_configuration_says(spec: AgentSpec) -> None:
     for model in spec.models:

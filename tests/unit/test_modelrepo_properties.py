@@ -7,18 +7,20 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategies import sources, spec_bodies, specs
+from strategies import few, sources, spec_bodies, specs
 from trireme.admission.check import check
 from trireme.api.types import AgentSpec
 from trireme.modelrepo.proto import ModelConfig, text_format
 from trireme.modelrepo.render import config_text, render
 
 
+@few
 @given(specs)
 def test_a_generated_spec_is_accepted(spec: AgentSpec) -> None:
     assert check(spec) == ()
 
 
+@few
 @given(specs, sources)
 def test_every_configuration_parses_and_has_its_directory(
     spec: AgentSpec, content: Mapping[str, Mapping[str, bytes]]
@@ -46,6 +48,7 @@ def shuffled(value: Any, random: Any) -> Any:
     return [shuffled(each, random) for each in value] if isinstance(value, list) else value
 
 
+@few
 @given(spec_bodies(), sources, st.randoms(use_true_random=False))
 def test_rendering_does_not_depend_on_the_order_of_mappings(
     body: dict[str, Any], content: Mapping[str, Mapping[str, bytes]], random: Any
