@@ -4,7 +4,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ class Kube:
     kubeconfig: Path
     namespace: str
     program: str = "kubectl"
+    pause_seconds: float = field(default=0.5, kw_only=True)
 
     def run(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         """What kubectl prints. Raises KubectlError with its words where it refuses."""
@@ -44,9 +45,10 @@ class Kube:
         items = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
         return self.run("apply", "-f", "-", stdin=json.dumps(items))
 
-    def find(self, kind: str, name: str) -> Object | None:
-        """One object, or None."""
-        text = self.run("get", kind, name, "-o", "json", "--ignore-not-found")
+    def find(self, kind: str, name: str, *, with_managers: bool = False) -> Object | None:
+        """One object, or None; `with_managers` with who owns which of its fields."""
+        shown = f"--show-managed-fields={json.dumps(with_managers)}"
+        text = self.run("get", kind, name, "-o", "json", "--ignore-not-found", shown)
         found: Object | None = json.loads(text) if text.strip() else None
         return found
 
@@ -60,6 +62,11 @@ class Kube:
         chosen = [f"--selector={selector}"] if selector else []
         items: list[Object] = json.loads(self.run("get", kind, "-o", "json", *chosen))["items"]
         return items
+
+    def set_status(self, kind: str, name: str, status: Mapping[str, Any]) -> None:
+        """Change some fields of a status, in the place of who writes it in a cluster."""
+        options = ("--subresource=status", "--type=merge")
+        self.run("patch", kind, name, *options, "-p", json.dumps({"status": status}))
 
     def fetched(self, pod: str, port: int, path: str) -> str:
         """What a pod answers to GET, asked through the API server."""
@@ -133,7 +140,7 @@ class Kube:
                 raise AssertionError(
                     f"not within {seconds:.0f} s: {what}\n{self.describe(agent) if agent else ''}"
                 )
-            time.sleep(0.5)
+            time.sleep(self.pause_seconds)
 
 
 def merged(manifest: Object, changes: Mapping[str, Any]) -> Object:

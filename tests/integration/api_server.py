@@ -17,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from cluster import binaries
+from integration.asked_directly import AskedDirectly, connected
 from kube import Kube
 from ports import free_port
 from trireme.api.crd import crd
@@ -25,7 +26,7 @@ _START_SECONDS = 120  # the machine may be busy; alone it takes some five
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Kube]:
+def running(folder: Path) -> Iterator[AskedDirectly]:
     """An API server with its files in `folder`; it ends with the context."""
     kubernetes, etcd = binaries.KUBERNETES.shared(), binaries.ETCD.shared()
     etcd_port, peer_port, port = free_port(), free_port(), free_port()
@@ -65,7 +66,8 @@ def running(folder: Path) -> Iterator[Kube]:
         _wait_ready(url, token, folder / "apiserver.log")
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(yaml.safe_dump(_kubeconfig(url, token)))
-        yield Kube(kubeconfig, "default", str(kubernetes / "kubectl"))
+        server = stack.enter_context(connected(url, token))
+        yield AskedDirectly(kubeconfig, "default", str(kubernetes / "kubectl"), server=server)
 
 
 def _start(stack: ExitStack, log: Path, *command: str) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from integration.api_server import define_agents, running
+from integration.asked_directly import AskedDirectly
 from kube import Kube
 
 _NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AskedDirectly]:
     folder: Path = tmp_path_factory.mktemp("api")
     with running(folder) as server:
         define_agents(server)
@@ -21,8 +22,6 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
 
 
 @pytest.fixture
-def team(api_server: Kube) -> Kube:
+def team(api_server: AskedDirectly) -> Kube:
     """A namespace of the test's own."""
-    name = f"team-{next(_NUMBERS)}"
-    api_server.run("create", "namespace", name)
-    return Kube(api_server.kubeconfig, name, api_server.program)
+    return api_server.in_new_namespace(f"team-{next(_NUMBERS)}")

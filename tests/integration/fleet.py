@@ -117,8 +117,7 @@ class Fleet:
                 }
             ],
         }
-        patch = json.dumps({"status": status})
-        self.kube.run("patch", "pod", name, "--subresource=status", "--type=merge", "-p", patch)
+        self.kube.set_status("pod", name, status)
 
     def counts(self) -> list[int]:
         """How many instances each server runs."""

@@ -5,7 +5,6 @@ the port first, on the data and on the error channel, then what the port says.
 """
 
 import asyncio
-import json
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -34,8 +33,7 @@ def node(kube: Kube, folder: Path, name: str = "node") -> Iterator[None]:
         "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
     }
-    patch = json.dumps({"status": status})
-    kube.run("patch", "node", name, "--subresource=status", "--type=merge", "-p", patch)
+    kube.set_status("node", name, status)
     ready, over = Event(), Event()
     thread = Thread(target=lambda: asyncio.run(_serve(context, port, ready, over)))
     thread.start()

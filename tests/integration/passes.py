@@ -4,7 +4,6 @@ The test says when a pass is made, what time it is, and what the analysis of a c
 watches' part is played by asking.
 """
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from trireme.edge.recorder import Recorder
 from trireme.resources.control import OperatorKey
 from trireme.resources.options import ResourceOptions
 
-_ENOUGH = 3  # passes, until one has nothing left to do: the second leaves sizes to their owner
+_ENOUGH = 3  # passes: the second leaves sizes to their owner, the last has nothing left to do
 
 
 @dataclass
@@ -58,30 +57,35 @@ class Operator:
         return self._store.view(self._key)
 
     async def passes(self) -> None:
-        """Passes until nothing is left to do, each after a look at the cluster."""
+        """Passes until one changes nothing, each after a look at the cluster."""
+        seen = await self._look()
         for _ in range(_ENOUGH):
-            await self._look()
             await self._reconciler.handle(self._key, Work.APPLY)
-        await self._look()
+            before, seen = seen, await self._look()
+            if seen == before:
+                break
 
-    async def _look(self) -> None:
+    async def _look(self) -> dict[tuple[str, str], str]:
+        """Tell the store what is there; the versions of the agent and its children."""
         agent = await self.cluster.get(kinds.AGENT_DEPLOYMENT, *self._key)
         assert agent is not None
         self._store.agent_event(agent, deleted=False)
         selector = f"{names.OWNER}={self._key.name}"
-        seen = set()
+        versions = {("", ""): agent["metadata"]["resourceVersion"]}
         for kind in kinds.CHILD_KINDS:
             for item in await self.cluster.list(kind, self._key.namespace, selector):
                 body = {"apiVersion": kind.api_version, "kind": kind.name, **item}
                 self._store.child_event(self._key, body, deleted=False)
-                seen.add((kind.name, item["metadata"]["name"]))
-        for child in self.view.children.keys() - seen:
+                child = (kind.name, item["metadata"]["name"])
+                versions[child] = item["metadata"]["resourceVersion"]
+        for child in self.view.children.keys() - versions.keys():
             self._store.child_event(self._key, self.view.children[child], deleted=True)
         pods = await self.cluster.list(kinds.POD, self._key.namespace, selector)
         for pod in pods:
             self._store.pod_event(self._key, {"kind": "Pod", **pod}, deleted=False)
         for name in self.view.pods.keys() - {pod["metadata"]["name"] for pod in pods}:
             self._store.pod_event(self._key, self.view.pods[name], deleted=True)
+        return versions
 
 
 @asynccontextmanager
@@ -107,5 +111,4 @@ def make_pod(kube: Kube, deployment: str, name: str, condition: Mapping[str, str
         "spec": {"containers": [container]},
     }
     kube.apply(manifest)
-    patch = json.dumps({"status": {"phase": "Running", "conditions": [condition]}})
-    kube.run("patch", "pod", name, "--subresource=status", "--type=merge", "-p", patch)
+    kube.set_status("pod", name, {"phase": "Running", "conditions": [condition]})

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +20,7 @@ ACCOUNT = f"--as=system:serviceaccount:{NAMESPACE}:trireme"
 def installed(api_server: Kube) -> Iterator[Kube]:
     """The namespace of an installed chart; nothing is run, since there are no nodes."""
     install(api_server)
-    yield Kube(api_server.kubeconfig, NAMESPACE, api_server.program)
+    yield replace(api_server, namespace=NAMESPACE)
     helm.uninstall("trireme", NAMESPACE, api_server.kubeconfig)
 
 

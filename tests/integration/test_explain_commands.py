@@ -6,7 +6,7 @@ the connection on to a stand-in for the kubelet.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from integration.asked_directly import AskedDirectly
 from integration.fleet import EXAMPLES
 from integration.kubelet import node
 from integration.operator_process import operator
@@ -34,13 +35,12 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def installed(
-    api_server: Kube, tmp_path_factory: pytest.TempPathFactory
+    api_server: AskedDirectly, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Installed, int]]:
     """The agent has grown from one pod to two, since its minimum was raised."""
     folder = tmp_path_factory.mktemp("explain")
-    api_server.run("create", "namespace", "explained")
-    team = Kube(api_server.kubeconfig, "explained", api_server.program)
-    default = Kube(api_server.kubeconfig, "default", api_server.program)
+    team = api_server.in_new_namespace("explained")
+    default = replace(api_server, namespace="default")
     agent, files = objects(EXAMPLES / "echo.yaml")
     port = free_port()
     with (
@@ -135,7 +135,7 @@ def test_a_whole_log_is_replayed(agent: Installed) -> None:
 def test_who_may_not_forward_ports_is_told_of_the_status_alone_and_what_is_missing(
     agent: Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    default = Kube(agent.team.kubeconfig, "default", agent.team.program)
+    default = replace(agent.team, namespace="default")
     account = f"--serviceaccount=default:{READER}"
     default.run("create", "serviceaccount", READER)
     agents = ["--verb=get,list", "--resource=agentdeployments.trireme.dev"]

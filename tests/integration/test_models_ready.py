@@ -1,6 +1,5 @@
 """What the status says of models that are not served, and why."""
 
-import json
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
@@ -58,9 +57,12 @@ def test_a_downloader_that_was_killed_for_its_memory_is_told_with_what_to_raise(
             "state": {"waiting": {"reason": "CrashLoopBackOff"}},
             "lastState": {"terminated": killed},
         }
-        patch = json.dumps({"status": {"phase": "Pending", "initContainerStatuses": [status]}})
-        team.run("patch", "pod", "one", "--subresource=status", "--type=merge", "-p", patch)
-        told = lambda: team.conditions("echo")["ModelsReady"][1] == "FetcherOutOfMemory"  # noqa: E731
+        team.set_status("pod", "one", {"phase": "Pending", "initContainerStatuses": [status]})
+
+        def told() -> bool:
+            _, reason, _ = team.conditions("echo").get("ModelsReady", ("", "", ""))
+            return reason == "FetcherOutOfMemory"
+
         team.until("told", told, 30, "echo")
         assert team.conditions("echo")["ModelsReady"][2] == (
             "pod one: fetch: it was killed at its memory limit. Raise spec.download.memory"

@@ -43,8 +43,7 @@ def make_ready(kube: Kube, deployment: str) -> None:
         }
     )
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-01T00:00:00Z"}
-    patch = json.dumps({"status": {"phase": "Running", "conditions": [ready]}})
-    kube.run("patch", "pod", name, "--subresource=status", "--type=merge", "-p", patch)
+    kube.set_status("pod", name, {"phase": "Running", "conditions": [ready]})
 
 
 def test_each_class_is_a_deployment_and_the_cheapest_pods_fill_the_bounds(
@@ -68,11 +67,16 @@ def test_each_class_is_a_deployment_and_the_cheapest_pods_fill_the_bounds(
         team.until("the dearer where the cheap are used up", lambda: sizes(team) == filled, 60)
 
         def told() -> list[tuple[str, int]]:
-            status = team.get("agd", "echo")["status"]["scaling"].get("nodeClasses", [])
-            return [(each["name"], each["desiredReplicas"]) for each in status]
+            scaling = team.get("agd", "echo")["status"].get("scaling", {})
+            classes = scaling.get("nodeClasses", [])
+            return [(each["name"], each["desiredReplicas"]) for each in classes]
 
         team.until("so in the status", lambda: told() == [("spot", 2), ("firm", 1)], 90)
-        assert "2 spot and 1 firm" in dict(team.events("echo"))["ScaledUp"]
+
+        def said() -> bool:
+            return "2 spot and 1 firm" in dict(team.events("echo")).get("ScaledUp", "")
+
+        team.until("said so", said, 60, "echo")
 
         team.run("delete", "deployment", "echo-spot")
         team.until("back at its size", lambda: sizes(team) == filled, 60, "echo")
@@ -126,7 +130,11 @@ def test_a_copy_of_a_deployment_is_not_scaled_and_one_that_says_it_is_the_agents
         team.apply(merged(agent, {"spec": {"scaling": {"min": 3}}}))
         apart = {"echo": 3, "echo-test": 2}
         team.until("the agent's own alone", lambda: sizes(team) == apart, 60, "echo")
-        told = lambda: team.get("agd", "echo")["status"]["scaling"]["desiredReplicas"]  # noqa: E731
+
+        def told() -> int:
+            status = team.get("agd", "echo")["status"]
+            return int(status.get("scaling", {}).get("desiredReplicas", 0))
+
         team.until("so in the status", lambda: told() == 3, 90)
 
 

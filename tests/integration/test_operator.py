@@ -6,6 +6,7 @@ There are no nodes here, so no pod ever becomes ready: what needs pods is in tes
 import base64
 import json
 import urllib.request
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,7 @@ def test_without_its_key_the_operator_does_not_start_and_says_what_is_missing(
     with started(
         team, tmp_path / "log", TRIREME_CONTROL_KEY_FILE=str(tmp_path / "none")
     ) as process:
-        assert process.wait(timeout=60) == 1
+        assert process.wait(60) == 1
     (line,) = [json.loads(text) for text in (tmp_path / "log").read_text().splitlines()]
     assert "TRIREME_CONTROL_KEY_FILE: " in line["message"]
     assert line["severity"] == "error"
@@ -174,9 +175,12 @@ def test_the_size_has_one_owner_from_the_first_moment_and_a_foreign_one_is_respe
         team.until("taken back", lambda: "trireme-scale" in owners(team), 60, "echo")
         team.until("told so", lambda: active(team) == "NoSignals", 60, "echo")
         assert team.replicas("echo") == 4
-        assert "annotations" not in team.get("agd", "echo")["metadata"] or (
-            "trireme.dev/command" not in team.get("agd", "echo")["metadata"]["annotations"]
-        )
+
+        def commands() -> bool:
+            annotations = team.get("agd", "echo")["metadata"].get("annotations", {})
+            return "trireme.dev/command" in annotations
+
+        team.until("the command is taken", lambda: not commands(), 30, "echo")
         team.run("delete", "deployment", "echo")
         team.until("back at its size", lambda: team.replicas("echo") == 4, 60, "echo")
 
@@ -245,8 +249,12 @@ def test_an_agent_has_no_pod_while_nobody_asks_and_one_as_soon_as_somebody_does(
         team.until("is Ready", lambda: team.conditions("echo")["Ready"][:2] == ready, 30, "echo")
         assert team.conditions("echo")["Available"][:2] == ("False", "ScaledToZero")
         assert signals(team) == "Fresh"
-        words = "0 req/s outside (scaling.demand) and no pod ready: 1 → 0 (nothing was asked for 0s"
-        assert dict(team.events("echo"))["ScaledDown"] == f"{words})"
+        words = (
+            "0 req/s outside (scaling.demand) and no pod ready: 1 → 0 (nothing was asked for 0s)"
+        )
+        team.until(
+            "said so", lambda: dict(team.events("echo")).get("ScaledDown") == words, 30, "echo"
+        )
 
         team.apply(asked("sum(nothing_of_this_name)"))
         team.until("told the loss", lambda: signals(team) == "NoSeries", 30, "echo")
@@ -289,7 +297,7 @@ def test_agents_share_a_budget_of_gpus_by_priority(team: Kube, tmp_path: Path) -
     ):
         team.apply(files, vital, sharing({"name": "team-a"}))
         team.until("none is left", lambda: team.replicas("echo") == 0, 60, "echo")
-        assert team.replicas("vital") == 1
+        team.until("the vital has one", lambda: team.replicas("vital") == 1, 30, "vital")
         words = "0 held, 1 wanted (limited by GPU budget team-a: 1 of 1 GPUs given)"
         team.until("told why", lambda: why() == words, 60, "echo")
         with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics") as answer:
@@ -370,6 +378,7 @@ def test_a_restart_of_the_operator_writes_nothing_where_nothing_changed(
         team.until("accepted", lambda: accepted(team) == "True", 60, "echo")
         team.until("its Deployment", lambda: owners(team) == ["trireme-scale"], 60, "echo")
         team.until("decided on", lambda: active(team) == "NoSignals", 60, "echo")
+        team.until("looked at it", lambda: looked_at(PORT, team.namespace), 60, "echo")
     versions = [o["metadata"]["resourceVersion"] for o in team.all("agd,deploy,svc,cm,pdb,sa")]
     told = team.events("echo")
     with operator(team, tmp_path / "two"):
@@ -501,7 +510,7 @@ def test_an_agent_that_was_never_accepted_is_said_not_to_be_scaled(
     with operator(team, tmp_path / "log"):
         team.apply(agent)
         team.until("said so", lambda: active(team) == "NotAccepted", 60, "echo")
-        assert team.conditions("echo")["Reconciling"][0] == "True"
+        team.until("and waits", lambda: reconciling(team) == "True", 60, "echo")
         assert team.conditions("echo")["Stalled"][0] == "False"
 
 
@@ -568,7 +577,7 @@ def test_a_warning_does_not_stop_an_agent_and_is_told_by_an_event(
 
 
 def test_of_two_operators_one_acts_and_the_other_takes_over(team: Kube, tmp_path: Path) -> None:
-    default = Kube(team.kubeconfig, "default", team.program)
+    default = replace(team, namespace="default")
 
     def leader() -> str:
         lease = default.find("lease", "trireme-leader") or {"spec": {}}
@@ -588,7 +597,7 @@ def test_of_two_operators_one_acts_and_the_other_takes_over(team: Kube, tmp_path
 def test_a_leader_whose_lease_is_taken_ends_with_a_failure_and_says_why(
     team: Kube, tmp_path: Path
 ) -> None:
-    default = Kube(team.kubeconfig, "default", team.program)
+    default = replace(team, namespace="default")
     hasty = {
         "TRIREME_LEASE_DURATION_SECONDS": "4",
         "TRIREME_LEASE_RENEW_DEADLINE_SECONDS": "3",
@@ -599,7 +608,7 @@ def test_a_leader_whose_lease_is_taken_ends_with_a_failure_and_says_why(
         default.until("one leads", lambda: "leading as one" in log.read_text(), 60)
         thief = json.dumps({"spec": {"holderIdentity": "thief", "leaseDurationSeconds": 1}})
         default.run("patch", "lease", "trireme-leader", "--type=merge", "-p", thief)
-        assert process.wait(timeout=60) == 1
+        assert process.wait(60) == 1
     default.run("delete", "lease", "trireme-leader")  # no other test need wait for it
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert "the Lease was lost" in lines[-1]["message"]
@@ -630,13 +639,12 @@ def ready(port: int) -> bool:
 
 def owners(kube: Kube) -> list[str]:
     """The field managers of the Deployment's size."""
-    options = ("--show-managed-fields", "--ignore-not-found", "-o", "json")
-    fields = kube.run("get", "deployment", "echo", *options)
-    if not fields.strip():
+    deployment = kube.find("deployment", "echo", with_managers=True)
+    if deployment is None:
         return []
     return [
         entry["manager"]
-        for entry in json.loads(fields)["metadata"]["managedFields"]
+        for entry in deployment["metadata"]["managedFields"]
         if "f:replicas" in entry["fieldsV1"].get("f:spec", {})
     ]
 
@@ -680,8 +688,7 @@ def start_pod(kube: Kube, name: str, *, loading_seconds: int) -> None:
         "conditions": [condition("PodScheduled", 2), condition("Ready", 12 + loading_seconds)],
         "containerStatuses": [server],
     }
-    patch = json.dumps({"status": status})
-    kube.run("patch", "pod", name, "--subresource=status", "--type=merge", "-p", patch)
+    kube.set_status("pod", name, status)
 
 
 def write_curves(kube: Kube, told: list[dict[str, Any]]) -> None:

@@ -3,7 +3,6 @@
 There is no kubelet here: the tests make the Jobs' pods and say what their containers left.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -144,8 +143,7 @@ class Cluster:
             "initContainerStatuses": [s for s in statuses if s["name"] != "deliver"],
             "containerStatuses": [s for s in statuses if s["name"] == "deliver"],
         }
-        patch = json.dumps({"status": status})
-        self.kube.run("patch", "pod", name, "--subresource=status", "--type=merge", "-p", patch)
+        self.kube.set_status("pod", name, status)
         return job
 
 
@@ -199,7 +197,7 @@ def test_what_was_done_is_not_done_again_by_another_operator_but_by_other_sample
         assert cluster.told()["message"] == "the model's container says: nothing is cheaper"
         team.apply(samples("BBBB"))
         cluster.until("another Job", cluster.jobs)
-        assert cluster.is_at("Running")
+        cluster.until("it runs", lambda: cluster.is_at("Running"))
 
 
 def test_a_failure_is_told_with_its_remedy_and_the_agent_serves_on(cluster: Cluster) -> None:
@@ -229,8 +227,7 @@ def test_what_failed_is_tried_again_by_another_job_when_its_time_has_come(
         cluster.until("failed", lambda: cluster.is_at("Failed"))
         assert cluster.told()["message"] == "the model's container says: labels: are float32"
     long_ago = {**cluster.told(), "finishTime": "2020-01-01T00:00:00Z"}
-    patch = json.dumps({"status": {"optimization": {"models": [long_ago]}}})
-    team.run("patch", "agd", NAME, "--subresource=status", "--type=merge", "-p", patch)
+    team.set_status("agd", NAME, {"optimization": {"models": [long_ago]}})
     with operator(team, tmp_path / "log"):
 
         def another() -> bool:
