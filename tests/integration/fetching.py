@@ -4,14 +4,13 @@ import hashlib
 import json
 import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from integration.trireme_process import TriremeProcess
 from trireme.api.fetch import (
     Fetch,
     FetchCache,
@@ -29,8 +28,6 @@ from trireme.fetcher.folder_shelf import FolderShelf
 from trireme.fetcher.progress import Tracker
 from trireme.fetcher.retries import Backoff
 from trireme.fetcher.version import Means, bring
-
-PROGRAM = Path(sys.executable).with_name("trireme")
 
 AT_ONCE = Backoff(attempts=4, first_seconds=0)
 """Trying again without waiting, which tests have no time for."""
@@ -122,7 +119,7 @@ class Pod:
 
     # ------------------------------------------------------------------------ as a process
 
-    def process(self, uri: str, port: int = 0, **fields: Any) -> subprocess.Popen[bytes]:
+    def process(self, uri: str, port: int = 0, **fields: Any) -> TriremeProcess:
         """`trireme fetch` of one model, in a process of its own that may be killed."""
         fetch = Fetch(model="m", version=1, uri=uri, credentials="secret", **fields)
         cache: FetchCache | FetchNodeCache | None = None
@@ -142,18 +139,16 @@ class Pod:
             (secret / key).write_text(value)
         file = self.folder / "plan.json"
         file.write_text(plan.model_dump_json(by_alias=True))
-        command = [
-            PROGRAM,
+        return TriremeProcess(
             "fetch",
             f"--plan={file}",
             f"--root={self.root}",
             f"--credentials={secret.parent}",
             f"--result={self.folder / 'result.json'}",
             f"--progress-port={port}",
-        ]
-        if self.node:
-            command.append(f"--cache-token={self.node.token_file}")
-        return subprocess.Popen(command, env={**os.environ, "NO_PROXY": "127.0.0.1"})
+            *([f"--cache-token={self.node.token_file}"] if self.node else []),
+            environment={**os.environ, "NO_PROXY": "127.0.0.1"},
+        )
 
     @property
     def result(self) -> FetchResult:

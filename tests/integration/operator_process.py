@@ -3,13 +3,11 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from integration.trireme_process import TriremeProcess
 from kube import Kube
 from ports import free_port
 
@@ -20,18 +18,18 @@ OPERATOR_KEY = bytes(range(32))
 @contextmanager
 def operator(
     kube: Kube, log: Path, identity: str = "one", port: int = PORT, **settings: str
-) -> Iterator[Any]:
+) -> Iterator[TriremeProcess]:
     """A running `trireme run`; on leaving it gets SIGTERM and must end by itself, in time."""
     with started(kube, log, identity, port, **settings) as process:
         yield process
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=25) == 0, f"see {log}"
+        assert process.wait(25) == 0, f"see {log}"
 
 
 @contextmanager
 def started(
     kube: Kube, log: Path, identity: str = "one", port: int = PORT, **settings: str
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Iterator[TriremeProcess]:
     """`trireme run`, killed at the end if it still runs."""
     key = log.with_name("control-key")
     key.write_bytes(OPERATOR_KEY)
@@ -45,18 +43,15 @@ def started(
         "TRIREME_DECISIONS_PORT": str(free_port()),
         "TRIREME_CONTROL_KEY_FILE": str(key),
         "TRIREME_PROMETHEUS_URL": "http://127.0.0.1:9",  # the discard port: nobody answers
-        "TRIREME_RESYNC_SECONDS": "2",
-        "TRIREME_AUTOSCALE_INTERVAL_SECONDS": "1",
+        "TRIREME_RESYNC_SECONDS": "1",
+        "TRIREME_AUTOSCALE_INTERVAL_SECONDS": "0.5",
         **settings,
     }
-    command = [str(Path(sys.executable).with_name("trireme")), "run"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
+    process = TriremeProcess("run", environment=environment, output=log)
+    try:
+        yield process
+    finally:
+        process.end()
 
 
 def live_configurations(kube: Kube) -> list[str]:
@@ -73,5 +68,4 @@ def finish_rollout(kube: Kube, *deployments: str) -> None:
             "observedGeneration": body["metadata"]["generation"],
             **dict.fromkeys(counts, body["spec"]["replicas"]),
         }
-        patch = json.dumps({"status": status})
-        kube.run("patch", "deployment", name, "--subresource=status", "--type=merge", "-p", patch)
+        kube.set_status("deployment", name, status)

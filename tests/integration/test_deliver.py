@@ -1,14 +1,15 @@
 """`trireme deliver` to object storage, as a process and to a real S3 endpoint."""
 
 import json
-import subprocess
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from integration.fetching import PROGRAM, SECONDS, noise, sha256
+from integration.fetching import noise, sha256
 from integration.s3_server import BUCKET, KEYS, S3Server, s3_server
+from integration.trireme_process import ran
 from trireme.api.fetch import FetchReason
 from trireme.api.optimization import Gain
 from trireme.api.optimize import (
@@ -51,25 +52,20 @@ def delivered(folder: Path, plan: DeliveryPlan, *options: str) -> DeliveryResult
     for name, value in KEYS.items():
         (secret / name).write_text(value, encoding="utf-8")
     (folder / "plan.json").write_text(plan.model_dump_json(by_alias=True), encoding="utf-8")
-    done = subprocess.run(
-        [
-            str(PROGRAM),
-            "deliver",
-            f"--plan={folder / 'plan.json'}",
-            f"--from={folder / 'made'}",
-            f"--credentials={folder / 'credentials'}",
-            f"--claims={folder / 'claims'}",
-            f"--result={folder / 'result'}",
-            *options,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
+    status, said = ran(
+        "deliver",
+        f"--plan={folder / 'plan.json'}",
+        f"--from={folder / 'made'}",
+        f"--credentials={folder / 'credentials'}",
+        f"--claims={folder / 'claims'}",
+        f"--result={folder / 'result'}",
+        *options,
+        environment=os.environ,
+        output=folder / "log",
     )
     found = DeliveryResult.model_validate_json((folder / "result").read_bytes())
-    assert (done.returncode == 0) is (found.failure is None), done.stderr
-    assert KEYS["AWS_SECRET_ACCESS_KEY"] not in done.stderr + json.dumps(found.model_dump())
+    assert (status == 0) is (found.failure is None), said
+    assert KEYS["AWS_SECRET_ACCESS_KEY"] not in said + json.dumps(found.model_dump())
     return found
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import io
 import os
+import signal
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -239,7 +240,7 @@ def test_one_of_two_pods_dies_and_the_other_fetches_it(server: FileServer, tmp_p
     assert server.held.wait(SECONDS)
     second = pods[1].process(f"{server.url}/m.onnx")
     until("the second asked what is there", lambda: len(server.requests) == 3)
-    first.kill()
+    first.send_signal(signal.SIGKILL)
     first.wait(SECONDS)
     assert second.wait(SECONDS) == 0
     assert pods[1].files() == {"m.onnx": MODEL}

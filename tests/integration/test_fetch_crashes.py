@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tarfile
 import threading
@@ -27,6 +26,7 @@ import pytest
 
 from integration.fetching import SECONDS, Pod, noise, sha256, until
 from integration.file_server import FileServer, Request, file_server
+from integration.trireme_process import TriremeProcess
 from ports import free_port
 from trireme.api.fetch import FetchPhase, FetchProgress, FetchSource
 from trireme.fetcher.ranges import BLOCK_BYTES
@@ -38,12 +38,12 @@ class Tracing(Protocol):
     def __call__(self, frame: FrameType, event: str, _: object) -> "Tracing | None": ...
 
 
-def kill(process: subprocess.Popen[bytes], number: int = signal.SIGKILL) -> int:
+def kill(process: TriremeProcess, number: int = signal.SIGKILL) -> int:
     process.send_signal(number)
     return process.wait(SECONDS)
 
 
-def finish(process: subprocess.Popen[bytes]) -> None:
+def finish(process: TriremeProcess) -> None:
     assert process.wait(SECONDS) == 0
 
 
@@ -169,7 +169,7 @@ def cached(folder: Path) -> dict[str, bytes]:
     return wanted
 
 
-EVERY = 11  # lines from one kill to the next: a prime, so that loops are met at all their lines
+EVERY = 23  # lines from one kill to the next: a prime, so that loops are met at all their lines
 
 
 @pytest.mark.parametrize("source", [packed, plain, cached])

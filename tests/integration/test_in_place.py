@@ -4,8 +4,6 @@ What becomes of a container that begins anew is in tests/e2e.
 """
 
 import json
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,6 +14,7 @@ import pytest
 
 from integration.fleet import HOSTS, Fleet, echo
 from integration.operator_process import finish_rollout, live_configurations, operator
+from integration.trireme_process import ran
 from integration.triton_server import TritonServer
 from kube import Kube, Object, merged
 from trireme.api import names
@@ -44,17 +43,15 @@ def start(fleet: Fleet, second_key: str | None = None) -> tuple[TritonServer, Tr
 
 def told_by_diff(fleet: Fleet, agent: Object) -> tuple[int, str]:
     """What `trireme diff -f` says of an edit, its ConfigMap being in the cluster alone."""
-    trireme = str(Path(sys.executable).with_name("trireme"))
-    done = subprocess.run(
-        [trireme, "diff", "-f", "-", "-o", "json", "-n", fleet.kube.namespace],
-        env={"KUBECONFIG": str(fleet.kube.kubeconfig)},
-        input=to_yaml(agent),
-        capture_output=True,
-        text=True,
-        check=False,
+    manifest = fleet.folder / "edit.yaml"
+    manifest.write_text(to_yaml(agent))
+    status, said = ran(
+        *("diff", "-f", str(manifest), "-o", "json", "-n", fleet.kube.namespace),
+        environment={"KUBECONFIG": str(fleet.kube.kubeconfig)},
+        output=fleet.folder / "diff",
     )
-    (told,) = json.loads(done.stdout)
-    return done.returncode, told["effect"]
+    (told,) = json.loads(said)
+    return status, told["effect"]
 
 
 def loads(server: TritonServer) -> int:

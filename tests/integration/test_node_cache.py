@@ -2,8 +2,9 @@
 bounded whatever clients do, and never needed.
 """
 
+import os
+import signal
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from integration.fetching import PROGRAM, NodeAccess, Pod, noise, sha256, until
+from integration.fetching import NodeAccess, Pod, noise, sha256, until
 from integration.file_server import FileServer, file_server
+from integration.trireme_process import TriremeProcess
 from ports import free_port
 from trireme.api.fetch import Fetch, FetchNodeCache, FetchPlan, FetchSource, ModelResult
 from trireme.api.node_cache import NodeCacheKey, Sort
@@ -153,7 +155,7 @@ def test_one_of_two_pods_dies_and_the_other_fetches_it(node: Node, server: FileS
     with ThreadPoolExecutor(1) as threads:
         result = threads.submit(two.fetch, f"{server.url}/m.onnx")
         until("the other asked what is there", lambda: len(server.requests) == 3)
-        process.kill()
+        process.send_signal(signal.SIGKILL)
         process.wait(30)
         assert result.result(30).note is None
     assert two.files() == {"m.onnx": MODEL}
@@ -517,16 +519,17 @@ def test_the_program_keeps_what_its_size_allows_and_ends_when_told(
     key_file = tmp_path / "key"
     key_file.write_bytes(KEY.secret)
     node = Node(tmp_path / "node", free_port())
-    command = [PROGRAM, "node-cache", f"--folder={node.folder}", f"--key-file={key_file}"]
+    command = ["node-cache", f"--folder={node.folder}", f"--key-file={key_file}"]
     for size, before in (("1Gi", 404), ("1Gi", 200), ("2Mi", 404)):
-        process = subprocess.Popen([*command, f"--size={size}", f"--port={node.port}"])
+        options = (f"--size={size}", f"--port={node.port}")
+        process = TriremeProcess(*command, *options, environment=os.environ)
         try:
             until("it answers", lambda: _answers(node))
             assert node.ask("GET", blob(DIGEST))[0] == before
             if size == "1Gi":
                 assert node.ask("PUT", blob(DIGEST), MODEL)[0] == 204
         finally:
-            process.terminate()
+            process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
 
 

@@ -4,8 +4,6 @@ There is no kubelet here: the tests make the Jobs' pods and say what their conta
 """
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 
 from integration.operator_process import operator
+from integration.trireme_process import ran
 from kube import Kube, Object
 from model_files import onnx_encoder
 from trireme.admission.inspection.directory import inspect
@@ -102,8 +101,7 @@ class Cluster:
             "state": {"terminated": over},
         }
         phase = "Failed" if exit_code else "Succeeded"
-        patch = json.dumps({"status": {"phase": phase, "containerStatuses": [ended]}})
-        self.kube.run("patch", "pod", name, "--subresource=status", "--type=merge", "-p", patch)
+        self.kube.set_status("pod", name, {"phase": phase, "containerStatuses": [ended]})
         return job
 
 
@@ -245,20 +243,17 @@ def test_a_job_that_is_not_ours_is_told_and_never_taken_over(cluster: Cluster) -
     cluster.until("accepted", lambda: cluster.accepted() == ("True", "Valid"))
 
 
-def test_diff_knows_what_was_inspected(cluster: Cluster) -> None:
+def test_diff_knows_what_was_inspected(cluster: Cluster, tmp_path: Path) -> None:
     cluster.kube.apply(agent())
     cluster.finish_job(0, REPORT)
     cluster.until("accepted", lambda: cluster.accepted() == ("True", "Valid"))
-    trireme = Path(sys.executable).with_name("trireme")
-    same = subprocess.run(
-        [trireme, "diff", "-f", "-", "-n", cluster.kube.namespace],
-        input=json.dumps(agent()),
-        env={"KUBECONFIG": str(cluster.kube.kubeconfig)},
-        capture_output=True,
-        text=True,
-        check=False,
+    (tmp_path / "agent.yaml").write_text(json.dumps(agent()))
+    same = ran(
+        *("diff", "-f", str(tmp_path / "agent.yaml"), "-n", cluster.kube.namespace),
+        environment={"KUBECONFIG": str(cluster.kube.kubeconfig)},
+        output=tmp_path / "diff",
     )
-    assert (same.returncode, same.stdout) == (0, f"{NAME}: nothing changes\n")
+    assert same == (0, f"{NAME}: nothing changes\n")
 
 
 def test_inspection_can_be_left_out(cluster: Cluster) -> None:

@@ -1,0 +1,73 @@
+"""`trireme` in a process of its own that begins at once: forked from one that has imported it.
+
+Nearly all of a start is imports (of `trireme run` some two seconds), and the tests start it more
+than a hundred times. The process is one like any other: with its environment and signals, its exit
+status and its end by a kill. The console script itself is run by `test_comparer` and tests/e2e.
+"""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+_SECONDS = 60  # the machine may be busy
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    ["trireme.cli", "trireme.control.program", "trireme.fetcher.program"]
+)
+
+
+class TriremeProcess:
+    """A command that runs, or has run."""
+
+    def __init__(
+        self, *arguments: str, environment: Mapping[str, str], output: Path | None = None
+    ) -> None:
+        """Start it; what it says goes to the file `output`, else to where the tests' own goes."""
+        if output is not None:
+            output.touch()  # whoever reads it need not wait for the process
+        self._process = _CONTEXT.Process(
+            target=_run, args=(arguments, dict(environment), output), daemon=True
+        )
+        self._process.start()
+
+    def send_signal(self, number: int) -> None:
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def wait(self, seconds: float) -> int:
+        """Its exit status, that of a kill negative."""
+        self._process.join(seconds)
+        assert self._process.exitcode is not None, f"it has not ended within {seconds} s"
+        return self._process.exitcode
+
+    def end(self) -> None:
+        """Kill it, if it still runs."""
+        self._process.kill()
+        self._process.join()
+        self._process.close()
+
+
+def ran(*arguments: str, environment: Mapping[str, str], output: Path) -> tuple[int, str]:
+    """The exit status of a command, and all it said, which is left in the file `output`."""
+    status = TriremeProcess(*arguments, environment=environment, output=output).wait(_SECONDS)
+    return status, output.read_text()
+
+
+def _run(arguments: tuple[str, ...], environment: dict[str, str], output: Path | None) -> None:
+    """All that the new process does."""
+    os.environ.clear()
+    os.environ.update(environment)
+    if output is not None:
+        with output.open("wb") as file:
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(file.fileno(), stream.fileno())
+    from kubernetes.aio.config import kube_config
+
+    from trireme.cli import main
+
+    # Read from the environment once, at its import, which was the other process'.
+    kube_config.KUBE_CONFIG_DEFAULT_LOCATION = environment.get("KUBECONFIG", "")
+    sys.argv = ["trireme", *arguments]
+    main()
