@@ -8,12 +8,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
 from agents import directory_of, repository_of
 from conftest import Golden
+from kubernetes_schemas import validate
 from trireme.api.models import Source
 from trireme.api.types import AgentDeployment
 from trireme.cli.manifests import to_yaml
@@ -26,7 +26,6 @@ from trireme.resources.optimization_plans import optimization_plan
 from trireme.resources.options import Discovery, ResourceOptions
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-KUBERNETES = "1.34"
 
 MODELS: dict[str, tuple[ModelDirectory, ...]] = {
     "echo": (directory_of("double"),),
@@ -105,7 +104,7 @@ def test_the_objects_of_an_agent_are_the_golden_ones(
 
     for found in objects:
         if found["kind"] != "PodMonitor":  # not Kubernetes' own
-            kubernetes_validate.validate(found, KUBERNETES, strict=True)
+            validate(found)
         if "envoy.json" in found.get("data", {}):
             assert json.loads(found["data"]["envoy.json"]) == configuration(agent, options)
             found["data"]["envoy.json"] = f"see {name}.envoy.yaml"
@@ -127,7 +126,7 @@ def test_what_optimises_a_model_is_the_golden_one(golden: Golden) -> None:
     )
 
     for found in objects:
-        kubernetes_validate.validate(found, KUBERNETES, strict=True)
+        validate(found)
     golden("resources/optimization.yaml", to_yaml(*objects))
 
 

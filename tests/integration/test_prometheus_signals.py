@@ -4,7 +4,10 @@ Each agent below has a history of its own, scraped every 5 s for ten minutes (un
 signals follow by arithmetic.
 """
 
+import asyncio
+import functools
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -264,31 +267,32 @@ def history() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Round:
+    """What a Prometheus with all of these histories answers."""
     directory: Path = tmp_path_factory.mktemp("prometheus")
     with prometheus(directory, history()) as url:
-        yield url
+        return asyncio.run(ask(url))
 
 
-async def ask(url: str, now: datetime = NOW) -> Round:
+async def ask(url: str) -> Round:
     async with Prometheus(Access(url, timeout_seconds=30)) as client:
         asked = queries(window(None), LABELS, (95, 99), (seconds(0.1), seconds(0.05)))
-        return await client.round(asked, now)
+        return await client.round(asked, NOW)
 
 
 def objective(model: str = "m", percentile: int = 95, target: float = 0.1) -> ObjectivePolicy:
     return ObjectivePolicy(model, percentile, target, 0.001, 8.0, fixed_target=False)
 
 
-async def signals_of(
-    url: str,
+def signals_of(
+    answers: Round,
     agent: str,
     *ready_pods: str,
     gateway_pods: tuple[str, ...] | None = None,
     objectives: tuple[ObjectivePolicy, ...] = (objective(),),
     ready_since: datetime = LONG_AGO,
 ) -> Signals | NoSignals:
-    told = samples.index(await ask(url), LABELS).of("shop", agent)
+    told = samples.index(answers, LABELS).of("shop", agent)
     return assembled(told, agent, ready_pods, gateway_pods, objectives, ready_since)
 
 
@@ -325,23 +329,29 @@ def rounded(model: ModelSignals) -> dict[str, object]:
     return {k: round(v, 6) if isinstance(v, float) else v for k, v in fields.items()}
 
 
-def read_directly(agent: str) -> AgentSamples:
-    """The same samples of an agent, as if its pods had told them."""
-    told: dict[tuple[str, float], list[Sample]] = {}
-    kinds = {}
+@functools.cache
+def pods_by_agent() -> Mapping[str, Mapping[str, PodHistory]]:
+    """The same samples, as if the pods of each agent had told them."""
+    told: dict[tuple[str, str, float], list[Sample]] = {}
+    pods: defaultdict[str, dict[str, PodHistory]] = defaultdict(dict)
     for line in history():
         series, value, time = line.rsplit(" ", 2)
         metric, _, text = series.partition("{")
         labels = dict(LABEL.findall(text))
         kind = GATEWAY if LABELS.gateway in labels else SERVER
-        if labels["job"] == "pods" and labels[LABELS.owner(kind)] == agent:
-            kinds[labels["pod"]] = kind
+        if labels["job"] == "pods":
+            agent, pod = labels[LABELS.owner(kind)], labels["pod"]
+            pods[agent].setdefault(pod, PodHistory(kind))
             own = [(n, v) for n, v in labels.items() if n not in (*TARGET, LABELS.owner(kind))]
             sample = Sample(metric, tuple(sorted(own)), float(value))
-            told.setdefault((labels["pod"], float(time)), []).append(sample)
-    pods = {pod: PodHistory(kind) for pod, kind in kinds.items()}
-    for (pod, time), read in sorted(told.items(), key=lambda item: item[0][1]):
-        pods[pod].add(datetime.fromtimestamp(time, UTC), read)
+            told.setdefault((agent, pod, float(time)), []).append(sample)
+    for (agent, pod, time), read in sorted(told.items(), key=lambda item: item[0][2]):
+        pods[agent][pod].add(datetime.fromtimestamp(time, UTC), read)
+    return pods
+
+
+def read_directly(agent: str) -> AgentSamples:
+    pods = pods_by_agent()[agent]
     asked = (objective(), objective(percentile=99, target=0.05))
     return agent_samples(pods, LABELS, now=NOW, window=window(None), objectives=asked)
 
@@ -366,12 +376,12 @@ def read_directly(agent: str) -> AgentSamples:
         pytest.param("streams", ("streams-a",), ("streams-gateway-a",), id="streams"),
     ],
 )
-async def test_pods_that_are_read_directly_tell_the_very_same(
-    url: str, agent: str, servers: tuple[str, ...], gateways: tuple[str, ...] | None
+def test_pods_that_are_read_directly_tell_the_very_same(
+    answers: Round, agent: str, servers: tuple[str, ...], gateways: tuple[str, ...] | None
 ) -> None:
     objectives = (objective("agent" if agent == "chain" else "m"),)
-    expected = await signals_of(
-        url, agent, *servers, gateway_pods=gateways, objectives=objectives, ready_since=JUST_NOW
+    expected = signals_of(
+        answers, agent, *servers, gateway_pods=gateways, objectives=objectives, ready_since=JUST_NOW
     )
     signals = assembled(
         read_directly(agent), agent, servers, gateways, objectives, ready_since=JUST_NOW
@@ -383,15 +393,14 @@ async def test_pods_that_are_read_directly_tell_the_very_same(
     assert (expected.source, signals.source) == (Source.PROMETHEUS, Source.PODS)
 
 
-async def test_every_query_is_answered_by_a_prometheus(url: str) -> None:
-    answers = await ask(url)
+def test_every_query_is_answered_by_a_prometheus(answers: Round) -> None:
     assert [query for query in Query if not answers[query]] == []
 
 
-async def test_triton_alone_gives_means_and_sums_over_pods_and_gpus(url: str) -> None:
+def test_triton_alone_gives_means_and_sums_over_pods_and_gpus(answers: Round) -> None:
     # Two pods: 20 successes/s, 1 failure/s, and 6 cancelled/s (no failures), 4 in flight by
     # Little's law, of which 1 waits, as the gauge says too; a deleted pod has left the window.
-    model = the_model(await signals_of(url, "plain", "plain-a", "plain-b"))
+    model = the_model(signals_of(answers, "plain", "plain-a", "plain-b"))
     assert rounded(model) == {
         "model": "m",
         "request_rate_per_second": 27.0,
@@ -405,43 +414,43 @@ async def test_triton_alone_gives_means_and_sums_over_pods_and_gpus(url: str) ->
     }
 
 
-async def test_summaries_give_the_slowest_ready_pod_at_the_quantile_that_is_offered(
-    url: str,
+def test_summaries_give_the_slowest_ready_pod_at_the_quantile_that_is_offered(
+    answers: Round,
 ) -> None:
-    model = the_model(await signals_of(url, "summed", "sum-a", "sum-b"))
+    model = the_model(signals_of(answers, "summed", "sum-a", "sum-b"))
     assert str(model.latency) == "estimated p99 120 ms"
 
 
-async def test_the_servers_histogram_gives_a_fleet_wide_percentile(url: str) -> None:
-    model = the_model(await signals_of(url, "buckets", "buckets-a"))
+def test_the_servers_histogram_gives_a_fleet_wide_percentile(answers: Round) -> None:
+    model = the_model(signals_of(answers, "buckets", "buckets-a"))
     assert str(model.latency) == "p95 75 ms"
 
 
-async def test_the_share_of_late_requests_is_of_pods_that_have_the_edge(url: str) -> None:
+def test_the_share_of_late_requests_is_of_pods_that_have_the_edge(answers: Round) -> None:
     pods = ("edges-a", "edges-old")
-    model = the_model(await signals_of(url, "edges", *pods, objectives=(objective(target=0.05),)))
+    model = the_model(signals_of(answers, "edges", *pods, objectives=(objective(target=0.05),)))
     assert model.failure_ratio == 0.2
     assert round(model.late_share or 0, 6) == round(1 - 0.9 * 0.8, 6)
-    model = the_model(await signals_of(url, "edges", *pods, objectives=(objective(target=0.07),)))
+    model = the_model(signals_of(answers, "edges", *pods, objectives=(objective(target=0.07),)))
     assert model.late_share is None, "no histogram has an edge there"
 
 
-async def test_each_percentile_asked_for_is_answered(url: str) -> None:
+def test_each_percentile_asked_for_is_answered(answers: Round) -> None:
     model = the_model(
-        await signals_of(url, "buckets", "buckets-a", objectives=(objective(percentile=99),))
+        signals_of(answers, "buckets", "buckets-a", objectives=(objective(percentile=99),))
     )
     assert str(model.latency) == "p99 95 ms"
 
 
-async def test_a_pod_that_two_jobs_scrape_counts_once(url: str) -> None:
-    model = the_model(await signals_of(url, "twice", "twice-a"))
+def test_a_pod_that_two_jobs_scrape_counts_once(answers: Round) -> None:
+    model = the_model(signals_of(answers, "twice", "twice-a"))
     assert round(model.request_rate_per_second, 6) == 10.0
     assert round(model.in_flight, 6) == 2.0
     assert model.pending == 0.5
 
 
-async def test_an_idle_agent_has_signals_and_no_latency(url: str) -> None:
-    model = the_model(await signals_of(url, "idle", "idle-a"))
+def test_an_idle_agent_has_signals_and_no_latency(answers: Round) -> None:
+    model = the_model(signals_of(answers, "idle", "idle-a"))
     assert rounded(model) == {
         "model": "m",
         "request_rate_per_second": 0.0,
@@ -455,35 +464,35 @@ async def test_an_idle_agent_has_signals_and_no_latency(url: str) -> None:
     }
 
 
-async def test_a_server_that_answers_nothing_shows_its_demand_by_what_waits(url: str) -> None:
-    model = the_model(await signals_of(url, "stuck", "stuck-a"))
+def test_a_server_that_answers_nothing_shows_its_demand_by_what_waits(answers: Round) -> None:
+    model = the_model(signals_of(answers, "stuck", "stuck-a"))
     assert (model.in_flight, model.latency) == (40.0, None)
 
 
-async def test_answers_are_not_the_demand_while_a_queue_grows(url: str) -> None:
-    model = the_model(await signals_of(url, "flooded", "flooded-a"))
+def test_answers_are_not_the_demand_while_a_queue_grows(answers: Round) -> None:
+    model = the_model(signals_of(answers, "flooded", "flooded-a"))
     assert round(model.request_rate_per_second, 6) == 10 + 2.5 + 4 + 20
     assert model.failure_ratio == 0.2, "of those that ended: what was given up is no failure"
 
 
-async def test_a_queue_that_shrinks_takes_nothing_off_the_demand(url: str) -> None:
-    model = the_model(await signals_of(url, "drained", "drained-a"))
+def test_a_queue_that_shrinks_takes_nothing_off_the_demand(answers: Round) -> None:
+    model = the_model(signals_of(answers, "drained", "drained-a"))
     assert round(model.request_rate_per_second, 6) == 10
 
 
-async def test_a_pipelines_requests_wait_in_its_steps(url: str) -> None:
+def test_a_pipelines_requests_wait_in_its_steps(answers: Round) -> None:
     # 6 in flight by Little's law, 0.5 + 0.5 of them waiting in the steps, where the gauges show
     # 3 + 4: 5 are executing and 7 waiting.
-    model = the_model(await signals_of(url, "chain", "chain-a", objectives=(objective("agent"),)))
+    model = the_model(signals_of(answers, "chain", "chain-a", objectives=(objective("agent"),)))
     assert model.pending == 7.0
     assert round(model.in_flight, 6) == 12.0
     assert round(model.queue_share or 0, 6) == round(1 / 6, 6)
     assert model.slowest_step == "policy"
 
 
-async def test_several_objectives_have_signals_each(url: str) -> None:
-    signals = await signals_of(
-        url,
+def test_several_objectives_have_signals_each(answers: Round) -> None:
+    signals = signals_of(
+        answers,
         "chain",
         "chain-a",
         objectives=(objective("encoder"), objective("policy")),
@@ -493,13 +502,13 @@ async def test_several_objectives_have_signals_each(url: str) -> None:
     assert [(m.model, m.pending) for m in signals.models] == [("encoder", 3.0), ("policy", 4.0)]
 
 
-async def test_the_gateway_gives_arrivals_failures_and_a_percentile_of_both_protocols(
-    url: str,
+def test_the_gateway_gives_arrivals_failures_and_a_percentile_of_both_protocols(
+    answers: Round,
 ) -> None:
     # 240 requests/s start and are answered; failures are 2 x (2 HTTP + 0.6 + 0.4 gRPC); 10 s of
     # requests a second by Little's law, more than the gauges' 2 x (3 + 1).
     model = the_model(
-        await signals_of(url, "web", "web-a", gateway_pods=("web-gateway-a", "web-gateway-b"))
+        signals_of(answers, "web", "web-a", gateway_pods=("web-gateway-a", "web-gateway-b"))
     )
     assert rounded(model) == {
         "model": "m",
@@ -514,42 +523,42 @@ async def test_the_gateway_gives_arrivals_failures_and_a_percentile_of_both_prot
     }
 
 
-async def test_the_gateway_speaks_for_servers_that_are_not_scraped(url: str) -> None:
+def test_the_gateway_speaks_for_servers_that_are_not_scraped(answers: Round) -> None:
     model = the_model(
-        await signals_of(
-            url, "web", "web-a", "web-b", gateway_pods=("web-gateway-a", "web-gateway-b")
+        signals_of(
+            answers, "web", "web-a", "web-b", gateway_pods=("web-gateway-a", "web-gateway-b")
         )
     )
     assert round(model.request_rate_per_second, 6) == 240.0
     assert (model.queue_share, model.pending) == (None, None)
 
 
-async def test_a_gateway_without_a_first_request_is_idle_as_its_servers_are(url: str) -> None:
+def test_a_gateway_without_a_first_request_is_idle_as_its_servers_are(answers: Round) -> None:
     model = the_model(
-        await signals_of(url, "idle-web", "idle-web-a", gateway_pods=("idle-gateway-a",))
+        signals_of(answers, "idle-web", "idle-web-a", gateway_pods=("idle-gateway-a",))
     )
     assert (model.request_rate_per_second, model.in_flight, model.latency) == (0.0, 0.0, None)
 
 
-async def test_an_idle_gateway_is_not_believed_without_its_servers(url: str) -> None:
-    signals = await signals_of(url, "idle-web", "unscraped", gateway_pods=("idle-gateway-a",))
+def test_an_idle_gateway_is_not_believed_without_its_servers(answers: Round) -> None:
+    signals = signals_of(answers, "idle-web", "unscraped", gateway_pods=("idle-gateway-a",))
     assert isinstance(signals, NoSignals)
     assert signals.reason is Reason.NO_SERIES
     assert "ready server pod" in signals.message
 
 
-async def test_streams_are_demand_that_only_the_servers_see(url: str) -> None:
+def test_streams_are_demand_that_only_the_servers_see(answers: Round) -> None:
     model = the_model(
-        await signals_of(url, "streams", "streams-a", gateway_pods=("streams-gateway-a",))
+        signals_of(answers, "streams", "streams-a", gateway_pods=("streams-gateway-a",))
     )
     assert (model.latency, round(model.in_flight, 6)) == (None, 12.0)
 
 
-async def test_a_pod_without_two_samples_is_awaited_and_then_missed(url: str) -> None:
+def test_a_pod_without_two_samples_is_awaited_and_then_missed(answers: Round) -> None:
     pods = ("young-a", "young-b")
-    just_now = await signals_of(url, "young", *pods, ready_since=NOW - timedelta(seconds=20))
+    just_now = signals_of(answers, "young", *pods, ready_since=NOW - timedelta(seconds=20))
     assert isinstance(just_now, Signals)
-    later = await signals_of(url, "young", *pods, ready_since=NOW - timedelta(seconds=21))
+    later = signals_of(answers, "young", *pods, ready_since=NOW - timedelta(seconds=21))
     assert later == NoSignals(
         Reason.PARTIAL,
         "1 of 2 ready server pods have no two samples in the last 30s: young-b; check their "
@@ -557,35 +566,35 @@ async def test_a_pod_without_two_samples_is_awaited_and_then_missed(url: str) ->
     )
 
 
-async def test_a_missing_gateway_pod_is_partial(url: str) -> None:
-    signals = await signals_of(url, "web", "web-a", gateway_pods=("web-gateway-a", "web-gateway-c"))
+def test_a_missing_gateway_pod_is_partial(answers: Round) -> None:
+    signals = signals_of(answers, "web", "web-a", gateway_pods=("web-gateway-a", "web-gateway-c"))
     assert isinstance(signals, NoSignals)
     assert signals.reason is Reason.PARTIAL
 
 
-async def test_an_agent_that_is_not_scraped_has_no_series(url: str) -> None:
-    assert await signals_of(url, "nobody", "nobody-a") == NoSignals(
+def test_an_agent_that_is_not_scraped_has_no_series(answers: Round) -> None:
+    assert signals_of(answers, "nobody", "nobody-a") == NoSignals(
         Reason.NO_SERIES,
         "Prometheus has no two samples of the ready server pod in the last 30s: check that it "
         "scrapes their port 8002 and gives them the label trireme_dev_agent",
     )
 
 
-async def test_an_agent_scraped_every_minute_is_told_so(url: str) -> None:
-    assert await signals_of(url, "slow", "slow-a") == NoSignals(
+def test_an_agent_scraped_every_minute_is_told_so(answers: Round) -> None:
+    assert signals_of(answers, "slow", "slow-a") == NoSignals(
         Reason.SCRAPE_INTERVAL_TOO_LONG,
         "the pods are scraped every 1m, and scaling needs at most 30s: set the scrape interval "
         "of their job or PodMonitor to 5s",
     )
 
 
-async def test_samples_that_stopped_coming_are_stale(url: str) -> None:
-    assert await signals_of(url, "halted", "halted-a") == NoSignals(
+def test_samples_that_stopped_coming_are_stale(answers: Round) -> None:
+    assert signals_of(answers, "halted", "halted-a") == NoSignals(
         Reason.STALE,
         "the newest sample of server pod halted-a is 26s old, and at most 20s is accepted: check "
         "Prometheus and the clocks",
     )
 
 
-async def test_the_windows_interval_is_the_longest_that_is_still_accepted(url: str) -> None:
-    assert samples.scrape_interval(await ask(url), timedelta(seconds=30)) == timedelta(seconds=5)
+def test_the_windows_interval_is_the_longest_that_is_still_accepted(answers: Round) -> None:
+    assert samples.scrape_interval(answers, timedelta(seconds=30)) == timedelta(seconds=5)

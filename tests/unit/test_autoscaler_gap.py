@@ -1,5 +1,8 @@
 """The time between two batches of an instance, learnt from simulated pods of which it is known."""
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -35,6 +38,7 @@ def statistics(
     return ModelStatistics(len(arrivals), batches, elapsed_seconds=ended)
 
 
+@cache
 def interval(
     gap: float, load: float, seconds: float, instances: int = 1, seed: int = 1
 ) -> ModelStatistics:
@@ -114,48 +118,57 @@ def test_standard_errors_are_no_smaller_than_estimates_stray() -> None:
 @pytest.mark.parametrize(
     ("seen", "serving", "source"),
     [
-        pytest.param([], Serving(1, 8), CurveSource.BATCHES, id="nothing was executed"),
+        pytest.param(list, Serving(1, 8), CurveSource.BATCHES, id="nothing was executed"),
         pytest.param(
-            [interval(0.001, 0.05, 600)], Serving(1, 8), CurveSource.BATCHES, id="hardly a batch"
+            lambda: [interval(0.001, 0.05, 600)],
+            Serving(1, 8),
+            CurveSource.BATCHES,
+            id="hardly a batch",
         ),
         pytest.param(
-            [interval(0.001, 1.1, 600)], Serving(1, 8), CurveSource.BATCHES, id="a queue that grows"
+            lambda: [interval(0.001, 1.1, 600)],
+            Serving(1, 8),
+            CurveSource.BATCHES,
+            id="a queue that grows",
         ),
         pytest.param(
-            [interval(0.001, 0.6, 5)], Serving(1, 8), CurveSource.BATCHES, id="a few seconds"
+            lambda: [interval(0.001, 0.6, 5)],
+            Serving(1, 8),
+            CurveSource.BATCHES,
+            id="a few seconds",
         ),
         pytest.param(
-            [interval(0.001, 0.6, 5, instances=4)],
+            lambda: [interval(0.001, 0.6, 5, instances=4)],
             Serving(4, 8),
             CurveSource.BATCHES,
             id="a few seconds of several instances",
         ),
         pytest.param(
-            [interval(0.001, 0.6, 600), always_busy(1e-9)],
+            lambda: [interval(0.001, 0.6, 600), always_busy(1e-9)],
             Serving(1, 8),
             CurveSource.BATCHES,
             id="an interval that left no time to speak of",
         ),
         pytest.param(
-            [interval(0.001, 0.6, 600)],
+            lambda: [interval(0.001, 0.6, 600)],
             Serving(1, 8, is_delayed=True),
             CurveSource.BATCHES,
             id="batches that are waited for",
         ),
         pytest.param(
-            [interval(0.001, 0.6, 600)],
+            lambda: [interval(0.001, 0.6, 600)],
             Serving(1, 8),
             CurveSource.COUNTERS,
             id="a curve of sums, which is off by more",
         ),
         pytest.param(
-            [interval(0.001, 0.6, 600)],
+            lambda: [interval(0.001, 0.6, 600)],
             Serving(1, 8),
             CurveSource.EARLIER,
             id="a curve of other files",
         ),
         pytest.param(
-            [
+            lambda: [
                 ModelStatistics(each.requests // 2, each.batches, elapsed_seconds=600)
                 for each in [interval(0.001, 0.6, 600)]
             ],
@@ -166,9 +179,9 @@ def test_standard_errors_are_no_smaller_than_estimates_stray() -> None:
     ],
 )
 def test_of_what_nothing_is_told(
-    seen: list[ModelStatistics], serving: Serving, source: CurveSource
+    seen: Callable[[], list[ModelStatistics]], serving: Serving, source: CurveSource
 ) -> None:
-    assert estimate(seen, LearntCurve(CURVE, 0.0, 1000, source), serving) is None
+    assert estimate(seen(), LearntCurve(CURVE, 0.0, 1000, source), serving) is None
 
 
 @pytest.mark.parametrize("instances", [1, 4])

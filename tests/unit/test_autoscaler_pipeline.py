@@ -1,5 +1,7 @@
 """Pipelines of batch servers: what is known of them exactly, and other simulations."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -18,12 +20,14 @@ from trireme.autoscaler.queueing import PodShape, Sustained, Unattainable
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.simulator.pods import Balancer, serve_fleet
 
+sustained = functools.cache(sustained_rate)  # some tests ask the same, and it takes a second
+
 
 @pytest.mark.parametrize("curve", [LIGHT, MEDIUM, NARROW], ids=str)
 def test_a_pipeline_of_one_step_sustains_what_its_model_does(curve: ServiceCurve) -> None:
     limit = 2 * curve.full_batch_seconds
     alone = queueing.sustained_rate(PodShape(curve), 95, limit)
-    line = sustained_rate(in_series((curve, 1)), 95, limit)
+    line = sustained(in_series((curve, 1)), 95, limit)
     assert isinstance(alone, Sustained)
     assert isinstance(line, Sustained)
     assert line.per_second == pytest.approx(alone.per_second, rel=0.02)
@@ -78,7 +82,7 @@ def test_what_others_ask_of_a_step_is_taken_from_the_pipeline() -> None:
     alone = in_series((MEDIUM, 1), (LIGHT, 1))
     shared = (StepShape(PodModel(MEDIUM), calls=2.0), alone[1])
     limit = 3 * MEDIUM.full_batch_seconds
-    own, halved = (sustained_rate(line, 95, limit) for line in (alone, shared))
+    own, halved = (sustained(line, 95, limit) for line in (alone, shared))
     assert isinstance(own, Sustained)
     assert isinstance(halved, Sustained)
     assert halved.per_second == pytest.approx(own.per_second / 2, rel=0.1)
@@ -92,9 +96,9 @@ def test_the_busiest_step_is_the_one_nearest_to_its_capacity() -> None:
 
 def test_no_rate_is_low_enough_for_a_limit_below_the_steps_together() -> None:
     line = in_series((MEDIUM, 1), (LIGHT, 1))  # 8 ms and 4.5 ms
-    found = sustained_rate(line, 95, 0.012)
+    found = sustained(line, 95, 0.012)
     assert found == Unattainable(pytest.approx(0.0125, rel=0.01))
-    assert isinstance(sustained_rate(line, 95, 0.013), Sustained)
+    assert isinstance(sustained(line, 95, 0.013), Sustained)
 
 
 def test_the_same_question_has_the_same_answer() -> None:
@@ -108,7 +112,7 @@ def test_within_what_is_sustained_with_priorities_few_are_late_whoever_has_one(
 ) -> None:
     (step,) = in_series((MEDIUM, 1))
     limit = 2.5 * MEDIUM.full_batch_seconds
-    found = sustained_rate((StepShape(step.pod, has_priorities=True),), 95, limit)
+    found = sustained((StepShape(step.pod, has_priorities=True),), 95, limit)
     assert isinstance(found, Sustained)
     generator = np.random.default_rng(5)
     arrivals = poisson_arrivals(found.per_second, 120_000, generator)
@@ -121,7 +125,7 @@ def test_priorities_cost_a_little_of_what_is_sustained() -> None:
     (step,) = in_series((MEDIUM, 1))
     limit = 2.5 * MEDIUM.full_batch_seconds
     line, ranked = (step,), (StepShape(step.pod, has_priorities=True),)
-    in_order, by_rank = (sustained_rate(steps, 95, limit) for steps in (line, ranked))
+    in_order, by_rank = (sustained(steps, 95, limit) for steps in (line, ranked))
     assert isinstance(in_order, Sustained)
     assert isinstance(by_rank, Sustained)
     assert 0.93 * in_order.per_second < by_rank.per_second < in_order.per_second
@@ -172,8 +176,8 @@ def test_a_time_out_leaves_less_that_is_sustained(
     (step,) = in_series((MEDIUM, 1))
     hasty = StepShape(step.pod, timeout_seconds=MEDIUM.full_batch_seconds)
     limit = 4 * MEDIUM.full_batch_seconds
-    patient = sustained_rate((step,), 95, limit, most_rejected)
-    found = sustained_rate((hasty,), 95, limit, most_rejected)
+    patient = sustained((step,), 95, limit, most_rejected)
+    found = sustained((hasty,), 95, limit, most_rejected)
     assert isinstance(patient, Sustained)
     assert isinstance(found, Sustained)
     low, high = part
@@ -184,4 +188,4 @@ def test_a_time_out_beyond_the_limit_changes_nothing_where_failures_are_allowed(
     (step,) = in_series((MEDIUM, 1))
     limit = 2 * MEDIUM.full_batch_seconds
     late = StepShape(step.pod, timeout_seconds=limit)
-    assert sustained_rate((late,), 95, limit) == sustained_rate((step,), 95, limit)
+    assert sustained((late,), 95, limit) == sustained((step,), 95, limit)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import kubernetes_validate
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from kubernetes_schemas import validate
 from refusals import agent
 from trireme.cli import app
 
@@ -26,7 +26,7 @@ def test_an_example_becomes_objects_that_kubernetes_knows(example: Path) -> None
     assert (result.exit_code, result.stderr) == (0, "")
     assert "Deployment" in {body["kind"] for body in bodies}
     for body in bodies:
-        kubernetes_validate.validate(body, "1.34", strict=True)
+        validate(body)
 
 
 def test_the_secret_with_the_control_key_is_left_out_and_said_to_be() -> None:

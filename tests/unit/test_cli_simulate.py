@@ -1,7 +1,6 @@
 """`trireme simulate`: figures for scripts and for people, and what is said of bad input."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -183,17 +182,13 @@ def test_a_trace_with_a_fault_ends_with_1(tmp_path: Path, text: bytes, said: str
     assert said in result.stderr
 
 
-def test_pictures_say_what_they_need(trace: Path) -> None:
-    """In a process in which matplotlib is not to be had."""
-    code = (
-        "import sys; sys.modules['matplotlib'] = None; from trireme.cli import main; "
-        f"sys.argv[1:] = ['simulate', '--trace', {str(trace)!r}, '--curve', '6ms,2ms,16', "
-        "'--slo', 'p95=100ms', '--lead-time', '30s', '--plots', 'x']; main()"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, "")
+def test_pictures_say_what_they_need(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # is not to be had
+    monkeypatch.delitem(sys.modules, "trireme.cli.simulation_plots", raising=False)
+    result = simulate("--plots", "x", trace=trace)
+    assert (result.exit_code, result.stdout) == (2, "")
     told = "needs matplotlib, which is not installed: pip install 'trireme[plots]'"
-    assert f"Invalid value for --plots: {told}" in done.stderr
+    assert f"Invalid value for --plots: {told}" in words(result)
 
 
 def test_pictures_are_written(tmp_path: Path, trace: Path) -> None:

@@ -3,7 +3,6 @@
 import ast
 from pathlib import Path
 
-import kubernetes_validate
 import pytest
 import yaml
 from demo import manifests
@@ -18,6 +17,7 @@ from demo.manifests import (
     with_registry,
 )
 
+from kubernetes_schemas import validate
 from load.arrivals import parse_profile
 from trireme.admission.check import check
 from trireme.api import names
@@ -32,7 +32,7 @@ def test_kubernetes_objects_keep_to_the_schema_of_their_kind(file: Path) -> None
     objects = [manifest for manifest in read(file) if manifest["kind"] != names.KIND]
     assert objects
     for manifest in objects:
-        kubernetes_validate.validate(manifest, "1.34", strict=True)
+        validate(manifest)
 
 
 @pytest.mark.parametrize("file", [manifests.PROMETHEUS, manifests.LOAD], ids=lambda file: file.name)

@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-import kubernetes_validate
 import pytest
 
 from agents import agent_of, repository_of
+from kubernetes_schemas import validate
 from trireme.api.types import AgentDeployment
 from trireme.resources.canary import canary_objects
 from trireme.resources.comparer import comparer_objects
@@ -63,7 +63,7 @@ def test_without_a_canary_there_is_none() -> None:
 def test_its_objects_are_valid_and_its_pod_is_no_servers() -> None:
     account, service, deployment = comparer_objects(mirroring(), OPTIONS)
     for manifest in (account, service, deployment):
-        kubernetes_validate.validate(manifest, "1.34", strict=True)
+        validate(manifest)
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert labels["app.kubernetes.io/component"] == "comparer"
     assert "trireme.dev/agent" not in labels

@@ -3,9 +3,8 @@
 import hashlib
 import hmac
 
-import kubernetes_validate
-
 from agents import agent_of
+from kubernetes_schemas import validate
 from trireme.api import names
 from trireme.api.types import AgentDeployment
 from trireme.resources.control import OperatorKey, control_secret
@@ -33,7 +32,7 @@ def test_the_operators_key_does_not_show_itself() -> None:
 def test_the_secret_is_one_that_kubernetes_knows_goes_with_its_agent_and_never_changes() -> None:
     secret = control_secret(agent_of(), OPERATOR_KEY)
 
-    kubernetes_validate.validate(secret, "1.34", strict=True)
+    validate(secret)
     assert secret["immutable"] is True
     assert secret["stringData"] == {"key": OPERATOR_KEY.of_agent("0f5e")}
     assert [owner["uid"] for owner in secret["metadata"]["ownerReferences"]] == ["0f5e"]

@@ -6,10 +6,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
-import kubernetes_validate
 import pytest
 
 from agents import agent_of, model_of, pods_of
+from kubernetes_schemas import validate
 from trireme.api import names
 from trireme.api.fetch import FetchCache, FetchNodeCache, FetchPlan
 from trireme.api.node_cache import NodeCacheKey
@@ -179,7 +179,7 @@ def test_where_the_nodes_have_no_cache_a_spec_that_asks_for_one_is_served_and_wa
 def test_a_token_is_a_namespaces_own_and_goes_with_its_agent() -> None:
     made = agent(S3, download=NODE)
     secret = node_cache_secret(made, KEY)
-    kubernetes_validate.validate(secret, "1.34", strict=True)
+    validate(secret)
     assert secret["immutable"] is True
     assert [owner["uid"] for owner in secret["metadata"]["ownerReferences"]] == ["0f5e"]
     (token,) = secret["stringData"].values()
@@ -198,7 +198,7 @@ def test_the_objects_are_what_kubernetes_knows() -> None:
         deployment(pods_of(made), repository, OPTIONS, initial_replicas=1),
     )
     for each in objects:
-        kubernetes_validate.validate(each, "1.34", strict=True)
+        validate(each)
     (text,) = objects[1]["data"].values()
     assert FetchPlan.model_validate_json(text) == fetch_plan(made, repository, OPTIONS)
     assert json.loads(text)["limitBytes"] == 9 * 1024**3

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import kubernetes_validate
 import pytest
 
 from agents import agent_of, model_of, pods_of
+from kubernetes_schemas import validate
 from trireme.api.inspect import InspectPlan
 from trireme.api.types import AgentDeployment
 from trireme.modelrepo.render import render
@@ -139,7 +139,7 @@ def test_our_own_service_account_is_made_first(named: str) -> None:
 def test_the_objects_are_what_kubernetes_knows() -> None:
     (plan,) = inspect_plans(agent())
     for manifest in inspection_objects(agent(), plan, OPTIONS):
-        kubernetes_validate.validate(manifest, "1.33", strict=True)
+        validate(manifest)
 
 
 def test_reports_come_back_from_their_record() -> None:
