@@ -7,6 +7,7 @@ import ast
 import platform
 import re
 import warnings
+from collections import deque
 from collections.abc import Iterator
 
 from trireme.admission.inspection.model_file import (
@@ -79,9 +80,22 @@ def _parse(source: bytes) -> ast.Module:
     )
 
 
+def _statements(module: ast.Module) -> Iterator[ast.AST]:
+    """All of them, also those within others; no expression holds one, and most nodes are such."""
+    waiting = deque[ast.AST]([module])
+    while waiting:
+        each = waiting.popleft()
+        yield each
+        waiting.extend(
+            child
+            for child in ast.iter_child_nodes(each)
+            if isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case)
+        )
+
+
 def _classes(module: ast.Module) -> Iterator[ast.ClassDef]:
     """The model's class, also where it is defined under a condition."""
-    for each in ast.walk(module):
+    for each in _statements(module):
         if isinstance(each, ast.ClassDef) and each.name == MODEL_CLASS:
             yield each
 
@@ -90,7 +104,7 @@ def _is_imported(module: ast.Module) -> bool:
     """Whether the class may come from another module."""
     return any(
         alias.name in ("*", MODEL_CLASS) or alias.asname == MODEL_CLASS
-        for each in ast.walk(module)
+        for each in _statements(module)
         if isinstance(each, ast.ImportFrom)
         for alias in each.names
     )
