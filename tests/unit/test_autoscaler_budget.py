@@ -265,7 +265,7 @@ def test_a_decision_keeps_to_its_grant_and_says_so(
     observation = replace(observed(replicas, seen(40.0, 0.05)), grant=Grant(may_have, "x"))
     decision, _ = decide(observation, policy(objective()), SETTLED)
     assert decision.reason is reason
-    assert decision.message.endswith(f": {message}")
+    assert str(decision.message).endswith(f": {message}")
 
 
 def drawn(gpus: st.SearchStrategy[int]) -> st.SearchStrategy[list[Member]]:

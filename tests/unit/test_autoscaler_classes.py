@@ -117,7 +117,7 @@ def test_more_load_adds_the_cheapest_pods_to_those_that_run() -> None:
     fleet = Fleet({"a100": 1, "l4": 0})
     fleet.live(150, 60)
     assert fleet.sizes == {"a100": 1, "l4": 2}
-    assert "1 a100 and 2 l4" in fleet.decisions[0].message
+    assert "1 a100 and 2 l4" in str(fleet.decisions[0].message)
 
 
 def test_less_load_removes_the_dearest_that_the_rest_can_do_without() -> None:
@@ -130,7 +130,7 @@ def test_a_cheaper_mix_is_begun_when_staying_has_cost_what_its_starts_do() -> No
     fleet = Fleet({"a100": 1, "l4": 0})  # 3.0, where two l4 do it for 1.6
     fleet.live(50, 60)
     assert fleet.sizes == {"a100": 1, "l4": 0}, "two starts cost 1.6 x 60, staying 1.4 a second"
-    assert "does not pay its starts yet" in fleet.decisions[-1].message
+    assert "does not pay its starts yet" in str(fleet.decisions[-1].message)
     fleet.live(50, 20)
     assert fleet.sizes == {"a100": 1, "l4": 2}
     fleet.live(50, 200)
@@ -152,7 +152,7 @@ def test_a_class_without_nodes_is_bounded_to_what_runs_and_another_takes_its_pla
     assert fleet.sizes == {"a100": 0, "l4": 3}, "a node may come within a start"
     fleet.live(85, 20)
     assert fleet.sizes["a100"] == 1
-    assert "l4 did not get its pods: no more than 1" in fleet.decisions[-1].message
+    assert "l4 did not get its pods: no more than 1" in str(fleet.decisions[-1].message)
     fleet.live(85, 100)
     assert fleet.sizes == {"a100": 1, "l4": 0}
     fleet.nodes = {}
@@ -353,7 +353,7 @@ def test_bounds_and_grants_hold_at_once_whatever_the_rates_and_windows(
     replace_rule(fleet, min_replicas=bounds[0], max_replicas=bounds[1], behavior=FROZEN)
     fleet.live(25, 5)
     assert fleet.sizes == dict(zip(("a100", "l4"), sizes, strict=True))
-    assert words in fleet.decisions[0].message
+    assert words in str(fleet.decisions[0].message)
 
 
 def test_without_signals_no_more_start_than_were_granted() -> None:
@@ -404,7 +404,7 @@ def test_the_message_names_the_limit_that_binds(
     fleet = Fleet({"a100": 1, "l4": 0})
     limit(fleet)
     fleet.live(2000, 300)
-    assert words in fleet.decisions[-1].message
+    assert words in str(fleet.decisions[-1].message)
     assert fleet.decisions[-1].reason is Reason.LIMITED
 
 

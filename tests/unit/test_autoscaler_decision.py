@@ -806,7 +806,7 @@ def test_no_decision_leaves_the_bounds(
     decision, _ = decide(observation, rule, memory)
     within = rule.min_replicas <= decision.replicas <= rule.max_replicas
     assert within or decision.reason is Reason.PAUSED
-    assert decision.message
+    assert str(decision.message)
 
 
 @given(observations, policies, memories)

@@ -25,6 +25,7 @@ from trireme.autoscaler.types import (
     OutOfReach,
     Recommendation,
 )
+from trireme.autoscaler.wording import Words
 from trireme.errors import UnreadableRecord
 from unit.autoscaling import NOW, SETTLED, objective, observed, policy, rules, seconds, seen
 
@@ -50,6 +51,7 @@ scaling_rules = st.builds(
 behaviors = st.builds(Behavior, up=scaling_rules, down=scaling_rules)
 st.register_type_strategy(datetime, moments)
 st.register_type_strategy(timedelta, spans)
+st.register_type_strategy(Words, st.builds(Words, st.text()))
 st.register_type_strategy(Behavior, behaviors)
 st.register_type_strategy(
     ServiceCurve, st.builds(ServiceCurve, positive, positive, st.integers(1, 1024))
@@ -111,14 +113,16 @@ def test_a_record_gives_the_same_decision_and_memory_again(inputs: Inputs) -> No
 def test_where_somebody_else_set_the_size_the_decision_is_to_step_back() -> None:
     decision, _ = conclude(replace(BUSY, foreign_writer="kubectl-scale"))
     assert (decision.replicas, decision.reason) == (2, Reason.FOREIGN_WRITER)
-    assert decision.message.startswith("kubectl-scale set the Deployment to 2 replicas")
+    assert str(decision.message).startswith("kubectl-scale set the Deployment to 2 replicas")
     assert decision.proposed == conclude(BUSY)[0].proposed
 
 
 def test_the_digest_is_of_the_inputs_and_the_version_alone() -> None:
     record = recorded(BUSY)
     assert len(record.input_digest) == 16
-    same = replace(record, agent="other", decision=replace(record.decision, message="otherwise"))
+    same = replace(
+        record, agent="other", decision=replace(record.decision, message=Words("otherwise"))
+    )
     assert same.input_digest == record.input_digest
     assert recorded(BUSY, "2").input_digest != record.input_digest
     assert recorded(replace(BUSY, memory=SETTLED)).input_digest != record.input_digest

@@ -195,7 +195,8 @@ def test_a_ramp_is_followed_before_the_objective_breaks() -> None:
     assert max(story.latencies) <= OBJECTIVE
     assert story.sizes[1800 // ROUND] == 6, "1000 requests/s and a margin at 195 a pod"
     ups = [d for _, d in story.changes if d.replicas > d.current]
-    assert all("within 100 ms" in d.message and "that one sustains" in d.message for d in ups)
+    told = [str(d.message) for d in ups]
+    assert all("within 100 ms" in words and "that one sustains" in words for words in told)
     assert len(story.changes) <= 12
 
 
@@ -203,7 +204,7 @@ def test_what_no_size_keeps_is_not_chased() -> None:
     hopeless = OutOfReach(0.142, CURVE)
     story = live(lambda at: 600.0, 3600, capacity=lambda at: hopeless)
     assert {*story.sizes[1800 // ROUND :]} == {4}, "the fleet follows its requests in flight alone"
-    broken = [d.message for d in story.decisions if " over " in d.message]
+    broken = [told for d in story.decisions if " over " in (told := str(d.message))]
     assert all("which no size keeps (an idle pod takes 142 ms" in told for told in broken)
 
 
@@ -235,7 +236,8 @@ def test_a_new_repository_begins_with_the_requests_in_flight_and_no_correction()
         capacity=lambda at: wrong if at < 1800 else TRUE if at >= 3600 else None,
     )
     between = slice(1800 // ROUND, 3600 // ROUND)
-    assert all("aimed at" in d.message for d in story.decisions[between] if " 0 " not in d.message)
+    told = [str(d.message) for d in story.decisions[between]]
+    assert all("aimed at" in words for words in told if " 0 " not in words)
     assert {*story.factors[between]} == {None}
     assert story.factors[3600 // ROUND] == 1.0
     assert max(story.between(1800, 5400)) <= OBJECTIVE

@@ -214,7 +214,7 @@ def test_a_decision_names_the_schedule_that_bound_it(
     now = at("2026-11-30T12:00")
     decision, _ = decide(observed(replicas, seen(in_flight), now=now), bounds(now, OFFICE), SETTLED)
     assert decision.reason is reason
-    assert words in decision.message
+    assert words in str(decision.message)
 
 
 # In Berlin the clock goes from 02:00 to 03:00 on 2026-03-29, and from 03:00 to 02:00 on 2026-10-25.
@@ -350,7 +350,7 @@ def test_pods_are_ready_as_a_window_opens_on_every_day_and_go_after_it(
         memory = record(memory, decision, carried_out=True)
         if decision.replicas > size:
             asked_at.append(now)
-            assert "scaling.schedules[0].min 4 from 08:00 Europe/Berlin" in decision.message
+            assert "scaling.schedules[0].min 4 from 08:00 Europe/Berlin" in str(decision.message)
         size = decision.replicas
         begun = [*begun, *[now] * size][:size] if size > len(begun) else begun[:size]
         now += each_round

@@ -27,6 +27,7 @@ from trireme.autoscaler.types import (
     Signals,
     Source,
 )
+from trireme.autoscaler.wording import Words
 from trireme.control.scaling_report import (
     Told,
     decision_events,
@@ -60,11 +61,11 @@ SEEN = Signals(
     ),
 )
 LOST = NoSignals(Reason.PROMETHEUS_UNREACHABLE, "Prometheus does not answer")
-STEADY = Decision(NOW, 2, 2, 2, Reason.WITHIN_TARGET, "2 pods hold 40 req/s", "policy")
-UP = replace(STEADY, replicas=5, proposed=7, reason=Reason.SCALED_UP, message="2 → 5")
-DOWN = replace(STEADY, replicas=1, reason=Reason.SCALED_DOWN, message="2 → 1")
-HELD = replace(STEADY, reason=Reason.HELD, message="waiting for 2 pods that start")
-BLIND = replace(STEADY, reason=Reason.NO_SIGNALS, message="held", model=None, proposed=None)
+STEADY = Decision(NOW, 2, 2, 2, Reason.WITHIN_TARGET, Words("2 pods hold 40 req/s"), "policy")
+UP = replace(STEADY, replicas=5, proposed=7, reason=Reason.SCALED_UP, message=Words("2 → 5"))
+DOWN = replace(STEADY, replicas=1, reason=Reason.SCALED_DOWN, message=Words("2 → 1"))
+HELD = replace(STEADY, reason=Reason.HELD, message=Words("waiting for 2 pods that start"))
+BLIND = replace(STEADY, reason=Reason.NO_SIGNALS, message=Words("held"), model=None, proposed=None)
 
 
 def made(*decisions: Decision) -> list[Told]:
@@ -229,7 +230,7 @@ def test_conditions_say_whether_trireme_scales_and_whether_it_sees() -> None:
 def test_the_conditions_words_are_made_only_where_they_may_be_news(
     decision: Decision, seen: Signals | NoSignals, *, is_news: bool
 ) -> None:
-    found = findings(replace(STEADY, message="2 pods hold 39 req/s"), SEEN)
+    found = findings(replace(STEADY, message=Words("2 pods hold 39 req/s")), SEEN)
     written = dated(found, [], 1, NOW)
     assert is_all_well_as_before(statuses(decision, seen), written) is not is_news
     again = findings(decision, seen)
@@ -257,7 +258,7 @@ def test_without_a_pod_the_demand_outside_is_the_signal() -> None:
 def test_the_status_keeps_the_last_ten_notable_decisions_newest_first() -> None:
     status = None
     for number in range(12):
-        decision = replace(UP, message=f"number {number}")
+        decision = replace(UP, message=Words(f"number {number}"))
         status = scaling_status(status, decision, SEEN, Memory(NOW), made(decision))
     assert status is not None
     assert [d.message for d in status.decisions] == [f"number {n}" for n in range(11, 1, -1)]
@@ -265,10 +266,10 @@ def test_the_status_keeps_the_last_ten_notable_decisions_newest_first() -> None:
 
 
 def test_long_decisions_are_kept_as_far_as_4_kib_reach_and_one_in_any_case() -> None:
-    kept = told(*[replace(UP, message="x" * 1000)] * 10)
+    kept = told(*[replace(UP, message=Words("x" * 1000))] * 10)
     assert len(kept) == 3
     assert sum(len(d.model_dump_json(by_alias=True)) for d in kept) <= 4096
-    assert len(told(replace(UP, message="x" * 5000))) == 1
+    assert len(told(replace(UP, message=Words("x" * 5000)))) == 1
 
 
 def test_a_decision_in_the_status_has_the_digest_of_its_inputs() -> None:
@@ -282,7 +283,7 @@ def test_decisions_that_could_not_be_told_at_once_are_told_together() -> None:
 
 
 def test_a_wait_that_begins_anew_takes_its_own_place_in_the_status() -> None:
-    again = replace(HELD, message="waiting for 3 pods that start")
+    again = replace(HELD, message=Words("waiting for 3 pods that start"))
     status = scaling_status(None, STEADY, SEEN, Memory(NOW), made(UP, HELD, again))
     assert [d.message for d in status.decisions] == [again.message, UP.message]
 

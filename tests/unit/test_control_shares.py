@@ -249,7 +249,7 @@ def test_of_an_agent_with_node_classes_the_gpus_are_counted() -> None:
 
     assert grant == Grant(4, FULL)
     assert [each.replicas for each in decision.classes] == [1, 2], "2 and 2 GPUs of 4"
-    assert "limited by GPU budget team-a" in decision.message
+    assert "limited by GPU budget team-a" in str(decision.message)
 
 
 @pytest.mark.parametrize("granted", range(1, 9))

@@ -27,7 +27,7 @@ from trireme.autoscaler.types import (
     Policy,
     Signals,
 )
-from trireme.autoscaler.wording import pod_count
+from trireme.autoscaler.wording import Words, pod_count
 
 
 def by_signals(
@@ -58,9 +58,8 @@ def by_signals(
     course = emptied(course, observation, policy, memory, signals)
     course = _within_rates(course, found, policy, memory, observation)
     course = _bounded_in_classes(course, found, policy, observation)
-    decision = _in_classes(
-        course, found.pods, policy, seen_words(winner, observation, policy), observation
-    )
+    seen = Words(lambda: seen_words(winner, observation, policy))
+    decision = _in_classes(course, found.pods, policy, seen, observation)
     decision = replace(decision, model=winner.objective.model)
     if decision.replicas != current:
         memory = replace(memory, targets=memories.unwatched(memory.targets))
@@ -103,7 +102,7 @@ def within_bounds(
     current = observation.replicas
     held = min(max(current, policy.min_replicas), policy.max_replicas)
     if held == current:
-        return keep(observation, Reason.NO_SIGNALS, words), memory
+        return keep(observation, Reason.NO_SIGNALS, Words(words)), memory
     pods = next_pods(observation, policy, memory, held, observation.grant)
     course = Course(current, held, sum(pods))
     return _in_classes(course, pods, policy, words, observation), memory
@@ -263,7 +262,11 @@ def _clipped(
 
 
 def _in_classes(
-    course: Course, pods: Sequence[int], policy: Policy, seen: str, observation: Observation
+    course: Course,
+    pods: Sequence[int],
+    policy: Policy,
+    seen: str | Words,
+    observation: Observation,
 ) -> Decision:
     """The decision with its sizes by class."""
     names = [each.name for each in observation.classes]

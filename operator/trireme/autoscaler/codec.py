@@ -27,6 +27,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from trireme.autoscaler.wording import Words
+
 _TAG = "type"
 _IF_SET = "written if set"
 
@@ -68,6 +70,8 @@ def codec(kind: Any) -> Codec:
             return Codec(lambda value: value.value, kind)
         if issubclass(kind, BaseModel):
             return _model(kind)
+        if kind is Words:
+            return Codec(str, _checked(str, Words))
         if kind in (bool, int, str):
             return Codec(lambda value: value, _checked(kind, lambda value: value))
         if kind is type(None):

@@ -19,7 +19,7 @@ from trireme.autoscaler.types import (
     Policy,
     Signals,
 )
-from trireme.autoscaler.wording import pod_count
+from trireme.autoscaler.wording import Words, pod_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ def stabilised(
 ) -> Course:
     """No change before it was wanted for the whole of its window."""
     stable = stabiliser.stabilise(course.current, memory.recommendations, windows, now)
+    if stable == course.replicas:
+        return course
     if course.wanted > course.current:
         rule, waited = "growing", windows.up
     else:
@@ -163,7 +165,7 @@ def granted(course: Course, observation: Observation) -> Course:
 def unpaused(
     course: Course,
     paused: Paused,
-    seen: str,
+    seen: str | Words,
     observation: Observation,
     model: str | None = None,
 ) -> Decision:
@@ -176,20 +178,20 @@ def unpaused(
     )
     if withheld:
         asked = f", {replicas} wanted" if replicas != current else ""
-        words = f"{seen}: {current} kept{asked} (scaling.paused is {paused})"
-        return keep(observation, Reason.PAUSED, words, course.wanted, model)
+        message = Words(lambda: f"{seen}: {current} kept{asked} (scaling.paused is {paused})")
+        return keep(observation, Reason.PAUSED, message, course.wanted, model)
     bound, words = course.bound or (Reason.WITHIN_TARGET, "")
     unmet = course.wanted != replicas
     if replicas != current:
         reason = Reason.SCALED_UP if replicas > current else Reason.SCALED_DOWN
         why = f" ({words}{f'; {course.wanted} wanted' if unmet else ''})" if words else ""
-        message = f"{seen}: {current} → {replicas}{why}"
+        message = Words(lambda: f"{seen}: {current} → {replicas}{why}")
         return Decision(observation.now, current, replicas, course.wanted, reason, message, model)
     held = "held" if bound in (Reason.HELD, Reason.LIMITED) else "kept"
     asked = f", {course.wanted} wanted" if unmet else ""
     why = f" ({words})" if words else ""
-    words = f"{seen}: {current} {held}{asked}{why}"
-    return keep(observation, bound, words, course.wanted, model)
+    message = Words(lambda: f"{seen}: {current} {held}{asked}{why}")
+    return keep(observation, bound, message, course.wanted, model)
 
 
 def into_bounds(observation: Observation, policy: Policy) -> Decision:
@@ -206,7 +208,7 @@ def into_bounds(observation: Observation, policy: Policy) -> Decision:
 def keep(
     observation: Observation,
     reason: Reason,
-    message: str,
+    message: Words,
     proposed: int | None = None,
     model: str | None = None,
 ) -> Decision:

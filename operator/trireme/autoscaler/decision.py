@@ -48,7 +48,7 @@ from trireme.autoscaler.types import (
     Recommendation,
     Signals,
 )
-from trireme.autoscaler.wording import number, pod_count
+from trireme.autoscaler.wording import Words, number, pod_count
 
 
 def decide(observation: Observation, policy: Policy, memory: Memory) -> tuple[Decision, Memory]:
@@ -95,7 +95,7 @@ def _automatic(observation: Observation, policy: Policy, memory: Memory) -> tupl
             memory = memories.interrupted(memory, now)
             if observation.classes:
                 return class_decision.within_bounds(observation, policy, memory, words)
-            return keep(observation, Reason.NO_SIGNALS, words), memory
+            return keep(observation, Reason.NO_SIGNALS, Words(words)), memory
         case Signals() as signals:
             asked = observation.outside
             if observation.by_outside and isinstance(asked, Outside):
@@ -109,7 +109,7 @@ def _by_signals(
     now, current = observation.now, observation.replicas
     proposals = proposals_of(observation, policy, memory, signals)
     if not proposals:
-        words = f"{pod_count(current)} kept: there is no objective to scale by"
+        words = Words(f"{pod_count(current)} kept: there is no objective to scale by")
         return keep(observation, Reason.WITHIN_TARGET, words), memory
     # Of equal proposals the one whose objective is broken is named, then the first of the spec.
     winner = max(proposals, key=lambda p: (p.replicas, bool(p.breach)))
@@ -132,8 +132,8 @@ def _by_signals(
     course = emptied(course, observation, policy, memory, signals)
     course = rate_limited(course, policy, memory, now)
     course = granted(bounded(course, policy), observation)
-    seen, model = seen_words(winner, observation, policy), winner.objective.model
-    decision = unpaused(course, policy.paused, seen, observation, model)
+    seen = Words(lambda: seen_words(winner, observation, policy))
+    decision = unpaused(course, policy.paused, seen, observation, winner.objective.model)
     if course.wanted > current or decision.replicas != current:
         # A fleet that is smaller than its target asks for says nothing against the target.
         memory = replace(memory, targets=memories.unwatched(memory.targets))
@@ -223,9 +223,8 @@ def _as_told(
         pods = class_decision.next_pods(observation, policy, memory, replicas)
         sizes, replicas = classes.sizes(observation.classes, pods), sum(pods)
     change = f"{current} → {replicas}" if replicas != current else pod_count(current)
-    return Decision(
-        observation.now, current, replicas, replicas, reason, f"{change}, {words}", None, sizes
-    )
+    message = Words(f"{change}, {words}")
+    return Decision(observation.now, current, replicas, replicas, reason, message, None, sizes)
 
 
 def _shadow(decision: Decision) -> Decision:
@@ -234,5 +233,5 @@ def _shadow(decision: Decision) -> Decision:
         replicas=decision.current,
         reason=Reason.SHADOW,
         classes=classes.unchanged(decision.classes),
-        message=f"not carried out in mode Shadow: {decision.message}",
+        message=Words(lambda: f"not carried out in mode Shadow: {decision.message}"),
     )

@@ -6,7 +6,7 @@ would have foreseen (`forecasters`, `back_test`), and the best of them says what
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
@@ -139,7 +139,7 @@ class Demand:
         """
         history = self.history.after(now, rate_per_second)
         if terms is None or self.tested_step == history.newest:
-            return replace(self, history=history)
+            return type(self)(history, self.test, self.tested_step)
         is_next = self.tested_step == history.newest - 1
         test = self._tested(history, rate_per_second, late_share, ready, terms, is_next=is_next)
         return type(self)(history, test, history.newest)

@@ -171,7 +171,7 @@ def _of_record(record: Record) -> _Told:
         wanted=decision.replicas,
         proposed=decision.proposed,
         reason=decision.reason,
-        message=decision.message,
+        message=str(decision.message),
         policy=record.inputs.policy,
         load=_load(observation.signals, decision.model),
         signals=observation.signals,

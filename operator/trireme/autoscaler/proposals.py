@@ -149,27 +149,27 @@ def _demand(
     arrives and is not seen: 70 a second on a pod that answers 50: a window of 30 s later 600 are in
     flight, and 50 + (600 - 7) / 30 = 70.
     """
-    learnt = factor.initial(objective.model, memory)
-    forecast = observation.forecasts.get(objective.model)
-    rate = seen.request_rate_per_second
-
-    def asked(learnt: FactorMemory) -> DemandOnPods:
-        sustained = learnt.factor * capacity.per_second
-        held = observation.ready * sustained * objective.latency_target_seconds
-        backlog = max(0.0, seen.in_flight - held)
-        per_second = rate + backlog / window.total_seconds()
-        return DemandOnPods(capacity, forecast, backlog, per_second, sustained, learnt)
-
-    before = asked(learnt)
-    latency, eased = seen.latency, capacity.eased_seconds
+    before = factor.initial(objective.model, memory)
+    rate, latency, eased = seen.request_rate_per_second, seen.latency, capacity.eased_seconds
     load = factor.Load(
         rate_per_second=rate,
-        sustained_per_second=before.sustained_per_second * observation.replicas,
+        sustained_per_second=before.factor * capacity.per_second * observation.replicas,
         slow=latency.seconds / eased if latency and eased else None,
         broken=broken,
         settled=observation.ready >= observation.replicas,
     )
-    return asked(factor.correct(learnt, load, observation.now))
+    learnt = factor.correct(before, load, observation.now)
+    sustained = learnt.factor * capacity.per_second
+    held = observation.ready * sustained * objective.latency_target_seconds
+    backlog = max(0.0, seen.in_flight - held)
+    return DemandOnPods(
+        capacity,
+        observation.forecasts.get(objective.model),
+        backlog,
+        rate + backlog / window.total_seconds(),
+        sustained,
+        learnt,
+    )
 
 
 def _by_capacity(

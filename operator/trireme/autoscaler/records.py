@@ -17,6 +17,7 @@ from trireme.autoscaler.classes import unchanged
 from trireme.autoscaler.codec import codec
 from trireme.autoscaler.decision import decide, is_free_of
 from trireme.autoscaler.types import Decision, Grant, Memory, Observation, Policy
+from trireme.autoscaler.wording import Words
 from trireme.errors import UnreadableRecord
 
 KIND = "trireme.dev/decision"  # tells a record from the other lines of a log
@@ -91,8 +92,10 @@ def _yielded(decision: Decision, writer: str) -> Decision:
         replicas=decision.current,
         classes=unchanged(decision.classes),
         reason=Reason.FOREIGN_WRITER,
-        message=f"{writer} set the Deployment to {decision.current} replicas: Trireme steps back. "
-        f"To give it back: kubectl trireme resume, or annotate {names.COMMAND}={names.RESUME}",
+        message=Words(
+            f"{writer} set the Deployment to {decision.current} replicas: Trireme steps back. "
+            f"To give it back: kubectl trireme resume, or annotate {names.COMMAND}={names.RESUME}"
+        ),
     )
 
 
@@ -215,4 +218,4 @@ def _differs(field: str, recorded: object, recomputed: object) -> str:
 
 
 def _shown(value: object) -> str:
-    return repr(str(value)) if isinstance(value, str) else str(value)
+    return repr(str(value)) if isinstance(value, str | Words) else str(value)

@@ -38,14 +38,15 @@ class AgentSamples:
 
     def value(self, query: Query, model: str | None = None) -> float | None:
         """The one value of an agent, or of one of its models; None where there is no series."""
-        for series in self.series.get(query, ()):
-            if model is None or series.labels.get("model") == model:
-                return series.value
+        for labels, value in self.series.get(query, ()):
+            if model is None or labels.get("model") == model:
+                return value
         return None
 
     def by_pod(self, query: Query) -> Mapping[str, float]:
         """The values by pod name; server and gateway pods have different names."""
-        return {s.labels.get(self.labels.pod, ""): s.value for s in self.of(query)}
+        pod = self.labels.pod
+        return {labels.get(pod, ""): value for labels, value in self.of(query)}
 
 
 @dataclass(frozen=True, slots=True)

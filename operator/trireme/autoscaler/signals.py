@@ -101,9 +101,10 @@ def assemble(
     coverage = _Coverage(
         samples,
         now,
+        now.timestamp(),
         window,
         limits.patience(interval),
-        interval,
+        window / interval if interval else None,
         samples.by_pod(Query.SAMPLE_TIME),
         samples.by_pod(Query.SAMPLE_COUNT),
     )
@@ -192,14 +193,16 @@ class _Pods:
 class _Coverage:
     """Whether every ready pod has fresh samples, but for those that only just became ready.
 
-    `times` and `counts` are of the samples, by pod.
+    `now_seconds` is the Unix time of `now`, and `due` how many samples the window should hold, None
+    where that is not known. `times` and `counts` are of the samples, by pod.
     """
 
     samples: AgentSamples
     now: datetime
+    now_seconds: float
     window: timedelta
     patience: timedelta
-    interval: timedelta | None
+    due: float | None
     times: Mapping[str, float]
     counts: Mapping[str, float]
 
@@ -209,49 +212,55 @@ class _Coverage:
 
     def of(self, pods: _Pods) -> Coverage:
         """How many of the pods there are rates of."""
+        times, long_ago = self.times, self.now - self.window
+        covered = self._covered(pods)
+        oldest = min([times[pod] for pod in covered], default=None)
+        age = None if oldest is None else max(0.0, self.now_seconds - oldest)
+        short = self._short(pods)
+        gaps = sum([pods.ready_since[pod] < long_ago for pod in short])
+        return Coverage(pods.kind, len(covered), len(pods.ready_since), age, gaps)
+
+    def _covered(self, pods: _Pods) -> list[str]:
+        """The pods that there are rates of."""
         times, counts = self.times, self.counts
-        covered = [
+        return [
             pod for pod in pods.ready_since if pod in times and counts.get(pod, 0) >= RATE_SAMPLES
         ]
-        oldest = min((times[pod] for pod in covered), default=None)
-        age = None if oldest is None else max(0.0, self.now.timestamp() - oldest)
-        gaps = [
-            pod
-            for pod, since in pods.ready_since.items()
-            if self.now - since > self.window and self._is_short(counts.get(pod, 0))
-        ]
-        return Coverage(pods.kind, len(covered), len(pods.ready_since), age, len(gaps))
 
-    def _is_short(self, count: float) -> bool:
-        """Whether more than one sample is missing in the window: with 5 s between them, 5 in 30 s
-        are as good as all, and 4 are not.
+    def _short(self, pods: _Pods) -> list[str]:
+        """The pods that more than one sample is missing of in the window: with 5 s between them, 5
+        in 30 s are as good as all, and 4 are not.
         """
-        return self.interval is not None and (count + 1) * self.interval < self.window
+        due, counts = self.due, self.counts
+        if due is None:
+            return []
+        return [pod for pod in pods.ready_since if counts.get(pod, 0) + 1 < due]
 
     def gap(self, pods: _Pods) -> NoSignals | None:
         """What is missing of the pods' samples; None where nothing is."""
-        if refused := sorted(self.samples.refused.keys() & pods.ready_since.keys()):
+        refused = self.samples.refused
+        if refused and (of_these := sorted(refused.keys() & pods.ready_since.keys())):
             return NoSignals(
                 Reason.TOO_MANY_SERIES,
-                f"{pods.kind} pod {refused[0]} {self.samples.refused[refused[0]]}: have Prometheus "
-                "scrape it",
+                f"{pods.kind} pod {of_these[0]} {refused[of_these[0]]}: have Prometheus scrape it",
             )
-        times, counts = self.times, self.counts
+        times = self.times
         heard = [pod for pod in pods.ready_since if pod in times]
         if heard:
-            oldest = min(heard, key=lambda pod: times[pod])
-            age = timedelta(seconds=self.now.timestamp() - times[oldest])
+            oldest = min(heard, key=times.__getitem__)
+            age = timedelta(seconds=self.now_seconds - times[oldest])
             if age > self.patience:
                 return NoSignals(
                     Reason.STALE,
                     f"the newest sample of {pods.kind} pod {oldest} is {_seconds(age)} old, and "
                     f"at most {_seconds(self.patience)} is accepted: {self._words.late}",
                 )
-        missing = [
-            pod for pod in pods.ready_since if pod not in times or counts.get(pod, 0) < RATE_SAMPLES
-        ]
+        covered = self._covered(pods)
+        if len(covered) == len(pods.ready_since):
+            return None
+        missing = pods.ready_since.keys() - covered
         overdue = sorted(pod for pod in missing if self.now - pods.ready_since[pod] > self.patience)
-        if len(missing) == len(pods.ready_since):
+        if not covered:
             words = self._nothing(pods, awaited=not overdue)
             return NoSignals(Reason.NO_SERIES, words, awaited=not overdue)
         if overdue:
@@ -325,13 +334,13 @@ def _by_gateway(
     # Requests started outnumber the answers while a queue grows, and the answers those started
     # where requests fail before a pod gets them.
     rate, in_flight = max(arrivals, answers), max(duration, in_flight)
-    server = servers_gap or _of_model(samples, subject, objective)
-    beside = server if isinstance(server, ModelSignals) else None
+    server = servers_gap or _server_load(samples, subject, objective.model)
+    beside = server if isinstance(server, _ServerLoad) else None
     if isinstance(server, NoSignals) and not rate and not in_flight:
         return server
     seen = ModelSignals(
         model=objective.model,
-        request_rate_per_second=max(rate, beside.request_rate_per_second) if beside else rate,
+        request_rate_per_second=max(rate, beside.per_second) if beside else rate,
         in_flight=max(in_flight, beside.in_flight) if beside else in_flight,
         latency=latency,
         failure_ratio=failure_ratio,
@@ -363,6 +372,42 @@ def _of_model(
     samples: AgentSamples, subject: Subject, objective: ObjectivePolicy
 ) -> ModelSignals | NoSignals:
     model = objective.model
+    load = _server_load(samples, subject, model)
+    if isinstance(load, NoSignals):
+        return load
+    successes, duration = load.successes, load.duration
+    return ModelSignals(
+        model=model,
+        request_rate_per_second=load.per_second,
+        in_flight=load.in_flight,
+        latency=_server_latency(samples, subject, objective, successes, duration),
+        failure_ratio=load.failure_ratio or 0.0,
+        late_share=_late_share(samples.of(Query.SERVER_LATE, model), objective, load.failure_ratio),
+        mean_latency_seconds=duration / successes if successes else None,
+        queue_share=load.queue_share,
+        pending=load.pending,
+        slowest_step=load.slowest_step,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _ServerLoad:
+    """What is asked of a model by Triton's figures, and what it does of that: `successes` a second,
+    which take `duration` seconds together. `failure_ratio` is None where no request ended; the rest
+    is as `ModelSignals` has it.
+    """
+
+    per_second: float
+    in_flight: float
+    successes: float
+    duration: float
+    failure_ratio: float | None
+    queue_share: float | None
+    pending: float | None
+    slowest_step: str | None
+
+
+def _server_load(samples: AgentSamples, subject: Subject, model: str) -> _ServerLoad | NoSignals:
     figures = _figures(
         samples, (Query.SERVER_REQUESTS, Query.SERVER_FAILURES, Query.SERVER_DURATION), model
     )
@@ -382,18 +427,13 @@ def _of_model(
     slowest = max(steps, key=lambda step: executing[step])
     pending = _pending(samples, steps)
     requests = successes + failures
-    failure_ratio = failures / requests if requests else 0.0
-    return ModelSignals(
-        model=model,
-        request_rate_per_second=requests + _unanswered(samples, model, steps),
+    return _ServerLoad(
+        per_second=requests + _unanswered(samples, model, steps),
         # Executing by Little's law, and waiting by the larger of it and the gauge.
         in_flight=max(duration - queueing, 0.0) + max(queueing, pending or 0.0),
-        latency=_server_latency(samples, subject, objective, successes, duration),
-        failure_ratio=failure_ratio,
-        late_share=_late_share(
-            samples.of(Query.SERVER_LATE, model), objective, failure_ratio if requests else None
-        ),
-        mean_latency_seconds=duration / successes if successes else None,
+        successes=successes,
+        duration=duration,
+        failure_ratio=failures / requests if requests else None,
         queue_share=min(queueing / duration, 1.0) if duration else None,
         pending=pending,
         slowest_step=slowest if len(steps) > 1 and executing[slowest] > 0 else None,
@@ -470,17 +510,16 @@ def _unanswered(samples: AgentSamples, model: str, steps: Sequence[str]) -> floa
     Releases without the gauge or the reason (before 23.09, 24.07) have no part here: their rate is
     what ended, and the decision adds their backlog as it does everybody's.
     """
-    told = samples.of(Query.SERVER_UNANSWERED)
-
-    def part(name: str, models: Sequence[str]) -> float:
-        values = [
-            series.value
-            for series in told
-            if series.labels.get("part") == name and series.labels.get("model") in models
-        ]
-        return sum(value for value in values if math.isfinite(value))
-
-    return max(part(WAITING, steps), 0.0) + max(part(CANCELLED, (model,)), 0.0)
+    waiting = cancelled = 0.0
+    for labels, value in samples.of(Query.SERVER_UNANSWERED):
+        if not math.isfinite(value):
+            continue
+        part, of = labels.get("part"), labels.get("model")
+        if part == WAITING and of in steps:
+            waiting += value
+        elif part == CANCELLED and of == model:
+            cancelled += value
+    return max(waiting, 0.0) + max(cancelled, 0.0)
 
 
 # ------------------------------------------------------------------------------------- reading

@@ -40,12 +40,12 @@ def breach(objective: ObjectivePolicy, seen: ModelSignals) -> Breach:
 
 def initial(objective: ObjectivePolicy, memory: Memory) -> TargetMemory:
     """What is remembered of the objective, or its start, within the bounds of today's spec."""
-    start = objective.start_in_flight_per_pod
-    learnt = next((t for t in memory.targets if t.model == objective.model), None)
-    if learnt is None or objective.fixed_target:
-        return TargetMemory(objective.model, start, None, None)
-    per_pod = _clamped(learnt.in_flight_per_pod, objective)
-    return TargetMemory(learnt.model, per_pod, learnt.window_since, learnt.within_since)
+    if not objective.fixed_target:
+        for learnt in memory.targets:
+            if learnt.model == objective.model:
+                per_pod = _clamped(learnt.in_flight_per_pod, objective)
+                return TargetMemory(learnt.model, per_pod, learnt.window_since, learnt.within_since)
+    return TargetMemory(objective.model, objective.start_in_flight_per_pod, None, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from trireme.api.conditions import Reason
 from trireme.api.types import Behavior, Paused, ScalingMode
 from trireme.autoscaler.codec import WRITTEN_IF_SET
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.wording import number
+from trireme.autoscaler.wording import Words, number
 
 
 class LatencyKind(StrEnum):
@@ -581,6 +581,6 @@ class Decision:
     replicas: int
     proposed: int | None
     reason: Reason
-    message: str
+    message: Words
     model: str | None
     classes: tuple[ClassSize, ...] = ()

@@ -1,6 +1,34 @@
 """Figures and sentences for reading. Pure."""
 
+from collections.abc import Callable
+
 from trireme.api.tuning import TuningStatus
+
+
+class Words:
+    """A text that is put together when it is first read: of most rounds nobody reads any.
+
+    It equals every other that reads the same, and that text itself.
+    """
+
+    __slots__ = ("_made",)
+
+    def __init__(self, made: str | Callable[[], str]) -> None:
+        self._made = made
+
+    def __str__(self) -> str:
+        if not isinstance(self._made, str):
+            self._made = self._made()
+        return self._made
+
+    def __repr__(self) -> str:
+        return repr(str(self))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str | Words) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
 
 
 def number(value: float) -> str:

@@ -15,6 +15,7 @@ from trireme.control.canary import CanaryAnalysis
 from trireme.control.clock import utc_now
 from trireme.control.direct import PodReader
 from trireme.control.foresight import Recaller
+from trireme.control.garbage import collect_seldom
 from trireme.control.history import History
 from trireme.control.in_place import InPlaceUpdates
 from trireme.control.learning import Learner
@@ -45,6 +46,7 @@ def run(settings: Settings) -> None:
     cluster, or has failed. The log says why, and the kubelet starts it again.
     """
     _log(settings)
+    collect_seldom()
     try:
         asyncio.run(_main(settings, _keys(settings)))
     except TriremeError as error:

@@ -103,7 +103,7 @@ def findings(
     told = statuses(decision, signals)
     words = {
         ConditionType.SIGNALS_AVAILABLE: seen,
-        ConditionType.AUTOSCALING_ACTIVE: decision.message,
+        ConditionType.AUTOSCALING_ACTIVE: str(decision.message),
     }
     return {kind: Finding(*told[kind], words[kind]) for kind in told}
 
@@ -171,13 +171,13 @@ def source_events(before: Condition | None, signals: Signals | NoSignals) -> lis
 def decision_events(decision: Decision) -> list[Event]:
     """What is told of a notable decision; of one without signals `signals_events` tells."""
     if decision.replicas > decision.current:
-        return [Event(EventReason.SCALED_UP, decision.message, _SCALE)]
+        return [Event(EventReason.SCALED_UP, str(decision.message), _SCALE)]
     if decision.replicas < decision.current:
-        return [Event(EventReason.SCALED_DOWN, decision.message, _SCALE)]
+        return [Event(EventReason.SCALED_DOWN, str(decision.message), _SCALE)]
     if decision.reason not in _HOLDING:
         return []
     warning = decision.reason in (Reason.LIMITED, Reason.FOREIGN_WRITER)
-    return [Event(_HOLDING[decision.reason], decision.message, _SCALE, warning)]
+    return [Event(_HOLDING[decision.reason], str(decision.message), _SCALE, warning)]
 
 
 def scaling_status(
@@ -332,7 +332,7 @@ def _decision_status(told: Told) -> DecisionStatus:
         reason=decision.reason,
         from_replicas=decision.current,
         to_replicas=decision.replicas,
-        message=decision.message,
+        message=str(decision.message),
         input_digest=told.input_digest,
     )
 

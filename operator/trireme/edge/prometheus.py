@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import repeat
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
 import requests
@@ -166,7 +167,7 @@ class Prometheus:
         query: str,
         params: Mapping[str, str],
         seconds_left: float,
-        read: Callable[[Sequence[object]], tuple[Series, ...]],
+        read: Callable[[Sequence[Any]], tuple[Series, ...]],
     ) -> tuple[Series, ...]:
         timeout = (min(_CONNECT_TIMEOUT_SECONDS, seconds_left), seconds_left)
 
@@ -247,29 +248,25 @@ class Prometheus:
         return SignalsUnavailable(f"Prometheus at {self._access.name} {problem}")
 
 
-def _vector(answer: Sequence[object]) -> tuple[Series, ...]:
-    return tuple(_series(element) for element in answer)
-
-
-def _scalar_or_vector(answer: Sequence[object]) -> tuple[Series, ...]:
-    """A scalar is `[time, "text"]`, where a vector has its elements."""
-    if len(answer) == 2 and isinstance(answer[1], str):
-        answer = [{"metric": {}, "value": answer}]
-    return _vector(answer)
-
-
-def _series(element: object) -> Series:
-    """One element of an instant vector: `{"metric": {...}, "value": [time, "text"]}`.
+def _vector(answer: Sequence[Any]) -> tuple[Series, ...]:
+    """The elements of an instant vector: `{"metric": {...}, "value": [time, "text"]}` each.
 
     Raises KeyError, TypeError or ValueError for anything else, native histograms included. NaN and
     infinities are kept: `signals` judges them.
     """
-    if not isinstance(element, dict):
-        raise TypeError("a scalar or a string")
-    labels, (_, value) = element["metric"], element["value"]
-    if not isinstance(labels, dict) or not isinstance(value, str):
-        raise TypeError("not a sample")
-    return Series(labels, float(value))
+    labels = [element["metric"] for element in answer]
+    texts = [element["value"][1] for element in answer]
+    if not ({*map(type, labels)} <= {dict} and {*map(type, texts)} <= {str}):
+        raise TypeError("not samples")
+    # What Series(...) does, without a call in Python for each of a round's many.
+    return tuple(map(tuple.__new__, repeat(Series), zip(labels, map(float, texts), strict=True)))
+
+
+def _scalar_or_vector(answer: Sequence[Any]) -> tuple[Series, ...]:
+    """A scalar is `[time, "text"]`, where a vector has its elements."""
+    if len(answer) == 2 and isinstance(answer[1], str):
+        answer = [{"metric": {}, "value": answer}]
+    return _vector(answer)
 
 
 def _past(element: object) -> Past:
@@ -303,10 +300,6 @@ class _Answer(requests.Response):
             raise requests.exceptions.JSONDecodeError(error.msg, error.doc, error.pos) from None
 
 
-def _as_answer(response: requests.Response, **_: object) -> None:
-    response.__class__ = _Answer
-
-
 class _TooLarge(Exception):
     """An answer that is larger than is read of it."""
 
@@ -315,20 +308,26 @@ class _TooLarge(Exception):
         self.most_bytes = most_bytes
 
 
-class _Bounded:
-    """What a response is read from, up to so many bytes: raises _TooLarge at the next one."""
+class _Body:
+    """What a response is read from: up to `most_bytes`, and the next one raises _TooLarge. Without
+    a bound all is read at once, since requests' pieces of 10 KiB cost more than reading JSON.
+    """
 
-    def __init__(self, raw: urllib3.BaseHTTPResponse, most_bytes: int) -> None:
+    def __init__(self, raw: urllib3.BaseHTTPResponse, most_bytes: int | None) -> None:
         self._raw = raw
         self._most_bytes = most_bytes
 
     def stream(self, amount: int, decode_content: bool) -> Iterator[bytes]:
-        left = self._most_bytes
+        most = self._most_bytes
+        if most is None:
+            yield self._raw.read(decode_content=decode_content)
+            return
+        left = most
         for chunk in self._raw.stream(amount, decode_content):
             left -= len(chunk)
             if left < 0:
                 self.close()  # the rest of it is not waited for
-                raise _TooLarge(self._most_bytes)
+                raise _TooLarge(most)
             yield chunk
 
     def close(self) -> None:
@@ -340,13 +339,12 @@ class _Bounded:
 
 def _session(access: Access, largest_answer_bytes: int | None) -> requests.Session:
     session = requests.Session()
-    session.hooks["response"].append(_as_answer)
-    if largest_answer_bytes is not None:
 
-        def bound(response: requests.Response, **_: object) -> None:
-            response.raw = _Bounded(response.raw, largest_answer_bytes)
+    def as_answer(response: requests.Response, **_: object) -> None:
+        response.__class__ = _Answer
+        response.raw = _Body(response.raw, largest_answer_bytes)
 
-        session.hooks["response"].append(bound)
+    session.hooks["response"].append(as_answer)
     if access.insecure_skip_verify:
         # Asked for: a warning with every request would say nothing new.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
