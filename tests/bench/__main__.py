@@ -20,7 +20,7 @@ SHORT: dict[str, Callable[[Kube, Kube], str]] = {
 LONG: dict[str, Callable[[Kube, Kube], str]] = {
     "predict": predict.run,  # a quarter of an hour
     "peers": peers.run,  # half an hour
-    "tuner": tuner.run,  # two to three hours
+    "tuner": tuner.run,  # 40 minutes
 }
 
 

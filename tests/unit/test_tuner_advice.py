@@ -17,6 +17,7 @@ from trireme.tuner.types import Configuration, Objective, Range, Space
 P95 = Objective(95, 0.2)
 SPACE = Space(Range(1, 1024), Range(1, 16))
 LEARNT = LearntCurve(ServiceCurve(0.006, 0.0005, 4), 0.0, 500)
+GAPPED = replace(LEARNT.curve, gap_seconds=0.0008)
 
 
 def served(learnt: LearntCurve = LEARNT, batch: int = 4, delay: float = 0.0) -> Served:
@@ -35,6 +36,13 @@ def test_larger_batches_are_recommended_where_the_fixed_part_is_most_of_their_ti
     # 4 in 8 ms are 500/s, 8 in 10 ms are 800/s.
     assert advice.gain == pytest.approx(0.6, abs=0.02)
     assert 0 < advice.least_gain < advice.gain < advice.most_gain
+
+
+def test_what_goes_by_between_two_batches_makes_larger_ones_gain_more() -> None:
+    advice = advise(served(replace(LEARNT, curve=GAPPED)), P95, SPACE)
+    assert advice is not None
+    # 4 in 8.8 ms are 455/s, 8 in 10.8 ms are 741/s.
+    assert advice.gain == pytest.approx(0.63, abs=0.02)
 
 
 @pytest.mark.parametrize(

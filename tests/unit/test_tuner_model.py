@@ -1,9 +1,12 @@
 """What follows from batches that were seen for others, and for other numbers of instances."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trireme.autoscaler.queueing import PodShape, Sustained, sustained_rate
 from trireme.autoscaler.service_curve import BatchTotal, ServiceCurve
 from trireme.tuner.batch_times import BatchTimes
 from trireme.tuner.contention import Contention, learnt
@@ -121,6 +124,43 @@ def test_the_bound_that_costs_nothing_is_above_every_view(
     configuration = Configuration(batch, instances)
     bound = model.bound(configuration)
     assert all(model.per_second(configuration, view) <= bound for view in View)
+
+
+def sustained(curve: ServiceCurve, limit: float) -> float:
+    found = sustained_rate(PodShape(curve), 95, limit)
+    assert isinstance(found, Sustained)
+    return found.per_second
+
+
+def seen_with_gap(batch: int, limit: float) -> Measured:
+    """What a pod that loses 4 ms between batches is seen to do."""
+    rate = sustained(replace(CURVE, max_batch=batch, gap_seconds=0.004), limit)
+    sizes = [size for size in (1, 2, 4, 8) if size <= batch]
+    return Measured(Configuration(batch, 1), rate, totals(*sizes))
+
+
+@pytest.mark.parametrize("limit", [0.03, 0.1])
+@pytest.mark.parametrize("batches", [(1, 8), (2, 8), (1, 4, 8)])
+def test_what_goes_by_between_batches_explains_why_small_ones_sustain_less(
+    limit: float, batches: tuple[int, ...]
+) -> None:
+    model = model_of(Objective(95, limit), [seen_with_gap(batch, limit) for batch in batches])
+    assert model is not None
+    assert model.gap_seconds == pytest.approx(0.004, rel=0.1)
+    larger = Configuration(16, 1)
+    truth = sustained(replace(CURVE, max_batch=16, gap_seconds=0.004), limit)
+    assert model.per_second(larger, View.EXPECTED) == pytest.approx(truth, rel=0.03)
+
+
+def test_a_pod_that_is_slower_whatever_its_batches_loses_nothing_between_them() -> None:
+    small, large = sustained(replace(CURVE, max_batch=1), 0.1), sustained(CURVE, 0.1)
+    measured = [
+        Measured(Configuration(1, 1), 0.8 * small, totals(1)),
+        Measured(Configuration(8, 1), 0.8 * large, totals(1, 2, 4, 8)),
+    ]
+    model = model_of(Objective(95, 0.1), measured)
+    assert model is not None
+    assert model.gap_seconds == 0
 
 
 def test_nothing_follows_where_nothing_was_executed() -> None:

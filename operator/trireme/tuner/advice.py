@@ -65,7 +65,8 @@ def advise(served: Served, objective: Objective, space: Space) -> Advice | None:
         return None
     times = BatchTimes.on(learnt.curve, learnt.curve.max_batch)
     contention = Contention(fewest, {fewest: 1.0})
-    model = Model(objective, times, contention, noise=learnt.noise)
+    gap = learnt.curve.gap_seconds
+    model = Model(objective, times, contention, noise=learnt.noise, gap_seconds=gap)
     sustained = model.per_second(served.now, View.EXPECTED)
     if not sustained:
         return None

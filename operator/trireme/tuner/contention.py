@@ -42,6 +42,8 @@ class Contention:
         """Sigma at a number of instances; the `view` for MOST is the least it may be."""
         known = {k: _sigma_of(ratio, self.fewest, k) for k, ratio in self.measured.items()}
         known.pop(self.fewest, None)
+        if view is View.MOST:  # there may be room for just so many
+            known = {k: sigma for k, sigma in known.items() if k < instances}
         if not known:
             return PRIOR[view]
         nearest = min(known, key=lambda k: (abs(math.log2(k / instances)), k))

@@ -1,24 +1,17 @@
 """What a configuration that was not tried will sustain, by those that were.
 
 Pure. Batches' times (`batch_times`), several instances' (`contention`) and the queue (`queueing`)
-make a rate; what was measured of that rate where it was tried corrects the rest.
+make a rate; what was measured of that rate where it was tried corrects the rest. Where less was
+sustained than batches' times allow, a gap between batches may explain it (the hand-over from one to
+the next, which is in no batch's time): larger ones then gain more than these times say.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from statistics import median
+from statistics import median, pstdev
 
-from trireme.autoscaler.queueing import (
-    LEAST_LOAD,
-    MOST_LOAD,
-    PRECISION,
-    PodShape,
-    Sustained,
-    mixture,
-    sustained_rate,
-)
+from trireme.autoscaler.queueing import PodShape, Sustained, sustained_rate
 from trireme.autoscaler.service_curve import BatchTotals, ServiceCurve
 from trireme.tuner.batch_times import BatchTimes, Totals, merged
 from trireme.tuner.contention import Contention, learnt
@@ -27,6 +20,7 @@ from trireme.tuner.types import Configuration, Measured, Objective, View
 ALLOWANCE = {View.MOST: 1.03, View.EXPECTED: 1.0, View.LEAST: 0.97}  # the chain's own error
 LEAST_EXECUTIONS = 5  # of a batch size, which fewer say little of
 DELAY_STEP_SECONDS = 0.0001  # queue delays are proposed in steps of
+GAP_PRECISION = 0.02  # of a full batch, to which a gap is found
 MOST_CORRECTION = 1.2  # upwards: a queue does no better than the chain by more
 # The fluid's p95 of the 84 cases of tests/bench/chain.py is at most 8 % too high, and far too low
 # in most: the rate by it is above the true one, where it is taken a quarter higher yet.
@@ -50,19 +44,10 @@ class Corrections:
         }[view]
         return ALLOWANCE[view] * min(ratio, MOST_CORRECTION)
 
-
-@lru_cache(maxsize=1 << 12)
-def _spaced_rate(pod: PodShape, objective: Objective) -> float:
-    """What a pod would sustain whose instances start evenly spaced, so that a request waits for
-    one of k for a k-th of a batch.
-    """
-    low, high = LEAST_LOAD, MOST_LOAD
-    while high - low > PRECISION * high:
-        load = (low + high) / 2
-        found = mixture(pod, load * pod.capacity_per_second, 1 / pod.instances)
-        late = found.late_share(objective.limit_seconds)
-        low, high = (load, high) if late <= objective.late_share else (low, load)
-    return 0.0 if low == LEAST_LOAD else low * pod.capacity_per_second
+    @property
+    def spread(self) -> float:
+        """How much they differ: 0 where one factor explains all that was measured."""
+        return pstdev(map(math.log, self.ratios))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +62,8 @@ class Model:
     corrections: Corrections = Corrections()
     spaced: Corrections = Corrections()  # of configurations with a queue delay
     noise: float = 0.0
+    gap_seconds: float = 0.0  # from the end of a batch to when an instance can begin the next
+    without_gap: "Model | None" = None  # as it was before a gap was found, for the hopeful view
 
     def per_second(self, configuration: Configuration, view: View) -> float:
         """The rate that is sustained; 0 if none is. A search: up to seconds of a processor.
@@ -85,18 +72,29 @@ class Model:
         """
         if configuration.queue_delay_seconds and view is View.MOST:
             return self.spaced.of(view) * self._spaced(configuration)
-        return self.corrections.of(view) * self._uncorrected(configuration, view)
+        found = self.corrections.of(view) * self._uncorrected(configuration, view)
+        if view is View.MOST and self.without_gap is not None:
+            return max(found, self.without_gap.per_second(configuration, view))
+        return found
 
     def batches_within_limit(self, configuration: Configuration) -> float:
         """How many full batches one after the other the objective has room for."""
         curve = self.curve(configuration, View.EXPECTED)
         return self.objective.limit_seconds / curve.full_batch_seconds
 
-    def delayed(self, configuration: Configuration) -> Configuration:
-        """With the queue delay in which evenly spaced instances start one after the other."""
-        seconds = self.curve(configuration, View.EXPECTED).full_batch_seconds
-        delay = math.ceil(seconds / configuration.instances / DELAY_STEP_SECONDS)
-        return replace(configuration, queue_delay_seconds=delay * DELAY_STEP_SECONDS)
+    def delayed(self, configuration: Configuration) -> Configuration | None:
+        """With the queue delay in which evenly spaced instances start one after the other: from the
+        first request of a batch it is shorter than from one start to the next. None where there is
+        no room for one that a lone request is in time with.
+        """
+        curve = self.curve(configuration, View.EXPECTED)
+        batch = self._spaced_batch(curve, configuration.instances)
+        between = curve.seconds(batch) / configuration.instances
+        room = self.objective.limit_seconds - curve.seconds(1)
+        steps = math.floor(min(between * (1 - 1 / batch), room) / DELAY_STEP_SECONDS)
+        if steps < 1:
+            return None
+        return replace(configuration, queue_delay_seconds=steps * DELAY_STEP_SECONDS)
 
     def bound(self, configuration: Configuration) -> float:
         """A rate that `per_second` does not exceed in any view, at no cost.
@@ -104,47 +102,96 @@ class Model:
         The capacity, and what a fluid would be served at: batches grow until a request's own and
         nearly one before it take as long as the objective allows.
         """
-        curve, count = self.curve(configuration, View.MOST), configuration.instances
-        waits = 1 + self.objective.percentile / 100 / count
-        seconds = self.objective.limit_seconds / waits
-        highest = curve.capacity_per_second(count)
         if configuration.queue_delay_seconds:
-            return self.spaced.of(View.MOST) * highest
+            return self.per_second(configuration, View.MOST)
+        curve, count = self.curve(configuration, View.MOST), configuration.instances
+        seconds = self.objective.limit_seconds / self._waits(count)
+        highest = curve.capacity_per_second(count)
         if curve.full_batch_seconds > seconds and curve.per_request_seconds > 0:
             batch = max(1.0, (seconds - curve.fixed_seconds) / curve.per_request_seconds)
-            highest = min(highest, FLUID * count * batch / curve.seconds(batch))
-        return self.corrections.of(View.MOST) * highest
+            cycle = curve.seconds(batch) + curve.gap_seconds
+            highest = min(highest, FLUID * count * batch / cycle)
+        highest *= self.corrections.of(View.MOST)
+        return max(highest, self.without_gap.bound(configuration) if self.without_gap else 0.0)
 
     def curve(self, configuration: Configuration, view: View) -> ServiceCurve:
         """What a batch takes in a pod that is so configured."""
         times = self.contention.times(configuration.instances, view)
-        return self.times.curve(configuration.max_batch, view, times)
+        curve = self.times.curve(configuration.max_batch, view, times)
+        return replace(curve, gap_seconds=self.gap_seconds)
 
     def corrected(self, measured: Sequence[Measured]) -> "Model":
         """With what was measured held against what is predicted of the same."""
-        greedy, delayed = list[float](), list[float]()
-        for one in measured:
-            is_delayed = one.configuration.queue_delay_seconds > 0
-            predicted = (
-                self._spaced(one.configuration)
-                if is_delayed
-                else self._uncorrected(one.configuration, View.EXPECTED)
-            )
-            if predicted and (one.per_second or is_delayed):
-                (delayed if is_delayed else greedy).append(one.per_second / predicted)
-        return replace(
-            self, corrections=Corrections(tuple(greedy)), spaced=Corrections(tuple(delayed))
-        )
+        greedy = [self._ratio(one) for one in measured if _is_greedy(one)]
+        delayed = [
+            one.per_second / predicted
+            for one in measured
+            if one.configuration.queue_delay_seconds
+            and (predicted := self._spaced(one.configuration))
+        ]
+        known = tuple(ratio for ratio in greedy if math.isfinite(ratio))
+        return replace(self, corrections=Corrections(known), spaced=Corrections(tuple(delayed)))
+
+    def with_gap(self, measured: Sequence[Measured]) -> "Model":
+        """With the gap that explains the least that was measured of what is predicted, where it
+        explains the rest as well. Pre: it is corrected.
+        """
+        if not self.corrections.ratios or min(self.corrections.ratios) >= ALLOWANCE[View.LEAST]:
+            return self
+        lowest = min(filter(_is_greedy, measured), key=self._ratio)
+        gap = self._gap(lowest)
+        found = replace(self, gap_seconds=gap, without_gap=self).corrected(measured)
+        return found if found.corrections.spread <= self.corrections.spread else self
+
+    def _ratio(self, one: Measured) -> float:
+        """What was measured over what is predicted; infinite where nothing is."""
+        predicted = self._uncorrected(one.configuration, View.EXPECTED)
+        return one.per_second / predicted if predicted else math.inf
+
+    def _gap(self, one: Measured) -> float:
+        """The gap with which as much is predicted as was measured, which is less than without."""
+        configuration = one.configuration
+        full = self.curve(configuration, View.EXPECTED).full_batch_seconds
+        low = 0.0
+        high = configuration.instances * configuration.max_batch / one.per_second - full
+        while high - low > GAP_PRECISION * full:
+            gap = (low + high) / 2
+            predicted = replace(self, gap_seconds=gap)._uncorrected(configuration, View.EXPECTED)
+            low, high = (gap, high) if predicted > one.per_second else (low, gap)
+        return low
 
     def _spaced(self, configuration: Configuration) -> float:
-        pod = PodShape(self.curve(configuration, View.MOST), configuration.instances, self.noise)
-        room = self.objective.limit_seconds - configuration.queue_delay_seconds
-        return _spaced_rate(pod, self.objective) if pod.curve.seconds(1) <= room else 0.0
+        """What instances would sustain that start evenly spaced, one batch right after another."""
+        curve, count = self.curve(configuration, View.MOST), configuration.instances
+        batch = self._spaced_batch(curve, count)
+        return count * batch / curve.seconds(batch)
+
+    def _spaced_batch(self, curve: ServiceCurve, count: int) -> float:
+        """The largest batch that is in time if one starts as soon as another of so many instances
+        did its part; 1 where none is.
+        """
+        seconds = self.objective.limit_seconds / self._waits(count)
+        if curve.full_batch_seconds <= seconds:
+            return curve.max_batch
+        if not curve.per_request_seconds:
+            return 1.0
+        return max((seconds - curve.fixed_seconds) / curve.per_request_seconds, 1.0)
+
+    def _waits(self, count: int) -> float:
+        """How many batches' times a request takes of those that start evenly spaced, with its own:
+        a request waits for up to a `count`-th of one.
+        """
+        return 1 + self.objective.percentile / 100 / count
 
     def _uncorrected(self, configuration: Configuration, view: View) -> float:
         pod = PodShape(self.curve(configuration, view), configuration.instances, self.noise)
         rate = sustained_rate(pod, self.objective.percentile, self.objective.limit_seconds)
         return rate.per_second if isinstance(rate, Sustained) else 0.0
+
+
+def _is_greedy(one: Measured) -> bool:
+    """Whether it kept the objective at some rate, without a queue delay."""
+    return one.per_second > 0 and not one.configuration.queue_delay_seconds
 
 
 def model_of(objective: Objective, measured: Sequence[Measured]) -> Model | None:
@@ -157,7 +204,7 @@ def model_of(objective: Objective, measured: Sequence[Measured]) -> Model | None
     if not by_instances:
         return None
     times, contention = learnt(by_instances)
-    return Model(objective, times, contention).corrected(measured)
+    return Model(objective, times, contention).corrected(measured).with_gap(measured)
 
 
 def _totals(batches: BatchTotals) -> dict[int, tuple[int, float]]:

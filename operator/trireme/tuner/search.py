@@ -6,7 +6,8 @@ larger batch whether its times are still on the line, another number of instance
 each other. Once none may beat the best by more than the margin, the best is found.
 
 Batches grow by four times the largest that was seen at most, since beyond that a line's word is
-worth little. What lies beyond is reached step by step, where it may be worth it.
+worth little. What lies beyond is reached step by step, where it may be worth it. Where a largest
+batch was never filled, still larger ones are nothing else, and are not tried.
 
 A queue delay comes last, since all it can do is to keep several instances out of step.
 
@@ -64,7 +65,11 @@ def next_step(
     if model is None:
         return Done(best, "nothing was executed, so that nothing is learnt")
     tried = {one.configuration for one in measured}
-    untried = [each for each in space.configurations() if each not in tried]
+    untried = [
+        each
+        for each in space.configurations()
+        if each not in tried and not any(_is_no_other(each, one) for one in measured)
+    ]
     if not best.per_second:
         quickest = min(space.configurations(), default=start)
         if quickest in untried:
@@ -74,11 +79,9 @@ def next_step(
     hopes = _highest(model, untried, least) or _highest(model, _delayed(model, space, tried), least)
     if not hopes:
         beaten = f"none that is left may sustain {margin * 100:g} % more"
-        return Done(best, beaten if untried else "all were measured")
+        return Done(best, beaten if untried else "all that differ were measured")
     chosen = _chosen(model, hopes)
     reached = _reached(chosen.configuration, model, untried)
-    if reached is None:
-        return Done(best, "larger batches are not reached: the largest seen are a quarter of them")
     if reached == chosen.configuration:
         return chosen
     expected = model.per_second(reached, View.EXPECTED)
@@ -97,7 +100,7 @@ def _delayed(model: Model, space: Space, tried: Collection[Configuration]) -> li
         and (each.max_batch, each.instances) not in before
         and model.batches_within_limit(each) < ROOMY
     )
-    return [each for each in found if space.allows(each)]
+    return [each for each in found if each is not None and space.allows(each)]
 
 
 def _highest(
@@ -133,21 +136,27 @@ def _chosen(model: Model, hopes: Iterable[tuple[float, Configuration]]) -> Try:
 
 def _reached(
     wanted: Configuration, model: Model, untried: Iterable[Configuration]
-) -> Configuration | None:
-    """The wanted one, or the untried one with the largest batch on the way to it; None without."""
-    most = max(JUMP * model.times.largest, 1)
+) -> Configuration:
+    """The wanted one, or the untried one with the largest batch on the way to it."""
+    largest = model.times.largest
+    most = JUMP * largest
     if wanted.max_batch <= most:
         return wanted
-    nearer = [each for each in untried if model.times.largest < each.max_batch <= most]
-    return max(
-        nearer,
-        key=lambda each: (
-            each.max_batch,
-            -abs(each.instances - wanted.instances),
-            each.instances,
-        ),
-        default=None,
+    nearer = (
+        each
+        for each in untried
+        if each.instances == wanted.instances and largest < each.max_batch <= most
     )
+    return max(nearer, default=wanted)
+
+
+def _is_no_other(each: Configuration, one: Measured) -> bool:
+    """Whether it would do just what one did that never filled its largest batch: it differs in that
+    alone, and has room for all batches that were seen.
+    """
+    seen, tried = max(one.batches, default=0), one.configuration
+    alike = replace(each, max_batch=tried.max_batch) == tried
+    return alike and 0 < seen < tried.max_batch and seen <= each.max_batch
 
 
 def _measurements(count: int) -> str:
