@@ -207,6 +207,30 @@ def test_a_class_too_slow_for_the_objective_is_not_bought() -> None:
 
 
 @pytest.mark.parametrize(
+    ("a100", "l4", "worth"),
+    [(3, 0, 10), (1, 4, 7), (0, 1, 1), (0, 0, 0)],
+)
+def test_what_was_asked_before_is_worth_as_many_pods_whatever_the_mix_is(
+    a100: int, l4: int, worth: int
+) -> None:
+    pods = (
+        ClassPods("a100", a100, a100, 0, {"m": Capacity(100.0, CURVE)}),
+        ClassPods("l4", l4, l4, 0, {"m": Capacity(30.0, CURVE)}),
+    )
+    load = replace(observed(a100 + l4, seen(40.0)), classes=pods)
+    found = classes.counted(load, policy(bounds=(1, 6)), "m")
+    assert found.capacity == Capacity(30.0, CURVE)
+    assert found.ready == worth
+    assert found.policy.max_replicas == 20, "six of the large ones"
+
+
+def test_pods_that_are_all_alike_are_counted_as_they_are() -> None:
+    load = observed(3, seen(40.0), capacity=Capacity(100.0, CURVE))
+    found = classes.counted(load, policy(), "m")
+    assert found == classes.Counted(Capacity(100.0, CURVE), 3, policy())
+
+
+@pytest.mark.parametrize(
     ("change", "sizes"),
     [
         pytest.param(lambda f: replace_rule(f, min_replicas=4), {"a100": 0, "l4": 4}, id="min"),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -10,10 +10,11 @@ import pytest
 
 from agents import agent_of, directory_of, model_of, repository_of
 from trireme.api.conditions import Reason
+from trireme.autoscaler.classes import mean_capacities
 from trireme.autoscaler.past_demand import Past
 from trireme.autoscaler.queries import Labels, Query
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity, NoSignals
+from trireme.autoscaler.types import Capacity, ClassPods, NoSignals
 from trireme.control.foresight import Recaller, foresee
 from trireme.control.queue import Key
 from trireme.control.store import Accepted, Foresight, Store
@@ -146,6 +147,21 @@ async def test_without_a_capacity_nothing_is_recalled() -> None:
     told = Told({})
     await recaller(store, told).round()
     assert told.asked == []
+
+
+def test_of_several_classes_the_past_is_counted_in_pods_of_the_slowest() -> None:
+    foresights: dict[str, Foresight] = {}
+    fast = Capacity(100.0, SUSTAINS_10.learnt)
+    for many, few in ((0, 3), (2, 1)):
+        pods = (
+            ClassPods("fast", many, many, 0, {"m": fast}),
+            ClassPods("slow", few, few, 0, {"m": SUSTAINS_10}),
+        )
+        load = replace(OBSERVED, classes=pods, capacities=mean_capacities(pods))
+        foresee(foresights, load, policy(objective()), SETTLED)
+        terms = foresights["m"].terms
+        assert terms is not None
+        assert terms.sustained_per_second == 10
 
 
 def test_without_signals_nothing_is_added_and_nothing_foreseen() -> None:

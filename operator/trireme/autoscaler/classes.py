@@ -1,5 +1,6 @@
 """The pods of several node classes as one fleet: what they sustain and are asked for. Pure."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,7 +15,9 @@ from trireme.autoscaler.types import (
     MeanOfClasses,
     Needed,
     NodeClass,
+    Observation,
     OutOfReach,
+    Policy,
     Shortage,
 )
 
@@ -73,6 +76,33 @@ def sustained(pods: ClassPods, model: str, unknown: float) -> float:
             return 0.0
         case None:
             return unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A fleet as forecasts of its demand are judged on it: what a pod is known to sustain, how many
+    are ready, and the policy with the most that there may be.
+    """
+
+    capacity: Capacity | OutOfReach | None
+    ready: int
+    policy: Policy
+
+
+def counted(observation: Observation, policy: Policy, model: str) -> Counted:
+    """A fleet in pods of the class that sustains the least. The mean of all changes with the mix,
+    and with it what was asked before would be worth another number of pods.
+    """
+    found = (each.capacities.get(model) for each in observation.classes)
+    capacities = [each for each in found if isinstance(each, Capacity)]
+    if not capacities:
+        return Counted(observation.capacities.get(model), observation.ready, policy)
+    least = min(capacities, key=lambda each: each.per_second)
+    largest = max(each.per_second for each in capacities)
+    unit = least.per_second
+    ready = sum(each.ready * sustained(each, model, unit) for each in observation.classes) / unit
+    most = math.ceil(policy.max_replicas * largest / unit)
+    return Counted(least, round(ready), replace(policy, max_replicas=most))
 
 
 def carriers(

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trireme.api.types import AgentSpec
+from trireme.autoscaler.classes import counted
 from trireme.autoscaler.demand import Demand
 from trireme.autoscaler.history import KEPT_BINS, KEPT_STEPS, STEP_SECONDS, STEPS_PER_BIN
 from trireme.autoscaler.past_demand import by_gateway, by_servers, demand_queries
@@ -59,14 +60,15 @@ def foresee(
         if known is None:
             known = Foresight(Demand.unknown(signals.at), recall_due=signals.at)
             foresights[model] = known
+        fleet = counted(observation, policy, model)
         known.demand, known.terms, forecast = known.demand.seen(
             signals,
             objective,
-            policy,
+            fleet.policy,
             memory,
-            capacity=observation.capacities.get(model),
+            capacity=fleet.capacity,
             lead_time=observation.lead_time,
-            ready=observation.ready,
+            ready=fleet.ready,
         )
         if forecast is not None:
             if known.recall_due is not None:  # what held the fleet may be in a past not read yet
