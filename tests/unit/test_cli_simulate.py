@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,71 @@ def test_pictures_are_written(tmp_path: Path, trace: Path) -> None:
     assert [path.name for path in written] == ["cost.png", "replicas.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
     assert result.stderr.splitlines() == [f"wrote {path}" for path in reversed(written)]
+
+
+CLASSES = ("l4,0.3,20ms,8ms,8,60s", "a100,1,10ms,2ms,16,90s")
+
+
+def with_classes(trace: Path, *options: str, classes: Sequence[str] = CLASSES) -> Result:
+    told = [part for each in classes for part in ("--node-class", each)]
+    given = ["simulate", "--trace", str(trace), "--slo", "p95=200ms", "--policies", "hpa-rps"]
+    return CliRunner().invoke(app, [*given, *told, *options])
+
+
+def test_with_node_classes_costs_are_in_prices(trace: Path) -> None:
+    result = with_classes(trace, "-o", "json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    mix, *alone = json.loads(result.stdout)
+    assert list(mix) == [
+        "policy",
+        "cost",
+        "least_cost",
+        "ratio",
+        "pod_hours",
+        "violation_share",
+        "scale_ups",
+        "scale_downs",
+        "max_replicas",
+    ]
+    assert mix["policy"] == "trireme"
+    hours = mix["pod_hours"]
+    assert mix["cost"] == pytest.approx(0.3 * hours["l4"] + hours["a100"], abs=1e-3)
+    assert [(each["policy"], [*each["pod_hours"]]) for each in alone] == [
+        ("hpa-rps", ["l4"]),
+        ("hpa-rps", ["a100"]),
+    ]
+
+
+def test_the_table_of_node_classes_says_what_each_costs_and_sustains(trace: Path) -> None:
+    result = with_classes(trace)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[1] == "p95 within 200ms"
+    assert lines[2].startswith("l4: 0.3 an hour, lead time 1m; a pod sustains ")
+    assert lines[3].startswith("a100: 1 an hour, lead time 1m30s; a pod sustains ")
+    assert [line.split()[0] for line in lines[5:9]] == ["policy", "trireme", "hpa-rps", "hpa-rps"]
+    assert lines[9].startswith("the cheapest mix at each moment, started for nothing: ")
+
+
+@pytest.mark.parametrize(
+    ("classes", "options", "said"),
+    [
+        (["l4,0.3,20ms"], [], "'l4,0.3,20ms' is not a name, a price, a curve and a lead time"),
+        (["L4,0.3,20ms,8ms,8,60s"], [], "'L4' is no name of a class"),
+        ([CLASSES[0], CLASSES[0]], [], "'l4' is there twice"),
+        (["l4,0,20ms,8ms,8,60s"], [], "'0' is not the price of a pod for an hour"),
+        (["l4,1,20ms,8ms,8,2h"], [], "'2h' is too long: write 3600s or less"),
+        (["l4,1,20ms,8ms,0,60s"], [], "'0' is not a batch size from 1 to 1024"),
+        (["l4,1,300ms,8ms,8,60s"], [], "p95=200ms cannot be kept"),
+        (CLASSES, ["--curve", "6ms,2ms,16"], "with --node-class it has no meaning"),
+        (CLASSES, ["--failures", "deaths=1"], "with --node-class it has no meaning"),
+        ([], [], "say both, or the classes of nodes"),
+        ([], ["--curve", "6ms,2ms,16"], "say both, or the classes of nodes"),
+    ],
+)
+def test_node_classes_that_cannot_be_are_refused(
+    classes: Sequence[str], options: list[str], said: str, trace: Path
+) -> None:
+    result = with_classes(trace, *options, classes=classes)
+    assert result.exit_code == 2
+    assert said in words(result)

@@ -2,56 +2,55 @@
 
 import json
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from trireme.api.scalars import format_duration, parse_duration, parse_ratio
+from trireme.api.scalars import format_duration
 from trireme.autoscaler.queueing import PodShape
-from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.cli import past_traffic
-from trireme.control.clock import utc_now
-from trireme.errors import (
-    IncompleteHistory,
-    InvalidTrace,
-    SignalsUnavailable,
-    UnattainableObjective,
+from trireme.cli.simulation_options import (
+    NAMES,
+    classes_of,
+    curve_of,
+    failures_of,
+    lead_time_of,
+    least_sustained,
+    names_of,
+    objective_of,
+    parsed,
+    ratio_of,
+    seconds_of,
 )
-from trireme.simulator import comparison
+from trireme.control.clock import utc_now
+from trireme.errors import IncompleteHistory, InvalidTrace, SignalsUnavailable
+from trireme.simulator import class_comparison, comparison
+from trireme.simulator.class_comparison import ClassScenario, ClassScore
 from trireme.simulator.comparison import Score
-from trireme.simulator.contenders import CONTENDERS
-from trireme.simulator.failures import Failures
-from trireme.simulator.fluid import LeadTime
 from trireme.simulator.pods import Balancer
 from trireme.simulator.policy import Bounds
-from trireme.simulator.scenario import Objective, Scenario, sustained, with_peak
+from trireme.simulator.scenario import Objective, Scenario, with_peak
 from trireme.simulator.traces import Traffic, parse, traffic_of, window
 
-T = TypeVar("T")
 Drawer = Callable[[Scenario, Sequence[Score], Sequence[Score], Path], list[Path]]
 
-_NAMES = ", ".join(CONTENDERS)
-_SLO = re.compile(r"p([1-9][0-9]?)=(.+)")
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 _SHORTEST_STEP, _LONGEST_STEP_SECONDS = timedelta(seconds=5), 3600
 _TRACE_PEAK = 20  # replicas that a trace's highest rate takes, unless said
-_DEATHS, _OUTAGES = re.compile(r"deaths=(\d{1,3}(?:\.\d+)?)"), re.compile(r"outages=(\d{1,3})x(.+)")
-_LONGEST_OUTAGE_SECONDS = 86400
 _MOST_REPLICAS = 10_000
-_LONGEST_LEAD_SECONDS = 3600
-_MOST_BATCH = 1024
-_MOST_DEATHS = 60  # of a pod an hour: one a minute, before most have served for long
+_ROUNDING = (
+    1e-9  # of a pod: 20 times what one sustains takes 20 of them, whatever the last bit says
+)
 _OF_THE_PAST = ("agent", "model", "days", "until", "step", "fill_gaps")
+_OF_ONE_CLASS = ("curve", "lead_time", "failures", "plots")
 
 
 class Output(StrEnum):
@@ -103,30 +102,38 @@ def simulate(
         ),
     ] = "0s",
     curve: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="A,C,B",
             help="What a batch of b requests takes, A + C b, and the largest b: 6ms,2ms,16.",
         ),
-    ],
+    ] = None,
     slo: Annotated[
         str, typer.Option("--slo", metavar="pN=DURATION", help="The objective: p95=100ms.")
     ],
     lead_time: Annotated[
-        str,
+        str | None,
         typer.Option(metavar="DURATION", help="From the order of a pod to its first answer: 30s."),
-    ],
+    ] = None,
+    node_class: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,PRICE,A,C,B,LEAD",
+            help="In the place of both: pods of one class of nodes, and what one costs for an "
+            "hour. Several times: their cheapest mix, beside fleets of each alone.",
+        ),
+    ] = None,
     peak_replicas: Annotated[
         int | None,
         typer.Option(
             min=1,
             max=_MOST_REPLICAS,
-            help="Scale the traffic so that so many pods sustain its highest rate; a trace to 20, "
-            "an agent's past not, unless said.",
+            help="Scale the traffic so that so many pods, of the first class, sustain its highest "
+            "rate; a trace to 20, an agent's past not, unless said.",
         ),
     ] = None,
     policies: Annotated[
-        str, typer.Option(metavar="NAME,...", help=f"Which to compare, of {_NAMES}.")
+        str, typer.Option(metavar="NAME,...", help=f"Which to compare, of {NAMES}.")
     ] = "trireme,hpa-rps,hpa-p95,keda,kpa",
     instances: Annotated[
         int, typer.Option(min=1, max=64, help="Instances of the model in each pod.")
@@ -173,42 +180,46 @@ def simulate(
 
     The trace's rate is smoothed over a minute and scaled; pods are simulated second by second. Each
     policy's GPU-hours are put beside a clairvoyant's: a bound that none can go below and keep the
-    SLO minute by minute, and the cost of a schedule that keeps it in the same simulation. With -o
-    json the answer is a list of objects, one a policy.
+    SLO minute by minute, and the cost of a schedule that keeps it in the same simulation. With
+    --node-class costs are in the unit of the prices, beside what the cheapest mix at each moment
+    costs. With -o json the answer is a list of objects, one a policy.
     """
-    names = _names(policies)
+    names = names_of(policies)
     draw = _drawer() if plots is not None else None
-    pod = PodShape(_curve(curve), instances, _ratio("--noise", noise))
-    objective = _objective(slo)
-    lead = LeadTime(
-        _seconds("--lead-time", lead_time, _LONGEST_LEAD_SECONDS),
-        _ratio("--lead-time-variation", lead_time_variation),
-    )
-    fails = _failures(failures)
-    part = None if length is None else int(_seconds("--window", length))
+    objective = objective_of(slo)
+    spread = ratio_of("--noise", noise)
+    variation = ratio_of("--lead-time-variation", lead_time_variation)
+    classes = classes_of(node_class or (), instances, spread, variation)
+    if classes:
+        _refuse(context, _OF_ONE_CLASS, "with --node-class it has no meaning: leave it out")
+        pods = [(f"--node-class {each.name}", each.pod) for each in classes]
+    elif curve is None or lead_time is None:
+        raise typer.BadParameter(
+            "say both, or the classes of nodes", param_hint="--curve, --lead-time, --node-class"
+        )
+    else:
+        pods = [("--curve", PodShape(curve_of("--curve", curve), instances, spread))]
+        lead = lead_time_of("--lead-time", lead_time, variation)
+    fails = failures_of(failures)
+    part = None if length is None else int(seconds_of("--window", length))
     if part is not None and part < 60:
         raise typer.BadParameter(f"{length} is too short: write 1m or more", param_hint="--window")
     if (trace is None) == (prometheus is None):
         raise typer.BadParameter("say one of both", param_hint="--trace, --prometheus")
     if prometheus is None:
-        _refuse_options_of_the_past(context)
-    try:
-        most_sustained = sustained(pod, objective)
-    except UnattainableObjective as error:
-        raise typer.BadParameter(
-            f"{slo} cannot be kept: {error} with this --curve; raise the limit, or lower --curve",
-            param_hint="--slo",
-        ) from error
+        words = "a --trace is taken as it is: leave it out, or say --prometheus instead of --trace"
+        _refuse(context, _OF_THE_PAST, words)
+    least_of_pod = least_sustained(slo, objective, pods)
+    _, pod = pods[0]
     if trace is not None:
         peak_replicas = peak_replicas or _TRACE_PEAK
         traffic = _recorded(trace)
     else:
         traffic = _measured(prometheus or "", agent, model, days, until, step, fill_gaps)
-    if peak_replicas is None:
-        peak_replicas = math.ceil(float(traffic.rate_per_second.max()) / most_sustained)
-    else:
+    if peak_replicas is not None:
         traffic = with_peak(traffic, pod, objective, peak_replicas)
-    most = max_replicas or 2 * peak_replicas
+    most_at_peak = math.ceil(float(traffic.rate_per_second.max()) / least_of_pod - _ROUNDING)
+    most = max_replicas or 2 * most_at_peak
     if min_replicas > most:
         raise typer.BadParameter(
             f"{min_replicas} is more than --max-replicas {most}: lower it, or raise that",
@@ -216,7 +227,13 @@ def simulate(
         )
     if part is not None:
         traffic = window(traffic, part, seed)
-    on = Scenario(traffic, pod, objective, lead, Bounds(min_replicas, most), seed, balancer, fails)
+    bounds = Bounds(min_replicas, most)
+    if classes:
+        _compare_classes(
+            ClassScenario(traffic, classes, objective, bounds, seed, balancer), names, output
+        )
+        return
+    on = Scenario(traffic, pod, objective, lead, bounds, seed, balancer, fails)
     with _progress(len(names) * (1 if draw is None else 1 + len(comparison.MULTIPLES)) + 1) as bar:
         scores = comparison.compare(on, names, bar)
         if draw is not None and plots is not None:
@@ -259,8 +276,8 @@ def _measured(
     """An agent's past; what of it was filled is told on standard error."""
     if agent is None:
         raise typer.BadParameter("say which, as NAMESPACE/NAME", param_hint="--agent")
-    namespace, name = _parsed("--agent", agent, past_traffic.agent_of)
-    width = timedelta(seconds=int(_seconds("--step", step, _LONGEST_STEP_SECONDS)))
+    namespace, name = parsed("--agent", agent, past_traffic.agent_of)
+    width = timedelta(seconds=int(seconds_of("--step", step, _LONGEST_STEP_SECONDS)))
     if width < _SHORTEST_STEP:
         raise typer.BadParameter(f"{step} is too short: write 5s or more", param_hint="--step")
     end = utc_now() if until is None else until.replace(tzinfo=UTC)
@@ -272,7 +289,7 @@ def _measured(
         end=past_traffic.on_whole_steps(end, width),
         step=width,
         steps=max(int(timedelta(days=days) / width), 2),
-        longest_gap=timedelta(seconds=_seconds("--fill-gaps", fill_gaps)),
+        longest_gap=timedelta(seconds=seconds_of("--fill-gaps", fill_gaps)),
     )
     try:
         past = past_traffic.ask(wanted)
@@ -287,99 +304,15 @@ def _measured(
 # ---------------------------------------------------------------------------------------- options
 
 
-def _refuse_options_of_the_past(context: typer.Context) -> None:
-    """Nothing that was said is passed over: these options choose a part of an agent's past."""
+def _refuse(context: typer.Context, options: Sequence[str], words: str) -> None:
+    """Nothing that was said is passed over."""
     given = [
         f"--{name.replace('_', '-')}"
-        for name in _OF_THE_PAST
+        for name in options
         if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
     ]
     if given:
-        raise typer.BadParameter(
-            "a --trace is taken as it is: leave it out, or say --prometheus instead of --trace",
-            param_hint=", ".join(given),
-        )
-
-
-def _names(text: str) -> list[str]:
-    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
-    for name in names:
-        if name not in CONTENDERS:
-            raise typer.BadParameter(
-                f"there is no policy {name!r}: write some of {_NAMES}", param_hint="--policies"
-            )
-    return names
-
-
-def _curve(text: str) -> ServiceCurve:
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) != 3:
-        raise typer.BadParameter(
-            f"{text!r} is not two durations and a batch size: write 6ms,2ms,16",
-            param_hint="--curve",
-        )
-    fixed, each = (_seconds("--curve", part) for part in parts[:2])
-    if not (parts[2].isdecimal() and 1 <= int(parts[2]) <= _MOST_BATCH):
-        raise typer.BadParameter(
-            f"{parts[2]!r} is not a batch size from 1 to {_MOST_BATCH}: write 6ms,2ms,16",
-            param_hint="--curve",
-        )
-    if fixed + each == 0:
-        raise typer.BadParameter(f"{text!r} takes no time: write 6ms,2ms,16", param_hint="--curve")
-    return ServiceCurve(fixed, each, int(parts[2]))
-
-
-def _objective(text: str) -> Objective:
-    match = _SLO.fullmatch(text.strip())
-    if match is None:
-        raise typer.BadParameter(
-            f"{text!r} is not a percentile from p1 to p99 and a duration: write p95=100ms",
-            param_hint="--slo",
-        )
-    return Objective(int(match[1]), _seconds("--slo", match[2]))
-
-
-def _failures(text: str) -> Failures:
-    """`deaths=0.02,outages=3x10m`, either or both."""
-    found = Failures()
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        if match := _DEATHS.fullmatch(part):
-            if float(match[1]) > _MOST_DEATHS:
-                raise typer.BadParameter(
-                    f"{part!r} is more than one death a minute: write deaths={_MOST_DEATHS} or "
-                    "less, of each pod an hour",
-                    param_hint="--failures",
-                )
-            found = replace(found, deaths_per_pod_hour=float(match[1]))
-        elif match := _OUTAGES.fullmatch(part):
-            seconds = int(_seconds("--failures", match[2], _LONGEST_OUTAGE_SECONDS))
-            found = replace(found, outages=int(match[1]), outage_seconds=seconds)
-        else:
-            raise typer.BadParameter(
-                f"{part!r} is no failure: write deaths=0.02 or outages=3x10m",
-                param_hint="--failures",
-            )
-    return found
-
-
-def _seconds(option: str, text: str, most: float | None = None) -> float:
-    seconds = _parsed(option, text, parse_duration).total_seconds()
-    if most is not None and seconds > most:
-        raise typer.BadParameter(
-            f"{text!r} is too long: write {most:g}s or less", param_hint=option
-        )
-    return seconds
-
-
-def _ratio(option: str, text: str) -> float:
-    return _parsed(option, text, parse_ratio)
-
-
-def _parsed(option: str, text: str, parser: Callable[[object], T]) -> T:
-    try:
-        return parser(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
+        raise typer.BadParameter(words, param_hint=", ".join(given))
 
 
 # ----------------------------------------------------------------------------------------- output
@@ -429,15 +362,82 @@ def _print_table(on: Scenario, scores: Sequence[Score]) -> None:
 
 
 def _title(on: Scenario) -> str:
-    span = format_duration(timedelta(seconds=len(on.traffic.rate_per_second)))
-    start = format_duration(timedelta(seconds=on.traffic.start_seconds))
-    limit = format_duration(timedelta(seconds=on.objective.limit_seconds))
     lead = format_duration(timedelta(seconds=on.lead_time.seconds))
     return (
-        f"{on.traffic.name}: {span}, from {start} on, seed {on.seed}\n"
-        f"p{on.objective.percentile} within {limit}, lead time {lead}; "
+        f"{_traffic_and_objective(on.traffic, on.objective, on.seed)}, lead time {lead}; "
         f"a pod sustains {on.sustained_per_second:.0f} requests/s\n"
     )
+
+
+def _traffic_and_objective(traffic: Traffic, objective: Objective, seed: int) -> str:
+    span = format_duration(timedelta(seconds=len(traffic.rate_per_second)))
+    start = format_duration(timedelta(seconds=traffic.start_seconds))
+    limit = format_duration(timedelta(seconds=objective.limit_seconds))
+    return (
+        f"{traffic.name}: {span}, from {start} on, seed {seed}\n"
+        f"p{objective.percentile} within {limit}"
+    )
+
+
+def _compare_classes(on: ClassScenario, names: Sequence[str], output: Output) -> None:
+    """Costs by node class, as figures or for people."""
+    with _progress(1 + len(names) * len(on.classes)) as bar:
+        scores = [*class_comparison.compare(on, names, bar)]
+    if output is Output.JSON:
+        typer.echo(json.dumps([_class_object(score) for score in scores], indent=2))
+    else:
+        _print_classes(on, scores)
+
+
+def _class_object(score: ClassScore) -> dict[str, Any]:
+    """The figures, rounded to what they mean."""
+    return {
+        "policy": score.policy,
+        "cost": round(score.cost, 4),
+        "least_cost": round(score.least_cost, 4),
+        "ratio": round(score.ratio, 4),
+        "pod_hours": {
+            each.name: round(seconds / comparison.HOUR, 4)
+            for each, seconds in zip(score.classes, score.pod_seconds, strict=True)
+        },
+        "violation_share": round(score.late_share, 6),
+        "scale_ups": score.scale_ups,
+        "scale_downs": score.scale_downs,
+        "max_replicas": score.max_replicas,
+    }
+
+
+def _print_classes(on: ClassScenario, scores: Sequence[ClassScore]) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("policy")
+    table.add_column("pod-hours")
+    for name in ("cost", "of least", "over SLO", "ups", "downs", "most pods"):
+        table.add_column(name, justify="right")
+    for score in scores:
+        is_kept = score.late_share <= comparison.MOST_LATE
+        spent = zip(score.classes, score.pod_seconds, strict=True)
+        table.add_row(
+            score.policy,
+            ", ".join(f"{seconds / comparison.HOUR:.1f} {each.name}" for each, seconds in spent),
+            f"{score.cost:.2f}",
+            f"{score.ratio:.2f} x",
+            f"[{'green' if is_kept else 'red'}]{score.late_share:.2%}[/]",
+            str(score.scale_ups),
+            str(score.scale_downs),
+            str(score.max_replicas),
+        )
+    console = Console(highlight=False)
+    told = [
+        f"{each.name}: {each.price:g} an hour, lead time "
+        f"{format_duration(timedelta(seconds=each.lead_time.seconds))}; a pod sustains "
+        f"{rate:.0f} requests/s"
+        for each, rate in zip(on.classes, on.sustained_per_second, strict=True)
+    ]
+    title = "\n".join([_traffic_and_objective(on.traffic, on.objective, on.seed), *told, ""])
+    console.print(title, style="bold", soft_wrap=True)
+    console.print(table)
+    words = f"the cheapest mix at each moment, started for nothing: {scores[0].least_cost:.2f}"
+    console.print(words, style="dim")
 
 
 @contextmanager

@@ -52,6 +52,19 @@ def _level(alike: list[Alike], rate: float) -> float:
     return level
 
 
+def drained(stopping: list[Alike], capacity_per_second: float) -> tuple[list[Alike], float, float]:
+    """A second of pods that stop: those that have more to do, what all of them answered, and the
+    pod-seconds that they took.
+    """
+    answered = taken = 0.0
+    for each in stopping:
+        served = min(each.in_flight, capacity_per_second)
+        each.in_flight -= served
+        answered += each.pods * served
+        taken += each.pods * served / capacity_per_second
+    return [each for each in stopping if each.in_flight > 0], answered, taken
+
+
 def joined_alike(alike: list[Alike]) -> list[Alike]:
     """The least busy first; those that hold nearly the same together. No request is lost."""
     alike = sorted(alike, key=lambda each: each.in_flight)

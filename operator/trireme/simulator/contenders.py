@@ -18,7 +18,9 @@ from typing import Any
 from trireme.api.types import Behavior, Paused, Scaling, ScalingMode
 from trireme.autoscaler import types as autoscaler
 from trireme.autoscaler.capacity import of_pod
+from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.types import LeadTime
+from trireme.simulator import fluid
 from trireme.simulator.baselines.aibrix import Aibrix
 from trireme.simulator.baselines.hpa import ExternalMetric, HorizontalPodAutoscaler, TargetType
 from trireme.simulator.baselines.keda import ScaledObject, Trigger
@@ -26,8 +28,8 @@ from trireme.simulator.baselines.kpa import KnativePodAutoscaler
 from trireme.simulator.baselines.ray_serve import RayServe
 from trireme.simulator.baselines.triton_sample import TARGET_MICROSECONDS, TritonSample
 from trireme.simulator.baselines.wva import Queue, WorkloadVariantAutoscaler
-from trireme.simulator.policy import Metric, Policy, Reading
-from trireme.simulator.scenario import Scenario
+from trireme.simulator.policy import Bounds, Metric, Policy, Reading
+from trireme.simulator.scenario import Objective, Scenario
 from trireme.simulator.trireme_policy import TriremePolicy
 
 SCRAPE_LAG_SECONDS = 7.5
@@ -38,29 +40,38 @@ FAILURES = 0.001  # the default of `objectives[].errors.maxRatio`; nothing fails
 Make = Callable[[Scenario, float], Policy[Any]]
 
 
-def _trireme(on: Scenario, multiple: float) -> Policy[Any]:
-    curve = on.pod.curve
-    objective = autoscaler.ObjectivePolicy(
+def trireme_rules(pod: PodShape, objective: Objective, bounds: Bounds) -> autoscaler.Policy:
+    """What an agent's spec asks of Trireme where it says nothing but the objective and bounds."""
+    asked = autoscaler.ObjectivePolicy(
         model="model",
-        percentile=on.objective.percentile,
-        latency_target_seconds=on.objective.limit_seconds,
+        percentile=objective.percentile,
+        latency_target_seconds=objective.limit_seconds,
         max_failure_ratio=FAILURES,
-        start_in_flight_per_pod=float(curve.max_batch * on.pod.instances),
+        start_in_flight_per_pod=float(pod.curve.max_batch * pod.instances),
         fixed_target=False,
     )
+    return autoscaler.Policy(
+        mode=ScalingMode.AUTOMATIC,
+        replicas=None,
+        min_replicas=bounds.least,
+        max_replicas=bounds.most,
+        tolerance=Scaling().tolerance,
+        behavior=Behavior(),
+        paused=Paused.NONE,
+        objectives=(asked,),
+    )
+
+
+def measured(lead_time: fluid.LeadTime) -> LeadTime:
+    """A lead time as Trireme has learnt it."""
+    return LeadTime(lead_time.p95_seconds, lead_time.seconds, samples=STARTS)
+
+
+def _trireme(on: Scenario, multiple: float) -> Policy[Any]:
     return TriremePolicy(
-        autoscaler.Policy(
-            mode=ScalingMode.AUTOMATIC,
-            replicas=None,
-            min_replicas=on.bounds.least,
-            max_replicas=on.bounds.most,
-            tolerance=Scaling().tolerance,
-            behavior=Behavior(),
-            paused=Paused.NONE,
-            objectives=(objective,),
-        ),
+        trireme_rules(on.pod, on.objective, on.bounds),
         of_pod(on.pod, multiple * on.sustained_per_second, on.objective.percentile),
-        LeadTime(on.lead_time.p95_seconds, on.lead_time.seconds, samples=STARTS),
+        measured(on.lead_time),
     )
 
 

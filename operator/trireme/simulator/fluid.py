@@ -27,7 +27,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from trireme.simulator.balance import Alike, joined_alike, shares
+from trireme.simulator.balance import Alike, drained, joined_alike, shares
 from trireme.simulator.load_table import Floats, LoadTable
 from trireme.simulator.pod_steps import PodSteps
 from trireme.simulator.pods import Balancer
@@ -144,14 +144,14 @@ class Fleet:
         self._placed = np.zeros(length)
         self._others: dict[int, list[tuple[float, float, float]]] = defaultdict(list)
         self._read_last: tuple[slice, Floats, float] | None = None
-        self._within = lru_cache(maxsize=512)(self._within_at)
+        self._steps = PodSteps(table)
+        self._within = lru_cache(maxsize=512)(self._steps.within)
         self.ready = replicas  # the pods that answer
         self._alike = [Alike(replicas, 0.0)]
         self._draining: list[Alike] = []
         self._pod_seconds = 0.0
         self._now = 0
         self._foreseen = 0  # up to where all is known, unless other pods are ready
-        self._steps = PodSteps(table)
         calm = int(np.searchsorted(table.loads, CALM_LOAD))
         self._calm_rate = CALM_LOAD * table.capacity_per_second
         self._calm_in_flight = float(table.in_flight[calm])
@@ -285,13 +285,8 @@ class Fleet:
             answered += each.pods * (before + came - each.in_flight)
             held += each.pods * each.in_flight
             weight = each.pods * came
-            if each.in_flight <= steps.most and before <= steps.most:
-                load, wait = steps.load(each.in_flight), 0.0
-                late += weight * steps.late(load)
-            else:
-                load = steps.last_load
-                wait, late_share = steps.backlog(before, each.in_flight)
-                late += weight * late_share
+            load, wait, late_share = steps.met(before, each.in_flight)
+            late += weight * late_share
             if index == 0 and wait == 0.0:
                 below, part = steps.place(load)
                 placed = weight * float(self._scatter[now])
@@ -306,23 +301,16 @@ class Fleet:
             self._lost[now] += rate
             self._shares[:, now] = self._placed[now] = 0.0
         if self._draining:
-            answered += self._drain()
+            self._draining, of_stopping, taken = drained(
+                self._draining, self.table.capacity_per_second
+            )
+            answered += of_stopping
+            self._pod_seconds += taken
             held += sum(each.pods * each.in_flight for each in self._draining)
         self._late[now], self._answered[now], self._in_flight[now] = late, answered, held
         if len(self._alike) > 1:
             self._alike = joined_alike(self._alike)
         self._now = now + 1
-
-    def _drain(self) -> float:
-        """A second of the pods that stop; how many requests they answered."""
-        capacity, answered = self.table.capacity_per_second, 0.0
-        for each in self._draining:
-            served = min(each.in_flight, capacity)
-            each.in_flight -= served
-            answered += each.pods * served
-            self._pod_seconds += each.pods * served / capacity
-        self._draining = [each for each in self._draining if each.in_flight > 0]
-        return answered
 
     # ----------------------------------------------------------------------------------- readings
 
@@ -385,14 +373,6 @@ class Fleet:
             within += weight * self._within(load, wait)
         self._read_last = span, within, total
         return within, total
-
-    def _within_at(self, load: float, wait: float) -> Floats:
-        """The distribution at a load, each request having waited for so long before."""
-        if wait:
-            return self.table.shifted(wait)
-        below, part = self._steps.place(load)
-        low, high = self.table.within[below], self.table.within[below + 1]
-        return np.asarray((1 - part) * low + part * high)
 
     def _queue_time(self, span: slice) -> float:
         table = self.table

@@ -5,7 +5,7 @@ from bisect import bisect_right
 
 import numpy as np
 
-from trireme.simulator.load_table import LoadTable
+from trireme.simulator.load_table import Floats, LoadTable
 
 LATE_POINTS = 8  # moments of a second at which a growing backlog is looked at
 _MOMENTS = [(point + 0.5) / LATE_POINTS for point in range(LATE_POINTS)]
@@ -49,6 +49,23 @@ class PodSteps:
         below = min(bisect_right(self._loads, load), len(self._loads) - 1) - 1
         low, high = self._loads[below], self._loads[below + 1]
         return below, (load - low) / (high - low)
+
+    def met(self, before: float, after: float) -> tuple[float, float, float]:
+        """What the requests of a second meet in a pod that held so many before and holds so many
+        after it: a load, what they wait for beyond that, and the share of them that is late.
+        """
+        if after <= self.most and before <= self.most:
+            load = self.load(after)
+            return load, 0.0, self.late(load)
+        return (self.last_load, *self.backlog(before, after))
+
+    def within(self, load: float, wait: float) -> Floats:
+        """How latencies are distributed at a load, each request having waited so long before."""
+        table = self._table
+        if wait:
+            return table.shifted(wait)
+        below, part = self.place(load)
+        return np.asarray((1 - part) * table.within[below] + part * table.within[below + 1])
 
     def backlog(self, before: float, after: float) -> tuple[float, float]:
         """Of a second in which a backlog changes: what requests wait for beyond the last row, on

@@ -5,6 +5,7 @@ from the gateway's figures; `autoscaler.decision.decide` and its memory are the 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -21,6 +22,7 @@ from trireme.autoscaler.types import (
     Memory,
     ModelSignals,
     NoSignals,
+    ObjectivePolicy,
     Observation,
     Policy,
     Signals,
@@ -61,16 +63,8 @@ class TriremePolicy:
     @property
     def readings(self) -> tuple[Reading, ...]:
         """What a round asks of the gateway, over the operator's own window."""
-        seconds, age = WINDOW.total_seconds(), SCRAPE_SECONDS / 2
         (objective,) = self.policy.objectives
-        return (
-            Reading(Metric.ARRIVALS, seconds, age),
-            Reading(Metric.ANSWERS, seconds, age),
-            Reading(Metric.IN_FLIGHT, seconds, age),
-            Reading(Metric.LATENCY, seconds, age, objective.percentile),
-            Reading(Metric.LATE_SHARE, seconds, age),
-            Reading(Metric.FAILURE_SHARE, seconds, age),
-        )
+        return readings_for(objective)
 
     def begin(self, now_seconds: float, replicas: int) -> Known:
         """An operator that was just started, and finds no status."""
@@ -80,7 +74,7 @@ class TriremePolicy:
     def decide(self, observed: Observed, known: Known) -> tuple[int, Known]:
         """One round."""
         (objective,) = self.policy.objectives
-        signals = self._signals(observed)
+        signals = signals_of(objective, observed.now_seconds, observed.ready, observed.values)
         demand, forecasts = known.demand, {}
         if isinstance(signals, Signals):
             demand, _, forecast = demand.seen(
@@ -109,25 +103,41 @@ class TriremePolicy:
         memory = record(memory, decision, carried_out=True)
         return decision.replicas, Known(memory, demand)
 
-    def _signals(self, observed: Observed) -> Signals | NoSignals:
-        if not observed.ready:
-            return NoSignals(Reason.NO_PODS, "no pod is ready")
-        values = [value for value in observed.values if value is not None]
-        if len(values) < len(observed.values):
-            return NoSignals(Reason.PROMETHEUS_UNREACHABLE, "Prometheus cannot be read")
-        arrivals, answers, in_flight, latency, late, failures = values
-        (objective,) = self.policy.objectives
-        seen = ModelSignals(
-            model=objective.model,
-            request_rate_per_second=max(arrivals, answers),
-            in_flight=in_flight,
-            latency=None
-            if math.isnan(latency)
-            else Latency(latency, LatencyKind.PERCENTILE, objective.percentile),
-            failure_ratio=0.0 if math.isnan(failures) else failures,
-            mean_latency_seconds=in_flight / answers if answers else None,
-            queue_share=None,
-            pending=None,
-            late_share=None if math.isnan(late) else late,
-        )
-        return Signals(moment(observed.now_seconds), WINDOW, (seen,))
+
+def readings_for(objective: ObjectivePolicy) -> tuple[Reading, ...]:
+    """What a round asks of the gateway, over the operator's own window."""
+    seconds, age = WINDOW.total_seconds(), SCRAPE_SECONDS / 2
+    return (
+        Reading(Metric.ARRIVALS, seconds, age),
+        Reading(Metric.ANSWERS, seconds, age),
+        Reading(Metric.IN_FLIGHT, seconds, age),
+        Reading(Metric.LATENCY, seconds, age, objective.percentile),
+        Reading(Metric.LATE_SHARE, seconds, age),
+        Reading(Metric.FAILURE_SHARE, seconds, age),
+    )
+
+
+def signals_of(
+    objective: ObjectivePolicy, now_seconds: float, ready: int, told: Sequence[float | None]
+) -> Signals | NoSignals:
+    """What the round makes of the answers to `readings_for`."""
+    if not ready:
+        return NoSignals(Reason.NO_PODS, "no pod is ready")
+    values = [value for value in told if value is not None]
+    if len(values) < len(told):
+        return NoSignals(Reason.PROMETHEUS_UNREACHABLE, "Prometheus cannot be read")
+    arrivals, answers, in_flight, latency, late, failures = values
+    seen = ModelSignals(
+        model=objective.model,
+        request_rate_per_second=max(arrivals, answers),
+        in_flight=in_flight,
+        latency=None
+        if math.isnan(latency)
+        else Latency(latency, LatencyKind.PERCENTILE, objective.percentile),
+        failure_ratio=0.0 if math.isnan(failures) else failures,
+        mean_latency_seconds=in_flight / answers if answers else None,
+        queue_share=None,
+        pending=None,
+        late_share=None if math.isnan(late) else late,
+    )
+    return Signals(moment(now_seconds), WINDOW, (seen,))

@@ -1,0 +1,146 @@
+"""Fleets of several node classes in virtual time: what they cost, and what becomes of requests."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from trireme.autoscaler.queueing import PodShape
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.simulator.class_comparison import ClassScenario, compare, least_cost, of_mix
+from trireme.simulator.class_fleet import ClassFleet, PodClass
+from trireme.simulator.comparison import HOUR, MOST_LATE
+from trireme.simulator.contenders import CONTENDERS
+from trireme.simulator.fluid import LeadTime
+from trireme.simulator.policy import Bounds, Metric, Reading
+from trireme.simulator.scenario import Objective
+from trireme.simulator.simulation import simulate
+from trireme.simulator.traces import Traffic
+
+OBJECTIVE = Objective(95, 0.2)
+SMALL = PodClass("l4", 0.3, PodShape(ServiceCurve(0.020, 0.008, 8)), LeadTime(60))
+LARGE = PodClass("a100", 1.0, PodShape(ServiceCurve(0.010, 0.002, 16)), LeadTime(90))
+WAVE = 1.0 + 0.8 * np.sin(np.linspace(0, 2 * np.pi, 3600))
+
+
+def scenario(*classes: PodClass, peak: float = 900.0) -> ClassScenario:
+    traffic = Traffic("wave", peak * WAVE / WAVE.max())
+    return ClassScenario(traffic, classes, OBJECTIVE, Bounds(1, 60), seed=1)
+
+
+def fleet(rate: float, pods: tuple[int, int], seconds: int = 600) -> ClassFleet:
+    """Pods of both classes under steady traffic."""
+    on = scenario(SMALL, LARGE)
+    steady = Traffic("steady", np.full(seconds, rate))
+    rates, limit = on.sustained_per_second, OBJECTIVE.limit_seconds
+    found = ClassFleet(steady, on.classes, rates, limit, pods, 1, warm_up_seconds=0)
+    found.count_from_now()
+    return found
+
+
+def silent(what: str, share: float) -> None:
+    pass
+
+
+def test_at_the_sum_of_what_pods_sustain_the_objective_is_just_kept() -> None:
+    small, large = scenario(SMALL, LARGE).sustained_per_second
+    running = fleet(3 * small + 2 * large, (3, 2))
+    running.advance(600)
+    seen = {
+        metric: running.read(Reading(metric, 300, 0, 95), 600)
+        for metric in (Metric.LATENCY, Metric.LATE_SHARE, Metric.FAILURE_SHARE)
+    }
+    assert seen[Metric.LATENCY] == pytest.approx(0.2, rel=0.03)
+    assert seen[Metric.LATE_SHARE] == pytest.approx(0.05, abs=0.005)
+    assert seen[Metric.FAILURE_SHARE] == 0
+
+
+def test_no_request_is_lost_where_pods_come_and_go() -> None:
+    small, large = scenario(SMALL, LARGE).sustained_per_second
+    running = fleet(1.5 * (2 * small + large), (2, 1))  # too much for them
+    held = running.read(Reading(Metric.IN_FLIGHT, 1, 0), 0)
+    running.resize((5, 2), 60)
+    running.resize((1, 2), 300)
+    running.advance(600)
+    came = 600 * 1.5 * (2 * small + large)
+    answered = 600 * running.read(Reading(Metric.ANSWERS, 600, 0), 600)
+    left = running.read(Reading(Metric.IN_FLIGHT, 1, 0), 600)
+    assert answered + left - held == pytest.approx(came, rel=0.03), "but for what is drawn"
+
+
+def test_pods_are_paid_from_their_order_to_their_last_answer() -> None:
+    running = fleet(1.0, (2, 1))
+    running.resize((3, 1), 100)
+    assert (running.replicas, running.ready) == ((3, 1), (2, 1))
+    running.advance(161)
+    assert running.ready == (3, 1)
+    running.resize((1, 1), 200)
+    running.advance(600)
+    small, large = running.outcome(0, 0, 0).pod_seconds
+    assert small == pytest.approx(2 * 200 + 100 + 400, abs=0.1)
+    assert large == 600
+
+
+def test_of_pods_that_are_to_go_those_that_start_are_first() -> None:
+    running = fleet(1.0, (2, 1))
+    running.resize((4, 1), 100)
+    running.resize((2, 1), 110)
+    running.advance(300)
+    assert running.ready == (2, 1)
+
+
+def test_what_cannot_be_read_of_several_classes_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be read of pods of several classes"):
+        fleet(1.0, (1, 1)).read(Reading(Metric.QUEUE_TIME, 30, 0), 0)
+
+
+def test_one_class_is_as_the_fleet_of_one_sort_of_pods_has_it() -> None:
+    on = scenario(SMALL)
+    alone = on.alone(SMALL)
+    first = math.ceil(on.traffic.rate_per_second[0] / alone.sustained_per_second)
+    usual = simulate(
+        CONTENDERS["trireme"](alone, 1.0),
+        on.traffic,
+        alone.table,
+        SMALL.lead_time,
+        replicas=first,
+        seed=1,
+    )
+    mixed = of_mix(on, lambda second: None)
+    assert sum(mixed.pod_seconds) == pytest.approx(usual.pod_seconds, rel=0.03)
+    assert mixed.late_share == pytest.approx(usual.late_share, abs=0.01)
+
+
+def test_the_mix_is_put_beside_each_policy_on_each_class() -> None:
+    on = scenario(SMALL, LARGE)
+    mix, *alone = compare(on, ["trireme", "hpa-rps"], silent)
+    assert [(each.policy, [c.name for c in each.classes]) for each in (mix, *alone)] == [
+        ("trireme", ["l4", "a100"]),
+        ("trireme", ["l4"]),
+        ("hpa-rps", ["l4"]),
+        ("trireme", ["a100"]),
+        ("hpa-rps", ["a100"]),
+    ]
+    assert mix.cost <= 1.1 * min(each.cost for each in alone), "what a change of the mix costs"
+    assert mix.late_share <= MOST_LATE
+    assert mix.cost == sum(
+        each.price * seconds / HOUR
+        for each, seconds in zip(mix.classes, mix.pod_seconds, strict=True)
+    )
+    assert all(each.ratio >= 1 for each in (mix, *alone))
+
+
+def test_the_least_cost_is_that_of_the_cheapest_pods_at_each_moment() -> None:
+    on = scenario(SMALL)
+    (rate,) = on.sustained_per_second
+    steady = replace(on, traffic=Traffic("steady", np.full(3600, 3.5 * rate)))
+    assert least_cost(steady) == pytest.approx(4 * 0.3)
+    both = scenario(SMALL, LARGE)
+    assert least_cost(both) <= min(least_cost(scenario(SMALL)), least_cost(scenario(LARGE)))
+
+
+def test_the_cheapest_mix_takes_small_pods_for_what_large_ones_leave() -> None:
+    on = scenario(SMALL, LARGE)
+    small, large = on.sustained_per_second
+    assert on.cheapest(2 * large + 0.5 * small) == (1, 2)
