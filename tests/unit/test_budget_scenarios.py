@@ -187,7 +187,7 @@ class World:
         for key, concluded in alone.items():
             agent = self.agents[key.name]
             decision = concluded.granted(given[key]).decision
-            agent.replicas, agent.message = decision.replicas, decision.message
+            agent.replicas, agent.message = decision.replicas, str(decision.message)
 
 
 def _body(agent: str, pod: Pod) -> dict[str, object]:
