@@ -124,4 +124,8 @@ class EventReason(StrEnum):
     CANARY_PROMOTED = "CanaryPromoted"  # it was no worse, or a person said so
     CANARY_ROLLED_BACK = "CanaryRolledBack"  # it was worse, undecided, or a person said so
     NO_CANARY = "NoCanary"  # a person told a canary to end, and there is none
+    SETTING_TRIED = "SettingTried"  # of Trireme's own, on a canary, in a mode Apply
+    SETTING_KEPT = "SettingKept"  # all pods have it; the spec stays as it is
+    SETTING_REFUSED = "SettingRefused"  # it was taken back; the note tells why
+    SETTING_DROPPED = "SettingDropped"  # the spec says something else there by now
     TUNING_RECOMMENDED = "TuningRecommended"  # a knob by which a pod would sustain more

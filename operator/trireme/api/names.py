@@ -64,6 +64,7 @@ STATUS_MANAGER = "trireme-status"  # the reconciler's part of the status
 SCALE_STATUS_MANAGER = "trireme-scale-status"  # the autoscaler's part of the status
 ROLLOUT_STATUS_MANAGER = "trireme-rollout-status"  # the canary's part of the status
 OPTIMIZATION_STATUS_MANAGER = "trireme-optimization-status"  # what came of spec.optimization
+ADOPTION_STATUS_MANAGER = "trireme-adoption-status"  # what is set in the user's place
 
 # Container names and ports.
 SERVER_CONTAINER = "triton"

@@ -25,7 +25,7 @@ class OptimizationMode(StrEnum):
 
     DISABLED = "Disabled"
     RECOMMEND = "Recommend"  # told in the status and an Event, for the user to take over
-    APPLY = "Apply"  # refused for now: it is to go through a canary
+    APPLY = "Apply"  # tried on a canary, and kept where it is no worse
 
 
 class Technique(StrEnum):
@@ -113,8 +113,9 @@ class Optimization(ApiModel):
 
     mode: OptimizationMode = Field(
         OptimizationMode.RECOMMEND,
-        description="Recommend: the result is told in the status, and nothing is changed; or "
-        "Disabled. Apply is refused for now.",
+        description="Disabled; or Recommend: the result is told in the status, and nothing is "
+        "changed; or Apply: it is tried on a canary, and serves in the place of the model's source "
+        "for as long as that stays as it is.",
     )
     max_accuracy_drop: Ratio = Field(
         0.005,

@@ -16,7 +16,7 @@ class TuningMode(StrEnum):
 
     DISABLED = "Disabled"  # none is looked for
     RECOMMEND = "Recommend"  # it is told, and the user sets it
-    APPLY = "Apply"  # refused for now: it is to be tried on a canary
+    APPLY = "Apply"  # it is tried on a canary, and kept where it is no worse
 
 
 class TuningRange(ApiModel):
@@ -61,19 +61,11 @@ class TuningLimits(ApiModel):
 class Tuning(ApiModel):
     """How the server's knobs are set."""
 
-    model_config = ConfigDict(
-        json_schema_extra=cel(
-            (
-                "!has(self.mode) || self.mode != 'Apply'",
-                "mode Apply is not there yet: use Recommend",
-            )
-        )
-    )
-
     mode: TuningMode = Field(
         TuningMode.RECOMMEND,
         description="Disabled; or Recommend: a setting by which a pod sustains more is told in the "
-        "status and in an Event. Apply is refused for now.",
+        "status and in an Event; or Apply: it is tried on a canary, and kept while the spec says "
+        "there what it does now.",
     )
     limits: TuningLimits = Field(TuningLimits(), description="What a recommendation stays within.")
 

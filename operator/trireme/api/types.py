@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from trireme.api import names
+from trireme.api.adoption import Adoption
 from trireme.api.models import ImagePullPolicy, Model, ModelName, Pipeline, SecretRef
 from trireme.api.optimization import Optimization, OptimizationStatus
 from trireme.api.rollout import Rollout, RolloutStatus
@@ -582,6 +583,14 @@ class Scaling(ApiModel):
     )
 
 
+_IS_CANARY = "(has(self.rollout) && self.rollout.strategy == 'Canary')"
+
+
+def _is_not_applied(field: str) -> str:
+    """CEL: this field's mode is not Apply."""
+    return f"!has(self.{field}) || self.{field}.mode != 'Apply'"
+
+
 class AgentSpec(ApiModel):
     """What the agent is made of and what it must keep."""
 
@@ -602,6 +611,15 @@ class AgentSpec(ApiModel):
                 "!has(self.scaling) || self.scaling.mode != 'Automatic' || "
                 "(has(self.objectives) && size(self.objectives) > 0)",
                 "mode Automatic needs at least one objective",
+            ),
+            (
+                _is_not_applied("tuning") + " || " + _IS_CANARY,
+                "tuning.mode Apply tries each setting on a canary: set rollout.strategy to Canary",
+            ),
+            (
+                _is_not_applied("optimization") + " || " + _IS_CANARY,
+                "optimization.mode Apply tries each model on a canary: set rollout.strategy to "
+                "Canary",
             ),
         )
     )
@@ -873,6 +891,11 @@ class AgentStatus(ApiModel):
     )
     optimization: OptimizationStatus | None = Field(
         None, description="What came of spec.optimization."
+    )
+    adopted: list[Adoption] = Field(
+        [],
+        description="What Trireme sets in the place of the spec, in modes Apply.",
+        json_schema_extra=list_map("model", "origin", "phase"),
     )
 
 

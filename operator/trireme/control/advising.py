@@ -62,7 +62,7 @@ def standing_after(
     after = standing(
         _stood(before, learning, spec),
         learning.advice.get(_decided_by(made)),
-        is_calm=_is_calm(made),
+        is_calm=is_calm(made),
         since=format_time(now),
     )
     is_ours = mode is ScalingMode.AUTOMATIC
@@ -83,7 +83,7 @@ def _decided_by(made: Record) -> str:
     return made.decision.model or (objectives[0].model if len(objectives) == 1 else "")
 
 
-def _is_calm(made: Record) -> bool:
+def is_calm(made: Record) -> bool:
     """Whether the fleet is of its size, all of it serves, and every objective is kept."""
     observation, decision = made.inputs.observation, made.decision
     signals = observation.signals

@@ -62,7 +62,7 @@ from trireme.autoscaler.types import (
     Signals,
     Source,
 )
-from trireme.control import advising, learning, scaling_report, starts
+from trireme.control import adopting, advising, learning, scaling_report, starts
 from trireme.control.direct import PodReader
 from trireme.control.foresight import foresee
 from trireme.control.history import History
@@ -546,7 +546,8 @@ class Autoscaler:
         if is_loss or scaling_report.is_notable(scaled.reason, told, decision, now):
             self._tell(key, scaled, made)
         scaled.reason = decision.reason
-        scaled.tuning = _tuning(view, scaled, made, now)
+        scaled.tuning = view.tuning = _tuning(view, scaled, made, now)
+        view.is_calm = advising.is_calm(made)
         is_due = scaled.written_at is None or now - scaled.written_at >= _QUIET
         is_tuning = is_due and scaled.tuning != scaled.tuning_told
         is_compared = is_due and now >= scaled.compare_at
@@ -847,7 +848,8 @@ def _tuning(view: AgentView, scaled: _Scaled, made: Record, now: datetime) -> Tu
     """The recommendation that stands after a decision."""
     assert view.accepted is not None  # noqa: S101  # who scales has looked
     learnt = learning.known(view, _representative(view))
-    return advising.standing_after(scaled.tuning, learnt, view.accepted.agent.spec, made, now)
+    found = advising.standing_after(scaled.tuning, learnt, view.accepted.agent.spec, made, now)
+    return None if found is not None and adopting.was_refused(view, found) else found
 
 
 def _scaling_status(

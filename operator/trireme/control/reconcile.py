@@ -18,7 +18,7 @@ from trireme.api.conditions import ConditionType, EventReason, Reason
 from trireme.api.fetch import FetchProgress, FetchReason
 from trireme.api.node_cache import NodeCacheKey
 from trireme.api.types import AgentDeployment, AgentSpec, AgentStatus
-from trireme.control import events, in_place, status
+from trireme.control import adopting, events, in_place, status
 from trireme.control.apply import Applier, child_id, is_final
 from trireme.control.jobs import pods_of_jobs
 from trireme.control.observed import (
@@ -35,6 +35,7 @@ from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.recorded import live_sources, remembered
 from trireme.control.store import Accepted, AgentView, ChildId, Refused, Store
 from trireme.control.trial import (
+    Course,
     Trial,
     candidate_pods,
     has_pods,
@@ -106,6 +107,7 @@ class Reconciler:
         self._preflight = Preflight(cluster, options, clock)
         self._applier = Applier(cluster, store)
         self._trial = Trial(cluster, self._applier, options, clock)
+        self._adopting = adopting.Adopting(cluster, clock)
         self._optimizing = Optimizing(cluster, store, options, clock, optimizer_jobs)
 
     async def handle(self, key: Key, work: Work) -> None:
@@ -144,8 +146,9 @@ class Reconciler:
         if view.apply_failure is not None and Work.APPLY in work:
             raise view.apply_failure
         await self._prune(key, view, view.body["metadata"]["uid"])
-        if view.applied is not None and (Work.APPLY in work or view.optimization.under_way):
-            told = await self._optimizing.advance(view, view.body, view.applied.agent)
+        is_due = Work.APPLY in work or view.optimization.under_way
+        if is_due and view.applied is not None and view.asked is not None:
+            told = await self._optimizing.advance(view, view.body, view.asked)
             await self._emit(key, told)
 
     async def _catch_up(self, key: Key, view: AgentView) -> None:
@@ -186,14 +189,8 @@ class Reconciler:
         """Accept or refuse the spec as it is now; what was last accepted is applied, so that drift
         is repaired while an edit is refused, by whatever process.
         """
-        new: Accepted | None = None
-        match await self._accept(view, body):
-            case Refused() as refused:
-                view.refused = refused
-                view.accepted = view.accepted or await remembered(self._cluster, body)
-            case Accepted() as new:
-                view.refused = None
-        course = await self._trial.course(view, body, new)
+        course = await self._course(view, body)
+        await self._emit(key, await self._adopting.write(key, view))
         if isinstance(course, Refused):
             view.refused = view.refused or course
             await self._trial.withdraw(key, view, body["metadata"]["uid"])
@@ -214,9 +211,42 @@ class Reconciler:
 
     # ---------------------------------------------------------------------------- accepting
 
+    async def _course(self, view: AgentView, body: Object) -> Course | Refused | None:
+        """What becomes of the spec as it is now; of a setting that was taken back, without it."""
+        while True:
+            new = await self._accept(view, body)
+            if isinstance(new, Refused):
+                view.refused = new
+                view.accepted = view.accepted or await remembered(self._cluster, body)
+                return await self._trial.course(view, body, None)
+            view.refused = None
+            course = await self._trial.course(view, body, new)
+            if not self._adopting.settle(view, new, course):
+                return course
+
     async def _accept(self, view: AgentView, body: Object) -> Accepted | Refused:
+        """The spec as the user wrote it, with Trireme's own settings as far as it is not refused
+        for them.
+        """
         try:
             agent = parse_agent(body)
+        except InvalidSpec as error:
+            return Refused(Reason.INVALID_SPEC, str(error))
+        found = await self._examined(view, body, agent, is_set=True)
+        if isinstance(found, Refused) and adopting.sets_anything(view):
+            alone = await self._examined(view, body, agent, is_set=False)
+            if isinstance(alone, Accepted) and self._adopting.doubt(view, found):
+                found = alone
+        if isinstance(found, Accepted):
+            view.asked = agent
+        return found
+
+    async def _examined(
+        self, view: AgentView, body: Object, agent: AgentDeployment, *, is_set: bool
+    ) -> Accepted | Refused:
+        try:
+            if is_set:
+                agent = self._adopting.look(view, body, agent)
             sources = await live_sources(self._cluster, agent)
             examined = examine(agent.spec, sources)
             if examined.faults:
@@ -237,7 +267,8 @@ class Reconciler:
         completed = agent.model_copy(update={"spec": examined.spec})
         repository = render(examined.spec, present)
         warnings = (*examined.warnings, *missing_node_cache(completed, self._options))
-        return Accepted(completed, repository, warnings, examined.inspections)
+        tries = adopting.tries(view) if is_set else ""
+        return Accepted(completed, repository, warnings, examined.inspections, tries)
 
     async def _compare(self, key: Key, view: AgentView, body: Object, accepted: Accepted) -> None:
         """Know what differs from what the pods run, so that it can be told what becomes of them."""

@@ -342,7 +342,7 @@ def written(status: AgentStatus) -> dict[str, Any]:
     return status.model_copy(update={"conditions": own}).model_dump(
         mode="json",
         by_alias=True,
-        exclude={"scaling", "tuning", "rollout", "optimization"},
+        exclude={"scaling", "tuning", "rollout", "optimization", "adopted"},
         exclude_none=True,
     )
 

@@ -14,10 +14,12 @@ from typing import Any, Generic, TypeVar
 
 from trireme.admission.examine import Inspections
 from trireme.api import kinds, names
+from trireme.api.adoption import Adoption
 from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
 from trireme.api.optimization import OptimizationStatus
 from trireme.api.rollout import RolloutPhase
+from trireme.api.tuning import TuningStatus
 from trireme.api.types import AgentDeployment, CurveSource
 from trireme.autoscaler.capacity import Calls, LearntCurve, ModelStatistics, Statistics
 from trireme.autoscaler.demand import Demand, Terms
@@ -54,12 +56,15 @@ ChildId = tuple[str, str]  # kind, name
 
 @dataclass(frozen=True)  # no slots: `policy` is kept
 class Accepted:
-    """A spec that can be used, completed from its files; its repository, and what is odd in it."""
+    """A spec that can be used, completed from its files; its repository, and what is odd in it.
+    `tries` is what Trireme tries in it of its own, in words; empty where nothing is.
+    """
 
     agent: AgentDeployment
     repository: Repository
     warnings: tuple[Fault, ...] = ()
     inspections: Inspections = field(default_factory=dict)
+    tries: str = ""
 
     @cached_property
     def policy(self) -> Policy:
@@ -116,6 +121,16 @@ class OptimizationState:
 
     told: OptimizationStatus | None = None
     under_way: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class AdoptionState:
+    """What Trireme sets of an agent in the user's place: `present`, and what of it was `told` in the
+    status, None until this process has looked.
+    """
+
+    present: tuple[Adoption, ...] = ()
+    told: tuple[Adoption, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -303,11 +318,12 @@ class AgentView:
 
     `body` is None until the agent itself was seen. The reconciler leaves `judged`, the generation
     that it last looked into; `accepted`, the last one it could use; `refused`, why the judged one
-    cannot be; `apply_failure`, why not all objects could be applied, and `wanted`, which those are;
+    cannot be; `asked`, the last one as the user wrote it; `apply_failure`, why not all objects could be applied, and `wanted`, which those are;
     `applied`, what was last applied whole; `replaced`, what the pods ran before, until all of it is
     done, and `change`, the difference; `secrets`, which Secrets it has made sure of, since no watch
     tells of them; and `written`, the part of the status it last wrote. The autoscaler leaves
-    `desired_replicas`, also by node class, `learning` by set of pods as the status has it, which is
+    `desired_replicas`, also by node class, `tuning`, the knob that it recommends, and `is_calm`,
+    whether the fleet is of its size and keeps every objective, `learning` by set of pods as the status has it, which is
     learnt on from there, and `foresights` by an objective's model. `canary`
     is there while one is tried, and until its pods are gone; `rolled_back` is what is not tried
     again, and `withheld` why the rest of a spec waits with its candidate, where it does.
@@ -328,10 +344,14 @@ class AgentView:
     in_place: InPlace = field(default_factory=InPlace)
     preflight: PreflightState = field(default_factory=PreflightState)
     optimization: OptimizationState = field(default_factory=OptimizationState)
+    adoption: AdoptionState = field(default_factory=AdoptionState)
+    asked: AgentDeployment | None = None
     secrets: set[str] = field(default_factory=set)
     written: Object | None = None
     desired_replicas: int | None = None
     desired_by_class: dict[str, int] | None = None
+    tuning: TuningStatus | None = None
+    is_calm: bool = False
     canary: CanaryState | None = None
     rolled_back: RolledBack | None = None
     withheld: str = ""

@@ -206,8 +206,8 @@ def _started(stable: Accepted, new: Accepted, known: Known, options: ResourceOpt
         Running(stable.agent, stable.repository), Running(new.agent, new.repository), options
     )
     before = known.canary
-    instead = f" in place of generation {before.generation}" if _is_on(before) and before else ""
-    note = f"generation {known.generation} is tried on a canary{instead}"
+    instead = f" in place of {_what(before)}" if _is_on(before) and before else ""
+    note = f"{new.tries or f'generation {known.generation}'} is tried on a canary{instead}"
     return Event(
         EventReason.CANARY_STARTED,
         f"{note}; changed: {differs.named(Effect.ROLLOUT)}",
@@ -218,8 +218,13 @@ def _started(stable: Accepted, new: Accepted, known: Known, options: ResourceOpt
 def _ended(canary: CanaryState | None, why: str) -> tuple[Event, ...]:
     if canary is None or not has_pods(canary):
         return ()
-    note = f"the canary of generation {canary.generation} is ended: {why}"
+    note = f"the canary of {_what(canary)} is ended: {why}"
     return (Event(EventReason.CANARY_ENDED, note, _CANARY_ACTION),)
+
+
+def _what(canary: CanaryState) -> str:
+    """What a canary is of: a spec, or what Trireme tries of its own."""
+    return canary.candidate.tries or f"generation {canary.generation}"
 
 
 def _is_on(canary: CanaryState | None) -> bool:
@@ -296,9 +301,7 @@ def words_of_trial(view: AgentView) -> str:
     canary = view.canary
     if canary is None or not _is_on(canary):
         return ""
-    words = (
-        f"generation {canary.generation} is tried on a canary, the others stay: see status.rollout"
-    )
+    words = f"{_what(canary)} is tried on a canary, the others stay: see status.rollout"
     return words + (f"; it is taken back: {canary.fault}" if canary.fault else _withheld(view))
 
 

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from trireme.api.models import Model
-from trireme.api.scalars import format_duration, quantity_value
+from trireme.api.scalars import format_duration, parse_duration, quantity_value
 from trireme.api.tuning import Knob, TuningRange
 from trireme.api.types import AgentSpec, Server
 from trireme.modelrepo.instances import instances_per_pod
@@ -111,6 +112,17 @@ def changes(now: Configuration, wanted: Configuration) -> dict[Knob, tuple[str, 
 def told(configuration: Configuration, knob: Knob) -> str:
     """What a knob is set to, as the spec writes it."""
     return _told(configuration)[knob]
+
+
+def turned(now: Configuration, knob: Knob, to: str) -> Configuration:
+    """A configuration with one knob set to what the spec would say."""
+    match knob:
+        case Knob.MAX_BATCH_SIZE:
+            return replace(now, max_batch=int(to))
+        case Knob.INSTANCES:
+            return replace(now, instances=int(to))
+        case Knob.MAX_QUEUE_DELAY:
+            return replace(now, queue_delay_seconds=parse_duration(to).total_seconds())
 
 
 def _told(configuration: Configuration) -> dict[Knob, str]:

@@ -6,6 +6,7 @@ from trireme.admission.words import listed
 from trireme.api.models import Model
 from trireme.api.optimization import LARGEST_BATCH, OptimizationMode, OptimizedModel
 from trireme.api.optimize import OptimizedBackend
+from trireme.api.rollout import RolloutStrategy
 from trireme.api.scalars import quantity_value
 from trireme.api.types import AgentSpec
 from trireme.errors import Fault
@@ -30,15 +31,32 @@ def _known(spec: AgentSpec) -> Iterator[tuple[str, OptimizedModel, Model]]:
             yield path, each, models[each.model]
 
 
-def result_is_to_be_applied(spec: AgentSpec) -> Iterator[Fault]:
+def _is_applied(spec: AgentSpec) -> bool:
+    return spec.optimization is not None and spec.optimization.mode is OptimizationMode.APPLY
+
+
+def result_is_applied_untried(spec: AgentSpec) -> Iterator[Fault]:
     """What is shown on samples is to be shown on real requests before all pods have it."""
-    if spec.optimization is not None and spec.optimization.mode is OptimizationMode.APPLY:
+    if _is_applied(spec) and spec.rollout.strategy is not RolloutStrategy.CANARY:
         yield Fault(
             f"{_PATH}.mode",
             "Apply",
-            "Apply is not there yet: a result is to go through a canary by itself",
-            "Write Recommend, and take over the entry that status.optimization tells",
+            f"mode Apply tries each model on a canary, and the strategy is {spec.rollout.strategy}",
+            "Set spec.rollout.strategy to Canary, or use Recommend",
         )
+
+
+def result_takes_the_place_of_no_version(spec: AgentSpec) -> Iterator[Fault]:
+    """Of several versions clients may ask for each, and a result is of the latest one."""
+    several = {model.name for model in spec.models if model.versions}
+    for path, each in _asked(spec):
+        if _is_applied(spec) and each.model in several:
+            yield Fault(
+                f"{path}.model",
+                each.model,
+                f"mode Apply puts the result in the place of source, and {each.model} has versions",
+                "Serve one version by source, or use Recommend",
+            )
 
 
 def model_is_not_there(spec: AgentSpec) -> Iterator[Fault]:

@@ -6,19 +6,22 @@ older CustomResourceDefinition, are why they are here too.
 
 from collections.abc import Iterator
 
+from trireme.api.rollout import RolloutStrategy
 from trireme.api.tuning import TuningMode
 from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 
 
-def tuning_is_not_applied_yet(spec: AgentSpec) -> Iterator[Fault]:
-    """A setting is to be tried on a canary before it is kept, and no canary carries it yet."""
-    if spec.tuning.mode is TuningMode.APPLY:
+def tuning_is_applied_untried(spec: AgentSpec) -> Iterator[Fault]:
+    """A setting is tried on a canary before all pods have it."""
+    is_canary = spec.rollout.strategy is RolloutStrategy.CANARY
+    if spec.tuning.mode is TuningMode.APPLY and not is_canary:
         yield Fault(
             "spec.tuning.mode",
             spec.tuning.mode.value,
-            "mode Apply is not there yet: use Recommend",
-            "A setting is to be tried on a canary first; until then set what is recommended",
+            "mode Apply tries each setting on a canary, and the strategy is "
+            f"{spec.rollout.strategy}",
+            "Set spec.rollout.strategy to Canary, or use Recommend",
         )
 
 
