@@ -62,10 +62,24 @@ CEL_CASES = (
         "min must not be greater than max",
     ),
     Refused(
-        "tuning that is applied",
+        "settings that are applied untried",
         {"spec.tuning": {"mode": "Apply"}},
         "spec.tuning.mode",
-        "mode Apply is not there yet: use Recommend",
+        "tuning.mode Apply tries each setting on a canary: set rollout.strategy to Canary",
+    ),
+    Refused(
+        "optimised models that are applied untried",
+        {
+            "spec.models.0.backend": "onnxruntime",
+            "spec.models.0.source": {"uri": "s3://models/encoder/1/model.onnx"},
+            "spec.optimization": {
+                "mode": "Apply",
+                "destination": {"uri": "pvc://models/optimised/"},
+                "models": [{"model": "encoder", "samples": {"uri": "s3://models/samples.npz"}}],
+            },
+        },
+        "spec.optimization.mode",
+        "optimization.mode Apply tries each model on a canary: set rollout.strategy to Canary",
     ),
     Refused(
         "a knob with a least beyond its most",

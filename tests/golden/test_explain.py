@@ -1,11 +1,13 @@
 """What `trireme explain` says in the situations that an SRE asks in."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from agents import agent_of, model_of
 from conftest import Golden
+from trireme.api.adoption import Adoption, AdoptionPhase, Origin
 from trireme.api.conditions import ConditionType, Reason
 from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.api.types import (
@@ -316,25 +318,88 @@ def test_an_explanation_from_the_status_knows_the_time_of_day_and_of_a_start(
     golden("explain/status-in-office-hours.txt", "\n".join(text(found, 88)) + "\n")
 
 
+RECOMMENDED = TuningStatus(
+    model="m",
+    knob=Knob.MAX_BATCH_SIZE,
+    from_="8",
+    to="16",
+    gain_percent=18.4,
+    least_gain_percent=2.3,
+    most_gain_percent=31,
+    confidence=Confidence.MEDIUM,
+    evidence="learnt from 4312 batches: 40 ms + 10 ms a request, up to 8",
+    since="2026-01-01T10:00:00Z",
+    replicas_added=2,
+)
+
+
 def test_an_explanation_with_a_recommendation(golden: Golden) -> None:
-    tuning = TuningStatus(
-        model="m",
-        knob=Knob.MAX_BATCH_SIZE,
-        from_="8",
-        to="16",
-        gain_percent=18.4,
-        least_gain_percent=2.3,
-        most_gain_percent=31,
-        confidence=Confidence.MEDIUM,
-        evidence="learnt from 4312 batches: 40 ms + 10 ms a request, up to 8",
-        since="2026-01-01T10:00:00Z",
-        replicas_added=2,
-    )
-    status = STATUS.model_copy(update={"tuning": tuning})
+    status = STATUS.model_copy(update={"tuning": RECOMMENDED})
     agent = Agent("team", "echo", None, status)
     found = explain(agent, of_record(SITUATIONS["steady"]), None, NOW + seconds(4))
     golden("explain/a-recommendation.txt", "\n".join(text(found, 88)) + "\n")
     assert found.facts["tuning"]["to"] == "16"
+
+
+def adopted(phase: AdoptionPhase, **fields: Any) -> Adoption:
+    return Adoption(
+        **{
+            "model": "m",
+            "origin": Origin.TUNING,
+            "phase": phase,
+            "summary": "maxBatchSize 16 in place of 8",
+            "entry": "maxBatchSize: 16\n",
+            "replaced": "maxBatchSize: 8\n",
+            "generation": 3,
+            "since": "2026-01-01T10:00:00Z",
+            "message": "as was seen",
+            "sustained_before": 50.0,
+            **fields,
+        }
+    )
+
+
+def test_an_explanation_with_settings_of_trireme_s_own(golden: Golden) -> None:
+    of_file = {
+        "origin": Origin.OPTIMIZATION,
+        "summary": "the file made by fp16 in place of the spec's",
+        "sustained_before": None,
+    }
+    status = STATUS.model_copy(
+        update={
+            "adopted": [
+                adopted(AdoptionPhase.KEPT, sustained_after=62.5),
+                adopted(AdoptionPhase.TRIED, **of_file),
+                adopted(AdoptionPhase.REFUSED),
+                adopted(AdoptionPhase.UNDECIDED, **of_file),
+            ]
+        }
+    )
+    agent = Agent("team", "echo", None, status)
+    found = explain(agent, of_record(SITUATIONS["steady"]), None, NOW + seconds(4))
+    golden("explain/settings.txt", "\n".join(text(found, 88)) + "\n")
+    assert [each["phase"] for each in found.facts["adopted"]] == [
+        "Kept",
+        "Tried",
+        "Refused",
+        "Undecided",
+    ]
+    assert found.facts["adopted"][0]["sustainedAfter"] == 62.5
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        pytest.param("Recommend", "Trireme does not set it.", id="Recommend"),
+        pytest.param("Apply", "it is tried on a canary while all is calm.", id="Apply"),
+    ],
+)
+def test_what_becomes_of_a_recommendation_is_told(mode: str, words: str) -> None:
+    spec = agent_of(tuning={"mode": mode}).spec
+    agent = Agent("team", "echo", spec, STATUS.model_copy(update={"tuning": RECOMMENDED}))
+    found = explain(agent, of_record(SITUATIONS["steady"]), None, NOW + seconds(4))
+    (sentence,) = found.sections["Knobs"]
+    assert sentence.endswith(words)
 
 
 def test_an_explanation_of_an_agent_that_was_only_just_made(golden: Golden) -> None:

@@ -65,6 +65,11 @@ class Operator:
             if seen == before:
                 break
 
+    async def once(self) -> None:
+        """One pass after a look at the cluster."""
+        await self._look()
+        await self._reconciler.handle(self._key, Work.APPLY)
+
     async def _look(self) -> dict[tuple[str, str], str]:
         """Tell the store what is there; the versions of the agent and its children."""
         agent = await self.cluster.get(kinds.AGENT_DEPLOYMENT, *self._key)

@@ -79,30 +79,35 @@ class Cluster:
         """The pod of the one Job ends; the Job as it was."""
         self.until("a Job", self.jobs)
         (job,) = self.jobs()
-        template, name = job["spec"]["template"], f"{job['metadata']['uid'][:8]}-inspect"
-        owner = {
-            "apiVersion": "batch/v1",
-            "kind": "Job",
-            "name": job["metadata"]["name"],
-            "uid": job["metadata"]["uid"],
-        }
-        metadata = {**template["metadata"], "name": name, "ownerReferences": [owner]}
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
-        self.kube.apply(pod)
-        (container,) = template["spec"]["containers"]
-        times = {"startedAt": "2026-11-01T00:00:00Z", "finishedAt": "2026-11-01T00:00:01Z"}
-        over = {"exitCode": exit_code, "message": message, "reason": "Completed", **times}
-        ended = {
-            "name": container["name"],
-            "image": container["image"],
-            "imageID": "",
-            "ready": False,
-            "restartCount": 0,
-            "state": {"terminated": over},
-        }
-        phase = "Failed" if exit_code else "Succeeded"
-        self.kube.set_status("pod", name, {"phase": phase, "containerStatuses": [ended]})
+        finish(self.kube, job, exit_code, message)
         return job
+
+
+def finish(kube: Kube, job: Object, exit_code: int, message: str) -> None:
+    """The pod of a Job ends."""
+    template, name = job["spec"]["template"], f"{job['metadata']['uid'][:8]}-inspect"
+    owner = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "name": job["metadata"]["name"],
+        "uid": job["metadata"]["uid"],
+    }
+    metadata = {**template["metadata"], "name": name, "ownerReferences": [owner]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+    kube.apply(pod)
+    (container,) = template["spec"]["containers"]
+    times = {"startedAt": "2026-11-01T00:00:00Z", "finishedAt": "2026-11-01T00:00:01Z"}
+    over = {"exitCode": exit_code, "message": message, "reason": "Completed", **times}
+    ended = {
+        "name": container["name"],
+        "image": container["image"],
+        "imageID": "",
+        "ready": False,
+        "restartCount": 0,
+        "state": {"terminated": over},
+    }
+    phase = "Failed" if exit_code else "Succeeded"
+    kube.set_status("pod", name, {"phase": phase, "containerStatuses": [ended]})
 
 
 @pytest.fixture

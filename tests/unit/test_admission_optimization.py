@@ -34,6 +34,10 @@ def spec_of(
     return agent_of(model="encoder", models=models, optimization=optimization, **spec).spec
 
 
+def test_mode_apply_with_a_canary_is_right() -> None:
+    assert check(spec_of({"mode": "Apply"}, rollout={"strategy": "Canary"})) == ()
+
+
 def faults(spec: AgentSpec) -> list[tuple[str, str]]:
     return [(fault.path, str(fault)) for fault in check(spec)]
 
@@ -49,9 +53,26 @@ def test_a_spec_that_is_right_has_no_fault_and_no_warning() -> None:
         pytest.param(
             spec_of({"mode": "Apply"}),
             f"{PATH}.mode",
-            "Apply is not there yet: a result is to go through a canary by itself. Write "
-            "Recommend, and take over the entry that status.optimization tells",
-            id="mode Apply",
+            "optimization.mode Apply tries each model on a canary: set rollout.strategy to Canary. "
+            "Or use Recommend",
+            id="mode Apply without a canary",
+        ),
+        pytest.param(
+            spec_of(
+                {"mode": "Apply"},
+                model={
+                    "source": None,
+                    "versions": [
+                        {"version": 1, "source": {"uri": "s3://models/encoder/1/model.onnx"}},
+                        {"version": 2, "source": {"uri": "s3://models/encoder/2/model.onnx"}},
+                    ],
+                },
+                rollout={"strategy": "Canary"},
+            ),
+            f"{PATH}.models[0].model",
+            "mode Apply puts the result in the place of source, and encoder has versions. Serve "
+            "one version by source, or use Recommend",
+            id="mode Apply of a model with versions",
         ),
         pytest.param(
             spec_of(asked={"model": "ranker"}),

@@ -33,5 +33,6 @@ def test_event_reasons() -> None:
         "FetchFailed ModelsReady DriftRepaired SpecWarning ScaledUp ScaledDown ScalingHeld "
         "ScalingLimited SignalsLost SignalsRestored SignalsReadDirectly "
         "SignalsFromPrometheus ScalingResumed ForeignWriter "
-        "CanaryStep CanaryHeld CanaryPromoted CanaryRolledBack NoCanary TuningRecommended"
+        "CanaryStep CanaryHeld CanaryPromoted CanaryRolledBack NoCanary "
+        "SettingTried SettingKept SettingRefused SettingUndecided SettingDropped TuningRecommended"
     )

@@ -11,7 +11,15 @@ from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus
 from trireme.control.store import Accepted, AgentView, CanaryState, Refused, RolledBack
-from trireme.control.trial import Course, Known, course, hindrance, is_gone, is_over
+from trireme.control.trial import (
+    Course,
+    Known,
+    course,
+    hindrance,
+    is_gone,
+    is_over,
+    words_of_trial,
+)
 from trireme.modelrepo.render import render
 from trireme.resources.canary import candidate_digest
 from trireme.resources.options import ResourceOptions
@@ -373,6 +381,69 @@ def test_without_a_record_of_the_stable_pods_there_is_no_canary() -> None:
         "generation 7 is rolled out without a canary: the spec of the stable pods is too large for "
         "the ConfigMap of its record"
     ]
+
+
+OURS = replace(NEW, tries="maxBatchSize 16 in place of 8 (model double)")
+
+
+def test_what_trireme_tries_of_its_own_is_named_so() -> None:
+    (begun,) = taken(OURS, Case(OURS, OLD)).events
+    assert begun.note == f"{OURS.tries} is tried on a canary; changed: server.image"
+    (instead,) = taken(OTHER, Case(OTHER, OLD, before=canary_of(OURS))).events
+    assert instead.note == (
+        f"generation 7 is tried on a canary in place of {OURS.tries}; changed: server.image"
+    )
+    (ended,) = taken(OLD, Case(OLD, OLD, before=canary_of(OURS))).events
+    assert ended.note == (
+        f"the canary of {OURS.tries} is ended: generation 7 asks for pods as they are"
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "why"),
+    [
+        pytest.param(
+            Case(OURS, NEW, serves=False),
+            "no stable pod is ready, to be compared with or to be lost",
+            id="no pod to compare with",
+        ),
+        pytest.param(
+            Case(OURS, NEW, stable=None), "what the pods run is not known", id="no record"
+        ),
+        pytest.param(
+            Case(OURS, NEW, stable=None, status=told_of(NEW, IN_PROGRESS)),
+            "what the pods run is not known",
+            id="no record of what it was tried beside",
+        ),
+    ],
+)
+def test_what_trireme_tries_of_its_own_is_never_rolled_out_untried(case: Case, why: str) -> None:
+    assert taken(OURS, case).untried == why
+
+
+def test_what_was_taken_back_undecided_says_so_in_whichever_process() -> None:
+    before = canary_of(NEW, TAKEN_BACK, "0 of 200 requests")
+    before.is_undecided = True
+    told = told_of(NEW, TAKEN_BACK).model_copy(update={"undecided": True})
+    for case in (Case(NEW, OLD, before=before), Case(NEW, OLD, status=told)):
+        found = taken(NEW, case).rolled_back
+        assert found is not None
+        assert found.is_undecided
+
+
+@pytest.mark.parametrize(
+    ("candidate", "words"),
+    [
+        pytest.param(
+            NEW,
+            "generation 6 is tried on a canary, the others stay: see status.rollout",
+            id="an edit is on its way",
+        ),
+        pytest.param(OURS, "", id="of what Trireme tries the spec says nothing: it is in force"),
+    ],
+)
+def test_what_the_conditions_say_of_a_canary(candidate: Accepted, words: str) -> None:
+    assert words_of_trial(AgentView(canary=canary_of(candidate))) == words
 
 
 REFUSED = {"type": "ReplicaFailure", "status": "True"}

@@ -16,6 +16,8 @@ from trireme.tuner.settings import (
     is_tunable,
     patch,
     space_of,
+    told,
+    turned,
 )
 from trireme.tuner.types import Configuration, MemoryBound, Range
 
@@ -169,3 +171,20 @@ def test_changes_are_told_as_the_spec_writes_them() -> None:
         Knob.INSTANCES: ("1", "3"),
         Knob.MAX_QUEUE_DELAY: ("500us", "0s"),
     }
+
+
+@pytest.mark.parametrize(
+    ("knob", "to", "found"),
+    [
+        (Knob.MAX_BATCH_SIZE, "32", Configuration(32, 2, 0.002)),
+        (Knob.INSTANCES, "4", Configuration(8, 4, 0.002)),
+        (Knob.MAX_QUEUE_DELAY, "0s", Configuration(8, 2, 0.0)),
+    ],
+)
+def test_a_knob_is_turned_to_what_the_spec_would_say(
+    knob: Knob, to: str, found: Configuration
+) -> None:
+    before = Configuration(8, 2, 0.002)
+    after = turned(before, knob, to)
+    assert after == found
+    assert turned(after, knob, told(before, knob)) == before

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from trireme.api.schema import ApiModel
 
+MOST_WORDS = 4096
+
 _MOST_YAML = 32_768
-_MOST_WORDS = 4096
 
 
 class Origin(StrEnum):
@@ -24,38 +25,39 @@ class Origin(StrEnum):
 class AdoptionPhase(StrEnum):
     """How far it is."""
 
-    TRIED = "Tried"  # on a canary
+    TRIED = "Tried"  # on a canary, or about to be
     KEPT = "Kept"  # all pods have it
     REFUSED = "Refused"  # it was taken back, and is not tried again
+    UNDECIDED = "Undecided"  # too little was seen of it, or no node took it; tried again later
 
     @property
     def is_in_force(self) -> bool:
         """Whether it is laid over the spec."""
-        return self is not AdoptionPhase.REFUSED
+        return self in (AdoptionPhase.TRIED, AdoptionPhase.KEPT)
 
 
 class Adoption(ApiModel):
-    """A part of one model's entry in spec.models that Trireme sets."""
+    """A part of one model's entry in spec.models that Trireme sets, or has tried."""
 
     model: str = Field(description="The model.")
     origin: Origin = Field(description="Tuning or Optimization.")
-    phase: AdoptionPhase = Field(description="Tried, Kept or Refused.")
-    summary: str = Field(max_length=_MOST_WORDS, description="What is set, in words.")
+    phase: AdoptionPhase = Field(description="Tried, Kept, Refused or Undecided.")
+    summary: str = Field(max_length=MOST_WORDS, description="What is set, in words.")
     entry: str = Field(
         max_length=_MOST_YAML,
-        description="YAML: what is set in the model's entry of spec.models. Write it there to keep "
-        "it for good.",
+        description="YAML: the fields of the model's entry in spec.models that are set, each whole. "
+        "Write them there to keep them for good.",
     )
     replaced: str = Field(
         max_length=_MOST_YAML,
-        description="YAML: what the spec says there itself. Once it says something else it holds "
-        "again.",
+        description="YAML: what the spec says there itself, defaults left out. Once it says "
+        "something else it holds again.",
     )
     generation: int = Field(description="The generation of the spec that it was tried with.")
     since: str = Field(
         description="When it came to this phase.", json_schema_extra={"format": "date-time"}
     )
-    message: str = Field("", max_length=_MOST_WORDS, description="Why, in numbers.")
+    message: str = Field("", max_length=MOST_WORDS, description="Why, in numbers.")
     sustained_before: float | None = Field(
         None,
         gt=0,

@@ -127,5 +127,6 @@ class EventReason(StrEnum):
     SETTING_TRIED = "SettingTried"  # of Trireme's own, on a canary, in a mode Apply
     SETTING_KEPT = "SettingKept"  # all pods have it; the spec stays as it is
     SETTING_REFUSED = "SettingRefused"  # it was taken back; the note tells why
-    SETTING_DROPPED = "SettingDropped"  # the spec says something else there by now
+    SETTING_UNDECIDED = "SettingUndecided"  # it was taken back, and is tried again after a day
+    SETTING_DROPPED = "SettingDropped"  # the spec says something else there, or the mode
     TUNING_RECOMMENDED = "TuningRecommended"  # a knob by which a pod would sustain more

@@ -228,6 +228,9 @@ class RolloutStatus(ApiModel):
         description="When the rollout began.", json_schema_extra={"format": "date-time"}
     )
     message: str = Field("", description="Why it goes on, waits or ended, in numbers.")
+    undecided: bool = Field(
+        False, description="Whether it was taken back since too little was seen to judge by."
+    )
     canary: TrackAnswers = Field(TrackAnswers(), description="What the canary answered.")
     stable: TrackAnswers = Field(TrackAnswers(), description="What the stable pods answered.")
     analysis: RolloutAnalysis | None = Field(

@@ -894,8 +894,8 @@ class AgentStatus(ApiModel):
     )
     adopted: list[Adoption] = Field(
         [],
-        description="What Trireme sets in the place of the spec, in modes Apply.",
-        json_schema_extra=list_map("model", "origin", "phase"),
+        description="What Trireme sets in the place of the spec, in modes Apply, and what it has "
+        "tried in vain.",
     )
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from trireme.api.adoption import Adoption, AdoptionPhase
 from trireme.api.conditions import ConditionType, Reason
 from trireme.api.scalars import format_duration
+from trireme.api.tuning import TuningMode
 from trireme.api.types import (
     AgentSpec,
     AgentStatus,
@@ -100,7 +102,7 @@ def explain(
         "Seen": _seen(told, now),
         "A pod": _pod(told, agent.status),
         "Classes": _classes(told, agent.status),
-        "Knobs": _knobs(agent.status, now),
+        "Knobs": _knobs(agent, now),
         "A start": _start(told, agent.status),
         "Ahead": _ahead(told),
         "More": _more(told, found),
@@ -369,15 +371,37 @@ def _classes(told: _Told, status: AgentStatus) -> Iterator[str]:
         yield f"{each.ready_replicas} of {each.desired_replicas} {name}{price}{can}{lead}."
 
 
-def _knobs(status: AgentStatus, now: datetime) -> Iterator[str]:
-    """The setting that is recommended."""
-    told = status.tuning
+def _knobs(agent: Agent, now: datetime) -> Iterator[str]:
+    """The settings of Trireme's own, and the one that is recommended."""
+    for each in agent.status.adopted:
+        yield _adopted(each, now)
+    told = agent.status.tuning
     if told is None:
         return
     since = _ago(datetime.fromisoformat(told.since), now)
     added = f", with {told.replicas_added} replicas added since" if told.replicas_added else ""
+    applies = agent.spec is not None and agent.spec.tuning.mode is TuningMode.APPLY
+    what = "it is tried on a canary while all is calm" if applies else "Trireme does not set it"
     sentence = recommendation(told)
-    yield f"{sentence[0].upper()}{sentence[1:]}. Told {since}{added}; Trireme does not set it."
+    yield f"{sentence[0].upper()}{sentence[1:]}. Told {since}{added}; {what}."
+
+
+_ADOPTED = {
+    AdoptionPhase.TRIED: "is tried on a canary, begun {}",
+    AdoptionPhase.KEPT: "is set in the spec's place, kept {}",
+    AdoptionPhase.REFUSED: "was taken back for good {}",
+    AdoptionPhase.UNDECIDED: "was taken back {}, to be tried again after a day",
+}
+
+
+def _adopted(told: Adoption, now: datetime) -> str:
+    since = _ago(datetime.fromisoformat(told.since), now)
+    words = f"{told.model}: {told.summary} {_ADOPTED[told.phase].format(since)}: {told.message}."
+    before, after = told.sustained_before, told.sustained_after
+    if before is None:
+        return words
+    seen = f"and {number(after)} with it" if after is not None else "and with it is not known yet"
+    return f"{words} A pod sustained {number(before)} requests/s before, {seen}."
 
 
 def _start(told: _Told, status: AgentStatus) -> Iterator[str]:
@@ -596,6 +620,9 @@ def _facts(agent: Agent, told: _Told, found: Thresholds, record: Record | None) 
         ],
         "tuning": agent.status.tuning
         and agent.status.tuning.model_dump(mode="json", by_alias=True),
+        "adopted": [
+            each.model_dump(mode="json", by_alias=True) for each in agent.status.adopted
+        ],
         "leadTime": told.lead_time
         and {
             "p95Seconds": rounded(told.lead_time.p95_seconds),

@@ -4,22 +4,26 @@ import asyncio
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from trireme.admission.examine import examine
+from trireme.admission.parse import readable_status
 from trireme.api import kinds
 from trireme.api.rollout import RolloutStrategy
 from trireme.api.types import AgentDeployment
 from trireme.cli.specs import ExaminedAgent, ManifestOption, examine_file, report
 from trireme.cli.validate import Output
-from trireme.errors import ClusterError
+from trireme.errors import ClusterError, InvalidSpec
 from trireme.modelrepo.render import render
 from trireme.resources.change import Change, Effect, Running, change
 from trireme.resources.options import ResourceOptions
 from trireme.resources.preflight import inspect_plans
 from trireme.settings import Settings
+
+if TYPE_CHECKING:
+    from trireme.edge.cluster import Cluster
 
 _FAILED = 2  # as diff and kubectl diff end where they cannot tell
 
@@ -113,32 +117,54 @@ def _against_cluster(filename: typer.FileText, namespace: str | None) -> list[_T
 
 
 async def _read_and_tell(examined: list[ExaminedAgent]) -> list[_Told]:
-    from trireme.control.recorded import (
-        inspections_of,
-        live_sources,
-        recorded_inspections,
-        remembered,
-    )
+    from trireme.control.recorded import remembered
     from trireme.edge.cluster import Cluster, connect
 
     told = []
     async with await connect() as api:
         cluster = Cluster(api)
         for one in examined:
-            agent = _agent(one)
-            sources = {**await live_sources(cluster, agent), **one.sources}
-            metadata = agent.metadata
+            metadata = _agent(one).metadata
             body = await cluster.get(kinds.AGENT_DEPLOYMENT, metadata.namespace, metadata.name)
-            reports = await recorded_inspections(cluster, body) if body is not None else {}
-            found = examine(agent.spec, sources, inspections_of(inspect_plans(agent), reports))
-            if found.faults:
-                _fail(*(str(fault) for fault in found.faults))
-            agent = agent.model_copy(update={"spec": found.spec})
-            present = {name: files for name, files in sources.items() if files is not None}
             runs = await remembered(cluster, body) if body is not None else None
             before = Running(runs.agent, runs.repository) if runs is not None else None
-            told.append(_told(before, Running(agent, render(agent.spec, present))))
+            try:
+                after = await _to_run(cluster, one, body)
+            except InvalidSpec as error:
+                _fail(*(str(fault) for fault in error.faults))
+            told.append(_told(before, after))
     return told
+
+
+async def _to_run(cluster: "Cluster", one: ExaminedAgent, body: dict[str, Any] | None) -> Running:
+    """What the pods are to run once it is applied: with what the operator keeps of its own settings,
+    unless the spec has faults with these. Raises InvalidSpec.
+    """
+    from trireme.control.adopting import as_kept
+
+    written = _agent(one)
+    if body is not None:
+        try:
+            kept = as_kept(written, readable_status(body.get("status")))
+            return await _judged(cluster, one, kept, body)
+        except InvalidSpec:
+            pass  # the operator takes them back, too
+    return await _judged(cluster, one, written, body)
+
+
+async def _judged(
+    cluster: "Cluster", one: ExaminedAgent, agent: AgentDeployment, body: dict[str, Any] | None
+) -> Running:
+    from trireme.control.recorded import inspections_of, live_sources, recorded_inspections
+
+    sources = {**await live_sources(cluster, agent), **one.sources}
+    reports = await recorded_inspections(cluster, body) if body is not None else {}
+    found = examine(agent.spec, sources, inspections_of(inspect_plans(agent), reports))
+    if found.faults:
+        raise InvalidSpec(found.faults)
+    present = {name: files for name, files in sources.items() if files is not None}
+    completed = agent.model_copy(update={"spec": found.spec})
+    return Running(completed, render(found.spec, present))
 
 
 def _told(before: Running | None, after: Running) -> _Told:

@@ -46,13 +46,14 @@ async def _accepted_spec(
     cluster: "Cluster", body: Mapping[str, Any], status: AgentStatus
 ) -> AgentSpec | None:
     """The spec that the agent runs by; None where it cannot be had."""
+    from trireme.control.adopting import as_kept
     from trireme.control.recorded import remembered
 
     accepted = next((c for c in status.conditions if c.type == ConditionType.ACCEPTED), None)
     generation = body["metadata"].get("generation")
     try:
         if accepted and accepted.status == "True" and accepted.observed_generation == generation:
-            return parse_agent(body).spec
+            return as_kept(parse_agent(body), status).spec
         ran_by = await remembered(cluster, dict(body))
     except (ClusterError, InvalidSpec):
         return None

@@ -7,41 +7,50 @@ on that, every objective is kept.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import yaml
 
-from trireme.admission.parse import readable_status
+from trireme.admission.parse import parse_agent, readable_status
 from trireme.api import kinds, names
 from trireme.api.adoption import Adoption, AdoptionPhase, Origin
 from trireme.api.conditions import EventReason, Reason
+from trireme.api.fetch import FetchReason
 from trireme.api.optimization import ModelOptimizationStatus, OptimizationPhase
 from trireme.api.rollout import RolloutPhase
 from trireme.api.tuning import TuningStatus
-from trireme.api.types import AgentDeployment, AgentSpec, CurveSource
+from trireme.api.types import AgentDeployment, AgentSpec, AgentStatus, CurveSource
 from trireme.autoscaler.types import Capacity
 from trireme.autoscaler.wording import recommendation
 from trireme.control import learning
+from trireme.control.observed import deployment_view
 from trireme.control.optimized import told_gain
 from trireme.control.queue import Key
 from trireme.control.status import format_time
-from trireme.control.store import Accepted, AgentView, Object, Refused
-from trireme.control.trial import Course
+from trireme.control.store import AgentView, Object, Refused
+from trireme.control.trial import Course, candidate_pods
 from trireme.edge.cluster import Cluster
 from trireme.edge.recorder import Event
-from trireme.resources.canary import candidate_digest
 from trireme.rollout import adoption
 from trireme.rollout.adoption import Adoptions, Proposal
 from trireme.tuner.settings import configuration_of, patch, told, turned
 
 _ACTION = "Adopt"
+_CALM_FOR = timedelta(seconds=30)  # some rounds of decisions: what was calm before may not be now
+_LEAST_BATCHES = 1000  # their mean strays by a thirtieth of what one does: enough to take back by
 _REASONS = {
     AdoptionPhase.TRIED: EventReason.SETTING_TRIED,
     AdoptionPhase.KEPT: EventReason.SETTING_KEPT,
     AdoptionPhase.REFUSED: EventReason.SETTING_REFUSED,
+    AdoptionPhase.UNDECIDED: EventReason.SETTING_UNDECIDED,
 }
-_NOT_TOLD_YET = frozenset({Reason.INSPECTING})
+_WORDS = {
+    AdoptionPhase.TRIED: "is tried on a canary",
+    AdoptionPhase.KEPT: "is kept, and the spec stays as it is: see status.adopted",
+    AdoptionPhase.REFUSED: "is taken back, and not tried again",
+    AdoptionPhase.UNDECIDED: "is taken back, and tried again after a day",
+}
 
 
 class Adopting:
@@ -51,55 +60,77 @@ class Adopting:
         self._cluster = cluster
         self._clock = clock
 
-    def look(self, view: AgentView, body: Object, agent: AgentDeployment) -> AgentDeployment:
-        """The agent as it is to be: as the user wrote it, with what is in force of the settings.
-        One more is tried from now on where there is one, and nothing speaks against it. Raises
-        InvalidSpec where the two do not go together.
+    def look(self, view: AgentView, body: Object, agent: AgentDeployment) -> None:
+        """Leave what is set of this spec, as the user wrote it, from now on: what is still about it,
+        and one more that is tried where there is one, and nothing speaks against it.
         """
         state, spec, now = view.adoption, agent.spec, format_time(self._clock())
         generation = body["metadata"]["generation"]
-        if state.told is None:
-            state.told = state.present = tuple(readable_status(body.get("status")).adopted)
-        present = adoption.standing(spec, state.present, generation)
-        present = adoption.learnt(present, _sustained(view), generation, now)
+        present = state.present
+        if view.asked is not None and _but_for_size(view.asked.spec) == _but_for_size(spec):
+            present = adoption.carried_on(present, generation)
+        present = adoption.standing(spec, present, generation)
+        present = adoption.learnt(present, _sustained(view, _LEAST_BATCHES), generation, now)
         if adoption.tried(present) is not None and not _goes_on(view):
             present = adoption.without_tried(present)
-        if _may_begin(view, generation):
-            proposal = adoption.next_to_try(spec, present, _proposals(view, spec))
+        if self._may_begin(view, generation):
+            proposal = adoption.next_to_try(spec, present, _proposals(view, spec), now)
             if proposal is not None:
                 present = adoption.begun(spec, present, proposal, generation, now)
         state.present = present
-        return agent.model_copy(update={"spec": adoption.overlaid(spec, present)})
 
-    def doubt(self, view: AgentView, refused: Refused) -> bool:
-        """Whether the spec is to be looked at without a setting, with which it is refused: the one
-        that is tried, or all that are kept.
-        """
-        state = view.adoption
-        if adoption.tried(state.present) is not None:
-            if refused.reason in _NOT_TOLD_YET:
-                return False
-            now = format_time(self._clock())
-            state.present = adoption.refused(state.present, now, refused.message)
-            return True
-        kept = adoption.without_kept(state.present)
-        if refused.reason is not Reason.INVALID_SPEC or kept == state.present:
+    def _may_begin(self, view: AgentView, generation: int) -> bool:
+        """Whether the spec is in force, and all is calm."""
+        running, servers = view.applied, view.servers.together
+        if running is None or servers is None or view.judged != generation:
             return False
-        state.present = kept
-        return True
+        if view.refused is not None or view.apply_failure is not None or view.preflight.waiting:
+            return False
+        if not view.is_recalled or view.canary is not None or view.canary_pods:
+            return False
+        if view.rolled_back is not None:
+            return False
+        if running.agent.spec.scaling.mode.is_decided_by_trireme and not self._is_calm(view):
+            return False
+        return servers.rolled_out and servers.ready == servers.replicas > 0
 
-    def settle(self, view: AgentView, new: Accepted, course: Course | Refused) -> bool:
-        """Note what became of the setting that is tried in a spec; whether it was taken back, so
-        that the course is another one.
+    def _is_calm(self, view: AgentView) -> bool:
+        return view.calm_at is not None and self._clock() - view.calm_at <= _CALM_FOR
+
+    def fallbacks(
+        self, view: AgentView, refused: Refused
+    ) -> Iterator[tuple[Adoptions, Adoptions]]:
+        """What to look at a spec with instead that is refused with what is set, and what becomes of
+        that should it be accepted so. What is tried may wait for its files meanwhile.
+        """
+        present, now = view.adoption.present, format_time(self._clock())
+        words = f"with it the spec is refused: {refused.message}"
+        after = present
+        if adoption.tried(present) is not None:
+            if not _waits(refused):
+                after = adoption.refused(present, now, words)
+            yield adoption.without_tried(present), after
+        if refused.reason is Reason.INVALID_SPEC:
+            after = adoption.without_kept(after, now, words)
+            if after != present:
+                yield (), after
+
+    def settle(self, view: AgentView, course: Course) -> bool:
+        """Note what became of the setting that is tried; whether it is no more, so that the course
+        is another one.
         """
         state, now = view.adoption, format_time(self._clock())
-        if adoption.tried(state.present) is None or isinstance(course, Refused):
+        if adoption.tried(state.present) is None:
             return False
-        taken = course.rolled_back
-        if taken is not None and taken.digest == candidate_digest(new.agent, new.repository):
-            state.present = adoption.refused(state.present, now, taken.message)
+        if course.untried:
+            state.present = adoption.without_tried(state.present)
             return True
-        if course.canary is None or course.canary.phase is not RolloutPhase.PROGRESSING:
+        if (taken := course.rolled_back) is not None:
+            is_open = taken.is_undecided or _had_no_place(view)
+            ended = adoption.undecided if is_open else adoption.refused
+            state.present = ended(state.present, now, taken.message)
+            return True
+        if course.canary is None or course.canary.phase is RolloutPhase.PROMOTED:
             state.present = adoption.kept(state.present, now)
         return False
 
@@ -121,15 +152,36 @@ class Adopting:
         return list(_events(before, after))
 
 
-def tries(view: AgentView) -> str:
+def recall(view: AgentView, body: Object) -> None:
+    """Know what an earlier process has set."""
+    state = view.adoption
+    if state.told is None:
+        state.told = state.present = tuple(readable_status(body.get("status")).adopted)
+
+
+def with_settings(agent: AgentDeployment, adoptions: Adoptions) -> AgentDeployment:
+    """An agent with what is in force of the settings. Raises InvalidSpec where they do not go
+    together.
+    """
+    if not any(each.phase.is_in_force for each in adoptions):
+        return agent
+    body = agent.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"status"})
+    spec = {**body["spec"], "models": adoption.overlaid(body["spec"]["models"], adoptions)}
+    return agent.model_copy(update={"spec": parse_agent({**body, "spec": spec}).spec})
+
+
+def as_kept(agent: AgentDeployment, status: AgentStatus) -> AgentDeployment:
+    """An agent, as a user wrote it, with what is kept that its status tells of and that is about it.
+    Raises InvalidSpec where they do not go together.
+    """
+    kept = adoption.without_tried(tuple(status.adopted))
+    return with_settings(agent, adoption.standing(agent.spec, kept, agent.metadata.generation))
+
+
+def tries(adoptions: Adoptions) -> str:
     """What is tried of Trireme's own, in words; empty where nothing is."""
-    tried = adoption.tried(view.adoption.present)
+    tried = adoption.tried(adoptions)
     return f"{tried.summary} (model {tried.model})" if tried is not None else ""
-
-
-def sets_anything(view: AgentView) -> bool:
-    """Whether something is laid over the spec."""
-    return any(each.phase.is_in_force for each in view.adoption.present)
 
 
 def was_refused(view: AgentView, advice: TuningStatus) -> bool:
@@ -140,18 +192,8 @@ def was_refused(view: AgentView, advice: TuningStatus) -> bool:
     return proposal is not None and adoption.was_refused(view.adoption.present, proposal)
 
 
-def _may_begin(view: AgentView, generation: int) -> bool:
-    """Whether the spec is in force, and all is calm."""
-    running, servers = view.applied, view.servers.together
-    if running is None or servers is None or view.judged != generation:
-        return False
-    if view.refused is not None or view.apply_failure is not None or view.preflight.waiting:
-        return False
-    if not view.is_recalled or view.canary is not None or view.canary_pods:
-        return False
-    if running.agent.spec.scaling.mode.is_decided_by_trireme and not view.is_calm:
-        return False
-    return servers.rolled_out and servers.ready == servers.replicas > 0
+def _but_for_size(spec: AgentSpec) -> AgentSpec:
+    return spec.model_copy(update={"replicas": None})
 
 
 def _goes_on(view: AgentView) -> bool:
@@ -162,7 +204,24 @@ def _goes_on(view: AgentView) -> bool:
     return view.canary is not None or (servers is not None and servers.ready > 0)
 
 
-def _sustained(view: AgentView) -> dict[str, float]:
+def _waits(refused: Refused) -> bool:
+    """Whether a spec is refused only until what its files say is known."""
+    if isinstance(refused.reason, FetchReason):
+        return refused.reason.transient
+    return refused.reason is Reason.INSPECTING
+
+
+def _had_no_place(view: AgentView) -> bool:
+    """Whether a canary's pods were not made, or no node took one: which says nothing of it."""
+    assert view.body is not None  # noqa: S101  # a pass has looked
+    live = view.deployment(names.canary(view.body["metadata"]["name"]))
+    if live is not None and deployment_view(live).refused:
+        return True
+    troubles = [pod.trouble for pod in candidate_pods(view)]
+    return any(each is not None and each.reason is Reason.UNSCHEDULABLE for each in troubles)
+
+
+def _sustained(view: AgentView, least_batches: int = 0) -> dict[str, float]:
     """What a pod sustains of the models that have an objective, by what was learnt of it as it is
     now, and not before.
     """
@@ -172,7 +231,9 @@ def _sustained(view: AgentView) -> dict[str, float]:
     return {
         name: found.per_second if isinstance(found, Capacity) else 0.0
         for name, found in known.capacities.items()
-        if name in known.curves and known.curves[name].source is not CurveSource.EARLIER
+        if (curve := known.curves.get(name)) is not None
+        and curve.source is not CurveSource.EARLIER
+        and curve.executions >= least_batches
     }
 
 
@@ -196,14 +257,13 @@ def _optimized(told_of: ModelOptimizationStatus, sustained: float | None) -> Pro
     gain = told_of.gain
     if told_of.phase is not OptimizationPhase.OPTIMIZED or not told_of.entry or gain is None:
         return None
-    entry: dict[str, Any] = yaml.safe_load(told_of.entry)
     return Proposal(
         told_of.model,
         Origin.OPTIMIZATION,
         f"the file made by {' + '.join(gain.techniques)} in place of the spec's",
-        {field: value for field, value in entry.items() if field != "name"},
+        _fields(yaml.safe_load(told_of.entry)),
         told_gain(gain),
-        sustained,
+        sustained or None,
     )
 
 
@@ -222,15 +282,19 @@ def _tuned(
     if told(now, advice.knob) != advice.from_:
         return None
     wanted = turned(now, advice.knob, advice.to)
-    entry = patch(written, configuration_of(written, spec.server), wanted)
     return Proposal(
         advice.model,
         Origin.TUNING,
         f"{advice.knob} {advice.to} in place of {advice.from_}",
-        {field: value for field, value in entry.items() if field != "name"},
+        _fields(patch(written, configuration_of(written, spec.server), wanted)),
         recommendation(advice),
-        sustained,
+        sustained or None,
     )
+
+
+def _fields(entry: dict[str, Any]) -> dict[str, Any]:
+    """What an entry of spec.models says beside the name."""
+    return {field: value for field, value in entry.items() if field != "name"}
 
 
 # ----------------------------------------------------------------------------------------- Events
@@ -242,17 +306,13 @@ def _events(before: Iterable[Adoption], after: Adoptions) -> Iterator[Event]:
         if (each.model, each.origin, each.phase, each.entry) not in known:
             note = f"{each.summary} (model {each.model}) {_WORDS[each.phase]}: {each.message}"
             yield Event(_REASONS[each.phase], note, _ACTION, each.phase is AdoptionPhase.REFUSED)
-    stays = {(each.model, each.origin, each.entry) for each in after}
     for each in before:
-        if each.phase is AdoptionPhase.KEPT and (each.model, each.origin, each.entry) not in stays:
-            if any((each.model, each.origin) == (one.model, one.origin) for one in after):
-                continue  # another took its place
+        if each.phase is AdoptionPhase.KEPT and not _is_told_otherwise(each, after):
             note = f"{each.summary} (model {each.model}) is dropped: the spec holds again"
             yield Event(EventReason.SETTING_DROPPED, note, _ACTION)
 
 
-_WORDS = {
-    AdoptionPhase.TRIED: "is tried on a canary",
-    AdoptionPhase.KEPT: "is kept, and the spec stays as it is: see status.adopted",
-    AdoptionPhase.REFUSED: "is taken back, and not tried again",
-}
+def _is_told_otherwise(kept: Adoption, after: Adoptions) -> bool:
+    """Whether it is told what became of a setting: it was taken back, or another is in its place."""
+    of_model = [each for each in after if (each.model, each.origin) == (kept.model, kept.origin)]
+    return any(each.entry == kept.entry or each.phase is AdoptionPhase.KEPT for each in of_model)

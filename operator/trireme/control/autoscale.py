@@ -434,6 +434,7 @@ class Autoscaler:
         scaled.memory = record(concluded.memory, decision, carried_out=carried_out)
         view.desired_replicas = decision.replicas
         view.desired_by_class = {e.name: e.replicas for e in decision.classes} or None
+        view.calm_at = decision.at if advising.is_calm(made) else None
         return self._report(key, view, scaled, made, concluded.inputs.observation.now)
 
     def _signals(
@@ -547,7 +548,6 @@ class Autoscaler:
             self._tell(key, scaled, made)
         scaled.reason = decision.reason
         scaled.tuning = view.tuning = _tuning(view, scaled, made, now)
-        view.is_calm = advising.is_calm(made)
         is_due = scaled.written_at is None or now - scaled.written_at >= _QUIET
         is_tuning = is_due and scaled.tuning != scaled.tuning_told
         is_compared = is_due and now >= scaled.compare_at

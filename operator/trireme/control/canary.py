@@ -514,6 +514,7 @@ def _follow(watched: _Watched, canary: CanaryState, verdict: Verdict, pods: _Pod
     measure, and both stay.
     """
     canary.phase, canary.message = verdict.phase, verdict.message
+    canary.is_undecided = verdict.why is Why.UNDECIDED
     if verdict.phase is not RolloutPhase.PROGRESSING:
         canary.weight = min(canary.weight, verdict.weight)
         return

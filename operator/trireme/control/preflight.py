@@ -72,8 +72,7 @@ class Preflight:
         await self._delete_unwanted(view, agent, wanted)
         if not wanted:
             return {}
-        if state.reports is None:
-            state.reports = await recorded_inspections(self._cluster, body)
+        state.reports = await self._reports(view, body)
         jobs: dict[str, Object] = {}
         refusal = ""
         for digest, plan in reversed(wanted.items()):
@@ -92,6 +91,20 @@ class Preflight:
             state.waiting = True
             return self._told(view, missing, jobs, refusal)
         return inspections_of(plans, state.reports)
+
+    async def known(
+        self, view: AgentView, body: Object, agent: AgentDeployment
+    ) -> dict[tuple[str, int], Inspection] | Refused:
+        """The same as far as it is known already. Raises ClusterError."""
+        plans = inspect_plans(agent)
+        reports = view.preflight.reports = await self._reports(view, body)
+        missing = [plan for plan in plans if plan.digest not in reports]
+        return self._told(view, missing, {}, "") if missing else inspections_of(plans, reports)
+
+    async def _reports(self, view: AgentView, body: Object) -> dict[str, str]:
+        """The reports that there are, by digest."""
+        known = view.preflight.reports
+        return await recorded_inspections(self._cluster, body) if known is None else known
 
     def doubt(self, view: AgentView, agent: AgentDeployment) -> None:
         """The spec is refused, perhaps for what files say: look at them again, later each time."""

@@ -62,6 +62,7 @@ from trireme.resources.node_cache import (
 )
 from trireme.resources.options import ResourceOptions
 from trireme.resources.pod_sets import pod_sets
+from trireme.rollout.adoption import Adoptions
 
 logger = logging.getLogger(__name__)
 
@@ -214,51 +215,78 @@ class Reconciler:
     async def _course(self, view: AgentView, body: Object) -> Course | Refused | None:
         """What becomes of the spec as it is now; of a setting that was taken back, without it."""
         while True:
-            new = await self._accept(view, body)
+            new, candidate = await self._accept(view, body), None
             if isinstance(new, Refused):
                 view.refused = new
                 view.accepted = view.accepted or await remembered(self._cluster, body)
-                return await self._trial.course(view, body, None)
-            view.refused = None
-            course = await self._trial.course(view, body, new)
-            if not self._adopting.settle(view, new, course):
+            else:
+                view.refused, candidate = None, new
+            course = await self._trial.course(view, body, candidate)
+            if not isinstance(course, Course) or (candidate is not None and not candidate.tries):
+                return course
+            if not self._adopting.settle(view, course):
                 return course
 
     async def _accept(self, view: AgentView, body: Object) -> Accepted | Refused:
         """The spec as the user wrote it, with Trireme's own settings as far as it is not refused
-        for them.
+        for them. An edit that is refused changes nothing of these.
         """
+        adopting.recall(view, body)
+        before = view.adoption.present
         try:
             agent = parse_agent(body)
         except InvalidSpec as error:
             return Refused(Reason.INVALID_SPEC, str(error))
-        found = await self._examined(view, body, agent, is_set=True)
-        if isinstance(found, Refused) and adopting.sets_anything(view):
-            alone = await self._examined(view, body, agent, is_set=False)
-            if isinstance(alone, Accepted) and self._adopting.doubt(view, found):
-                found = alone
-        if isinstance(found, Accepted):
+        self._adopting.look(view, body, agent)
+        found = await self._examined(view, body, agent, view.adoption.present, inspects=True)
+        if isinstance(found, Refused):
+            found = await self._accept_without(view, body, agent, found)
+        if isinstance(found, Refused):
+            view.adoption.present = before
+        else:
             view.asked = agent
         return found
 
-    async def _examined(
-        self, view: AgentView, body: Object, agent: AgentDeployment, *, is_set: bool
+    async def _accept_without(
+        self, view: AgentView, body: Object, agent: AgentDeployment, refused: Refused
     ) -> Accepted | Refused:
+        """A spec that is refused, without the setting that it is refused for, if it is for one."""
+        for less, after in self._adopting.fallbacks(view, refused):
+            found = await self._examined(view, body, agent, less, inspects=False)
+            if isinstance(found, Accepted):
+                view.adoption.present = after
+                return found
+        return refused
+
+    async def _examined(
+        self,
+        view: AgentView,
+        body: Object,
+        agent: AgentDeployment,
+        adoptions: Adoptions,
+        *,
+        inspects: bool,
+    ) -> Accepted | Refused:
+        """What a spec is with these settings; where it is only asked whether it would do, nothing
+        is inspected anew.
+        """
         try:
-            if is_set:
-                agent = self._adopting.look(view, body, agent)
+            agent = adopting.with_settings(agent, adoptions)
             sources = await live_sources(self._cluster, agent)
             examined = examine(agent.spec, sources)
             if examined.faults:
                 raise InvalidSpec(examined.faults)
-            fetched = await self._preflight.inspected(view, body, agent)
+            inspected = self._preflight.inspected if inspects else self._preflight.known
+            fetched = await inspected(view, body, agent)
             if isinstance(fetched, Refused):
                 return fetched
             examined = examine(agent.spec, sources, fetched)
             if examined.faults:
-                self._preflight.doubt(view, agent)
+                if inspects:
+                    self._preflight.doubt(view, agent)
                 raise InvalidSpec(examined.faults)
-            self._preflight.trust(view)
+            if inspects:
+                self._preflight.trust(view)
         except InvalidSpec as error:
             awaited = all(isinstance(fault, SourceNotFound) for fault in error.faults)
             reason = Reason.SOURCE_NOT_FOUND if awaited else Reason.INVALID_SPEC
@@ -267,7 +295,7 @@ class Reconciler:
         completed = agent.model_copy(update={"spec": examined.spec})
         repository = render(examined.spec, present)
         warnings = (*examined.warnings, *missing_node_cache(completed, self._options))
-        tries = adopting.tries(view) if is_set else ""
+        tries = adopting.tries(adoptions)
         return Accepted(completed, repository, warnings, examined.inspections, tries)
 
     async def _compare(self, key: Key, view: AgentView, body: Object, accepted: Accepted) -> None:

@@ -201,17 +201,21 @@ class CanaryState:
     weight: float = 0.0
     replicas: int = 1
     message: str = ""
+    is_undecided: bool = False
     memory: Memory | None = None
     is_given_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """A candidate that was taken back, and why: it is not tried again."""
+    """A candidate that was taken back, and why: it is not tried again. `is_undecided`: too little
+    was seen of it.
+    """
 
     digest: str
     generation: int
     message: str
+    is_undecided: bool = False
 
 
 @dataclass(slots=True)
@@ -318,14 +322,14 @@ class AgentView:
 
     `body` is None until the agent itself was seen. The reconciler leaves `judged`, the generation
     that it last looked into; `accepted`, the last one it could use; `refused`, why the judged one
-    cannot be; `asked`, the last one as the user wrote it; `apply_failure`, why not all objects could be applied, and `wanted`, which those are;
-    `applied`, what was last applied whole; `replaced`, what the pods ran before, until all of it is
-    done, and `change`, the difference; `secrets`, which Secrets it has made sure of, since no watch
-    tells of them; and `written`, the part of the status it last wrote. The autoscaler leaves
-    `desired_replicas`, also by node class, `tuning`, the knob that it recommends, and `is_calm`,
-    whether the fleet is of its size and keeps every objective, `learning` by set of pods as the status has it, which is
-    learnt on from there, and `foresights` by an objective's model. `canary`
-    is there while one is tried, and until its pods are gone; `rolled_back` is what is not tried
+    cannot be; `asked`, the last one it could use as the user wrote it; `apply_failure`, why not all
+    objects could be applied, and `wanted`, which those are; `applied`, what was last applied whole;
+    `replaced`, what the pods ran before, until all of it is done, and `change`, the difference;
+    `secrets`, which Secrets it has made sure of, since no watch tells of them; and `written`, the
+    part of the status it last wrote. The autoscaler leaves `desired_replicas`, also by node class;
+    `tuning`, the knob that it recommends; `calm_at`, when it last decided, if the fleet is of its
+    size and keeps every objective, else None; `learning` by set of pods as the status has it, which
+    is learnt on from there; and `foresights` by an objective's model. `canary` is there while one is tried, and until its pods are gone; `rolled_back` is what is not tried
     again, and `withheld` why the rest of a spec waits with its candidate, where it does.
     `is_recalled` says that what an earlier process left of a canary was looked at.
     """
@@ -351,7 +355,7 @@ class AgentView:
     desired_replicas: int | None = None
     desired_by_class: dict[str, int] | None = None
     tuning: TuningStatus | None = None
-    is_calm: bool = False
+    calm_at: datetime | None = None
     canary: CanaryState | None = None
     rolled_back: RolledBack | None = None
     withheld: str = ""

@@ -73,13 +73,14 @@ class Course:
     """What the stable pods are to run, and what is tried beside them.
 
     `rolled_back` is not tried again. `withheld` is why the rest of the spec is not in force either,
-    empty where it is.
+    empty where it is. `untried` is why what Trireme tries of its own cannot be, empty where it can.
     """
 
     accepted: Accepted
     canary: CanaryState | None = None
     rolled_back: RolledBack | None = None
     withheld: str = ""
+    untried: str = ""
     events: tuple[Event, ...] = ()
 
 
@@ -112,9 +113,11 @@ def course(new: Accepted, known: Known, options: ResourceOptions) -> Course | Re
         return Course(new, canary if goes_on else None)
     rolled_back = known.rolled_back
     if canary and canary.phase is RolloutPhase.ROLLED_BACK:
-        rolled_back = RolledBack(digest, canary.generation, canary.message)
+        rolled_back = RolledBack(digest, canary.generation, canary.message, canary.is_undecided)
     is_rolled_back = rolled_back is not None and rolled_back.digest == digest
     if stable is None:
+        if new.tries:
+            return Course(new, untried="what the pods run is not known")
         return _refused(new, is_rolled_back) if canary or is_rolled_back else Course(new)
     if pods_digest(stable.agent, stable.repository) == pods_digest(new.agent, new.repository):
         why = f"generation {known.generation} asks for pods as they are"
@@ -124,6 +127,8 @@ def course(new: Accepted, known: Known, options: ResourceOptions) -> Course | Re
     if canary:
         return _beside(stable, new, options, canary)
     if why := _not_tried(stable, known):
+        if new.tries:
+            return Course(new, untried=why)
         note = f"generation {known.generation} is rolled out without a canary: {why}"
         skipped = Event(EventReason.CANARY_SKIPPED, note, _CANARY_ACTION, warning=True)
         return Course(new, events=(*_ended(known.canary, why), skipped))
@@ -158,6 +163,7 @@ def _recalled(new: Accepted, digest: str, known: Known) -> CanaryState | None:
         phase=told.phase,
         weight=told.weight if carries else 0.0,
         message=told.message,
+        is_undecided=told.undecided,
     )
 
 
@@ -297,11 +303,13 @@ def candidate_pods(view: AgentView) -> tuple[PodView, ...]:
 
 
 def words_of_trial(view: AgentView) -> str:
-    """What a person learns of a canary that is tried; empty where none is."""
+    """What a person learns of a canary that is tried; empty where none is, or where the spec is in
+    force and Trireme tries something of its own.
+    """
     canary = view.canary
-    if canary is None or not _is_on(canary):
+    if canary is None or not _is_on(canary) or canary.candidate.tries:
         return ""
-    words = f"{_what(canary)} is tried on a canary, the others stay: see status.rollout"
+    words = f"generation {canary.generation} is tried on a canary, the others stay: see status.rollout"
     return words + (f"; it is taken back: {canary.fault}" if canary.fault else _withheld(view))
 
 

@@ -1,17 +1,18 @@
 """What Trireme sets in the user's place: laid over the spec, begun, kept and taken back. Pure.
 
-A setting is a part of a model's entry. It holds as long as the spec says there what it did when the
-setting was tried: what a user writes comes first. A trial is of one generation of the spec, and an
-edit ends it, so that a canary is never of two changes at once.
+A setting is some fields of a model's entry. It holds as long as the spec says there what it did
+when the setting was tried: what a user writes comes first. A trial is of one generation of the
+spec, and an edit ends it, so that a canary is never of two changes at once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import yaml
 
-from trireme.api.adoption import Adoption, AdoptionPhase, Origin
+from trireme.api.adoption import MOST_WORDS, Adoption, AdoptionPhase, Origin
 from trireme.api.models import Model
 from trireme.api.optimization import OptimizationMode
 from trireme.api.tuning import TuningMode
@@ -25,10 +26,17 @@ LEAST_KEPT = 0.9
 two loads strays by some percent, so that one that gained nothing stays.
 """
 
+TRIED_AGAIN = timedelta(days=1)
+"""After a trial that nothing came of: a day holds every load that most agents see, and an hour of a
+canary in it costs little.
+"""
+
+_MOST_ENDED = 16  # are remembered of those that were tried in vain, the latest ones
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A setting that may be tried: `entry` is a merge patch (RFC 7386) of the model's entry."""
+    """A setting that may be tried: `entry` is fields of the model's entry, each whole."""
 
     model: str
     origin: Origin
@@ -41,51 +49,27 @@ class Proposal:
 # ------------------------------------------------------------------------------- laid over a spec
 
 
-def overlaid(spec: AgentSpec, adoptions: Iterable[Adoption]) -> AgentSpec:
-    """The spec with what is in force of the settings. Raises pydantic's ValidationError where the
-    two do not go together.
+def overlaid(
+    models: Iterable[Mapping[str, Any]], adoptions: Iterable[Adoption]
+) -> list[dict[str, Any]]:
+    """The entries of spec.models with what is in force of the settings."""
+    chosen: dict[tuple[str, Origin], Adoption] = {}
+    for each in adoptions:
+        # What is tried has all of what is kept of the same origin that is to stay.
+        is_first = (each.model, each.origin) not in chosen
+        if each.phase.is_in_force and (is_first or each.phase is AdoptionPhase.TRIED):
+            chosen[each.model, each.origin] = each
+    fields: dict[str, dict[str, Any]] = {}
+    for (model, _), each in chosen.items():
+        fields[model] = fields.get(model, {}) | yaml.safe_load(each.entry)
+    return [{**entry, **fields.get(entry["name"], {})} for entry in models]
+
+
+def _replaced(model: Model, entry: Iterable[str]) -> str:
+    """What the user wrote where a setting stands. Defaults are left out, so that one which comes
+    with another version of the resource is no edit.
     """
-    by_model: dict[str, dict[Origin, Adoption]] = {}
-    for each in adoptions:
-        before = by_model.setdefault(each.model, {}).get(each.origin)
-        # What is tried holds all that is kept of the same origin.
-        if each.phase.is_in_force and (before is None or each.phase is AdoptionPhase.TRIED):
-            by_model[each.model][each.origin] = each
-    models = [_merged(model, by_model.get(model.name, {}).values()) for model in spec.models]
-    return spec.model_copy(update={"models": models})
-
-
-def _merged(model: Model, adoptions: Iterable[Adoption]) -> Model:
-    entry = _written(model)
-    for each in adoptions:
-        entry = merged(entry, yaml.safe_load(each.entry))
-    if entry == _written(model):
-        return model
-    return Model.model_validate(entry, by_alias=True, by_name=False)
-
-
-def merged(entry: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON merge patch (RFC 7386) of what YAML holds; null takes a field away."""
-    result = dict(entry)
-    for field, value in patch.items():
-        if value is None:
-            result.pop(field, None)
-        elif isinstance(value, Mapping):
-            before = result.get(field)
-            result[field] = merged(before if isinstance(before, Mapping) else {}, value)
-        else:
-            result[field] = value
-    return result
-
-
-def _written(model: Model) -> dict[str, Any]:
-    """A model's entry as the user wrote it."""
-    return model.model_dump(mode="json", by_alias=True, exclude_unset=True)
-
-
-def _replaced(model: Model, entry: Mapping[str, Any]) -> str:
-    """What the user wrote where a setting stands."""
-    written = _written(model)
+    written = model.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return _yaml({field: written[field] for field in entry if field in written})
 
 
@@ -125,64 +109,94 @@ def model_of(spec: AgentSpec, name: str) -> Model | None:
     return next((model for model in spec.models if model.name == name), None)
 
 
+def carried_on(adoptions: Adoptions, generation: int) -> Adoptions:
+    """After an edit of the size alone, which an autoscaler makes again and again: what is tried
+    goes on.
+    """
+    return tuple(
+        each.model_copy(update={"generation": generation})
+        if each.phase is AdoptionPhase.TRIED
+        else each
+        for each in adoptions
+    )
+
+
 def tried(adoptions: Iterable[Adoption]) -> Adoption | None:
     """The one that is tried: there is one at most."""
     return next((each for each in adoptions if each.phase is AdoptionPhase.TRIED), None)
 
 
 def next_to_try(
-    spec: AgentSpec, adoptions: Adoptions, proposals: Sequence[Proposal]
+    spec: AgentSpec, adoptions: Adoptions, proposals: Sequence[Proposal], now: str
 ) -> Proposal | None:
-    """The first proposal that was not tried yet; none while another is tried. `spec` is as the user
-    wrote it.
+    """The first proposal that is not known yet, or was left undecided long enough ago; none while
+    another is tried. `spec` is as the user wrote it.
     """
     if tried(adoptions) is not None:
         return None
-    known = {(each.model, each.origin, each.entry) for each in adoptions}
+    known = {_place(each) for each in adoptions if not _is_due(each, now)}
     return next(
         (
             each
             for each in proposals
             if _is_asked(spec, each.origin)
-            and (each.model, each.origin, _yaml(each.entry)) not in known
-            and not _is_written(spec, each)
+            and _place_of(each) not in known
+            and _sets_anything(spec, each)
         ),
         None,
     )
 
 
+def _is_due(adoption: Adoption, now: str) -> bool:
+    """Whether it is to be tried again."""
+    passed = datetime.fromisoformat(now) - datetime.fromisoformat(adoption.since)
+    return adoption.phase is AdoptionPhase.UNDECIDED and passed >= TRIED_AGAIN
+
+
+_Place = tuple[str, Origin, str]
+
+
+def _place(adoption: Adoption) -> _Place:
+    return adoption.model, adoption.origin, adoption.entry
+
+
+def _place_of(proposal: Proposal) -> _Place:
+    return proposal.model, proposal.origin, _yaml(proposal.entry)
+
+
 def was_refused(adoptions: Iterable[Adoption], proposal: Proposal) -> bool:
     """Whether a proposal was tried, and taken back."""
-    what = (proposal.model, proposal.origin, _yaml(proposal.entry), AdoptionPhase.REFUSED)
-    return any((each.model, each.origin, each.entry, each.phase) == what for each in adoptions)
+    place = _place_of(proposal)
+    return any(each.phase is AdoptionPhase.REFUSED and _place(each) == place for each in adoptions)
 
 
-def _is_written(spec: AgentSpec, proposal: Proposal) -> bool:
+def _sets_anything(spec: AgentSpec, proposal: Proposal) -> bool:
     model = model_of(spec, proposal.model)
-    return model is None or merged(_written(model), proposal.entry) == _written(model)
+    if model is None:
+        return False
+    written = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return {**written, **proposal.entry} != written
 
 
 def begun(
     spec: AgentSpec, adoptions: Adoptions, proposal: Proposal, generation: int, since: str
 ) -> Adoptions:
-    """With a proposal that is tried from now on."""
+    """With a proposal that is tried from now on. Its model is in the spec."""
     model = model_of(spec, proposal.model)
     assert model is not None  # noqa: S101  # else it is none to try
-    return (
-        *adoptions,
-        Adoption(
-            model=proposal.model,
-            origin=proposal.origin,
-            phase=AdoptionPhase.TRIED,
-            summary=proposal.summary,
-            entry=_yaml(proposal.entry),
-            replaced=_replaced(model, proposal.entry),
-            generation=generation,
-            since=since,
-            message=proposal.why,
-            sustained_before=proposal.sustained,
-        ),
+    new = Adoption(
+        model=proposal.model,
+        origin=proposal.origin,
+        phase=AdoptionPhase.TRIED,
+        summary=proposal.summary,
+        entry=_yaml(proposal.entry),
+        replaced=_replaced(model, proposal.entry),
+        generation=generation,
+        since=since,
+        message=proposal.why,
+        sustained_before=proposal.sustained,
     )
+    return (*(each for each in adoptions if _place(each) != _place(new)), new)
 
 
 def kept(adoptions: Adoptions, since: str) -> Adoptions:
@@ -191,17 +205,38 @@ def kept(adoptions: Adoptions, since: str) -> Adoptions:
 
 
 def refused(adoptions: Adoptions, since: str, message: str) -> Adoptions:
-    """With the one that was tried taken back, in the place of what was before."""
+    """With the one that was tried taken back for good; what was kept before holds again."""
     return _settled(adoptions, AdoptionPhase.REFUSED, since, message)
+
+
+def undecided(adoptions: Adoptions, since: str, message: str) -> Adoptions:
+    """With the one that was tried taken back for a while."""
+    return _settled(adoptions, AdoptionPhase.UNDECIDED, since, message)
 
 
 def _settled(adoptions: Adoptions, phase: AdoptionPhase, since: str, message: str) -> Adoptions:
     settled = tried(adoptions)
     if settled is None:
         return adoptions
-    update = {"phase": phase, "since": since, "message": message or settled.message}
-    others = (each for each in adoptions if each is not settled)
-    return _distinct([*others, settled.model_copy(update=update)])
+    others = [each for each in adoptions if each is not settled]
+    if phase is AdoptionPhase.KEPT:
+        others = [each for each in others if not (each.phase is phase and _is_alike(each, settled))]
+    ended = _ended(settled, phase, since, message or settled.message)
+    return tuple(_latest([*others, ended]))
+
+
+def _is_alike(one: Adoption, other: Adoption) -> bool:
+    return (one.model, one.origin) == (other.model, other.origin)
+
+
+def _latest(adoptions: Sequence[Adoption]) -> Iterator[Adoption]:
+    """Those in force, and the latest of the others, which stand in order of their ends."""
+    spare = sum(not each.phase.is_in_force for each in adoptions) - _MOST_ENDED
+    for each in adoptions:
+        if each.phase.is_in_force or spare <= 0:
+            yield each
+        else:
+            spare -= 1
 
 
 def without_tried(adoptions: Adoptions) -> Adoptions:
@@ -209,9 +244,14 @@ def without_tried(adoptions: Adoptions) -> Adoptions:
     return tuple(each for each in adoptions if each.phase is not AdoptionPhase.TRIED)
 
 
-def without_kept(adoptions: Adoptions) -> Adoptions:
-    """With nothing kept any more."""
-    return tuple(each for each in adoptions if each.phase is not AdoptionPhase.KEPT)
+def without_kept(adoptions: Adoptions, since: str, message: str) -> Adoptions:
+    """With all that is kept taken back for good."""
+    return tuple(
+        _ended(each, AdoptionPhase.REFUSED, since, message)
+        if each.phase is AdoptionPhase.KEPT
+        else each
+        for each in adoptions
+    )
 
 
 def learnt(
@@ -221,7 +261,7 @@ def learnt(
     a gain are taken back. `sustained` is 0 where the objective is out of reach. What was tried with
     another generation may have had another objective: it is not compared.
     """
-    return _distinct(
+    return tuple(
         _measured(each, sustained[each.model], since)
         if each.model in sustained and each.generation == generation
         else each
@@ -234,19 +274,13 @@ def _measured(adoption: Adoption, sustained: float, since: str) -> Adoption:
     is_new = adoption.phase is AdoptionPhase.KEPT and adoption.sustained_after is None
     if not is_new or before is None:
         return adoption
-    update: dict[str, Any] = {"sustained_after": sustained}
-    if sustained < LEAST_KEPT * before:
-        message = f"a pod sustains {number(sustained)} requests a second with it, and "
-        message += f"{number(before)} without"
-        update |= {"phase": AdoptionPhase.REFUSED, "since": since, "message": message}
+    after = adoption.model_copy(update={"sustained_after": sustained})
+    if sustained >= LEAST_KEPT * before:
+        return after
+    words = f"a pod sustains {number(sustained)} requests a second with it, and {number(before)} "
+    return _ended(after, AdoptionPhase.REFUSED, since, f"{words}without")
+
+
+def _ended(adoption: Adoption, phase: AdoptionPhase, since: str, message: str) -> Adoption:
+    update = {"phase": phase, "since": since, "message": message[:MOST_WORDS]}
     return adoption.model_copy(update=update)
-
-
-def _distinct(adoptions: Iterable[Adoption]) -> Adoptions:
-    """The latest of each phase of each origin of each model, in their order."""
-    latest: dict[tuple[str, Origin, AdoptionPhase], Adoption] = {}
-    for each in adoptions:
-        place = (each.model, each.origin, each.phase)
-        if place not in latest or latest[place].since <= each.since:
-            latest[place] = each
-    return tuple(latest.values())

@@ -14,7 +14,7 @@ from trireme.api.rollout import (
     TrackAnswers,
 )
 from trireme.rollout.evidence import STAKES, START, Bets, Share
-from trireme.rollout.types import Answers, Due, Evidence, Memory, Verdict
+from trireme.rollout.types import Answers, Due, Evidence, Memory, Verdict, Why
 
 
 def rollout_status(
@@ -34,6 +34,7 @@ def rollout_status(
         step=memory.step + 1,
         start_time=began.isoformat(),
         message=verdict.message,
+        undecided=verdict.why is Why.UNDECIDED,
         canary=_told(evidence.canary),
         stable=_told(evidence.stable),
         analysis=_analysis(memory) if verdict.phase is RolloutPhase.PROGRESSING else None,

@@ -41,8 +41,8 @@ def result_is_applied_untried(spec: AgentSpec) -> Iterator[Fault]:
         yield Fault(
             f"{_PATH}.mode",
             "Apply",
-            f"mode Apply tries each model on a canary, and the strategy is {spec.rollout.strategy}",
-            "Set spec.rollout.strategy to Canary, or use Recommend",
+            "optimization.mode Apply tries each model on a canary: set rollout.strategy to Canary",
+            "Or use Recommend",
         )
 
 

@@ -19,9 +19,8 @@ def tuning_is_applied_untried(spec: AgentSpec) -> Iterator[Fault]:
         yield Fault(
             "spec.tuning.mode",
             spec.tuning.mode.value,
-            "mode Apply tries each setting on a canary, and the strategy is "
-            f"{spec.rollout.strategy}",
-            "Set spec.rollout.strategy to Canary, or use Recommend",
+            "tuning.mode Apply tries each setting on a canary: set rollout.strategy to Canary",
+            "Or use Recommend",
         )
 
 

@@ -1,0 +1,486 @@
+"""Modes Apply by a real API server: what is recommended or was optimised is tried on a canary, and
+laid over the spec for as long as nothing speaks against it.
+
+What the autoscaler recommends, and what the analysis of a canary finds, is put where they leave it.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from integration.operator_process import finish_rollout
+from integration.passes import make_pod
+from integration.test_canary import AGENT, FILES, NEW, NO_NODE, OLD, Team
+from integration.test_optimizing import GAIN
+from integration.test_preflight import REPORT, finish
+from kube import Kube, Object, merged
+from trireme.api import kinds, names
+from trireme.api.rollout import RolloutPhase
+from trireme.api.tuning import Confidence, Knob, TuningStatus
+
+APPLIED = merged(AGENT, {"spec": {"tuning": {"mode": "Apply"}}})
+ADVICE = TuningStatus(
+    model="double",
+    knob=Knob.MAX_BATCH_SIZE,
+    from_="8",
+    to="16",
+    gain_percent=30,
+    least_gain_percent=10,
+    most_gain_percent=40,
+    confidence=Confidence.HIGH,
+    evidence="learnt from 4312 batches",
+    since="2026-11-01T02:00:00Z",
+)
+SETTING = "maxBatchSize 16 in place of 8 (model double)"
+
+
+class Applying(Team):
+    """The agent `tried`, in mode Apply."""
+
+    async def recommends(self, advice: TuningStatus = ADVICE) -> None:
+        """All is calm, and a setting is recommended."""
+        self.operator.view.tuning = advice
+        await self.is_calm()
+
+    async def is_calm(self) -> None:
+        self.operator.view.calm_at = self.clock.now
+        await self.operator.passes()
+
+    async def edit(self, agent: Object) -> None:
+        """An edit, with nothing new tried after it."""
+        self.operator.view.tuning = None
+        await self.apply(agent)
+
+    def adopted(self) -> list[tuple[str, str]]:
+        """What was set, and how far that is."""
+        status = self.kube.get("agd", "tried").get("status", {})
+        return [(each["summary"], each["phase"]) for each in status.get("adopted", [])]
+
+    def phases(self) -> list[str]:
+        return [phase for _, phase in self.adopted()]
+
+    def batch(self, record: str = "tried-accepted") -> int | None:
+        """The largest batch that the pods are made with."""
+        found = self.kube.find("configmap", record)
+        if found is None:
+            return None
+        batch: int = json.loads(found["data"]["spec.json"])["models"][0]["maxBatchSize"]
+        return batch
+
+    def source(self, record: str = "tried-accepted") -> Object:
+        spec = json.loads(self.kube.get("configmap", record)["data"]["spec.json"])
+        source: Object = spec["models"][0]["source"]
+        return source
+
+    def is_as_if_nothing_were_tried(self) -> bool:
+        """Whether the conditions say of the spec what is true of it: it is in force."""
+        found = [self.condition(kind) for kind in ("Accepted", "Ready", "Reconciling", "Stalled")]
+        return found == [
+            ("True", "Valid"),
+            ("True", "PodsReady"),
+            ("False", "RolledOut"),
+            ("False", "Valid"),
+        ]
+
+    async def promote(self) -> None:
+        await self.found(RolloutPhase.PROMOTED)
+        finish_rollout(self.kube, "tried")
+        await self.operator.passes()
+
+
+async def begin(kube: Kube, stack: AsyncExitStack, agent: Object) -> Applying:
+    """An agent that runs."""
+    fleet = Applying(kube, stack)
+    kube.apply(FILES, agent)
+    await fleet.restart()
+    finish_rollout(kube, "tried", "tried-gateway")
+    make_pod(kube, "tried", "one")
+    await fleet.operator.passes()
+    return fleet
+
+
+@pytest.fixture
+async def tried(team: Kube) -> AsyncIterator[Applying]:
+    async with AsyncExitStack() as stack:
+        yield await begin(team, stack, APPLIED)
+
+
+async def test_a_setting_that_is_promoted_is_kept_and_the_spec_stays(tried: Applying) -> None:
+    spec = tried.kube.get("agd", "tried")["spec"]
+    before = tried.generation("tried")
+
+    await tried.recommends()
+
+    assert tried.phases() == ["Tried"]
+    assert (tried.batch(), tried.batch("tried-candidate")) == (8, 16)
+    assert tried.generation("tried") == before
+    assert tried.is_as_if_nothing_were_tried()
+    events = dict(tried.kube.events("tried"))
+    assert events["SettingTried"].startswith(f"{SETTING} is tried on a canary: set maxBatchSize")
+    assert events["CanaryStarted"] == (
+        f"{SETTING} is tried on a canary; changed: models[double].max_batch_size"
+    )
+
+    await tried.promote()
+
+    assert tried.phases() == ["Kept"]
+    assert (tried.batch(), tried.image("tried-canary")) == (16, None)
+    assert tried.is_as_if_nothing_were_tried()
+    assert tried.kube.get("agd", "tried")["spec"] == spec
+    assert dict(tried.kube.events("tried"))["SettingKept"].startswith(f"{SETTING} is kept")
+    settled = tried.versions()
+    await tried.restart()
+    assert tried.versions() == settled
+
+
+@pytest.mark.parametrize(
+    "obstacle",
+    [
+        pytest.param({"calm_at": None}, id="while it scales or an objective is broken"),
+        pytest.param({"tuning": None}, id="where nothing is recommended"),
+        pytest.param({"judged": 0}, id="before the spec was looked into"),
+    ],
+)
+async def test_no_trial_begins(tried: Applying, obstacle: dict[str, Any]) -> None:
+    view = tried.operator.view
+    view.tuning, view.calm_at = ADVICE, tried.clock.now
+    for field, value in obstacle.items():
+        setattr(view, field, value)
+    await tried.operator.once()
+    assert tried.adopted() == []
+
+
+async def test_what_was_calm_a_while_ago_may_not_be_now(tried: Applying) -> None:
+    tried.operator.view.tuning, tried.operator.view.calm_at = ADVICE, tried.clock.now
+    tried.clock.now += timedelta(minutes=1)
+    await tried.operator.passes()
+    assert tried.adopted() == []
+
+
+async def test_nothing_is_tried_where_no_pod_is_ready(team: Kube) -> None:
+    async with AsyncExitStack() as stack:
+        fleet = Applying(team, stack)
+        team.apply(FILES, APPLIED)
+        await fleet.restart()
+        await fleet.recommends()
+        assert fleet.adopted() == []
+        assert fleet.batch() == 8
+
+
+async def test_a_setting_that_is_taken_back_is_not_tried_again(tried: Applying) -> None:
+    before = tried.generation("tried")
+    await tried.recommends()
+
+    await tried.found(RolloutPhase.ROLLED_BACK, "worse than the stable pods: 9% failed")
+
+    assert tried.phases() == ["Refused"]
+    assert tried.operator.view.canary is None
+    assert (tried.image("tried-canary"), tried.share()) == (None, "0")
+    assert (tried.generation("tried"), tried.batch()) == (before, 8)
+    assert tried.is_as_if_nothing_were_tried()
+    assert names.ROLLED_BACK not in tried.record()["metadata"].get("annotations", {})
+    assert dict(tried.kube.events("tried"))["SettingRefused"] == (
+        f"{SETTING} is taken back, and not tried again: worse than the stable pods: 9% failed"
+    )
+    await tried.is_calm()
+    await tried.restart()
+    await tried.recommends()
+    assert tried.phases() == ["Refused"]
+    assert tried.reasons().count("CanaryStarted") == 1
+
+
+async def test_a_trial_of_which_too_little_was_seen_is_repeated_a_day_later(
+    tried: Applying,
+) -> None:
+    await tried.recommends()
+    tried.canary.is_undecided = True
+    await tried.found(RolloutPhase.ROLLED_BACK, "undecided after 1800s: 0 of 200 requests")
+    assert tried.phases() == ["Undecided"]
+    await tried.is_calm()
+    assert tried.phases() == ["Undecided"]
+
+    tried.clock.now += timedelta(days=1)
+    await tried.is_calm()
+
+    assert tried.phases() == ["Tried"]
+
+
+async def test_a_trial_whose_pods_no_node_takes_is_repeated_later(tried: Applying) -> None:
+    await tried.recommends()
+    make_pod(tried.kube, "tried-canary", "canary-one", NO_NODE)
+    await tried.operator.passes()
+    await tried.found(RolloutPhase.ROLLED_BACK, "Unschedulable: Insufficient nvidia.com/gpu")
+    assert tried.phases() == ["Undecided"]
+    assert tried.is_as_if_nothing_were_tried()
+
+
+@pytest.mark.parametrize(
+    ("phase", "left", "batches"),
+    [
+        pytest.param(RolloutPhase.PROGRESSING, "Tried", (8, 16), id="goes on"),
+        pytest.param(RolloutPhase.PROMOTED, "Kept", (16, 16), id="promoted, it is kept"),
+        pytest.param(RolloutPhase.ROLLED_BACK, "Refused", (8, None), id="taken back, it is so"),
+    ],
+)
+async def test_a_new_operator_goes_on_with_a_trial(
+    tried: Applying, phase: RolloutPhase, left: str, batches: tuple[int, int | None]
+) -> None:
+    await tried.recommends()
+    finish_rollout(tried.kube, "tried-canary")
+    await tried.told(phase, "as was seen")
+
+    await tried.restart()
+
+    assert tried.phases() == [left]
+    assert (tried.batch(), tried.batch("tried-candidate")) == batches
+    assert tried.reasons().count("CanaryStarted") == 1
+
+
+async def test_an_edit_of_the_pods_ends_a_trial_and_is_tried_alone(tried: Applying) -> None:
+    await tried.recommends()
+
+    await tried.edit(merged(APPLIED, {"spec": {"server": {"image": NEW}}}))
+
+    assert tried.adopted() == []
+    assert (tried.image("tried"), tried.image("tried-canary")) == (OLD, NEW)
+    assert tried.batch("tried-candidate") == 8
+    assert tried.condition("Ready") == ("False", "TryingCanary")
+    note = f"generation 2 is tried on a canary in place of {SETTING}; changed: server.image"
+    assert ("CanaryStarted", note) in tried.kube.events("tried")
+    await tried.recommends()
+    assert tried.adopted() == []
+
+    await tried.found(RolloutPhase.ROLLED_BACK, "worse")
+    await tried.recommends()
+    assert tried.adopted() == []
+    assert tried.condition("Stalled") == ("True", "RolledBack")
+
+
+async def test_an_edit_of_something_else_ends_a_trial_too(tried: Applying) -> None:
+    await tried.recommends()
+
+    await tried.edit(merged(APPLIED, {"spec": {"scaling": {"max": 7}}}))
+
+    assert (tried.adopted(), tried.image("tried-canary")) == ([], None)
+    assert tried.is_as_if_nothing_were_tried()
+    assert dict(tried.kube.events("tried"))["CanaryEnded"] == (
+        f"the canary of {SETTING} is ended: generation 2 asks for pods as they are"
+    )
+
+
+async def test_a_trial_goes_on_while_an_autoscaler_writes_the_size(team: Kube) -> None:
+    fixed = {"spec": {"replicas": 1, "scaling": {"mode": "External", "min": None, "max": None}}}
+    async with AsyncExitStack() as stack:
+        fleet = await begin(team, stack, merged(APPLIED, fixed))
+        await fleet.recommends()
+        assert fleet.phases() == ["Tried"]
+
+        await fleet.apply(merged(APPLIED, merged(fixed, {"spec": {"replicas": 2}})))
+
+        assert fleet.phases() == ["Tried"]
+        assert fleet.batch("tried-candidate") == 16
+        assert fleet.reasons().count("CanaryStarted") == 1
+
+
+WRONG = {"objectives": [{"model": "duble", "latency": {"target": "100ms"}}]}
+
+
+@pytest.mark.parametrize(
+    ("phase", "left", "batch"),
+    [
+        pytest.param(RolloutPhase.PROGRESSING, "Tried", 8, id="goes on"),
+        pytest.param(RolloutPhase.PROMOTED, "Kept", 16, id="promoted, it is kept"),
+        pytest.param(RolloutPhase.ROLLED_BACK, "Refused", 8, id="taken back, it is so"),
+    ],
+)
+async def test_a_trial_goes_on_while_an_edit_is_refused(
+    tried: Applying, phase: RolloutPhase, left: str, batch: int
+) -> None:
+    await tried.recommends()
+    await tried.apply(merged(APPLIED, {"spec": WRONG}))
+    assert tried.condition("Accepted") == ("False", "InvalidSpec")
+
+    await tried.found(phase, "as was seen")
+
+    assert (tried.phases(), tried.batch()) == ([left], batch)
+    assert tried.condition("Accepted") == ("False", "InvalidSpec")
+    await tried.edit(APPLIED)
+    assert tried.phases() == ([] if left == "Tried" else [left])
+    assert tried.batch() == batch
+    assert tried.condition("Stalled")[0] == "False"
+
+
+@pytest.mark.parametrize(
+    ("batch", "candidate"),
+    [
+        pytest.param(16, None, id="takes it over: no pod is touched"),
+        pytest.param(12, 12, id="says something else: that is tried"),
+    ],
+)
+async def test_what_a_user_writes_there_himself_comes_first(
+    tried: Applying, batch: int, candidate: int | None
+) -> None:
+    await tried.recommends()
+    await tried.promote()
+    (model,) = APPLIED["spec"]["models"]
+
+    await tried.edit(merged(APPLIED, {"spec": {"models": [{**model, "maxBatchSize": batch}]}}))
+
+    assert tried.adopted() == []
+    assert (tried.batch(), tried.batch("tried-candidate")) == (16, candidate)
+    assert dict(tried.kube.events("tried"))["SettingDropped"] == (
+        f"{SETTING} is dropped: the spec holds again"
+    )
+
+
+async def test_in_another_mode_the_spec_holds_again(tried: Applying) -> None:
+    await tried.recommends()
+    await tried.promote()
+
+    await tried.edit(merged(APPLIED, {"spec": {"tuning": {"mode": "Recommend"}}}))
+
+    assert tried.adopted() == []
+    assert (tried.batch(), tried.batch("tried-candidate")) == (16, 8)
+
+
+async def test_a_setting_that_the_spec_has_faults_with_is_taken_back_before_it_is_tried(
+    tried: Applying,
+) -> None:
+    await tried.recommends(ADVICE.model_copy(update={"to": "4"}))  # and a warm-up is of 8
+
+    assert tried.phases() == ["Refused"]
+    assert tried.image("tried-canary") is None
+    assert tried.is_as_if_nothing_were_tried()
+    told = dict(tried.kube.events("tried"))["SettingRefused"]
+    assert "with it the spec is refused: spec.models[0].warmup" in told
+
+
+async def test_diff_knows_what_is_kept(tried: Applying) -> None:
+    await tried.recommends()
+    await tried.promote()
+
+    same, wider, other = (
+        diff(tried.kube, merged(APPLIED, {"spec": spec}))
+        for spec in ({}, {"scaling": {"max": 7}}, {"tuning": {"mode": "Recommend"}})
+    )
+
+    assert same == "tried: nothing changes"
+    assert wider.startswith("tried: no pod is touched")
+    assert other.startswith("tried: a canary is tried")
+
+
+def diff(kube: Kube, agent: Object) -> str:
+    trireme = Path(sys.executable).with_name("trireme")
+    done = subprocess.run(
+        [trireme, "diff", "-f", "-", "-n", kube.namespace],
+        input=yaml.safe_dump_all([FILES, agent]),
+        env={"KUBECONFIG": str(kube.kubeconfig)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+# -------------------------------------------------------------------------------- optimised models
+
+SAMPLES = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "samples"},
+    "binaryData": {"samples.npz": "AAAA"},
+}
+OPTIMIZED = merged(
+    AGENT,
+    {
+        "spec": {
+            "optimization": {
+                "mode": "Apply",
+                "destination": {"uri": "pvc://results/"},
+                "models": [{"model": "double", "samples": {"configMap": "samples"}}],
+            }
+        }
+    },
+)
+ON_A_CLAIM = {"uri": "pvc://results/double/1/"}
+IN_A_BUCKET = {"uri": "s3://results/double/1/model.onnx", "sha256": "a" * 64}
+
+
+async def optimized(kube: Kube, stack: AsyncExitStack, source: Object) -> Applying:
+    """An agent whose model has been optimised; nothing was tried yet."""
+    kube.apply(SAMPLES)
+    fleet = await begin(kube, stack, OPTIMIZED)
+    (running,) = kube.get("agd", "tried")["status"]["optimization"]["models"]
+    done = {
+        "model": "double",
+        "digest": running["digest"],
+        "phase": "Optimized",
+        "gain": GAIN.model_dump(mode="json", by_alias=True),
+        "uri": source["uri"],
+        "sha256": "a" * 64,
+        "entry": yaml.safe_dump({"name": "double", "source": source}),
+    }
+    await fleet.operator.cluster.apply_status(
+        kinds.AGENT_DEPLOYMENT,
+        kube.namespace,
+        "tried",
+        {"optimization": {"models": [done]}},
+        names.OPTIMIZATION_STATUS_MANAGER,
+    )
+    await fleet.restart()
+    for job in kube.all("jobs"):
+        kube.run("delete", "job", job["metadata"]["name"])
+    return fleet
+
+
+async def test_an_optimised_model_serves_in_the_place_of_the_source_and_is_not_optimised_again(
+    team: Kube,
+) -> None:
+    async with AsyncExitStack() as stack:
+        fleet = await optimized(team, stack, ON_A_CLAIM)
+        before = team.get("agd", "tried")["status"]["optimization"]
+
+        await fleet.is_calm()
+        assert fleet.phases() == ["Tried"]
+        assert fleet.source("tried-candidate")["uri"] == ON_A_CLAIM["uri"]
+        assert "configMap" not in fleet.source("tried-candidate")
+        await fleet.promote()
+
+        assert fleet.phases() == ["Kept"]
+        assert fleet.source()["uri"] == ON_A_CLAIM["uri"]
+        assert fleet.is_as_if_nothing_were_tried()
+        await fleet.restart()
+        assert team.get("agd", "tried")["status"]["optimization"] == before
+        assert team.all("jobs") == []
+
+
+async def test_while_its_file_is_inspected_nothing_is_tried_and_nothing_waits(team: Kube) -> None:
+    async with AsyncExitStack() as stack:
+        fleet = await optimized(team, stack, IN_A_BUCKET)
+
+        await fleet.is_calm()
+
+        assert fleet.phases() == ["Tried"]
+        assert fleet.image("tried-canary") is None
+        assert fleet.is_as_if_nothing_were_tried()
+        (job,) = team.all("jobs")
+        await fleet.operator.passes()
+        await fleet.apply(OPTIMIZED)
+        (same,) = team.all("jobs")
+        assert same["metadata"]["uid"] == job["metadata"]["uid"]
+        assert fleet.operator.view.preflight.waiting
+
+        finish(team, job, 0, REPORT)
+        await fleet.operator.passes()
+        assert fleet.phases() == ["Refused"]  # an ONNX file is nothing for the Python backend
+        assert fleet.is_as_if_nothing_were_tried()
+        assert team.all("jobs") == []

@@ -1,0 +1,472 @@
+"""Trireme's own settings as a pass sees them: when one is tried, what becomes of it, what is told."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from agents import agent_of, model_of
+from trireme.api import names
+from trireme.api.adoption import AdoptionPhase
+from trireme.api.conditions import Reason
+from trireme.api.fetch import FetchReason
+from trireme.api.optimization import Gain, ModelOptimizationStatus, OptimizationStatus
+from trireme.api.tuning import Confidence, Knob, TuningStatus
+from trireme.api.types import CurveSource
+from trireme.autoscaler.capacity import LearntCurve
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.types import Capacity, OutOfReach
+from trireme.control import adopting
+from trireme.control.adopting import Adopting
+from trireme.control.queue import Key
+from trireme.control.store import Accepted, AgentView, CanaryState, Refused, RolledBack
+from trireme.control.trial import Course
+from trireme.edge.cluster import Cluster
+from trireme.errors import ClusterError, InvalidSpec
+from trireme.modelrepo.render import render
+from trireme.resources.canary import candidate_digest
+from unit.autoscaling import NOW
+
+TRIED, KEPT, REFUSED, UNDECIDED = AdoptionPhase
+CURVE = ServiceCurve(0.040, 0.010, 4)
+ADVICE = TuningStatus(
+    model="m",
+    knob=Knob.MAX_BATCH_SIZE,
+    from_="4",
+    to="8",
+    gain_percent=30,
+    least_gain_percent=10,
+    most_gain_percent=50,
+    confidence=Confidence.HIGH,
+    evidence="learnt from 500 batches",
+    since="2026-01-01T11:00:00Z",
+)
+MODEL = model_of("m", maxBatchSize=4, batching={"dynamic": {}})
+ROLLOUT = {"strategy": "Canary"}
+AGENT = agent_of(model="m", models=[MODEL], tuning={"mode": "Apply"}, rollout=ROLLOUT)
+ACCEPTED = Accepted(AGENT, render(AGENT.spec, {"files": {"model.py": b""}}))
+BODY = {
+    "kind": names.KIND,
+    "metadata": {"name": "echo", "namespace": "default", "uid": "0f5e", "generation": 7},
+}
+
+
+def deployment(name: str = "echo", ready: int = 2, **status: Any) -> dict[str, Any]:
+    owner = {names.OWNER: "echo", names.AGENT: "echo"}
+    return {
+        "kind": "Deployment",
+        "metadata": {
+            "name": name,
+            "namespace": "default",
+            "generation": 1,
+            "labels": owner,
+            "ownerReferences": [{"uid": "0f5e"}],
+        },
+        "spec": {"replicas": 2},
+        "status": {
+            "observedGeneration": 1,
+            "replicas": 2,
+            "updatedReplicas": 2,
+            "readyReplicas": ready,
+            "availableReplicas": ready,
+            **status,
+        },
+    }
+
+
+def calm(**fields: Any) -> AgentView:
+    """An agent whose spec is in force, while nothing changes, and a knob is recommended."""
+    return AgentView(
+        **{
+            "body": BODY,
+            "children": {("Deployment", "echo"): deployment()},
+            "judged": 7,
+            "accepted": ACCEPTED,
+            "applied": ACCEPTED,
+            "asked": AGENT,
+            "is_recalled": True,
+            "tuning": ADVICE,
+            "calm_at": NOW,
+            **fields,
+        }
+    )
+
+
+class Api(Cluster):
+    """The Kubernetes API as far as it is asked here: keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.statuses: list[Any] = []
+        self.failing = False
+
+    async def apply_status(self, *arguments: Any) -> dict[str, Any]:
+        if self.failing:
+            raise ClusterError(0, "no answer")
+        assert arguments[-1] == names.ADOPTION_STATUS_MANAGER
+        self.statuses.append(arguments[-2])
+        return {}
+
+
+API = Api()
+ADOPTING = Adopting(API, lambda: NOW)
+
+
+def phases(view: AgentView) -> list[AdoptionPhase]:
+    return [each.phase for each in view.adoption.present]
+
+
+def looked(view: AgentView) -> AgentView:
+    adopting.recall(view, cast(Any, view.body))
+    ADOPTING.look(view, cast(Any, view.body), AGENT)
+    return view
+
+
+def trying(**fields: Any) -> AgentView:
+    """An agent of which a setting is tried."""
+    view = looked(calm())
+    for name, value in fields.items():
+        setattr(view, name, value)
+    return view
+
+
+def keeping() -> AgentView:
+    view = trying()
+    ADOPTING.settle(view, Course(ACCEPTED))
+    assert phases(view) == [KEPT]
+    return view
+
+
+CANARY = CanaryState(ACCEPTED, 7, candidate_digest(AGENT, ACCEPTED.repository), NOW)
+BACK = RolledBack("d", 7, "worse")
+
+
+# ---------------------------------------------------------------------------------- when one begins
+
+
+def test_one_begins_while_all_is_calm() -> None:
+    (found,) = looked(calm()).adoption.present
+    assert (found.phase, found.entry, found.replaced) == (
+        TRIED,
+        "maxBatchSize: 8\n",
+        "maxBatchSize: 4\n",
+    )
+    assert found.message.startswith("set maxBatchSize of m from 4 to 8: a pod is expected")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"tuning": None}, id="nothing is recommended"),
+        pytest.param({"tuning": ADVICE.model_copy(update={"from_": "2"})}, id="of another setting"),
+        pytest.param({"tuning": ADVICE.model_copy(update={"model": "n"})}, id="of another model"),
+        pytest.param({"judged": 6}, id="an edit was not looked into"),
+        pytest.param({"applied": None}, id="nothing is applied yet"),
+        pytest.param({"refused": Refused(Reason.INVALID_SPEC, "no")}, id="the spec is refused"),
+        pytest.param({"apply_failure": ClusterError(403, "quota")}, id="an object is refused"),
+        pytest.param({"is_recalled": False}, id="what was before is not known yet"),
+        pytest.param({"canary": CANARY}, id="an edit is tried"),
+        pytest.param({"rolled_back": BACK}, id="an edit was taken back"),
+        pytest.param({"calm_at": None}, id="it scales, or an objective is broken"),
+        pytest.param({"calm_at": NOW - timedelta(minutes=1)}, id="nothing was decided lately"),
+        pytest.param({"children": {}}, id="there are no pods"),
+        pytest.param(
+            {"children": {("Deployment", "echo"): deployment(ready=1)}}, id="a pod is not ready"
+        ),
+        pytest.param(
+            {"children": {("Deployment", "echo"): deployment(updatedReplicas=1)}},
+            id="a rollout is on",
+        ),
+    ],
+)
+def test_none_begins(fields: dict[str, Any]) -> None:
+    assert phases(looked(calm(**fields))) == []
+
+
+def test_where_trireme_does_not_decide_the_pods_alone_say_whether_it_is_calm() -> None:
+    fixed = agent_of(
+        model="m",
+        models=[MODEL],
+        tuning={"mode": "Apply"},
+        rollout=ROLLOUT,
+        scaling={"mode": "Fixed"},
+        replicas=2,
+    )
+    applied = replace(ACCEPTED, agent=fixed)
+    assert phases(looked(calm(applied=applied, calm_at=None))) == [TRIED]
+
+
+GAIN = Gain(
+    techniques=["fp16"],
+    throughput_ratio=2,
+    latency_ratio=0.5,
+    size_ratio=0.5,
+    score_before=0.97,
+    score_after=0.968,
+    most_drop=0.004,
+    samples=900,
+)
+
+
+@pytest.mark.parametrize(
+    ("phase", "found"),
+    [
+        pytest.param("Optimized", ["Optimization"], id="before a knob"),
+        pytest.param("Running", ["Tuning"], id="once it is done"),
+    ],
+)
+def test_a_model_that_was_optimised_is_tried_first(phase: str, found: list[str]) -> None:
+    optimization = {
+        "mode": "Apply",
+        "destination": {"uri": "pvc://results/"},
+        "models": [{"model": "m", "samples": {"uri": "pvc://samples/"}}],
+    }
+    agent = agent_of(
+        model="m",
+        models=[MODEL],
+        tuning={"mode": "Apply"},
+        rollout=ROLLOUT,
+        optimization=optimization,
+    )
+    entry = "name: m\nsource: {uri: 'pvc://results/m/1/'}\n"
+    told = ModelOptimizationStatus.model_validate(
+        {"model": "m", "digest": "d", "phase": phase, "gain": GAIN, "entry": entry}
+    )
+    view = calm()
+    view.optimization.told = OptimizationStatus(models=[told])
+    ADOPTING.look(view, BODY, agent)
+    assert [each.origin.value for each in view.adoption.present] == found
+
+
+# --------------------------------------------------------------------------------- what becomes of it
+
+
+@pytest.mark.parametrize(
+    ("course", "phase", "again"),
+    [
+        pytest.param(Course(ACCEPTED, CANARY), [TRIED], False, id="it is on a canary"),
+        pytest.param(Course(ACCEPTED), [KEPT], False, id="all pods have it"),
+        pytest.param(Course(ACCEPTED, None, BACK), [REFUSED], True, id="it is worse"),
+        pytest.param(
+            Course(ACCEPTED, None, replace(BACK, is_undecided=True)),
+            [UNDECIDED],
+            True,
+            id="too little was seen",
+        ),
+        pytest.param(Course(ACCEPTED, untried="no pod is ready"), [], True, id="it cannot be tried"),
+    ],
+)
+def test_what_becomes_of_it_follows_from_its_canary(
+    course: Course, phase: list[AdoptionPhase], again: bool
+) -> None:
+    view = trying()
+    assert ADOPTING.settle(view, course) is again
+    assert phases(view) == phase
+
+
+def test_a_quota_that_keeps_its_pods_away_says_nothing_of_it() -> None:
+    failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
+    refused = deployment("echo-canary", conditions=[failure])
+    children = {("Deployment", "echo"): deployment(), ("Deployment", "echo-canary"): refused}
+    view = trying(children=children)
+    ADOPTING.settle(view, Course(ACCEPTED, None, BACK))
+    assert phases(view) == [UNDECIDED]
+
+
+def test_nothing_becomes_of_what_is_not_tried() -> None:
+    view = keeping()
+    assert not ADOPTING.settle(view, Course(ACCEPTED, None, BACK))
+    assert phases(view) == [KEPT]
+
+
+def test_a_trial_ends_with_the_last_ready_pod_that_it_could_be_compared_with() -> None:
+    none_ready = {("Deployment", "echo"): deployment(ready=0)}
+    assert phases(looked(trying(children=none_ready))) == []
+    assert phases(looked(trying(children=none_ready, canary=CANARY))) == [TRIED]
+
+
+# -------------------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("reason", "after"),
+    [
+        pytest.param(Reason.INVALID_SPEC, [[REFUSED]], id="it has faults"),
+        pytest.param(Reason.INSPECTING, [[TRIED]], id="its files are inspected"),
+        pytest.param(FetchReason.STALLED, [[TRIED]], id="its files may come yet"),
+        pytest.param(FetchReason.CHECKSUM, [[REFUSED]], id="its files are others"),
+    ],
+)
+def test_the_spec_goes_without_what_it_is_refused_for(
+    reason: Reason | FetchReason, after: list[list[AdoptionPhase]]
+) -> None:
+    view = trying()
+    found = list(ADOPTING.fallbacks(view, Refused(reason, "no")))
+    assert [[each.phase for each in then] for _, then in found] == after
+    assert [without for without, _ in found] == [()]
+
+
+def test_what_is_kept_goes_last_and_only_for_faults() -> None:
+    view = keeping()
+    (kept,) = view.adoption.present
+    more = kept.model_copy(update={"phase": TRIED, "entry": "maxBatchSize: 16\n"})
+    view.adoption.present = (kept, more)
+
+    found = list(ADOPTING.fallbacks(view, Refused(Reason.INVALID_SPEC, "no")))
+
+    assert [without for without, _ in found] == [(kept,), ()]
+    assert [[each.phase for each in then] for _, then in found] == [
+        [KEPT, REFUSED],
+        [REFUSED, REFUSED],
+    ]
+    waits = ADOPTING.fallbacks(keeping(), Refused(Reason.INSPECTING, "wait"))
+    assert list(waits) == []
+
+
+def test_a_setting_that_is_no_part_of_an_entry_is_a_fault_of_the_spec() -> None:
+    view = trying()
+    (found,) = view.adoption.present
+    odd = found.model_copy(update={"entry": "maxBatchSize: many\n"})
+    with pytest.raises(InvalidSpec, match=r"spec\.models\[0\]\.maxBatchSize"):
+        adopting.with_settings(AGENT, (odd,))
+
+
+def test_the_agent_is_the_same_where_nothing_is_set() -> None:
+    assert adopting.with_settings(AGENT, ()) is AGENT
+    (model,) = adopting.with_settings(AGENT, trying().adoption.present).spec.models
+    assert model.max_batch_size == 8
+
+
+# --------------------------------------------------------------------------------- what is learnt
+
+
+def curve(executions: int = 4000, source: CurveSource = CurveSource.BATCHES) -> LearntCurve:
+    return LearntCurve(CURVE, 0.0, executions, source)
+
+
+@pytest.mark.parametrize(
+    ("known", "found", "phase"),
+    [
+        pytest.param(curve(), Capacity(60.0, CURVE), KEPT, id="a gain"),
+        pytest.param(curve(), Capacity(40.0, CURVE), REFUSED, id="a loss"),
+        pytest.param(curve(), OutOfReach(0.2, CURVE), REFUSED, id="the objective is out of reach"),
+        pytest.param(curve(999), Capacity(40.0, CURVE), KEPT, id="few batches were seen"),
+        pytest.param(
+            curve(source=CurveSource.EARLIER), Capacity(40.0, CURVE), KEPT, id="of before it"
+        ),
+    ],
+)
+def test_what_is_kept_is_judged_by_what_is_learnt_with_it(
+    known: LearntCurve, found: Capacity | OutOfReach, phase: AdoptionPhase
+) -> None:
+    view = keeping()
+    (kept,) = view.adoption.present
+    view.adoption.present = (kept.model_copy(update={"sustained_before": 50.0}),)
+    learning = adopting.learning.known(view, ACCEPTED.pod_sets[0])
+    learning.curves["m"], learning.capacities["m"] = known, found
+    view.learning[ACCEPTED.pod_sets[0].name] = learning
+    assert phases(looked(view)) == [phase]
+
+
+def test_what_was_taken_back_is_not_recommended_any_more() -> None:
+    view = trying()
+    assert not adopting.was_refused(view, ADVICE)
+    ADOPTING.settle(view, Course(ACCEPTED, None, BACK))
+    assert adopting.was_refused(view, ADVICE)
+    assert not adopting.was_refused(view, ADVICE.model_copy(update={"to": "16"}))
+
+
+# ---------------------------------------------------------------------------------- what is told
+
+
+SETTING = "maxBatchSize 8 in place of 4 (model m)"
+
+
+def dropped(view: AgentView) -> None:
+    view.adoption.present = ()
+
+
+def taken_back(view: AgentView) -> None:
+    view.adoption.present = tuple(
+        each.model_copy(update={"phase": REFUSED, "message": "worse"})
+        for each in view.adoption.present
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "told"),
+    [
+        pytest.param(
+            calm,
+            looked,
+            [f"SettingTried: {SETTING} is tried on a canary: set maxBatchSize of m"],
+            id="begun",
+        ),
+        pytest.param(
+            trying,
+            lambda view: ADOPTING.settle(view, Course(ACCEPTED)),
+            [f"SettingKept: {SETTING} is kept, and the spec stays as it is: see status.adopted"],
+            id="kept",
+        ),
+        pytest.param(
+            trying,
+            lambda view: ADOPTING.settle(view, Course(ACCEPTED, None, BACK)),
+            [f"SettingRefused: {SETTING} is taken back, and not tried again: worse"],
+            id="refused",
+        ),
+        pytest.param(
+            trying,
+            lambda view: ADOPTING.settle(
+                view, Course(ACCEPTED, None, replace(BACK, is_undecided=True))
+            ),
+            [f"SettingUndecided: {SETTING} is taken back, and tried again after a day: worse"],
+            id="undecided",
+        ),
+        pytest.param(
+            keeping,
+            dropped,
+            [f"SettingDropped: {SETTING} is dropped: the spec holds again"],
+            id="dropped",
+        ),
+        pytest.param(
+            keeping,
+            taken_back,
+            [f"SettingRefused: {SETTING} is taken back, and not tried again: worse"],
+            id="taken back after all",
+        ),
+        pytest.param(trying, dropped, [], id="a trial that an edit ends: its canary's Event says so"),
+    ],
+)
+async def test_each_change_is_written_and_told_once(
+    before: Callable[[], AgentView], change: Callable[[AgentView], object], told: list[str]
+) -> None:
+    api, view = Api(), before()
+    view.adoption.told = view.adoption.present
+    change(view)
+    events = await Adopting(api, lambda: NOW).write(Key("default", "echo"), view)
+    found = [f"{event.reason}: {event.note}" for event in events]
+    assert len(found) == len(told)
+    assert all(note.startswith(words) for note, words in zip(found, told, strict=True))
+    assert len(api.statuses) == 1
+    assert await Adopting(api, lambda: NOW).write(Key("default", "echo"), view) == []
+    assert len(api.statuses) == 1
+
+
+async def test_what_could_not_be_written_is_told_later() -> None:
+    api, view = Api(), looked(calm())
+    adopter, key = Adopting(api, lambda: NOW), Key("default", "echo")
+    api.failing = True
+    with pytest.raises(ClusterError):
+        await adopter.write(key, view)
+    api.failing = False
+    assert len(await adopter.write(key, view)) == 1
+
+
+async def test_a_new_process_goes_on_with_what_the_status_tells() -> None:
+    api, view = Api(), looked(calm())
+    await Adopting(api, lambda: NOW).write(Key("default", "echo"), view)
+    fresh = AgentView(body={**BODY, "status": api.statuses[-1]})
+    adopting.recall(fresh, cast(Any, fresh.body))
+    assert fresh.adoption.present == view.adoption.present
+    assert adopting.tries(fresh.adoption.present) == SETTING

@@ -1,0 +1,358 @@
+"""What Trireme sets in the user's place: laid over a spec, begun, kept, taken back and dropped."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents import agent_of, model_of
+from trireme.api.adoption import Adoption, AdoptionPhase, Origin
+from trireme.api.types import AgentSpec
+from trireme.rollout import adoption
+from trireme.rollout.adoption import Adoptions, Proposal
+
+TRIED, KEPT, REFUSED, UNDECIDED = AdoptionPhase
+BEGAN, LATER = "2026-11-01T03:00:00Z", "2026-11-01T04:00:00Z"
+NEXT_DAY = "2026-11-02T04:00:00Z"
+CANARY = {"strategy": "Canary"}
+WRITTEN = model_of("m", maxBatchSize=4, batching={"dynamic": {"maxQueueDelay": "1ms"}})
+OPTIMIZATION = {
+    "mode": "Apply",
+    "destination": {"uri": "pvc://results/"},
+    "models": [{"model": "m", "samples": {"uri": "pvc://samples/"}}],
+}
+LARGER = Proposal(
+    "m", Origin.TUNING, "maxBatchSize 8 in place of 4", {"maxBatchSize": 8}, "30 % more", 50.0
+)
+LARGEST = replace(LARGER, entry={"maxBatchSize": 16}, summary="maxBatchSize 16 in place of 8")
+FASTER = Proposal(
+    "m",
+    Origin.OPTIMIZATION,
+    "the file made by fp16 in place of the spec's",
+    {"source": {"uri": "pvc://results/m/1/model.onnx", "sha256": "a" * 64}},
+    "fp16: twice the throughput",
+)
+
+
+def spec(model: dict[str, Any] | None = None, **fields: Any) -> AgentSpec:
+    applied = {"tuning": {"mode": "Apply"}, "optimization": OPTIMIZATION, "rollout": CANARY}
+    return agent_of(model="m", **{"models": [model or WRITTEN], **applied, **fields}).spec
+
+
+SPEC = spec()
+
+
+def tried(proposal: Proposal = LARGER, before: Adoptions = (), of: AgentSpec = SPEC) -> Adoptions:
+    return adoption.begun(of, before, proposal, 7, BEGAN)
+
+
+def kept(proposal: Proposal = LARGER, before: Adoptions = ()) -> Adoptions:
+    return adoption.kept(tried(proposal, before), LATER)
+
+
+def phases(adoptions: Adoptions) -> list[tuple[str, AdoptionPhase]]:
+    return [(each.summary, each.phase) for each in adoptions]
+
+
+def laid_over(adoptions: Adoptions, *models: dict[str, Any]) -> list[dict[str, Any]]:
+    return adoption.overlaid(models or (WRITTEN,), adoptions)
+
+
+# ------------------------------------------------------------------------------- laid over a spec
+
+
+@pytest.mark.parametrize(
+    ("adoptions", "set_to"),
+    [
+        pytest.param((), {}, id="nothing"),
+        pytest.param(tried(), {"maxBatchSize": 8}, id="what is tried"),
+        pytest.param(kept(), {"maxBatchSize": 8}, id="what is kept"),
+        pytest.param(
+            tried(LARGEST, kept()), {"maxBatchSize": 16}, id="what is tried in the kept one's place"
+        ),
+        pytest.param(
+            tried(replace(LARGER, entry={"batching": {"dynamic": {}}}), kept()),
+            {"batching": {"dynamic": {}}},
+            id="what is tried has all that is to stay of the same origin",
+        ),
+        pytest.param(
+            tried(FASTER, kept()),
+            {"maxBatchSize": 8, **FASTER.entry},
+            id="what is tried of another origin, beside what is kept",
+        ),
+        pytest.param(adoption.refused(tried(), LATER, "worse"), {}, id="what was taken back"),
+        pytest.param(adoption.undecided(tried(), LATER, "slow"), {}, id="what is undecided"),
+        pytest.param(
+            adoption.refused(tried(LARGEST, kept()), LATER, "worse"),
+            {"maxBatchSize": 8},
+            id="what is kept, once what was tried in its place was taken back",
+        ),
+    ],
+)
+def test_what_is_in_force_is_laid_over_the_spec(
+    adoptions: Adoptions, set_to: dict[str, Any]
+) -> None:
+    other = model_of("n", maxBatchSize=2)
+    assert laid_over(adoptions, WRITTEN, other) == [{**WRITTEN, **set_to}, other]
+
+
+def test_a_field_is_set_whole_so_that_no_digest_of_another_file_stays() -> None:
+    old = {"uri": "s3://models/m.onnx", "sha256": "b" * 64, "secretRef": {"name": "s3"}}
+    proposal = replace(FASTER, entry={"source": {"uri": "pvc://results/m/1/"}})
+    (model,) = laid_over(tried(proposal), {**WRITTEN, "source": old})
+    assert model["source"] == {"uri": "pvc://results/m/1/"}
+
+
+values = st.recursive(
+    st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=6,
+)
+entries = st.dictionaries(st.text(min_size=1, max_size=6).filter(lambda f: f != "name"), values)
+
+
+@given(written=entries, entry=entries)
+def test_every_field_is_what_the_setting_says_or_else_what_the_user_wrote(
+    written: dict[str, Any], entry: dict[str, Any]
+) -> None:
+    (found,) = laid_over(tried(replace(LARGER, entry=entry)), {"name": "m", **written})
+    assert found == {"name": "m", **written, **entry}
+
+
+# -------------------------------------------------------------------------- what is about the spec
+
+
+def is_left(adoptions: Adoptions, of: AgentSpec, generation: int = 7) -> bool:
+    return bool(adoption.standing(of, adoptions, generation))
+
+
+@pytest.mark.parametrize("phase", [KEPT, REFUSED, UNDECIDED])
+@pytest.mark.parametrize(
+    ("of", "stays"),
+    [
+        pytest.param(SPEC, True, id="the same spec"),
+        pytest.param(spec(scaling={"min": 1, "max": 50}), True, id="an edit of something else"),
+        pytest.param(
+            spec({**WRITTEN, "version": 3, "inputs": []}), True, id="an edit elsewhere in the model"
+        ),
+        pytest.param(spec({**WRITTEN, "maxBatchSize": 5}), False, id="an edit of what is set"),
+        pytest.param(spec({**WRITTEN, "maxBatchSize": 8}), False, id="the user takes it over"),
+        pytest.param(
+            spec({**WRITTEN, "maxBatchSize": 0, "batching": None}), False, id="the user clears it"
+        ),
+        pytest.param(spec(tuning={"mode": "Recommend"}), False, id="another mode"),
+        pytest.param(
+            spec({**WRITTEN, "name": "n"}, optimization=None), False, id="the model goes"
+        ),
+    ],
+)
+def test_what_came_of_a_trial_stands_while_the_spec_says_there_what_it_did(
+    phase: AdoptionPhase, of: AgentSpec, stays: bool
+) -> None:
+    (before,) = tried()
+    ended = (before.model_copy(update={"phase": phase}),)
+    assert is_left(ended, of, generation=9) is stays
+
+
+def test_a_trial_is_of_one_generation() -> None:
+    assert is_left(tried(), SPEC, 7)
+    assert not is_left(tried(), SPEC, 8)
+    assert is_left(adoption.carried_on(tried(), 8), SPEC, 8)
+
+
+def test_what_an_optimised_model_replaces_is_its_source() -> None:
+    settings = kept(FASTER)
+    assert is_left(settings, spec({**WRITTEN, "maxBatchSize": 5}), 9)
+    assert not is_left(settings, spec({**WRITTEN, "source": {"configMap": "others"}}), 9)
+    assert not is_left(settings, spec(optimization=None), 9)
+    assert not is_left(settings, spec(optimization={**OPTIMIZATION, "mode": "Recommend"}), 9)
+
+
+def test_a_default_that_is_written_out_is_no_edit() -> None:
+    short = spec({**WRITTEN, "batching": {"dynamic": {}}})
+    long = spec({**WRITTEN, "batching": {"dynamic": {"preserveOrdering": False, "queue": None}}})
+    dropped = replace(LARGER, entry={"batching": {"dynamic": {"maxQueueDelay": "1ms"}}})
+    assert is_left(tried(dropped, of=short), long)
+
+
+# --------------------------------------------------------------------------------- what is tried
+
+
+def following(
+    before: Adoptions, *proposals: Proposal, of: AgentSpec = SPEC, now: str = LATER
+) -> Proposal | None:
+    return adoption.next_to_try(of, before, proposals or (LARGER,), now)
+
+
+ENDED = adoption.refused(tried(), LATER, "worse")
+OPEN = adoption.undecided(tried(), LATER, "0 of 200 requests")
+
+
+@pytest.mark.parametrize(
+    ("before", "proposals", "found"),
+    [
+        pytest.param((), (), None, id="nothing is proposed"),
+        pytest.param((), (FASTER, LARGER), FASTER, id="the first of several"),
+        pytest.param(tried(), (FASTER,), None, id="one at a time"),
+        pytest.param(kept(), (LARGER,), None, id="what is kept is not tried"),
+        pytest.param(kept(), (LARGEST,), LARGEST, id="more of what is kept is"),
+        pytest.param(ENDED, (LARGER, FASTER), FASTER, id="what was taken back is passed over"),
+        pytest.param(
+            adoption.refused(tried(LARGEST, ENDED), LATER, "worse"),
+            (LARGER, LARGEST),
+            None,
+            id="so is what was taken back before that",
+        ),
+        pytest.param(OPEN, (LARGER,), None, id="what was undecided just now is, too"),
+        pytest.param(
+            (),
+            (replace(LARGER, entry={"maxBatchSize": 4}),),
+            None,
+            id="what the user wrote himself is nothing to try",
+        ),
+        pytest.param((), (replace(LARGER, model="gone"),), None, id="nor is a model that is gone"),
+    ],
+)
+def test_the_next_one(
+    before: Adoptions, proposals: Sequence[Proposal], found: Proposal | None
+) -> None:
+    assert adoption.next_to_try(SPEC, before, proposals, LATER) == found
+
+
+def test_nothing_is_tried_that_no_mode_asks_for() -> None:
+    assert following((), LARGER, of=spec(tuning={})) is None
+    assert following((), FASTER, of=spec(optimization=None)) is None
+
+
+def test_what_was_undecided_is_tried_again_a_day_later_and_is_then_known_once() -> None:
+    assert following(OPEN, now="2026-11-02T03:59:59Z") is None
+    assert following(OPEN, now=NEXT_DAY) == LARGER
+    again = adoption.begun(SPEC, OPEN, LARGER, 8, NEXT_DAY)
+    assert phases(again) == [(LARGER.summary, TRIED)]
+
+
+def test_what_was_taken_back_is_proposed_anew_once_it_is_another_or_the_spec_is() -> None:
+    assert adoption.was_refused(ENDED, LARGER)
+    assert not adoption.was_refused(ENDED, LARGEST)
+    assert not adoption.was_refused(OPEN, LARGER)
+    edited = spec({**WRITTEN, "maxBatchSize": 2})
+    assert following(adoption.standing(edited, ENDED, 8), of=edited) == LARGER
+
+
+def test_a_trial_tells_what_it_is_of() -> None:
+    (found,) = tried()
+    assert found == Adoption(
+        model="m",
+        origin=Origin.TUNING,
+        phase=TRIED,
+        summary="maxBatchSize 8 in place of 4",
+        entry="maxBatchSize: 8\n",
+        replaced="maxBatchSize: 4\n",
+        generation=7,
+        since=BEGAN,
+        message="30 % more",
+        sustained_before=50.0,
+    )
+
+
+def test_a_kept_one_gives_way_to_the_next_and_stays_if_that_is_taken_back() -> None:
+    more = tried(LARGEST, kept())
+    assert phases(adoption.kept(more, LATER)) == [(LARGEST.summary, KEPT)]
+    assert phases(adoption.refused(more, LATER, "worse")) == [
+        (LARGER.summary, KEPT),
+        (LARGEST.summary, REFUSED),
+    ]
+    assert phases(adoption.without_tried(more)) == [(LARGER.summary, KEPT)]
+
+
+def test_an_end_says_when_and_why() -> None:
+    (end,) = adoption.refused(tried(), LATER, "worse" * 2000)
+    assert (end.since, len(end.message), end.message[:5]) == (LATER, 4096, "worse")
+    (end,) = kept()
+    assert (end.since, end.message) == (LATER, "30 % more")
+
+
+def test_nothing_ends_where_nothing_is_tried() -> None:
+    assert adoption.refused(kept(), NEXT_DAY, "worse") == kept()
+    assert adoption.kept(ENDED, NEXT_DAY) == ENDED
+
+
+def test_what_the_spec_is_refused_with_is_taken_back() -> None:
+    (end,) = adoption.without_kept(kept(), NEXT_DAY, "no such backend")
+    assert (end.phase, end.since, end.message) == (REFUSED, NEXT_DAY, "no such backend")
+
+
+@given(st.lists(st.sampled_from(["kept", "refused", "undecided", "dropped"]), max_size=40))
+def test_however_trials_end_one_is_in_force_of_an_origin_and_few_are_remembered(
+    ends: list[str],
+) -> None:
+    adoptions: Adoptions = ()
+    for number, end in enumerate(ends):
+        proposal = replace(LARGER, entry={"maxBatchSize": 8 + number}, summary=str(number))
+        adoptions = adoption.begun(SPEC, adoptions, proposal, 7, BEGAN)
+        adoptions = {
+            "kept": lambda a: adoption.kept(a, LATER),
+            "refused": lambda a: adoption.refused(a, LATER, ""),
+            "undecided": lambda a: adoption.undecided(a, LATER, ""),
+            "dropped": adoption.without_tried,
+        }[end](adoptions)
+        assert sum(each.phase.is_in_force for each in adoptions) <= 1
+        assert len(adoptions) <= 17
+        if end in ("refused", "undecided"):
+            assert adoptions[-1].summary == str(number)
+    last_kept = max((i for i, end in enumerate(ends) if end == "kept"), default=None)
+    in_force = [each.summary for each in adoptions if each.phase.is_in_force]
+    assert in_force == ([] if last_kept is None else [str(last_kept)])
+
+
+# ------------------------------------------------------------------------------- what is learnt
+
+
+@pytest.mark.parametrize(
+    ("adoptions", "sustained", "generation", "phase", "after"),
+    [
+        pytest.param(kept(), {"m": 65.0}, 7, KEPT, 65.0, id="a gain"),
+        pytest.param(kept(), {"m": 45.0}, 7, KEPT, 45.0, id="hardly a loss"),
+        pytest.param(kept(), {"m": 44.9}, 7, REFUSED, 44.9, id="a loss"),
+        pytest.param(kept(), {"m": 0.0}, 7, REFUSED, 0.0, id="the objective is out of reach"),
+        pytest.param(kept(), {}, 7, KEPT, None, id="nothing is learnt yet"),
+        pytest.param(kept(), {"m": 1.0}, 8, KEPT, None, id="of another generation"),
+        pytest.param(tried(), {"m": 1.0}, 7, TRIED, None, id="what is still tried"),
+        pytest.param(
+            kept(replace(LARGER, sustained=None)), {"m": 1.0}, 7, KEPT, None, id="nothing before"
+        ),
+        pytest.param(
+            adoption.learnt(kept(), {"m": 65.0}, 7, LATER),
+            {"m": 1.0},
+            7,
+            KEPT,
+            65.0,
+            id="once is enough",
+        ),
+    ],
+)
+def test_what_gained_nothing_is_taken_back(
+    adoptions: Adoptions,
+    sustained: dict[str, float],
+    generation: int,
+    phase: AdoptionPhase,
+    after: float | None,
+) -> None:
+    (found,) = adoption.learnt(adoptions, sustained, generation, NEXT_DAY)
+    assert (found.phase, found.sustained_after) == (phase, after)
+    assert (found.since == NEXT_DAY) == (phase is REFUSED)
+
+
+def test_a_loss_is_told_in_numbers() -> None:
+    (found,) = adoption.learnt(kept(), {"m": 30.0}, 7, NEXT_DAY)
+    assert found.message == "a pod sustains 30 requests a second with it, and 50 without"
+
+
+def test_entries_are_yaml_that_reads_back() -> None:
+    (found,) = tried(FASTER)
+    assert yaml.safe_load(found.entry) == FASTER.entry
+    assert yaml.safe_load(found.replaced) == {"source": {"configMap": "files"}}
