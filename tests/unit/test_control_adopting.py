@@ -1,4 +1,4 @@
-"""Trireme's own settings as a pass sees them: when one is tried, what becomes of it, what is told."""
+"""Trireme's own settings as a pass sees them: when one is tried, and what becomes of it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -76,6 +76,17 @@ def deployment(name: str = "echo", ready: int = 2, **status: Any) -> dict[str, A
     }
 
 
+def told_ready(status: str = "True", generation: int = 7) -> dict[str, Any]:
+    """What the reconciler last wrote."""
+    condition = {
+        "type": "Ready",
+        "status": status,
+        "reason": "PodsReady",
+        "lastTransitionTime": "2026-01-01T11:00:00Z",
+    }
+    return {"observedGeneration": generation, "conditions": [condition]}
+
+
 def calm(**fields: Any) -> AgentView:
     """An agent whose spec is in force, while nothing changes, and a knob is recommended."""
     return AgentView(
@@ -84,9 +95,8 @@ def calm(**fields: Any) -> AgentView:
             "children": {("Deployment", "echo"): deployment()},
             "judged": 7,
             "accepted": ACCEPTED,
-            "applied": ACCEPTED,
             "asked": AGENT,
-            "is_recalled": True,
+            "written": told_ready(),
             "tuning": ADVICE,
             "calm_at": NOW,
             **fields,
@@ -119,7 +129,7 @@ def phases(view: AgentView) -> list[AdoptionPhase]:
 
 def looked(view: AgentView) -> AgentView:
     adopting.recall(view, cast(Any, view.body))
-    ADOPTING.look(view, cast(Any, view.body), AGENT)
+    ADOPTING.look(view, cast(Any, view.body), AGENT, may_begin=True)
     return view
 
 
@@ -155,6 +165,12 @@ def test_one_begins_while_all_is_calm() -> None:
     assert found.message.startswith("set maxBatchSize of m from 4 to 8: a pod is expected")
 
 
+def test_none_begins_again_in_the_pass_that_ended_one() -> None:
+    view = calm()
+    ADOPTING.look(view, BODY, AGENT, may_begin=False)
+    assert phases(view) == []
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -162,12 +178,10 @@ def test_one_begins_while_all_is_calm() -> None:
         pytest.param({"tuning": ADVICE.model_copy(update={"from_": "2"})}, id="of another setting"),
         pytest.param({"tuning": ADVICE.model_copy(update={"model": "n"})}, id="of another model"),
         pytest.param({"judged": 6}, id="an edit was not looked into"),
-        pytest.param({"applied": None}, id="nothing is applied yet"),
-        pytest.param({"refused": Refused(Reason.INVALID_SPEC, "no")}, id="the spec is refused"),
-        pytest.param({"apply_failure": ClusterError(403, "quota")}, id="an object is refused"),
-        pytest.param({"is_recalled": False}, id="what was before is not known yet"),
-        pytest.param({"canary": CANARY}, id="an edit is tried"),
-        pytest.param({"rolled_back": BACK}, id="an edit was taken back"),
+        pytest.param({"written": None}, id="nothing is known of what was before"),
+        pytest.param({"written": told_ready(status="False")}, id="the agent is not Ready"),
+        pytest.param({"written": told_ready(generation=6)}, id="an edit was not told of yet"),
+        pytest.param({"canary": CANARY}, id="a canary is on"),
         pytest.param({"calm_at": None}, id="it scales, or an objective is broken"),
         pytest.param({"calm_at": NOW - timedelta(minutes=1)}, id="nothing was decided lately"),
         pytest.param({"children": {}}, id="there are no pods"),
@@ -193,8 +207,8 @@ def test_where_trireme_does_not_decide_the_pods_alone_say_whether_it_is_calm() -
         scaling={"mode": "Fixed"},
         replicas=2,
     )
-    applied = replace(ACCEPTED, agent=fixed)
-    assert phases(looked(calm(applied=applied, calm_at=None))) == [TRIED]
+    accepted = replace(ACCEPTED, agent=fixed)
+    assert phases(looked(calm(accepted=accepted, calm_at=None))) == [TRIED]
 
 
 GAIN = Gain(
@@ -235,11 +249,11 @@ def test_a_model_that_was_optimised_is_tried_first(phase: str, found: list[str])
     )
     view = calm()
     view.optimization.told = OptimizationStatus(models=[told])
-    ADOPTING.look(view, BODY, agent)
+    ADOPTING.look(view, BODY, agent, may_begin=True)
     assert [each.origin.value for each in view.adoption.present] == found
 
 
-# --------------------------------------------------------------------------------- what becomes of it
+# ------------------------------------------------------------------------------- what becomes of it
 
 
 @pytest.mark.parametrize(
@@ -254,7 +268,9 @@ def test_a_model_that_was_optimised_is_tried_first(phase: str, found: list[str])
             True,
             id="too little was seen",
         ),
-        pytest.param(Course(ACCEPTED, untried="no pod is ready"), [], True, id="it cannot be tried"),
+        pytest.param(
+            Course(ACCEPTED, untried="no pod is ready"), [], True, id="it cannot be tried"
+        ),
     ],
 )
 def test_what_becomes_of_it_follows_from_its_canary(
@@ -267,7 +283,7 @@ def test_what_becomes_of_it_follows_from_its_canary(
 
 def test_a_quota_that_keeps_its_pods_away_says_nothing_of_it() -> None:
     failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
-    refused = deployment("echo-canary", conditions=[failure])
+    refused = deployment("echo-canary", replicas=0, conditions=[failure])
     children = {("Deployment", "echo"): deployment(), ("Deployment", "echo-canary"): refused}
     view = trying(children=children)
     ADOPTING.settle(view, Course(ACCEPTED, None, BACK))
@@ -435,7 +451,9 @@ def taken_back(view: AgentView) -> None:
             [f"SettingRefused: {SETTING} is taken back, and not tried again: worse"],
             id="taken back after all",
         ),
-        pytest.param(trying, dropped, [], id="a trial that an edit ends: its canary's Event says so"),
+        pytest.param(
+            trying, dropped, [], id="a trial that an edit ends: its canary's Event says so"
+        ),
     ],
 )
 async def test_each_change_is_written_and_told_once(

@@ -297,6 +297,24 @@ async def test_a_canary_that_fails_is_taken_back_within_a_few_rounds() -> None:
     assert len(rounds.queue) == 1
 
 
+@pytest.mark.parametrize(
+    ("requests", "failed", "is_undecided"),
+    [
+        pytest.param(0, 0, True, id="too little was seen until the deadline"),
+        pytest.param(40, 20, False, id="it is worse"),
+    ],
+)
+async def test_a_canary_that_is_taken_back_says_whether_anything_was_decided(
+    requests: int, failed: int, is_undecided: bool
+) -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    await rounds.serve(key, 400, failed=failed, canary=requests)
+    canary = rounds.canary(key)
+    assert (canary.phase, canary.is_undecided) == (RolloutPhase.ROLLED_BACK, is_undecided)
+    assert rounds.api.statuses[-1]["undecided"] is is_undecided
+
+
 async def test_what_was_seen_survives_a_restart() -> None:
     rounds = Rounds()
     key = rounds.add()

@@ -145,9 +145,7 @@ def is_left(adoptions: Adoptions, of: AgentSpec, generation: int = 7) -> bool:
             spec({**WRITTEN, "maxBatchSize": 0, "batching": None}), False, id="the user clears it"
         ),
         pytest.param(spec(tuning={"mode": "Recommend"}), False, id="another mode"),
-        pytest.param(
-            spec({**WRITTEN, "name": "n"}, optimization=None), False, id="the model goes"
-        ),
+        pytest.param(spec({**WRITTEN, "name": "n"}, optimization=None), False, id="the model goes"),
     ],
 )
 def test_what_came_of_a_trial_stands_while_the_spec_says_there_what_it_did(
@@ -170,6 +168,8 @@ def test_what_an_optimised_model_replaces_is_its_source() -> None:
     assert not is_left(settings, spec({**WRITTEN, "source": {"configMap": "others"}}), 9)
     assert not is_left(settings, spec(optimization=None), 9)
     assert not is_left(settings, spec(optimization={**OPTIMIZATION, "mode": "Recommend"}), 9)
+    others = [{"model": "n", "samples": {"uri": "pvc://samples/"}}]
+    assert not is_left(settings, spec(optimization={**OPTIMIZATION, "models": others}), 9)
 
 
 def test_a_default_that_is_written_out_is_no_edit() -> None:

@@ -45,8 +45,8 @@ class Adoption(ApiModel):
     summary: str = Field(max_length=MOST_WORDS, description="What is set, in words.")
     entry: str = Field(
         max_length=_MOST_YAML,
-        description="YAML: the fields of the model's entry in spec.models that are set, each whole. "
-        "Write them there to keep them for good.",
+        description="YAML: the fields of the model's entry in spec.models that are set, each "
+        "whole. Write them there to keep them for good.",
     )
     replaced: str = Field(
         max_length=_MOST_YAML,

@@ -620,9 +620,7 @@ def _facts(agent: Agent, told: _Told, found: Thresholds, record: Record | None) 
         ],
         "tuning": agent.status.tuning
         and agent.status.tuning.model_dump(mode="json", by_alias=True),
-        "adopted": [
-            each.model_dump(mode="json", by_alias=True) for each in agent.status.adopted
-        ],
+        "adopted": [each.model_dump(mode="json", by_alias=True) for each in agent.status.adopted],
         "leadTime": told.lead_time
         and {
             "p95Seconds": rounded(told.lead_time.p95_seconds),

@@ -137,8 +137,8 @@ async def _read_and_tell(examined: list[ExaminedAgent]) -> list[_Told]:
 
 
 async def _to_run(cluster: "Cluster", one: ExaminedAgent, body: dict[str, Any] | None) -> Running:
-    """What the pods are to run once it is applied: with what the operator keeps of its own settings,
-    unless the spec has faults with these. Raises InvalidSpec.
+    """What the pods are to run once it is applied: with what the operator keeps of its own
+    settings, unless the spec has faults with these. Raises InvalidSpec.
     """
     from trireme.control.adopting import as_kept
 

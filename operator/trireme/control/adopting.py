@@ -2,8 +2,8 @@
 
 What becomes of one is decided in `trireme.rollout.adoption`; here its inputs are read off the
 agent's view, the status is written, and the Events are made. A trial begins only while nothing else
-changes: the spec is in force, all pods are ready and of the wanted number, and where Trireme decides
-on that, every objective is kept.
+changes: the spec is in force, all pods are ready and of the wanted number, and where Trireme
+decides on that, every objective is kept.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +15,7 @@ import yaml
 from trireme.admission.parse import parse_agent, readable_status
 from trireme.api import kinds, names
 from trireme.api.adoption import Adoption, AdoptionPhase, Origin
-from trireme.api.conditions import EventReason, Reason
+from trireme.api.conditions import ConditionType, EventReason, Reason
 from trireme.api.fetch import FetchReason
 from trireme.api.optimization import ModelOptimizationStatus, OptimizationPhase
 from trireme.api.rollout import RolloutPhase
@@ -60,35 +60,34 @@ class Adopting:
         self._cluster = cluster
         self._clock = clock
 
-    def look(self, view: AgentView, body: Object, agent: AgentDeployment) -> None:
-        """Leave what is set of this spec, as the user wrote it, from now on: what is still about it,
-        and one more that is tried where there is one, and nothing speaks against it.
+    def look(
+        self, view: AgentView, body: Object, agent: AgentDeployment, *, may_begin: bool
+    ) -> None:
+        """Leave what is set of this spec, as the user wrote it, from now on: what is still about
+        it, and one more that is tried where it may be, there is one, and nothing speaks against it.
         """
         state, spec, now = view.adoption, agent.spec, format_time(self._clock())
-        generation = body["metadata"]["generation"]
-        present = state.present
+        generation, present = body["metadata"]["generation"], state.present
+        if not present and not adoption.is_asked(spec):
+            return
         if view.asked is not None and _but_for_size(view.asked.spec) == _but_for_size(spec):
             present = adoption.carried_on(present, generation)
         present = adoption.standing(spec, present, generation)
         present = adoption.learnt(present, _sustained(view, _LEAST_BATCHES), generation, now)
         if adoption.tried(present) is not None and not _goes_on(view):
             present = adoption.without_tried(present)
-        if self._may_begin(view, generation):
+        if may_begin and self._is_at_rest(view, generation):
             proposal = adoption.next_to_try(spec, present, _proposals(view, spec), now)
             if proposal is not None:
                 present = adoption.begun(spec, present, proposal, generation, now)
         state.present = present
 
-    def _may_begin(self, view: AgentView, generation: int) -> bool:
-        """Whether the spec is in force, and all is calm."""
-        running, servers = view.applied, view.servers.together
-        if running is None or servers is None or view.judged != generation:
+    def _is_at_rest(self, view: AgentView, generation: int) -> bool:
+        """Whether the spec is in force, and nothing else changes."""
+        running, servers = view.accepted, view.servers.together
+        if running is None or servers is None or not _is_ready(view, generation):
             return False
-        if view.refused is not None or view.apply_failure is not None or view.preflight.waiting:
-            return False
-        if not view.is_recalled or view.canary is not None or view.canary_pods:
-            return False
-        if view.rolled_back is not None:
+        if view.preflight.waiting or view.canary is not None or view.canary_pods:
             return False
         if running.agent.spec.scaling.mode.is_decided_by_trireme and not self._is_calm(view):
             return False
@@ -97,9 +96,7 @@ class Adopting:
     def _is_calm(self, view: AgentView) -> bool:
         return view.calm_at is not None and self._clock() - view.calm_at <= _CALM_FOR
 
-    def fallbacks(
-        self, view: AgentView, refused: Refused
-    ) -> Iterator[tuple[Adoptions, Adoptions]]:
+    def fallbacks(self, view: AgentView, refused: Refused) -> Iterator[tuple[Adoptions, Adoptions]]:
         """What to look at a spec with instead that is refused with what is set, and what becomes of
         that should it be accepted so. What is tried may wait for its files meanwhile.
         """
@@ -110,10 +107,9 @@ class Adopting:
             if not _waits(refused):
                 after = adoption.refused(present, now, words)
             yield adoption.without_tried(present), after
-        if refused.reason is Reason.INVALID_SPEC:
-            after = adoption.without_kept(after, now, words)
-            if after != present:
-                yield (), after
+        is_any_kept = any(each.phase is AdoptionPhase.KEPT for each in present)
+        if is_any_kept and refused.reason is Reason.INVALID_SPEC:
+            yield (), adoption.without_kept(after, now, words)
 
     def settle(self, view: AgentView, course: Course) -> bool:
         """Note what became of the setting that is tried; whether it is no more, so that the course
@@ -171,8 +167,8 @@ def with_settings(agent: AgentDeployment, adoptions: Adoptions) -> AgentDeployme
 
 
 def as_kept(agent: AgentDeployment, status: AgentStatus) -> AgentDeployment:
-    """An agent, as a user wrote it, with what is kept that its status tells of and that is about it.
-    Raises InvalidSpec where they do not go together.
+    """An agent, as a user wrote it, with what is kept that its status tells of and that is about
+    it. Raises InvalidSpec where they do not go together.
     """
     kept = adoption.without_tried(tuple(status.adopted))
     return with_settings(agent, adoption.standing(agent.spec, kept, agent.metadata.generation))
@@ -186,14 +182,24 @@ def tries(adoptions: Adoptions) -> str:
 
 def was_refused(view: AgentView, advice: TuningStatus) -> bool:
     """Whether what is recommended was tried, and taken back."""
-    if view.asked is None:
+    present = view.adoption.present
+    if view.asked is None or not any(each.phase is AdoptionPhase.REFUSED for each in present):
         return False
     proposal = _tuned(view, view.asked.spec, advice, None)
-    return proposal is not None and adoption.was_refused(view.adoption.present, proposal)
+    return proposal is not None and adoption.was_refused(present, proposal)
 
 
 def _but_for_size(spec: AgentSpec) -> AgentSpec:
     return spec.model_copy(update={"replicas": None})
+
+
+def _is_ready(view: AgentView, generation: int) -> bool:
+    """Whether the last pass found this generation accepted, rolled out and available."""
+    status = readable_status(view.written)
+    is_current = view.judged == status.observed_generation == generation
+    return is_current and any(
+        each.type == ConditionType.READY and each.status == "True" for each in status.conditions
+    )
 
 
 def _goes_on(view: AgentView) -> bool:
@@ -225,7 +231,7 @@ def _sustained(view: AgentView, least_batches: int = 0) -> dict[str, float]:
     """What a pod sustains of the models that have an objective, by what was learnt of it as it is
     now, and not before.
     """
-    if view.accepted is None or view.canary is not None:
+    if view.accepted is None or view.canary is not None or not view.learning:
         return {}
     known = learning.known(view, view.accepted.pod_sets[0])
     return {
@@ -313,6 +319,6 @@ def _events(before: Iterable[Adoption], after: Adoptions) -> Iterator[Event]:
 
 
 def _is_told_otherwise(kept: Adoption, after: Adoptions) -> bool:
-    """Whether it is told what became of a setting: it was taken back, or another is in its place."""
+    """Whether it is told what became of a setting: it was taken back, or gave way to another."""
     of_model = [each for each in after if (each.model, each.origin) == (kept.model, kept.origin)]
     return any(each.entry == kept.entry or each.phase is AdoptionPhase.KEPT for each in of_model)

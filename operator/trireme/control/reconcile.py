@@ -214,8 +214,9 @@ class Reconciler:
 
     async def _course(self, view: AgentView, body: Object) -> Course | Refused | None:
         """What becomes of the spec as it is now; of a setting that was taken back, without it."""
+        may_begin = True
         while True:
-            new, candidate = await self._accept(view, body), None
+            new, candidate = await self._accept(view, body, may_begin=may_begin), None
             if isinstance(new, Refused):
                 view.refused = new
                 view.accepted = view.accepted or await remembered(self._cluster, body)
@@ -226,10 +227,13 @@ class Reconciler:
                 return course
             if not self._adopting.settle(view, course):
                 return course
+            may_begin = False  # else what cannot be tried would be begun again
 
-    async def _accept(self, view: AgentView, body: Object) -> Accepted | Refused:
+    async def _accept(
+        self, view: AgentView, body: Object, *, may_begin: bool
+    ) -> Accepted | Refused:
         """The spec as the user wrote it, with Trireme's own settings as far as it is not refused
-        for them. An edit that is refused changes nothing of these.
+        for them; one more of these `may_begin`. An edit that is refused changes nothing of them.
         """
         adopting.recall(view, body)
         before = view.adoption.present
@@ -237,7 +241,7 @@ class Reconciler:
             agent = parse_agent(body)
         except InvalidSpec as error:
             return Refused(Reason.INVALID_SPEC, str(error))
-        self._adopting.look(view, body, agent)
+        self._adopting.look(view, body, agent, may_begin=may_begin)
         found = await self._examined(view, body, agent, view.adoption.present, inspects=True)
         if isinstance(found, Refused):
             found = await self._accept_without(view, body, agent, found)

@@ -125,8 +125,8 @@ class OptimizationState:
 
 @dataclass(slots=True)
 class AdoptionState:
-    """What Trireme sets of an agent in the user's place: `present`, and what of it was `told` in the
-    status, None until this process has looked.
+    """What Trireme sets of an agent in the user's place: `present`, and what of it was `told` in
+    the status, None until this process has looked.
     """
 
     present: tuple[Adoption, ...] = ()
@@ -329,9 +329,10 @@ class AgentView:
     part of the status it last wrote. The autoscaler leaves `desired_replicas`, also by node class;
     `tuning`, the knob that it recommends; `calm_at`, when it last decided, if the fleet is of its
     size and keeps every objective, else None; `learning` by set of pods as the status has it, which
-    is learnt on from there; and `foresights` by an objective's model. `canary` is there while one is tried, and until its pods are gone; `rolled_back` is what is not tried
-    again, and `withheld` why the rest of a spec waits with its candidate, where it does.
-    `is_recalled` says that what an earlier process left of a canary was looked at.
+    is learnt on from there; and `foresights` by an objective's model. `canary` is there while one
+    is tried, and until its pods are gone; `rolled_back` is what is not tried again, and `withheld`
+    why the rest of a spec waits with its candidate, where it does. `is_recalled` says that what an
+    earlier process left of a canary was looked at.
     """
 
     body: Object | None = None

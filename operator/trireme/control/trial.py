@@ -309,7 +309,9 @@ def words_of_trial(view: AgentView) -> str:
     canary = view.canary
     if canary is None or not _is_on(canary) or canary.candidate.tries:
         return ""
-    words = f"generation {canary.generation} is tried on a canary, the others stay: see status.rollout"
+    words = (
+        f"generation {canary.generation} is tried on a canary, the others stay: see status.rollout"
+    )
     return words + (f"; it is taken back: {canary.fault}" if canary.fault else _withheld(view))
 
 

@@ -85,16 +85,27 @@ def standing(spec: AgentSpec, adoptions: Iterable[Adoption], generation: int) ->
     return tuple(
         each
         for each in adoptions
-        if _is_asked(spec, each.origin)
+        if _is_asked(spec, each.model, each.origin)
         and _is_about(spec, each)
         and (each.phase is not AdoptionPhase.TRIED or each.generation == generation)
     )
 
 
-def _is_asked(spec: AgentSpec, origin: Origin) -> bool:
+def is_asked(spec: AgentSpec) -> bool:
+    """Whether a spec asks for settings of Trireme's own."""
+    is_optimized = (
+        spec.optimization is not None and spec.optimization.mode is OptimizationMode.APPLY
+    )
+    return is_optimized or spec.tuning.mode is TuningMode.APPLY
+
+
+def _is_asked(spec: AgentSpec, model: str, origin: Origin) -> bool:
     if origin is Origin.TUNING:
         return spec.tuning.mode is TuningMode.APPLY
-    return spec.optimization is not None and spec.optimization.mode is OptimizationMode.APPLY
+    asked = spec.optimization
+    if asked is None or asked.mode is not OptimizationMode.APPLY:
+        return False
+    return any(each.model == model for each in asked.models)
 
 
 def _is_about(spec: AgentSpec, adoption: Adoption) -> bool:
@@ -139,7 +150,7 @@ def next_to_try(
         (
             each
             for each in proposals
-            if _is_asked(spec, each.origin)
+            if _is_asked(spec, each.model, each.origin)
             and _place_of(each) not in known
             and _sets_anything(spec, each)
         ),
