@@ -380,7 +380,7 @@ def diff(kube: Kube, agent: Object) -> str:
     trireme = Path(sys.executable).with_name("trireme")
     done = subprocess.run(
         [trireme, "diff", "-f", "-", "-n", kube.namespace],
-        input=yaml.safe_dump_all([FILES, agent]),
+        input="\n---\n".join(map(json.dumps, (FILES, agent))),  # in which a `y` is no boolean
         env={"KUBECONFIG": str(kube.kubeconfig)},
         capture_output=True,
         text=True,

@@ -275,11 +275,3 @@ def test_what_is_no_longer_asked_for_is_stopped_and_forgotten(cluster: Cluster) 
     cluster.until("no Job", lambda: not cluster.jobs())
     cluster.until("no status", lambda: not cluster.told())
     cluster.until("no policy", lambda: not kube.find("networkpolicy", f"{NAME}-optimize"))
-
-
-def test_mode_apply_is_refused_in_words(cluster: Cluster) -> None:
-    cluster.kube.apply(samples(), agent(mode="Apply"))
-    cluster.until(
-        "refused", lambda: cluster.kube.conditions(NAME).get("Accepted", ("",))[0] == "False"
-    )
-    assert "Apply is not there yet" in cluster.kube.conditions(NAME)["Accepted"][2]

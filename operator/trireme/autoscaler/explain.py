@@ -398,10 +398,11 @@ def _adopted(told: Adoption, now: datetime) -> str:
     since = _ago(datetime.fromisoformat(told.since), now)
     words = f"{told.model}: {told.summary} {_ADOPTED[told.phase].format(since)}: {told.message}."
     before, after = told.sustained_before, told.sustained_after
-    if before is None:
-        return words
-    seen = f"and {number(after)} with it" if after is not None else "and with it is not known yet"
-    return f"{words} A pod sustained {number(before)} requests/s before, {seen}."
+    if before is not None and after is not None:
+        words += (
+            f" A pod sustained {number(before)} requests/s before, and {number(after)} with it."
+        )
+    return words
 
 
 def _start(told: _Told, status: AgentStatus) -> Iterator[str]:
