@@ -65,9 +65,10 @@ class Operator:
             if seen == before:
                 break
 
-    async def once(self) -> None:
-        """One pass after a look at the cluster."""
-        await self._look()
+    async def once(self, *, looks: bool = True) -> None:
+        """One pass, after a look at the cluster unless the watches are late."""
+        if looks:
+            await self._look()
         await self._reconciler.handle(self._key, Work.APPLY)
 
     async def _look(self) -> dict[tuple[str, str], str]:

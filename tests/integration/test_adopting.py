@@ -197,6 +197,21 @@ async def test_a_setting_that_is_taken_back_is_not_tried_again(tried: Applying) 
     assert tried.reasons().count("CanaryStarted") == 1
 
 
+async def test_what_was_seen_of_one_that_was_taken_back_stays_though_watches_are_late(
+    tried: Applying,
+) -> None:
+    await tried.recommends()
+    await tried.told(RolloutPhase.PROGRESSING)
+    await tried.operator.passes()
+    tried.canary.phase, tried.canary.message = RolloutPhase.ROLLED_BACK, "worse"
+    await tried.told(RolloutPhase.ROLLED_BACK, "worse")
+
+    await tried.operator.once(looks=False)
+
+    assert tried.operator.view.canary is None
+    assert tried.kube.get("agd", "tried")["status"]["rollout"]["phase"] == "RolledBack"
+
+
 async def test_a_trial_of_which_too_little_was_seen_is_repeated_a_day_later(
     tried: Applying,
 ) -> None:

@@ -18,7 +18,7 @@ from trireme.api.types import CurveSource
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import Capacity, OutOfReach
-from trireme.control import adopting
+from trireme.control import adopting, learning
 from trireme.control.adopting import Adopting
 from trireme.control.queue import Key
 from trireme.control.store import Accepted, AgentView, CanaryState, Refused, RolledBack
@@ -379,9 +379,9 @@ def test_what_is_kept_is_judged_by_what_is_learnt_with_it(
     view = keeping()
     (kept,) = view.adoption.present
     view.adoption.present = (kept.model_copy(update={"sustained_before": 50.0}),)
-    learning = adopting.learning.known(view, ACCEPTED.pod_sets[0])
-    learning.curves["m"], learning.capacities["m"] = known, found
-    view.learning[ACCEPTED.pod_sets[0].name] = learning
+    learnt = learning.known(view, ACCEPTED.pod_sets[0])
+    learnt.curves["m"], learnt.capacities["m"] = known, found
+    view.learning[ACCEPTED.pod_sets[0].name] = learnt
     assert phases(looked(view)) == [phase]
 
 

@@ -500,9 +500,16 @@ class Trial:
 
     async def forget(self, key: Key, view: AgentView, body: Object) -> None:
         """Take a canary out of the status that an edit has ended. Raises ClusterError."""
-        told = readable_status(body.get("status")).rollout
-        is_over = view.is_recalled and view.canary is None
-        if told is not None and told.phase is RolloutPhase.PROGRESSING and is_over:
+        if not view.is_recalled or view.canary is not None or not _tells_of_one(body):
+            return
+        # The watch may not have told yet that the analysis wrote of its end.
+        if _tells_of_one(await self._cluster.get(kinds.AGENT_DEPLOYMENT, *key)):
             await self._cluster.apply_status(
                 kinds.AGENT_DEPLOYMENT, key.namespace, key.name, {}, names.ROLLOUT_STATUS_MANAGER
             )
+
+
+def _tells_of_one(body: Object | None) -> bool:
+    """Whether a status tells of a canary that is tried."""
+    told = readable_status((body or {}).get("status")).rollout
+    return told is not None and told.phase is RolloutPhase.PROGRESSING
