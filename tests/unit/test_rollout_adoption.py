@@ -43,6 +43,10 @@ def spec(model: dict[str, Any] | None = None, **fields: Any) -> AgentSpec:
     return agent_of(model="m", **{"models": [model or WRITTEN], **applied, **fields}).spec
 
 
+def limited(**bounds: int) -> AgentSpec:
+    return spec(tuning={"mode": "Apply", "limits": {"maxBatchSize": bounds}})
+
+
 SPEC = spec()
 
 
@@ -145,6 +149,9 @@ def is_left(adoptions: Adoptions, of: AgentSpec, generation: int = 7) -> bool:
             spec({**WRITTEN, "maxBatchSize": 0, "batching": None}), False, id="the user clears it"
         ),
         pytest.param(spec(tuning={"mode": "Recommend"}), False, id="another mode"),
+        pytest.param(limited(max=8), True, id="limits that it is within"),
+        pytest.param(limited(max=7), False, id="limits that it exceeds"),
+        pytest.param(limited(min=9), False, id="limits that it stays below"),
         pytest.param(spec({**WRITTEN, "name": "n"}, optimization=None), False, id="the model goes"),
     ],
 )
@@ -225,6 +232,7 @@ def test_the_next_one(
 
 def test_nothing_is_tried_that_no_mode_asks_for() -> None:
     assert following((), LARGER, of=spec(tuning={})) is None
+    assert following((), LARGER, of=limited(max=4)) is None
     assert following((), FASTER, of=spec(optimization=None)) is None
 
 

@@ -85,7 +85,7 @@ def standing(spec: AgentSpec, adoptions: Iterable[Adoption], generation: int) ->
     return tuple(
         each
         for each in adoptions
-        if _is_asked(spec, each.model, each.origin)
+        if _is_asked(spec, each.model, each.origin, yaml.safe_load(each.entry))
         and _is_about(spec, each)
         and (each.phase is not AdoptionPhase.TRIED or each.generation == generation)
     )
@@ -99,9 +99,12 @@ def is_asked(spec: AgentSpec) -> bool:
     return is_optimized or spec.tuning.mode is TuningMode.APPLY
 
 
-def _is_asked(spec: AgentSpec, model: str, origin: Origin) -> bool:
+def _is_asked(spec: AgentSpec, model: str, origin: Origin, entry: Mapping[str, Any]) -> bool:
+    """Whether a setting is one that a spec asks for: of its mode, and within its limits."""
     if origin is Origin.TUNING:
-        return spec.tuning.mode is TuningMode.APPLY
+        batch, allowed = entry.get("maxBatchSize"), spec.tuning.limits.max_batch_size
+        is_within = batch is None or allowed.min <= batch <= (allowed.max or batch)
+        return spec.tuning.mode is TuningMode.APPLY and is_within
     asked = spec.optimization
     if asked is None or asked.mode is not OptimizationMode.APPLY:
         return False
@@ -150,7 +153,7 @@ def next_to_try(
         (
             each
             for each in proposals
-            if _is_asked(spec, each.model, each.origin)
+            if _is_asked(spec, each.model, each.origin, each.entry)
             and _place_of(each) not in known
             and _sets_anything(spec, each)
         ),
