@@ -84,7 +84,7 @@ class Plan:
     def _stride(self, probes: Sequence[Probe]) -> float:
         """A step further the same way. It grows: 1.25, 1.56 and then 2 where the guess was bad."""
         doublings = min(len(probes) - 1, DOUBLINGS)
-        return min(self.step**2**doublings, max(self.step, FAR))
+        return min(self.step ** (1 << doublings), max(self.step, FAR))
 
     def _keeps(self, probe: Probe) -> bool:
         return probe.keeps(self.objective, self.max_failure_ratio)
