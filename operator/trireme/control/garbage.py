@@ -2,8 +2,8 @@
 
 A round reads a hundred objects an agent, lets all of them go at its end, and leaves hardly any that
 hold each other. By the usual thresholds (700 new objects, 10 and 10) they are counted as ones that
-stay, and everything that is known of all agents is gone through in nearly every round: that took
-twice as long as the rest of it, and nobody else has a turn meanwhile.
+stay, and everything that is known of all agents is gone through in nearly every round: that took a
+third of its time (docs/benchmarks.md), and nobody else has a turn meanwhile.
 """
 
 import gc
