@@ -77,7 +77,7 @@ $(OPTIMIZER)/.installed: requirements-optimizer.lock pyproject.toml tools/optimi
 	@touch $@
 
 .PHONY: optimizer-image
-optimizer-image: setup ## Build the image that optimises models: torch, 5.3 GB, so it is built when asked for.
+optimizer-image: setup ## Build the image that optimises models, over one with torch: gigabytes, so when asked for.
 	$(BIN)/python -m cluster images optimizer
 
 .PHONY: optimizer-test
@@ -103,6 +103,9 @@ bench: setup ## Benchmarks on the local cluster; their results are kept in docs/
 ifneq ($(filter peers,$(BENCH)),)
 	$(BIN)/python -m cluster load keda  # ten minutes the first time
 endif
+ifneq ($(filter optimized,$(BENCH)),)
+	$(BIN)/python -m cluster load optimizer  # gigabytes
+endif
 	$(BIN)/python -m cluster exec -- $(BIN)/python -m bench $(BENCH)
 
 # ------------------------------------------------------------------------------- generated
@@ -124,5 +127,5 @@ lock: setup ## Resolve the locked dependencies anew.
 	$(BIN)/uv pip compile pyproject.toml -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' --extra dev -o requirements-dev.lock
 	$(BIN)/uv pip compile pyproject.toml -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' --extra dev --extra optimizer --extra optimizer-dev -c requirements-dev.lock -o requirements-optimizer.lock
-	$(BIN)/uv pip compile pyproject.toml -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' --extra optimizer -c requirements-optimizer.lock -o images/optimizer/requirements.txt
+	$(BIN)/uv pip compile pyproject.toml -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' --extra optimizer --no-emit-package triton --no-emit-package nvidia-cusolver -c requirements-optimizer.lock -o images/torch/requirements.txt
 	$(BIN)/uv pip compile images/store/requirements.in -q --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command 'make lock' -c requirements-dev.lock -o images/store/requirements.txt

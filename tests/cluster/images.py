@@ -5,6 +5,7 @@ has no network. What a folder of `images/` needs is said by its files: `requirem
 names wheels, `packages.txt` Debian packages.
 """
 
+import os
 import platform
 import shutil
 import sys
@@ -22,6 +23,7 @@ _LOAD = _TREE / "tests" / "load"
 _STORE = _TREE / "tests" / "store"
 _BASE = "trireme/base:bookworm"
 _MADE_OF = "trireme.made-of"  # a label: the hash of what went into the image
+_STAGE = "trireme.stage=true"  # a label of stages that are too large to be left behind
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def lay_out(image: Image, into: Path, engine: Engine | None) -> None:
     shutil.copytree(image.folder, into, dirs_exist_ok=True)
     image.add(into)
     if (requirements := into / "requirements.txt").exists():
-        shutil.copytree(wheels(requirements), into / "wheels")
+        shutil.copytree(wheels(requirements), into / "wheels", copy_function=_linked)
     if engine is not None and engine.is_own and (image.folder / "packages.txt").exists():
         shutil.copytree(_debs(engine, image), into / "debs")
 
@@ -101,7 +103,14 @@ def _build(engine: Engine, image: Image) -> str:
             *("--tag", image.tag, str(context)),
             log=log,
         )
+    _remove_what_is_left(engine)
     return image.tag
+
+
+def _remove_what_is_left(engine: Engine) -> None:
+    """Remove images that have no name any more: what was replaced, and large stages."""
+    for label in (_MADE_OF, _STAGE):
+        engine.docker("image", "prune", "--force", "--filter", f"label={label}")
 
 
 def _base(engine: Engine) -> str:
@@ -119,6 +128,14 @@ def _base(engine: Engine) -> str:
                 engine.docker("import", "-", by_contents, stdin=content)
     engine.docker("tag", by_contents, _BASE)
     return _identity(engine, _BASE)
+
+
+def _linked(source: str, target: str) -> None:
+    """Have a file in two places: torch's wheels are gigabytes, and the context goes again."""
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
 
 
 def _debs(engine: Engine, image: Image) -> Path:
@@ -181,10 +198,12 @@ KNOWN = {
             sources=(*_OPERATOR_SOURCES, _TREE / "requirements.lock"),
             add=_add_operator,
         ),
+        Image("torch", "trireme/torch:2", 600),
         Image(
             "optimizer",
             "trireme/optimizer:dev",
-            900,
+            30,
+            base="trireme/torch:2",
             sources=_OPERATOR_SOURCES,
             add=_add_own_wheel,
         ),
