@@ -1,8 +1,9 @@
 """A real Triton 24.10 on loopback, without a cluster or a container: the wheel that the image of
 the tests takes its server from, unpacked once into the cache and run from there, on CPU.
 
-Models in Python run in the interpreter that runs the tests, with a numpy of their own. This
-release's backend runs it isolated, so that no PYTHON variable has a meaning for them.
+Models in Python run in the interpreter that runs the tests, with a numpy and an onnxruntime of
+their own. This release's backend runs it isolated, so that no PYTHON variable has a meaning for
+them.
 """
 
 import functools
@@ -24,7 +25,7 @@ from ports import free_port
 _START_SECONDS = 120  # the machine may be busy; alone it takes less than one
 _STOP_SECONDS = 60
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where Python models get their tensors
-_NUMPY = Path(__file__).with_name("triton_requirements.txt")
+_PACKAGES = Path(__file__).with_name("triton_requirements.txt")
 _PYTHON = sysconfig.get_python_version()
 
 
@@ -100,31 +101,32 @@ def triton(
 
 
 def python_backend() -> Path:
-    """The folder of the Python backend: its library, its stub, numpy."""
+    """The folder of the Python backend: its library, its stub, its packages."""
     return _home() / "pytriton/tritonserver/backends/python"
 
 
 @functools.cache
 def _home() -> Path:
     """The wheel's own tree, and in the backend's folder, where models import from, its stub for
-    this interpreter and numpy. Kept by what it is made of: the hashes in the lists of wheels.
+    this interpreter and what models import. Kept by what it is made of: the hashes in the lists of
+    wheels.
     """
     server = images.KNOWN["triton"].folder / "requirements.txt"
 
     def make(into: Path) -> None:
         tree = into / "pytriton/tritonserver"
         backend = tree / "backends/python"
-        _unpack(images.wheels(server), into)
-        _unpack(images.wheels(_NUMPY, _PYTHON), backend)
+        _unpack(images.wheels(server), into, "nvidia_pytriton-*.whl")
+        _unpack(images.wheels(_PACKAGES, _PYTHON), backend)
         stub = tree / f"python_backend_stubs/{_PYTHON}/triton_python_backend_stub"
         for program in (tree / "bin/tritonserver", stub.rename(backend / stub.name)):
             program.chmod(0o755)
 
-    return cache.shared("triton", cache.key(server, _NUMPY, _PYTHON), make)
+    return cache.shared("triton", cache.key(server, _PACKAGES, _PYTHON), make)
 
 
-def _unpack(wheels: Path, into: Path) -> None:
-    for wheel in wheels.glob("*.whl"):
+def _unpack(wheels: Path, into: Path, which: str = "*.whl") -> None:
+    for wheel in wheels.glob(which):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(into)
 
