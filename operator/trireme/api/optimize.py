@@ -48,7 +48,7 @@ RESULT_FILE = "result.json"
 PROGRAM_FILE = "model.py"
 """What the Python backend loads."""
 
-PROGRAM_SHA256 = "792c9400de135ee55ba93b9678470675236e321a36b81b5a44a4af7e53cfd6eb"
+PROGRAM_SHA256 = "8b28347bb691f38db6e14777f3209a6d7a878fe9803f43ac5814067decda6f2f"
 """Of the program that the optimiser writes (optimizer/served_model.py), the only one that is
 delivered.
 """

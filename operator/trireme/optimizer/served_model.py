@@ -5,11 +5,14 @@ server is older than 25.01. The requests of a batch are executed as one.
 """
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import triton_python_backend_utils as pb_utils
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # from 1.29 on it tells its makers of each model
+import onnxruntime
 
 
 class TritonPythonModel:
