@@ -33,6 +33,7 @@ def test_reasons_are_words_that_alerts_may_match() -> None:
         "UNSUPPORTED": "UnsupportedSource",
         "CREDENTIALS_REJECTED": "CredentialsRejected",
         "CREDENTIALS_INVALID": "CredentialsInvalid",
+        "VOLUME_REFUSED": "VolumeRefused",
         "NOT_FOUND": "SourceNotFound",
         "EMPTY": "SourceEmpty",
         "CHANGED": "SourceChanged",

@@ -3,7 +3,9 @@
 import base64
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from trireme.edge.stores.open import open_store
 from trireme.edge.stores.reader import Reader
 from trireme.edge.stores.types import Access
 from trireme.edge.stores.uri import SCHEMES, parse, parse_hub, shown
+from trireme.edge.stores.writing import open_writer
 
 
 @pytest.mark.parametrize(
@@ -178,6 +181,33 @@ def test_what_is_no_folder_of_the_claim(tmp_path: Path, uri: str, reason: FetchR
     with pytest.raises(FetchFailed) as failed:
         open_store(uri, access, Credentials()).list()
     assert failed.value.reason is reason
+
+
+@contextmanager
+def refused(folder: Path) -> Iterator[None]:
+    """A folder that this process may not use: nobody may, and root is nobody meanwhile."""
+    user = os.geteuid()
+    folder.chmod(0)
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o700)
+
+
+def test_a_volume_that_refuses_is_told_for_what_it_is_and_not_for_keys(tmp_path: Path) -> None:
+    access = claim(tmp_path)
+    store = open_store("pvc://models/enc/model.onnx", access, Credentials())
+    writer = open_writer("pvc://models/enc/optimised/", access, Credentials())
+    with refused(tmp_path / "models" / "enc"):
+        with pytest.raises(FetchFailed) as unread:
+            store.list()
+        with pytest.raises(FetchFailed) as unwritten:
+            writer.write("model.onnx", BytesIO(b"graph"))
+    assert unread.value.reason is unwritten.value.reason is FetchReason.VOLUME_REFUSED
+    assert "fsGroup" in FetchReason.VOLUME_REFUSED.remedy
 
 
 def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class FetchReason(StrEnum):
     UNSUPPORTED = "UnsupportedSource"  # the URI is none that can be fetched from
     CREDENTIALS_REJECTED = "CredentialsRejected"  # 401 or 403
     CREDENTIALS_INVALID = "CredentialsInvalid"  # the Secret's files cannot be used as they are
+    VOLUME_REFUSED = "VolumeRefused"  # the pod's user may not read or write there
     NOT_FOUND = "SourceNotFound"  # 404: no such bucket, object, repository or tag
     EMPTY = "SourceEmpty"  # the source is there and holds no file
     CHANGED = "SourceChanged"  # other bytes than at the beginning: the ETag is another
@@ -79,6 +80,9 @@ _REMEDIES = {
     FetchReason.CREDENTIALS_REJECTED: "Check the keys in the Secret and what they may read; object "
     "storage also answers this for objects that do not exist where listing is not allowed",
     FetchReason.CREDENTIALS_INVALID: "Correct the Secret's keys: docs/sources.md names them",
+    FetchReason.VOLUME_REFUSED: "Let the group that the pods have as fsGroup, 1000, read and write "
+    "there: the kubelet gives it no share whose server refuses and no local volume that other pods "
+    "have mounted",
     FetchReason.NOT_FOUND: "Correct the URI, or upload the model",
     FetchReason.EMPTY: "Upload the model's files, or correct the URI",
     FetchReason.CHANGED: "Upload each version of a model to a path of its own and never overwrite "

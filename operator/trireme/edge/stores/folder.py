@@ -80,7 +80,7 @@ def _etag(status: os.stat_result) -> str:
 def _failure(error: OSError, name: str) -> FetchFailed:
     match error:
         case PermissionError():
-            return FetchFailed(FetchReason.CREDENTIALS_REJECTED, f"{name}: {error.strerror}")
+            return FetchFailed(FetchReason.VOLUME_REFUSED, f"{name}: {error.strerror}")
         case FileNotFoundError():
             return failures.changed(name)
         case _:

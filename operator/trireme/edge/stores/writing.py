@@ -63,4 +63,4 @@ class FolderWriter:
             new.rename(target)
         except PermissionError as error:
             words = f"{self.location.name} may not be written to: {error.strerror}"
-            raise FetchFailed(FetchReason.CREDENTIALS_REJECTED, words) from error
+            raise FetchFailed(FetchReason.VOLUME_REFUSED, words) from error
