@@ -12,6 +12,8 @@ from kube import Kube
 OPERATOR_NAMESPACE = "trireme-system"
 _VALUES = {
     "image": {"repository": "trireme/operator", "tag": "dev", "pullPolicy": "IfNotPresent"},
+    "resources": {"requests": {"cpu": "20m"}},  # two cores bear little else
+    "optimizer": {"image": {"tag": "dev"}},
     "gateway": {"image": "trireme/envoy:1.40"},
     "prometheus": {"url": "http://prometheus.monitoring:9090"},
 }

@@ -4,11 +4,13 @@ Its volume is a folder of a node, which a pod beside the operator makes and remo
 gives it to the group of the pods that mount it, as it does with disks.
 """
 
-from collections.abc import Iterator
+import base64
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from kube import Kube
+from trireme.resources.security import SERVER_UID
 
 _FOLDERS = "/var/local/trireme"
 _AT_THE_NODE = "volumes"
@@ -23,7 +25,10 @@ def bound_claim(kube: Kube, system: Kube, name: str) -> Iterator[None]:
     system.run("wait", "pod", _AT_THE_NODE, "--for=condition=Ready", "--timeout=60s")
     node = system.get("pod", _AT_THE_NODE)["spec"]["nodeName"]
     _clear(system, folder)
-    system.run("exec", _AT_THE_NODE, "--", "mkdir", folder)
+    # While a pod that reads has it mounted, the kubelet gives it to no group: whoever writes then
+    # needs the servers' group to have it before.
+    make = f"mkdir {folder} && chgrp {SERVER_UID} {folder} && chmod 2775 {folder}"
+    system.run("exec", _AT_THE_NODE, "--", "sh", "-c", make)
     system.run("delete", "pv", volume, "--ignore-not-found")
     kube.apply(_volume(volume, folder, node), _claim(name, volume))
     try:
@@ -32,6 +37,16 @@ def bound_claim(kube: Kube, system: Kube, name: str) -> Iterator[None]:
         system.run("delete", "pv", volume, "--wait=false")
         _clear(system, folder)
         system.run("delete", "pod", _AT_THE_NODE, "--now")
+
+
+def put(kube: Kube, system: Kube, name: str, files: Mapping[str, bytes]) -> None:
+    """Files on a claim's volume, by their paths there."""
+    for path, content in files.items():
+        target = f"{_FOLDERS}/{kube.namespace}-{name}/{path}"
+        write = 'mkdir -p "$(dirname "$0")" && base64 -d >"$0"'
+        text = base64.b64encode(content).decode()
+        command = ("sh", "-c", write, target)
+        system.run("exec", "--stdin", _AT_THE_NODE, "--", *command, stdin=text)
 
 
 def _clear(system: Kube, folder: str) -> None:
