@@ -18,7 +18,11 @@ _AT_THE_NODE = "volumes"
 
 @contextmanager
 def bound_claim(kube: Kube, system: Kube, name: str) -> Iterator[None]:
-    """A PersistentVolumeClaim of this name, with an empty volume of 1 GiB while this lasts."""
+    """A PersistentVolumeClaim of this name, with an empty volume of 1 GiB while this lasts.
+
+    It is waited for until it is bound: a pod that came before was not looked at again by the
+    scheduler of Kubernetes 1.34 for a minute and a half.
+    """
     volume = f"{kube.namespace}-{name}"
     folder = f"{_FOLDERS}/{volume}"
     system.apply(_pod())
@@ -31,6 +35,7 @@ def bound_claim(kube: Kube, system: Kube, name: str) -> Iterator[None]:
     system.run("exec", _AT_THE_NODE, "--", "sh", "-c", make)
     system.run("delete", "pv", volume, "--ignore-not-found")
     kube.apply(_volume(volume, folder, node), _claim(name, volume))
+    kube.run("wait", "pvc", name, "--for=jsonpath={.status.phase}=Bound", "--timeout=60s")
     try:
         yield
     finally:
