@@ -52,7 +52,12 @@ def stands(
     of: AgentSpec | None = None,
 ) -> TuningStatus | None:
     return advising.standing_after(
-        before, learning(advice={"m": advice}), of or spec(), record, NOW
+        before,
+        learning(advice={"m": advice}),
+        of or spec(),
+        record,
+        NOW,
+        is_calm=advising.is_calm(record),
     )
 
 
@@ -170,7 +175,9 @@ def test_objectives_that_decide_by_turns_do_not_tell_by_turns(
         decision = replace(steady.decision, model="mn"[second // 5 % 2])
         record = replace(steady, decision=decision)
         now = NOW + seconds(second)
-        after = advising.standing_after(standing, known, TWO_MODELS, record, now)
+        after = advising.standing_after(
+            standing, known, TWO_MODELS, record, now, is_calm=advising.is_calm(record)
+        )
         events += len(advising.events(standing, after))
         assert after is not None
         if after.model not in models:

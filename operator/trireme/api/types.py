@@ -664,6 +664,10 @@ class AgentSpec(ApiModel):
         of_pod = None if self.server.gpus.count else self.server.resources.memory
         return self.tuning.limits.memory or of_pod
 
+    def model_named(self, name: str) -> Model | None:
+        """A model; None where there is none of that name."""
+        return next((model for model in self.models if model.name == name), None)
+
 
 # --------------------------------------------------------------------------------------- status
 

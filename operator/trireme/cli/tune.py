@@ -210,7 +210,7 @@ def _subject(agent: str, spec: AgentSpec, name: str | None) -> _Subject:
     if name is None and len(spec.objectives) != 1:
         raise typer.BadParameter("say which: there is not one objective", param_hint="--model")
     name = name or spec.objectives[0].model
-    model = next((each for each in spec.models if each.name == name), None)
+    model = spec.model_named(name)
     objective = next((each for each in spec.objectives if each.model == name), None)
     if model is None or objective is None:
         found = sorted({m.name for m in spec.models} & {o.model for o in spec.objectives})

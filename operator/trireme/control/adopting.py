@@ -279,9 +279,9 @@ def _tuned(
     """What is recommended, as a part of the entry that the user wrote; None where the pods are not
     set as it says any more.
     """
-    written = adoption.model_of(spec, advice.model)
+    written = spec.model_named(advice.model)
     running = view.accepted.agent.spec if view.accepted is not None else spec
-    served = adoption.model_of(running, advice.model)
+    served = running.model_named(advice.model)
     if written is None or served is None:
         return None
     now = configuration_of(served, running.server)

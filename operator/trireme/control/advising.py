@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from trireme.api.conditions import EventReason, Reason
-from trireme.api.models import Model
 from trireme.api.tuning import TuningMode, TuningStatus
 from trireme.api.types import AgentSpec, CurveSource, ScalingMode
 from trireme.autoscaler.records import Record
@@ -33,7 +32,7 @@ def asked(learning: Learning, spec: AgentSpec, objective: ObjectivePolicy) -> Ad
     curve of the present configuration, or the objective is of a pipeline, whose steps share a pod.
     """
     learnt = learning.curves.get(objective.model)
-    model = _model(spec, objective.model)
+    model = spec.model_named(objective.model)
     if spec.tuning.mode is TuningMode.DISABLED or model is None or learnt is None:
         return None
     if learnt.source is CurveSource.EARLIER or not isinstance(objective.serving, Serving):
@@ -46,10 +45,16 @@ def asked(learning: Learning, spec: AgentSpec, objective: ObjectivePolicy) -> Ad
 
 
 def standing_after(
-    before: TuningStatus | None, learning: Learning, spec: AgentSpec, made: Record, now: datetime
+    before: TuningStatus | None,
+    learning: Learning,
+    spec: AgentSpec,
+    made: Record,
+    now: datetime,
+    *,
+    is_calm: bool,
 ) -> TuningStatus | None:
     """The recommendation that stands after a decision: at most one, and a new one is of the
-    objective that decided.
+    objective that decided. `is_calm` is what the function of that name says of the decision.
 
     Where there are node classes none is: what one pod gains, another may not. Nor where Trireme
     does not decide: nothing is learnt there.
@@ -62,7 +67,7 @@ def standing_after(
     after = standing(
         _stood(before, learning, spec),
         learning.advice.get(_decided_by(made)),
-        is_calm=is_calm(made),
+        is_calm=is_calm,
         since=format_time(now),
     )
     is_ours = mode is ScalingMode.AUTOMATIC
@@ -71,7 +76,7 @@ def standing_after(
 
 def _stood(before: TuningStatus | None, learning: Learning, spec: AgentSpec) -> Stood | None:
     """What stood, with what is known of its model now; None where that is gone, too."""
-    model = _model(spec, before.model) if before is not None else None
+    model = spec.model_named(before.model) if before is not None else None
     if before is None or model is None:
         return None
     advice = learning.advice.get(model.name, Unknown())
@@ -116,7 +121,3 @@ def events(before: TuningStatus | None, after: TuningStatus | None) -> Sequence[
 
 def _event(note: str) -> Event:
     return Event(EventReason.TUNING_RECOMMENDED, f"{note[0].upper()}{note[1:]}", _TUNE)
-
-
-def _model(spec: AgentSpec, name: str) -> Model | None:
-    return next((model for model in spec.models if model.name == name), None)

@@ -848,7 +848,8 @@ def _tuning(view: AgentView, scaled: _Scaled, made: Record, now: datetime) -> Tu
     """The recommendation that stands after a decision."""
     assert view.accepted is not None  # noqa: S101  # who scales has looked
     learnt = learning.known(view, _representative(view))
-    found = advising.standing_after(scaled.tuning, learnt, view.accepted.agent.spec, made, now)
+    spec, is_calm = view.accepted.agent.spec, view.calm_at is not None
+    found = advising.standing_after(scaled.tuning, learnt, spec, made, now, is_calm=is_calm)
     return None if found is not None and adopting.was_refused(view, found) else found
 
 

@@ -93,34 +93,32 @@ def standing(spec: AgentSpec, adoptions: Iterable[Adoption], generation: int) ->
 
 def is_asked(spec: AgentSpec) -> bool:
     """Whether a spec asks for settings of Trireme's own."""
-    is_optimized = (
-        spec.optimization is not None and spec.optimization.mode is OptimizationMode.APPLY
-    )
-    return is_optimized or spec.tuning.mode is TuningMode.APPLY
+    return any(_applies(spec, origin) for origin in Origin)
+
+
+def _applies(spec: AgentSpec, origin: Origin) -> bool:
+    """Whether a spec asks for settings of this origin."""
+    if origin is Origin.TUNING:
+        return spec.tuning.mode is TuningMode.APPLY
+    return spec.optimization is not None and spec.optimization.mode is OptimizationMode.APPLY
 
 
 def _is_asked(spec: AgentSpec, model: str, origin: Origin, entry: Mapping[str, Any]) -> bool:
     """Whether a setting is one that a spec asks for: of its mode, and within its limits."""
+    if not _applies(spec, origin):
+        return False
     if origin is Origin.TUNING:
         batch, allowed = entry.get("maxBatchSize"), spec.tuning.limits.max_batch_size
-        is_within = batch is None or allowed.min <= batch <= (allowed.max or batch)
-        return spec.tuning.mode is TuningMode.APPLY and is_within
+        return batch is None or allowed.min <= batch <= (allowed.max or batch)
     asked = spec.optimization
-    if asked is None or asked.mode is not OptimizationMode.APPLY:
-        return False
-    return any(each.model == model for each in asked.models)
+    return asked is not None and any(each.model == model for each in asked.models)
 
 
 def _is_about(spec: AgentSpec, adoption: Adoption) -> bool:
-    model = model_of(spec, adoption.model)
+    model = spec.model_named(adoption.model)
     return model is not None and adoption.replaced == _replaced(
         model, yaml.safe_load(adoption.entry)
     )
-
-
-def model_of(spec: AgentSpec, name: str) -> Model | None:
-    """A model of a spec; None where it has none of that name."""
-    return next((model for model in spec.models if model.name == name), None)
 
 
 def carried_on(adoptions: Adoptions, generation: int) -> Adoptions:
@@ -185,7 +183,7 @@ def was_refused(adoptions: Iterable[Adoption], proposal: Proposal) -> bool:
 
 
 def _sets_anything(spec: AgentSpec, proposal: Proposal) -> bool:
-    model = model_of(spec, proposal.model)
+    model = spec.model_named(proposal.model)
     if model is None:
         return False
     written = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -196,7 +194,7 @@ def begun(
     spec: AgentSpec, adoptions: Adoptions, proposal: Proposal, generation: int, since: str
 ) -> Adoptions:
     """With a proposal that is tried from now on. Its model is in the spec."""
-    model = model_of(spec, proposal.model)
+    model = spec.model_named(proposal.model)
     assert model is not None  # noqa: S101  # else it is none to try
     new = Adoption(
         model=proposal.model,
