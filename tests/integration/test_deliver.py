@@ -11,7 +11,6 @@ from integration.fetching import noise, sha256
 from integration.s3_server import BUCKET, KEYS, S3Server, s3_server
 from integration.trireme_process import ran
 from trireme.api.fetch import FetchReason
-from trireme.api.optimization import Gain
 from trireme.api.optimize import (
     RESULT_FILE,
     DeliveryPlan,
@@ -19,18 +18,9 @@ from trireme.api.optimize import (
     OptimizeResult,
     optimize_message,
 )
+from unit.test_fetcher_deliver import GAIN
 
 MODEL = noise(300_000)
-GAIN = Gain(
-    techniques=["int8-static"],
-    throughput_ratio=2.3,
-    latency_ratio=0.5,
-    size_ratio=0.26,
-    score_before=0.97,
-    score_after=0.968,
-    most_drop=0.0041,
-    samples=900,
-)
 
 
 @pytest.fixture(scope="module")
