@@ -1,5 +1,6 @@
 """What the integration tests share: one real API server with the CRD in it."""
 
+import gc
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,13 @@ from integration.asked_directly import AskedDirectly
 from kube import Kube
 
 _NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def what_was_left_open_is_told_here() -> Iterator[None]:
+    """Not in whichever later test Python happens to look for garbage."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,11 @@ class SilentProxy:
         number = self._connections
         insecure = ssl._create_unverified_context()  # noqa: S323  # the server's own certificate
         host, port = self._server.hostname, self._server.port
-        upstream, to_upstream = await asyncio.open_connection(host, port, ssl=insecure)
+        try:
+            upstream, to_upstream = await asyncio.open_connection(host, port, ssl=insecure)
+        except BaseException:
+            writer.transport.abort()
+            raise
         both = [
             asyncio.create_task(self._requests(number, reader, to_upstream)),
             asyncio.create_task(self._answers(number, upstream, writer)),
@@ -48,8 +52,8 @@ class SilentProxy:
             self._watching.discard(number)
             for task in both:
                 task.cancel()
-            writer.close()
-            to_upstream.close()
+            for end in (writer, to_upstream):
+                end.transport.abort()  # TLS would wait for a last word, and the loop does not
 
     async def _requests(
         self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -118,6 +118,8 @@ def test_a_pod_that_began_with_the_file_of_before_is_brought_to_the_rest(
     kube = fleet.kube
     with operator(kube, tmp_path / "log"):
         kube.until("its Deployment", lambda: kube.replicas("echo") == 2, 60, "echo")
+        # Later it would wait for the second pod, which the Deployment counts.
+        kube.until("its status", lambda: kube.conditions("echo"), 60, "echo")
         finish_rollout(kube, "echo")
         fleet.serve("one", 1)
         fleet.runs(1)

@@ -8,7 +8,8 @@ data and 1 for errors; the first message of a channel is the port, in two bytes.
 import asyncio
 import http.client
 import io
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from urllib.parse import urlencode
 
 import aiohttp
@@ -36,7 +37,7 @@ async def get(
     path = f"{kinds.POD.path(namespace, pod)}/portforward"
     try:
         async with asyncio.timeout(_TIMEOUT_SECONDS):
-            async with await _forward(api, path, port) as websocket:
+            async with _forwarded(api, path, port) as websocket:
                 raw = await _answer(websocket, _request(target))
     except aiohttp.WSServerHandshakeError as error:
         raise ClusterError(error.status, f"no port-forward to pod {namespace}/{pod}") from error
@@ -46,14 +47,34 @@ async def get(
     return _parsed(raw)
 
 
-async def _forward(api: client.ApiClient, path: str, port: int) -> Any:
+@asynccontextmanager
+async def _forwarded(
+    api: client.ApiClient, path: str, port: int
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """Closed at its end, and cut at once: TLS waits for a last word from the other side, for which
+    the event loop of a command may not live long enough.
+    """
+    websocket = await _forward(api, path, port)
+    connection = websocket._conn
+    transport = connection.transport if connection else None
+    try:
+        yield websocket
+    finally:
+        try:
+            await websocket.close()
+        finally:
+            if transport is not None:
+                transport.abort()
+
+
+async def _forward(api: client.ApiClient, path: str, port: int) -> aiohttp.ClientWebSocketResponse:
     _, url, headers, *_ = await api.param_serialize(
         method="GET", resource_path=path, auth_settings=["BearerToken"]
     )
     rest = api.rest_client
     if rest.pool_manager is None:
         rest.pool_manager = rest._create_pool_manager()  # as the library's own WebSockets do
-    return rest.pool_manager.ws_connect(
+    return await rest.pool_manager.ws_connect(
         f"{get_websocket_url(url)}?{urlencode({'ports': port})}",
         protocols=[_PROTOCOL],
         headers=headers,
