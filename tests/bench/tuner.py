@@ -22,8 +22,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -40,6 +41,7 @@ from trireme.cli.manifests import to_yaml
 from trireme.edge import request_data, triton
 from trireme.edge.request_load import Bounds
 from trireme.edge.spare_server import SpareServer, Trial, Wish, spare_server
+from trireme.errors import LoadNotOffered
 from trireme.modelrepo.render import config_text, render
 from trireme.tuner.rate_search import NEAR, Probe
 from trireme.tuner.search import Try
@@ -289,10 +291,11 @@ async def _grid(
             continue
         await server.configure(each)
         once = replace(wish.plan(level, NEAR), most_probes=1)
-        trial = await server.measured(each, once, _ignored, math.inf)
+        trial = await _offered(partial(server.measured, each, once, _ignored, math.inf))
         probes += len(trial.probes)
         if trial.measured.per_second:
-            trial = await server.measured(each, wish.plan(level, NEAR), _ignored, math.inf)
+            whole = partial(server.measured, each, wish.plan(level, NEAR), _ignored, math.inf)
+            trial = await _offered(whole)
             probes += len(trial.probes)
             if trial.measured.per_second >= level:
                 better[each] = trial.measured.per_second
@@ -310,9 +313,18 @@ def configuration_told(knobs: dict[str, Any]) -> Configuration:
 async def _rate(
     server: SpareServer, configuration: Configuration, expected: float | None = None
 ) -> float:
-    trial = await server.trial(Try(configuration, expected), _ignored)
+    trial = await _offered(partial(server.trial, Try(configuration, expected), _ignored))
     _tell(configuration, trial)
     return trial.measured.per_second
+
+
+async def _offered(measure: Callable[[], Awaitable[Trial]]) -> Trial:
+    """What was measured; once more where something else had the processors."""
+    try:
+        return await measure()
+    except LoadNotOffered as error:
+        print(f"once more: {error}", flush=True)
+        return await measure()
 
 
 def _tell(configuration: Configuration, trial: Trial) -> None:
