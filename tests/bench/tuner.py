@@ -119,7 +119,7 @@ def run(kube: Kube, system: Kube) -> str:
         agent = _agent(body)
         address = _start(kube, agent, files)
         results.append(measured(agent, address, DELAYS_SECONDS))
-        kube.run("delete", "pod,configmap", "--selector=bench=spare", "--wait")
+        kube.run("delete", "pod,service,configmap", "--selector=bench=spare", "--wait")
     return report(results)
 
 
@@ -152,7 +152,9 @@ def _agent(body: Object) -> AgentDeployment:
 
 
 def _start(kube: Kube, agent: AgentDeployment, files: Object) -> str:
-    """A pod with a Triton of its own, whose control interface is open; its address."""
+    """A pod with a Triton of its own, whose control interface is open; where programs outside the
+    cluster reach it: at the node.
+    """
     name = f"spare-{agent.metadata.name}"
     content = {key: text.encode() for key, text in files["data"].items()}
     (directory,) = render(agent.spec, {files["metadata"]["name"]: content}).models
@@ -187,6 +189,16 @@ def _start(kube: Kube, agent: AgentDeployment, files: Object) -> str:
                 ],
             },
         },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name, "labels": labels},
+            "spec": {
+                "type": "NodePort",
+                "selector": {"app": name},
+                "ports": [{"name": "http", "port": names.HTTP_PORT}],
+            },
+        },
     )
     kube.until(
         f"{name} is ready",
@@ -196,7 +208,8 @@ def _start(kube: Kube, agent: AgentDeployment, files: Object) -> str:
         ),
         START_SECONDS,
     )
-    return f"{kube.get('pod', name)['status']['podIP']}:{names.HTTP_PORT}"
+    (port,) = kube.get("service", name)["spec"]["ports"]
+    return f"{kube.get('pod', name)['status']['hostIP']}:{port['nodePort']}"
 
 
 def _container(agent: AgentDeployment, model: str) -> Object:
