@@ -112,7 +112,7 @@ class Result:
 
 
 def run(kube: Kube, system: Kube) -> str:
-    """The sleeping model and the one in torch, one after the other: 40 minutes."""
+    """The sleeping model and the one in torch, one after the other: fifty minutes."""
     documents = list(yaml.safe_load_all(_MANIFESTS.read_text()))
     results = []
     for files, body in zip(documents[::2], documents[1::2], strict=True):
