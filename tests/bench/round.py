@@ -48,8 +48,9 @@ from trireme.autoscaler.samples import index
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.signals import assemble
 from trireme.autoscaler.types import Capacity, ObjectivePolicy, Serving, Signals
-from trireme.control.autoscale import Autoscaler, subject
+from trireme.control.autoscale import Autoscaler
 from trireme.control.direct import PodReader
+from trireme.control.fleet import subject
 from trireme.control.foresight import foresee
 from trireme.control.garbage import collect_seldom
 from trireme.control.history import History

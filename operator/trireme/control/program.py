@@ -10,7 +10,7 @@ import kopf
 from trireme.api import kinds, names
 from trireme.autoscaler.queries import Labels
 from trireme.control import health, history_server, shell
-from trireme.control.autoscale import Autoscaler, decision_lines
+from trireme.control.autoscale import Autoscaler
 from trireme.control.canary import CanaryAnalysis
 from trireme.control.clock import utc_now
 from trireme.control.direct import PodReader
@@ -21,6 +21,7 @@ from trireme.control.in_place import InPlaceUpdates
 from trireme.control.learning import Learner
 from trireme.control.queue import Work, WorkQueue
 from trireme.control.reconcile import Keys, Reconciler
+from trireme.control.scaling_news import decision_lines
 from trireme.control.store import Store
 from trireme.edge import leader
 from trireme.edge.cluster import Cluster, connect
