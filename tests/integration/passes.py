@@ -15,8 +15,9 @@ from kubernetes.aio import client, config
 from integration.operator_process import OPERATOR_KEY
 from kube import Kube
 from trireme.api import kinds, names
+from trireme.control.pod_secrets import Keys
 from trireme.control.queue import Key, Work, WorkQueue
-from trireme.control.reconcile import Keys, Reconciler
+from trireme.control.reconcile import Reconciler
 from trireme.control.store import AgentView, Store
 from trireme.edge.cluster import Cluster
 from trireme.edge.metrics import Metrics

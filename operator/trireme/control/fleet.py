@@ -72,7 +72,7 @@ def restored(
     view: AgentView, live: DeploymentView, status: ScalingStatus | None, now: datetime
 ) -> Fleet:
     """What an earlier process knew of a fleet, from the agent's status."""
-    assert view.body is not None and view.accepted is not None  # noqa: S101, PT018  # who scales has looked
+    assert view.body is not None and view.accepted is not None  # noqa: S101, PT018
     return Fleet(
         uid=view.body["metadata"]["uid"],
         memory=memory_from_status(status, started=now, current=live.replicas),

@@ -19,8 +19,9 @@ from trireme.control.garbage import collect_seldom
 from trireme.control.history import History
 from trireme.control.in_place import InPlaceUpdates
 from trireme.control.learning import Learner
+from trireme.control.pod_secrets import Keys
 from trireme.control.queue import Work, WorkQueue
-from trireme.control.reconcile import Keys, Reconciler
+from trireme.control.reconcile import Reconciler
 from trireme.control.scaling_news import decision_lines
 from trireme.control.store import Store
 from trireme.edge import leader

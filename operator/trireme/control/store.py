@@ -1,7 +1,7 @@
 """What the watches have told and what the two loops leave for each other, by agent.
 
 A cache, so it may lag behind the cluster: whatever must not be wrong is read again where it is
-decided (`reconcile` asks the API whether a Deployment exists before it makes one). Nothing in it
+decided (`apply` asks the API whether a Deployment exists before it makes one). Nothing in it
 is needed after a restart.
 """
 

@@ -1,0 +1,44 @@
+"""Asking the API for what the watches have not told yet, or never will: kopf does not tell what
+went while a watch was interrupted.
+"""
+
+from trireme.api import kinds, names
+from trireme.control.jobs import pods_of_jobs
+from trireme.control.observed import kept, owned_by
+from trireme.control.queue import Key
+from trireme.control.store import AgentView, Store
+from trireme.edge.cluster import Cluster
+
+
+async def catch_up(cluster: Cluster, store: Store, key: Key, view: AgentView) -> None:
+    """Learn whether the agent is still there, and its Deployments and pods. Raises ClusterError."""
+    live = await cluster.get(kinds.AGENT_DEPLOYMENT, key.namespace, key.name)
+    body = view.body
+    assert body is not None  # noqa: S101  # a pass has looked
+    if live is None or live["metadata"]["uid"] != body["metadata"]["uid"]:
+        if store.view(key) is view:
+            store.agent_event(body, deleted=True)
+        view.body = None
+        return
+    if not view.servers.bodies:
+        selector = f"{names.AGENT}={key.name}"
+        for server in await cluster.list(kinds.DEPLOYMENT, key.namespace, selector):
+            if owned_by(server, body["metadata"]["uid"]):
+                kind = kinds.DEPLOYMENT  # which the items of a list do not say
+                told = {"apiVersion": kind.api_version, "kind": kind.name, **server}
+                store.learn(key, told)
+    await _align_pods(cluster, key, view)
+
+
+async def _align_pods(cluster: Cluster, key: Key, view: AgentView) -> None:
+    """Ask for the pods where more or fewer are known than the Deployments count."""
+    known = {name: pod["metadata"]["uid"] for name, pod in view.pods.items()}
+    if len(known) - len(pods_of_jobs(view.pods.values())) == view.existing_pods:
+        return
+    listed = await cluster.list(kinds.POD, key.namespace, f"{names.OWNER}={key.name}")
+    alive = {pod["metadata"]["uid"] for pod in listed}
+    for name, uid in known.items():
+        if uid not in alive and name in view.pods and view.pods[name]["metadata"]["uid"] == uid:
+            del view.pods[name]
+    for pod in listed:
+        view.pods.setdefault(pod["metadata"]["name"], kept(pod))
