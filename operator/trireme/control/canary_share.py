@@ -1,0 +1,74 @@
+"""What a verdict makes of a canary: its share of the requests, and its size. Pure, but that both
+are left in `CanaryState`, which the reconciler acts on.
+"""
+
+from dataclasses import dataclass
+
+from trireme.api.rollout import RolloutPhase
+from trireme.control.store import AgentView, CanaryState
+from trireme.control.trial import candidate_pods
+from trireme.rollout.size import canary_pods, share_of_pods
+from trireme.rollout.types import Verdict, Why
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyPods:
+    """The candidate's ready pods beside the stable ones: those that are ready, and those that are
+    wanted for the whole demand.
+    """
+
+    ready: int
+    stable: int
+    wanted: int
+
+    def carry(self, weight: float) -> bool:
+        """Whether each of the candidate's carries no more of this share than a stable one."""
+        return self.stable > 0 and self.ready >= canary_pods(self.stable, weight)
+
+
+def ready_pods(view: AgentView) -> ReadyPods:
+    """Of an agent that tries a candidate."""
+    together = view.servers.together
+    ready = sum(pod.ready_since is not None for pod in candidate_pods(view))
+    if together is None:
+        return ReadyPods(ready, 0, 0)
+    return ReadyPods(ready, together.ready, together.replicas)
+
+
+def follow(
+    canary: CanaryState, verdict: Verdict, pods: ReadyPods, carriers: int | None
+) -> int | None:
+    """Leave a verdict to the reconciler. A share is given only once the pods for it are ready; one
+    that is taken away is so at once. While no stable pod is ready neither size nor share has a
+    measure, and both stay.
+
+    `carriers` are the ready pods that the share was left to, None until it was; the answer is how
+    many it is left to from now on.
+    """
+    canary.phase, canary.message = verdict.phase, verdict.message
+    canary.is_undecided = verdict.why is Why.UNDECIDED
+    if verdict.phase is not RolloutPhase.PROGRESSING:
+        canary.weight = min(canary.weight, verdict.weight)
+        return carriers
+    if not pods.stable:
+        return carriers
+    needed = canary_pods(pods.wanted, verdict.weight)
+    # Within a step stable pods come and go, and the canary's are not to.
+    is_new = verdict.why is Why.STEP_BEGAN
+    canary.replicas = needed if is_new else max(canary.replicas, needed)
+    if verdict.weight < canary.weight or (canary.is_reachable and pods.carry(verdict.weight)):
+        canary.weight = verdict.weight
+    return _keep_to(canary, pods, carriers)
+
+
+def _keep_to(canary: CanaryState, pods: ReadyPods, carriers: int | None) -> int | None:
+    """Leave a canary that has lost pods what the others carry. Where all are gone the stable pods
+    answer for them, and where there are more stable ones than before none of its pods has more to
+    carry.
+    """
+    if pods.carry(canary.weight):
+        return pods.ready
+    if pods.ready and (carriers is None or pods.ready < carriers):
+        canary.weight = min(canary.weight, share_of_pods(pods.ready, pods.stable))
+        return pods.ready
+    return carriers
