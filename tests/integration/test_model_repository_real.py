@@ -24,7 +24,7 @@ from manifests import EXAMPLES, read_manifests
 from trireme.admission.check import check
 from trireme.admission.parse import parse_agent
 from trireme.api.types import AgentSpec
-from trireme.edge.folder import Folder
+from trireme.edge.local_tree import LocalTree
 from trireme.edge.triton import ModelState, repository_index
 from trireme.modelrepo.imported import Choices, import_repository
 from trireme.modelrepo.proto import ModelConfig, text_format
@@ -137,7 +137,7 @@ def imported(texts: Mapping[str, str], folder: Path) -> Found:
         for output in text_format.Parse(text, ModelConfig()).output:
             if output.label_filename:
                 (folder / name / output.label_filename).write_text("cat\ndog\n")
-    found = import_repository(Folder(folder), Choices("agent", IMAGE, "pvc://models/"))
+    found = import_repository(LocalTree(folder), Choices("agent", IMAGE, "pvc://models/"))
     assert found.faults == ()
     *config_maps, agent = found.manifests
     spec = parse_agent(agent).spec

@@ -20,7 +20,7 @@ from integration.stand_ins import ZEROS, write_model
 from integration.triton_server import TritonServer, triton
 from trireme.admission.check import check
 from trireme.admission.parse import parse_agent
-from trireme.edge.folder import Folder
+from trireme.edge.local_tree import LocalTree
 from trireme.errors import Fault, InvalidSpec
 from trireme.modelrepo.imported import Choices, import_repository
 
@@ -278,7 +278,7 @@ def test_triton_refuses_it_in_these_words(found: Found, case: str) -> None:
 
 def faults(folder: Path) -> Sequence[Fault]:
     """What Trireme says of a repository that is imported, the first that makes it stop."""
-    imported = import_repository(Folder(folder), Choices("agent", IMAGE, "pvc://models/"))
+    imported = import_repository(LocalTree(folder), Choices("agent", IMAGE, "pvc://models/"))
     if imported.faults:
         return imported.faults
     try:

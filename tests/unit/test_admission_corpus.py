@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trireme.admission.check import check, warnings
 from trireme.admission.parse import parse_agent
-from trireme.edge.folder import Folder
+from trireme.edge.local_tree import LocalTree
 from trireme.modelrepo.imported import Choices, import_repository
 from trireme.modelrepo.read import parse_config
 
@@ -25,7 +25,7 @@ def told(file: Path, repository: Path) -> list[str]:
     (model / "1").mkdir(parents=True)
     (model / "1/model.py").touch()
     (model / "config.pbtxt").write_text(text, encoding="utf-8")
-    *_, agent = import_repository(Folder(repository), CHOICES).manifests
+    *_, agent = import_repository(LocalTree(repository), CHOICES).manifests
     spec = parse_agent(agent).spec
     assert all(map(str, warnings(spec)))
     return [str(fault) for fault in check(spec)]

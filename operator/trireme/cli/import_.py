@@ -9,7 +9,7 @@ import typer
 from trireme.api import names
 from trireme.api.fetch import FetchFailed
 from trireme.cli.manifests import to_yaml
-from trireme.edge.folder import Folder
+from trireme.edge.local_tree import LocalTree
 from trireme.modelrepo.imported import Choices, Tree, commented, import_repository
 
 _IMAGE = "nvcr.io/nvidia/tritonserver:26.08-py3"
@@ -93,11 +93,11 @@ def _folder(location: str | None) -> str | None:
     return None if location is None else f"{location.rstrip('/')}/"
 
 
-def _local(path: str) -> Folder:
+def _local(path: str) -> LocalTree:
     folder = Path(path)
     if not folder.is_dir():
         raise typer.BadParameter(f"{path} is no folder", param_hint="PATH")
-    return Folder(folder)
+    return LocalTree(folder)
 
 
 def _stored(uri: str, credentials: Path | None, endpoint: str | None, region: str | None) -> Tree:

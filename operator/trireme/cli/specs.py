@@ -17,7 +17,7 @@ from trireme.admission.parse import parse_agent
 from trireme.api import kinds
 from trireme.api.types import AgentDeployment, AgentSpec
 from trireme.cli.manifests import ManifestError, from_yaml
-from trireme.edge.folder import Folder
+from trireme.edge.local_tree import LocalTree
 from trireme.errors import Fault, InvalidSpec
 from trireme.modelrepo.sources import (
     SourceFiles,
@@ -127,7 +127,7 @@ def _inspected(spec: AgentSpec, models: Path) -> tuple[Inspections, tuple[str, .
         folder = models / model.name / str(served.version)
         if folder.is_dir():
             try:
-                readers = Folder(folder).readers()
+                readers = LocalTree(folder).readers()
                 found[model.name, served.version] = inspect_version(model, readers)
             except OSError as error:
                 unread.append(f"{model.name} version {served.version}: {error}")

@@ -21,7 +21,7 @@ class FileReader:
             return file.read(length)
 
 
-class Folder:
+class LocalTree:
     """Every file below a folder, links followed, each directory once."""
 
     def __init__(self, root: Path) -> None:
