@@ -77,18 +77,7 @@ def up_limit(
 
     Percent is ceil of the exact IEEE product, as in Kubernetes: 3 pods + 50 % is ceil(4.5) = 5.
     """
-    if rules.select_policy is SelectPolicy.DISABLED:
-        return RateLimit(current, None)
-    limits = []
-    for policy in rules.policies:
-        before = _at_period_start(current, changes, policy.period, now)
-        if policy.type is PolicyType.PODS:
-            limits.append(RateLimit(before + policy.value, policy))
-        else:
-            limits.append(RateLimit(math.ceil(before * (1 + policy.value / 100)), policy))
-    pick = max if rules.select_policy is SelectPolicy.MAX else min
-    limit = pick(limits, key=lambda limit: limit.replicas)
-    return RateLimit(max(limit.replicas, current), limit.policy)
+    return _limit(current, changes, rules, now, growing=True)
 
 
 def down_limit(
@@ -96,21 +85,39 @@ def down_limit(
 ) -> RateLimit:
     """The fewest replicas that the rate policies allow now, never more than `current`.
 
-    Max selects the policy that allows the most change, so the smallest number. Percent is
-    truncated: 5 pods - 50 % is trunc(2.5) = 2.
+    Percent is truncated: 5 pods - 50 % is trunc(2.5) = 2.
     """
+    return _limit(current, changes, rules, now, growing=False)
+
+
+def _limit(
+    current: int,
+    changes: Sequence[ScaleChange],
+    rules: ScalingRules,
+    now: datetime,
+    *,
+    growing: bool,
+) -> RateLimit:
+    """How far the rate policies allow to go: Max selects the one that allows the most change."""
     if rules.select_policy is SelectPolicy.DISABLED:
         return RateLimit(current, None)
     limits = []
     for policy in rules.policies:
         before = _at_period_start(current, changes, policy.period, now)
-        if policy.type is PolicyType.PODS:
-            limits.append(RateLimit(before - policy.value, policy))
-        else:
-            limits.append(RateLimit(math.trunc(before * (1 - policy.value / 100)), policy))
-    pick = min if rules.select_policy is SelectPolicy.MAX else max
+        limits.append(RateLimit(_reach(policy, before, growing), policy))
+    farthest, nearest = (max, min) if growing else (min, max)
+    pick = farthest if rules.select_policy is SelectPolicy.MAX else nearest
     limit = pick(limits, key=lambda limit: limit.replicas)
-    return RateLimit(min(limit.replicas, current), limit.policy)
+    return RateLimit(farthest(limit.replicas, current), limit.policy)
+
+
+def _reach(policy: RatePolicy, before: int, growing: bool) -> int:
+    """How far one policy allows to go from the size of a period ago."""
+    change = policy.value if growing else -policy.value
+    if policy.type is PolicyType.PODS:
+        return before + change
+    allowed = before * (1 + change / 100)
+    return math.ceil(allowed) if growing else math.trunc(allowed)
 
 
 def recent_changes(
