@@ -20,9 +20,9 @@ from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import Capacity, OutOfReach
 from trireme.control import adopting, learning
 from trireme.control.adopting import Adopting
+from trireme.control.canary_course import Course
 from trireme.control.queue import Key
 from trireme.control.store import Accepted, AgentView, CanaryState, Refused, RolledBack
-from trireme.control.trial import Course
 from trireme.edge.cluster import Cluster
 from trireme.errors import ClusterError, InvalidSpec
 from trireme.modelrepo.render import render

@@ -24,12 +24,13 @@ from trireme.api.types import AgentDeployment, AgentSpec, AgentStatus, CurveSour
 from trireme.autoscaler.types import Capacity
 from trireme.autoscaler.wording import recommendation
 from trireme.control import learning
+from trireme.control.canary_course import Course
 from trireme.control.observed import deployment_view
 from trireme.control.optimized import told_gain
 from trireme.control.queue import Key
 from trireme.control.status import format_time
 from trireme.control.store import AgentView, Object, Refused
-from trireme.control.trial import Course, candidate_pods
+from trireme.control.trial import candidate_pods
 from trireme.edge.cluster import Cluster
 from trireme.edge.recorder import Event
 from trireme.rollout import adoption

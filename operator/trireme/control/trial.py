@@ -1,87 +1,35 @@
-"""What becomes of a spec in strategy Canary, and a canary's part of a pass.
+"""A canary's part of a pass: the course that `canary_course` sets is carried out.
 
-`course` decides: the spec is taken over whole, or its pods are tried first while the stable ones
-stay as they are, or they were tried and taken back. `Trial` carries it out. Between the two stands
-`CanaryState`, in which the analysis leaves what it finds; a pass that comes later acts on it.
+Between the two stands `CanaryState`, in which the analysis leaves what it finds; a pass that comes
+later acts on it.
 
 The record of what an agent last ran by is of the stable pods, so a process that is started anew
 sees the candidate in the spec, the stable pods in the record, and in status.rollout how far it was.
 """
 
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from trireme.admission.check import check
 from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
-from trireme.api.conditions import EventReason, Reason
+from trireme.api.conditions import Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus, RolloutStrategy
 from trireme.api.types import AgentDeployment
 from trireme.control.apply import Applier, child_id, is_final
-from trireme.control.observed import (
-    DeploymentView,
-    PodView,
-    deployment_view,
-    owned_by,
-    parse_time,
-)
+from trireme.control.canary_course import Course, Known, course, has_pods, is_on
+from trireme.control.observed import DeploymentView, PodView, deployment_view, owned_by
 from trireme.control.queue import Key
 from trireme.control.recorded import recorded_rollback, remembered, remembered_candidate
-from trireme.control.store import Accepted, AgentView, CanaryState, ChildId, Refused, RolledBack
+from trireme.control.store import Accepted, AgentView, ChildId, Refused, RolledBack
 from trireme.edge.cluster import Cluster, Object
-from trireme.edge.recorder import Event
 from trireme.errors import ClusterError
-from trireme.resources.canary import canary_objects, candidate_digest, pods_digest
-from trireme.resources.change import Effect, Running, change, keeping_pods
+from trireme.resources.canary import canary_objects, candidate_digest
 from trireme.resources.envoy import has_routes_of_its_own
 from trireme.resources.options import ResourceOptions
-from trireme.resources.record import accepted_record
 from trireme.resources.routes import Share, share_of
-from trireme.rollout.size import canary_pods
 
 _SERVICE, _DEPLOYMENT = kinds.SERVICE.name, kinds.DEPLOYMENT.name
-_CANARY_ACTION = "Canary"
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a course is set by, beside the spec.
-
-    `stable` is what the stable pods are to run, None where nothing is known to; `serves` says that
-    some of them are ready, and `is_spread` that all of them run it; `wanted` is how many there are
-    to be. `hindrance` is why a promoted canary is not to stay until then, empty where it may.
-    `told` is what the status says of a canary that this process has not looked at yet, and `left`
-    how many ready pods it has.
-    """
-
-    stable: Accepted | None
-    canary: CanaryState | None
-    rolled_back: RolledBack | None
-    told: RolloutStatus | None
-    left: int
-    wanted: int
-    serves: bool
-    is_spread: bool
-    hindrance: str
-    generation: int
-    now: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """What the stable pods are to run, and what is tried beside them.
-
-    `rolled_back` is not tried again. `withheld` is why the rest of the spec is not in force either,
-    empty where it is. `untried` is why what Trireme tries of its own cannot be, empty where it can.
-    """
-
-    accepted: Accepted
-    canary: CanaryState | None = None
-    rolled_back: RolledBack | None = None
-    withheld: str = ""
-    untried: str = ""
-    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,153 +41,6 @@ class Applied:
     children: frozenset[ChildId] = frozenset()
     again: bool = False
     sizes: Mapping[str, int] = field(default_factory=dict)
-
-
-def course(new: Accepted, known: Known, options: ResourceOptions) -> Course | Refused:
-    """What becomes of an accepted spec; refused where it is not to replace pods that nothing is
-    known of. Pure.
-    """
-    canary, stable = known.canary, known.stable
-    digest = candidate_digest(new.agent, new.repository)
-    if canary is None or canary.digest != digest:
-        canary = _recalled(new, digest, known)
-    if new.agent.spec.rollout.strategy is not RolloutStrategy.CANARY:
-        why = f"generation {known.generation} is rolled out without one"
-        return Course(new, events=_ended(known.canary, why))
-    if canary and canary.phase is RolloutPhase.PROMOTED:
-        goes_on = not known.is_spread and (canary is known.canary or known.left > 0)
-        if goes_on and known.hindrance:
-            return Course(new, events=_ended(canary, known.hindrance))
-        return Course(new, canary if goes_on else None)
-    rolled_back = known.rolled_back
-    if canary and canary.phase is RolloutPhase.ROLLED_BACK:
-        rolled_back = RolledBack(digest, canary.generation, canary.message, canary.is_undecided)
-    is_rolled_back = rolled_back is not None and rolled_back.digest == digest
-    if stable is None:
-        if new.tries:
-            return Course(new, untried="what the pods run is not known")
-        return _refused(new, is_rolled_back) if canary or is_rolled_back else Course(new)
-    if pods_digest(stable.agent, stable.repository) == pods_digest(new.agent, new.repository):
-        why = f"generation {known.generation} asks for pods as they are"
-        return Course(new, events=_ended(known.canary, why))
-    if is_rolled_back:
-        return _beside(stable, new, options, canary, rolled_back)
-    if canary:
-        return _beside(stable, new, options, canary)
-    if why := _not_tried(stable, known):
-        if new.tries:
-            return Course(new, untried=why)
-        note = f"generation {known.generation} is rolled out without a canary: {why}"
-        skipped = Event(EventReason.CANARY_SKIPPED, note, _CANARY_ACTION, warning=True)
-        return Course(new, events=(*_ended(known.canary, why), skipped))
-    begun = CanaryState(new, known.generation, digest, known.now)
-    events = (_started(stable, new, known, options),)
-    return replace(_beside(stable, new, options, begun), events=events)
-
-
-def _not_tried(stable: Accepted, known: Known) -> str:
-    """Why a change of the pods cannot be tried; empty where it can."""
-    if not known.serves:
-        return "no stable pod is ready, to be compared with or to be lost"
-    # A process that is started anew would not know what the stable pods run.
-    if not accepted_record(stable.agent, stable.repository):
-        return "the spec of the stable pods is too large for the ConfigMap of its record"
-    return ""
-
-
-def _recalled(new: Accepted, digest: str, known: Known) -> CanaryState | None:
-    """The canary of a spec as the status has it; None where that tells of none. One whose pods went
-    meanwhile begins without a share again.
-    """
-    told = known.told
-    if told is None or told.candidate != digest:
-        return None
-    carries = known.left >= canary_pods(known.wanted, told.weight)
-    return CanaryState(
-        new,
-        told.generation,
-        digest,
-        parse_time(told.start_time),
-        phase=told.phase,
-        weight=told.weight if carries else 0.0,
-        message=told.message,
-        is_undecided=told.undecided,
-    )
-
-
-def _refused(new: Accepted, is_rolled_back: bool) -> Refused:
-    """The record of the stable pods is gone, or this version of the operator cannot use it. What
-    was tried on a canary for its risk is not rolled out for that.
-    """
-    record = names.accepted_record(new.agent.metadata.name)
-    return Refused(
-        Reason.STABLE_UNKNOWN,
-        f"it was tried on a canary and {'taken back' if is_rolled_back else 'not promoted yet'}, "
-        f"and what the pods run is not known: ConfigMap {record} is gone, or of no use to this "
-        "version of the operator, whose log says why. No server pod is changed. Edit the spec to "
-        "what the pods are to run, or set spec.rollout.strategy to RollingUpdate to roll it out",
-    )
-
-
-def _beside(
-    stable: Accepted,
-    new: Accepted,
-    options: ResourceOptions,
-    canary: CanaryState | None,
-    rolled_back: RolledBack | None = None,
-) -> Course:
-    """The stable pods stay, and all that touches no pod is in force at once, unless that would be
-    faulty without the pods that it was written for.
-    """
-    before = Running(stable.agent, stable.repository)
-    spec = keeping_pods(before, Running(new.agent, new.repository), options)
-    agent = new.agent.model_copy(update={"spec": spec})
-    is_of_new = spec.models == new.agent.spec.models and spec.pipelines == new.agent.spec.pipelines
-    of_models = new if is_of_new else stable
-    kept = Accepted(agent, of_models.repository, new.warnings, of_models.inspections)
-    faults = [str(fault) for fault in check(spec)]
-    if pods_digest(agent, kept.repository) != pods_digest(*before):
-        faults.append("together its parts replace pods, though none does so by itself")
-    if not faults:
-        return Course(kept, canary, rolled_back)
-    return Course(
-        replace(stable, warnings=new.warnings), canary, rolled_back, withheld="\n".join(faults)
-    )
-
-
-def _started(stable: Accepted, new: Accepted, known: Known, options: ResourceOptions) -> Event:
-    differs = change(
-        Running(stable.agent, stable.repository), Running(new.agent, new.repository), options
-    )
-    before = known.canary
-    instead = f" in place of {_what(before)}" if _is_on(before) and before else ""
-    note = f"{new.tries or f'generation {known.generation}'} is tried on a canary{instead}"
-    return Event(
-        EventReason.CANARY_STARTED,
-        f"{note}; changed: {differs.named(Effect.ROLLOUT)}",
-        _CANARY_ACTION,
-    )
-
-
-def _ended(canary: CanaryState | None, why: str) -> tuple[Event, ...]:
-    if canary is None or not has_pods(canary):
-        return ()
-    note = f"the canary of {_what(canary)} is ended: {why}"
-    return (Event(EventReason.CANARY_ENDED, note, _CANARY_ACTION),)
-
-
-def _what(canary: CanaryState) -> str:
-    """What a canary is of: a spec, or what Trireme tries of its own."""
-    return canary.candidate.tries or f"generation {canary.generation}"
-
-
-def _is_on(canary: CanaryState | None) -> bool:
-    return canary is not None and canary.phase is RolloutPhase.PROGRESSING
-
-
-def has_pods(canary: CanaryState | None) -> bool:
-    """Whether a canary is to have pods."""
-    return canary is not None and canary.phase is not RolloutPhase.ROLLED_BACK
 
 
 def is_gone(agent: str, view: AgentView) -> bool:
@@ -307,7 +108,7 @@ def words_of_trial(view: AgentView) -> str:
     force and Trireme tries something of its own.
     """
     canary = view.canary
-    if canary is None or not _is_on(canary) or canary.candidate.tries:
+    if canary is None or not is_on(canary) or canary.candidate.tries:
         return ""
     words = (
         f"generation {canary.generation} is tried on a canary, the others stay: see status.rollout"
@@ -441,8 +242,8 @@ class Trial:
         weight = 0.0
         if canary is not None and canary.phase is not RolloutPhase.ROLLED_BACK:
             # Once it is promoted it goes on as it was until it is not needed.
-            weight = canary.weight if _is_on(canary) else before.weight
-        share = before.then(weight, now, mirrors=_is_on(canary))
+            weight = canary.weight if is_on(canary) else before.weight
+        share = before.then(weight, now, mirrors=is_on(canary))
         if canary is not None:
             canary.is_reachable = has_pods(canary) and share.follows_in(now) <= timedelta(0)
         return share
