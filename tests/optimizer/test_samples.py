@@ -10,7 +10,8 @@ import pytest
 from pyarrow import parquet
 
 from trireme.errors import InvalidSpec
-from trireme.optimizer.samples import read_samples, split
+from trireme.optimizer.sample_files import read_samples
+from trireme.optimizer.samples import split
 
 X = np.arange(60, dtype=np.float32).reshape(30, 2)
 Y = np.arange(30)
@@ -129,7 +130,9 @@ def misfits(folder: Path) -> None:
     ("write", "name", "labels", "told"),
     [
         pytest.param(nothing, "no.npz", None, "does not exist", id="no file"),
-        pytest.param(nothing, "", None, "no .npz or .npy file", id="a folder without samples"),
+        pytest.param(
+            nothing, "", None, "no .npz, .npy, .jsonl or .json file", id="a folder without samples"
+        ),
         pytest.param(pickled, "bad.npy", None, "without arrays of objects", id="pickled objects"),
         pytest.param(not_numpy, "bad.npz", None, "cannot be read", id="a broken archive"),
         pytest.param(huge, "bad.npy", None, "cannot be read", id="more than there is"),
@@ -141,7 +144,9 @@ def misfits(folder: Path) -> None:
         pytest.param(few, "bad.npz", None, "holds 4 samples", id="too few"),
         pytest.param(words, "bad.parquet", None, "samples.x: is no column of numbers", id="text"),
         pytest.param(ragged, "bad.parquet", None, "equally long lists", id="uneven lists"),
-        pytest.param(empty_folder, "bad", None, "no .npz or .npy file", id="an empty folder"),
+        pytest.param(
+            empty_folder, "bad", None, "no .npz, .npy, .jsonl or .json file", id="an empty folder"
+        ),
         pytest.param(misfits, "bad", None, "b.npz", id="files with different arrays"),
         pytest.param(npz, "all.npz", "z", "Name one of x, y", id="labels that are not there"),
     ],

@@ -23,7 +23,8 @@ from trireme.optimizer.page import page
 from trireme.optimizer.recipes import Recipe, check_served, recipe_of, recipes
 from trireme.optimizer.report import Subject, report
 from trireme.optimizer.runners import answers
-from trireme.optimizer.samples import Folds, read_samples, split
+from trireme.optimizer.sample_files import read_samples
+from trireme.optimizer.samples import Folds, split
 from trireme.optimizer.search import FINALISTS, Outcome, Search, Told
 from trireme.optimizer.serving import config_of, files_of, model_of, on_tensorrt, suits_tensorrt
 from trireme.optimizer.suitability import suited

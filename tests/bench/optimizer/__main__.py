@@ -21,7 +21,8 @@ from trireme.optimizer.measurement import Speed, measure
 from trireme.optimizer.program import Result, optimise
 from trireme.optimizer.recipes import TECHNIQUES
 from trireme.optimizer.runners import Runner, of_torch, runner_of
-from trireme.optimizer.samples import Samples, read_samples
+from trireme.optimizer.sample_files import read_samples
+from trireme.optimizer.samples import Samples
 from trireme.optimizer.technique import Workbench
 from trireme.optimizer.wishes import Request, Wishes
 
