@@ -15,7 +15,7 @@ from kube import Kube, Object, merged
 from trireme.api import names
 from trireme.api.fetch import FetchFailed, FetchFailure, FetchReason
 from trireme.api.models import Source
-from trireme.api.optimization import Gain
+from trireme.api.optimization import Gain, MissedTarget, TargetName
 from trireme.api.optimize import (
     DeliveryResult,
     OptimizePlan,
@@ -35,6 +35,7 @@ GAIN = Gain(
     score_after=0.968,
     most_drop=0.0041,
     samples=900,
+    missed=[MissedTarget(target=TargetName.LATENCY, wanted=0.02, found=0.025)],
 )
 FOUND = optimize_message(OptimizeResult(gain=GAIN, file="model.onnx", sha256="a" * 64))
 DELIVERED = delivery_message(DeliveryResult(uri=URI, files={"model.onnx": "a" * 64}))
@@ -164,6 +165,7 @@ def test_a_model_is_optimised_once_and_the_entry_that_serves_it_is_told(cluster:
     cluster.until("optimised", lambda: cluster.is_at("Optimized"))
     told = cluster.told()
     assert told["gain"]["throughputRatio"] == 2.31
+    assert told["gain"]["missed"] == [{"target": "latency", "wanted": 0.02, "found": 0.025}]
     assert (told["uri"], told["sha256"]) == (URI, "a" * 64)
     entry = yaml.safe_load(told["entry"])
     assert Source.model_validate(entry["source"]).uri == f"{URI}model.onnx"
@@ -172,6 +174,9 @@ def test_a_model_is_optimised_once_and_the_entry_that_serves_it_is_told(cluster:
     events = dict(kube.events(NAME))
     assert "OptimizationStarted" in events
     assert "2.31 times the throughput" in events["OptimizationFinished"]
+    missed = "misses its target: latency 25 ms where 20 ms is wanted, 25% more"
+    assert missed in told["message"]
+    assert missed in events["OptimizationFinished"]
     assert told["entry"].strip() in events["OptimizationFinished"]
 
     kube.apply(merged(agent(), {"spec": {"replicas": 2}}))

@@ -1,6 +1,7 @@
 """`trireme optimize-job`: from the folders that a pod mounts to a result of a few kilobytes."""
 
 import hashlib
+import json
 import shutil
 from collections.abc import Mapping
 from datetime import timedelta
@@ -12,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
-from trireme.api.optimization import Technique
+from trireme.api.optimization import TargetName, Technique
 from trireme.api.optimize import RESULT_FILE, OptimizedBackend, OptimizePlan, OptimizeResult
 from trireme.cli import app
 from trireme.optimizer.recipes import recipes
@@ -103,6 +104,34 @@ def test_what_is_chosen_is_told_with_its_digest_and_lies_where_it_is_delivered_f
     file = pod.into / "model_repository" / "digits" / "1" / "model.onnx"
     assert found.file == "model.onnx"
     assert found.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_recorded_requests_are_samples_and_a_target_that_is_missed_is_told(pod: Pod) -> None:
+    wide_layers(pod.model / "model.onnx")
+    (pod.samples / "digits.npz").unlink()
+    random = np.random.default_rng(2)
+    rows = random.standard_normal((400, 512)).astype(np.float32)
+    with (pod.samples / "requests.jsonl").open("w", encoding="utf-8") as file:
+        for batch in np.split(rows, 100):
+            data = batch.ravel().tolist()
+            tensor = {"name": "x", "shape": [4, 512], "datatype": "FP32", "data": data}
+            file.write(json.dumps({"inputs": [tensor]}) + "\n")
+    changed = {
+        "labels": None,
+        "metric": "cosine",
+        "techniques": [Technique.DEAD_BRANCHES, Technique.INT8_DYNAMIC],
+        "latency": timedelta(seconds=10),
+        "size_bytes": 1024,
+    }
+    found = pod.optimise(PLAN.model_copy(update=changed))
+    assert found.failure is None
+    assert found.gain is not None, found.summary
+    (missed,) = found.gain.missed
+    assert (missed.target, missed.wanted) == (TargetName.SIZE, 1024)
+    assert f"misses a wish: {missed}" in found.summary
+    report = json.loads((pod.into / "report.json").read_text(encoding="utf-8"))
+    assert report["samples"] == {"training": 120, "selection": 80, "heldOut": 200}
+    assert [each["target"] for each in report["original"]["missed"]] == ["size"]
 
 
 def test_a_drop_that_few_samples_cannot_exclude_gains_nothing(pod: Pod) -> None:

@@ -118,6 +118,24 @@ def test_a_spec_that_is_right_has_no_fault_and_no_warning() -> None:
             id="more threads than processors",
         ),
         pytest.param(
+            spec_of(asked={"target": {"latency": "20m"}}),
+            f"{PATH}.models[0].target.latency",
+            "20m is not from 1us to 10m. Write a duration from 1us to 10m",
+            id="minutes for milliseconds",
+        ),
+        pytest.param(
+            spec_of(asked={"target": {"latency": "0s"}}),
+            f"{PATH}.models[0].target.latency",
+            "0s is not from 1us to 10m",
+            id="a target of no time",
+        ),
+        pytest.param(
+            spec_of(asked={"target": {"size": "50m"}}),
+            f"{PATH}.models[0].target.size",
+            "50m is not from 1Ki to 64Ti. Write bytes with a unit, such as 512Ki or 50Mi",
+            id="thousandths for mebibytes",
+        ),
+        pytest.param(
             spec_of({"timeBudget": "1s"}),
             f"{PATH}.timeBudget",
             "1s is not from 10s to 24h",

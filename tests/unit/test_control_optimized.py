@@ -16,7 +16,7 @@ from trireme.api.fetch import (
     ModelResult,
     termination_message,
 )
-from trireme.api.optimization import Gain
+from trireme.api.optimization import Gain, MissedTarget, TargetName
 from trireme.api.optimize import (
     DeliveryResult,
     OptimizeResult,
@@ -296,6 +296,30 @@ def test_a_gain_is_told_in_one_sentence() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("missed", "words"),
+    [
+        pytest.param(
+            MissedTarget(target=TargetName.LATENCY, wanted=0.02, found=0.025),
+            "; misses its target: latency 25 ms where 20 ms is wanted, 25% more",
+            id="latency",
+        ),
+        pytest.param(
+            MissedTarget(target=TargetName.SIZE, wanted=50 * 2**20, found=1.5 * 2**30),
+            "; misses its target: size 1.5 GiB where 50 MiB is wanted, 2,972% more",
+            id="size",
+        ),
+        pytest.param(
+            MissedTarget(target=TargetName.SIZE, wanted=5e-324, found=sys.float_info.max),
+            "where 4.941e-324 bytes is wanted, inf% more",
+            id="figures that no model has",
+        ),
+    ],
+)
+def test_a_target_that_is_missed_is_told_with_its_gain(missed: MissedTarget, words: str) -> None:
+    assert told_gain(GAIN.model_copy(update={"missed": [missed]})).endswith(words)
+
+
 @pytest.mark.parametrize("text", ["x" * 20_000, "\u20ac" * 20_000, "\x00" * 20_000])
 def test_a_message_fits_what_the_kubelet_keeps(text: str) -> None:
     long = FOUND.model_copy(update={"summary": text, "failure": text})
@@ -326,6 +350,9 @@ LARGEST, SMALLEST = sys.float_info.max, 5e-324
             for value in (LARGEST, -LARGEST)
         ),
         pytest.param("samples", 2**31 - 1, id="samples"),
+        pytest.param(
+            "missed", [{"target": "size", "wanted": SMALLEST, "found": LARGEST}] * 2, id="missed"
+        ),
     ],
 )
 def test_what_is_accepted_of_a_gain_the_status_takes(field: str, value: Any) -> None:
@@ -345,6 +372,15 @@ def test_what_is_accepted_of_a_gain_the_status_takes(field: str, value: Any) -> 
         pytest.param("samples", 2**31, id="more samples than an integer counts"),
         pytest.param("samples", 10**25, id="a number that no machine has"),
         pytest.param("sizeRatio", 0, id="a ratio of nothing"),
+        pytest.param(
+            "missed", [{"target": "speed", "wanted": 1, "found": 2}], id="a target of no name"
+        ),
+        pytest.param(
+            "missed", [{"target": "size", "wanted": 0, "found": 2}], id="a target of nothing"
+        ),
+        pytest.param(
+            "missed", [{"target": "size", "wanted": 1, "found": 2}] * 3, id="many targets"
+        ),
     ],
 )
 def test_a_gain_that_the_status_would_not_take_is_none(field: str, value: Any) -> None:

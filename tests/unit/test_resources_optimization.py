@@ -1,5 +1,6 @@
 """The Job that optimises a model: what its containers are told, and what they can reach."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -42,12 +43,20 @@ def agent(
     samples: dict[str, Any] | None = None,
     settings: dict[str, Any] | None = None,
     backend: str = "onnxruntime",
+    asked: dict[str, Any] | None = None,
     **spec: Any,
 ) -> AgentDeployment:
     model = model_of("encoder", source=source or S3, backend=backend, version=3, maxBatchSize=8)
     optimization = {
         "destination": {"uri": "pvc://results/optimised/"},
-        "models": [{"model": "encoder", "samples": samples or SAMPLES, "labels": "label"}],
+        "models": [
+            {
+                "model": "encoder",
+                "samples": samples or SAMPLES,
+                "labels": "label",
+                **(asked or {}),
+            }
+        ],
         **(settings or {}),
     }
     return agent_of(models=[model], objectives=[], optimization=optimization, **spec)
@@ -219,6 +228,15 @@ def test_a_claim_that_is_source_and_destination_is_one_volume_read_only_where_it
     assert [each["persistentVolumeClaim"] for each in claims] == [{"claimName": "results"}]
     assert mounts_of(pod["initContainers"][1])["/claims/results"]["readOnly"] is True
     assert "readOnly" not in mounts_of(pod["containers"][0])["/claims/results"]
+
+
+def test_the_target_is_told_in_seconds_and_bytes() -> None:
+    made = agent(asked={"target": {"latency": "20ms", "size": "50Mi"}})
+    optimize = plan_of(made).optimize
+    assert (optimize.latency, optimize.size_bytes) == (timedelta(milliseconds=20), 50 * 2**20)
+    none = plan_of(agent()).optimize
+    assert (none.latency, none.size_bytes) == (None, None)
+    assert plan_of(made).digest != plan_of(agent()).digest
 
 
 def test_a_job_is_named_by_all_that_decides_what_comes_of_it() -> None:

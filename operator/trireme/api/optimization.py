@@ -45,14 +45,33 @@ class Technique(StrEnum):
     INT4_WEIGHTS = "int4-weights"
 
 
+class TargetName(StrEnum):
+    """What can be wished of a result, beside that it is cheaper and answers as before."""
+
+    LATENCY = "latency"
+    SIZE = "size"
+
+
+class OptimizationTarget(ApiModel):
+    """What is wished of a result: one that misses it is taken only where no other keeps it."""
+
+    latency: Duration | None = Field(
+        None,
+        description="What a batch may take, as the Job measures it, of the batch size that takes "
+        "the least: 20ms.",
+    )
+    size: Quantity | None = Field(None, description="What the model's file may have: 50Mi.")
+
+
 class OptimizedModel(ApiModel):
     """A model to optimise, and what it is judged by."""
 
     model: ModelName = Field(description="One of spec.models; of several versions the latest.")
     samples: Source = Field(
         description="Where sample inputs are: a .npz file with an array for each input, a .npy "
-        "file, a .parquet file, or a folder of the first two; the first dimension counts the "
-        "samples. Some hundreds are needed: a gate of 0.5% takes 1,750 or more."
+        "file, recorded requests (.jsonl, .json), a folder of these, or a .parquet file; the "
+        "first dimension counts the samples. Some hundreds are needed: a gate of 0.5% takes 1,750 "
+        "or more."
     )
     labels: str | None = Field(
         None,
@@ -70,6 +89,11 @@ class OptimizedModel(ApiModel):
     )
     max_accuracy_drop: Ratio | None = Field(
         None, description="Another drop than the others' may be, since metrics differ."
+    )
+    target: OptimizationTarget = Field(
+        OptimizationTarget(),
+        description="What is wished of the result. Where nothing that passes keeps it, the "
+        "cheapest that passes is offered nevertheless, and told by how much it misses it.",
     )
     threads: int = Field(
         1, ge=1, le=256, description="Threads of an instance, measured by and written for it."
@@ -167,6 +191,29 @@ class OptimizationPhase(StrEnum):
         return self in (OptimizationPhase.WAITING, OptimizationPhase.RUNNING)
 
 
+class MissedTarget(ApiModel):
+    """A target that a form of a model does not keep, and by how much: seconds, or bytes."""
+
+    target: TargetName = Field(description="latency or size.")
+    wanted: float = Field(
+        gt=0, allow_inf_nan=False, description="The target: seconds of latency, bytes of size."
+    )
+    found: float = Field(gt=0, allow_inf_nan=False, description="What it is, in the same unit.")
+
+    def __str__(self) -> str:
+        told = shown_seconds if self.target is TargetName.LATENCY else shown_bytes
+        return (
+            f"{self.target} {told(self.found)} where {told(self.wanted)} is wanted, "
+            f"{self.excess} more"
+        )
+
+    @property
+    def excess(self) -> str:
+        """By how much it is missed: 14.3%, 2,972%."""
+        percent = 100 * (self.found / self.wanted - 1)
+        return f"{percent:,.0f}%" if 100 <= percent < 1e6 else f"{percent:.3g}%"
+
+
 class Gain(ApiModel):
     """What was chosen and what it gives, against the model as it was, in one measurement.
 
@@ -195,6 +242,11 @@ class Gain(ApiModel):
     )
     samples: int = Field(
         ge=1, le=LARGEST_INT, description="How many samples were held out to judge by."
+    )
+    missed: list[MissedTarget] = Field(
+        [],
+        max_length=len(TargetName),
+        description="The targets that it misses: nothing that passes keeps them all.",
     )
 
 
@@ -231,6 +283,19 @@ class OptimizationStatus(ApiModel):
     models: list[ModelOptimizationStatus] = Field(
         [], description="By model.", json_schema_extra=list_map("model")
     )
+
+
+def shown_seconds(value: float) -> str:
+    """Seconds as a person reads them: 12.3 ms."""
+    return f"{value:.3g} s" if value >= 1 else f"{value * 1e3:.3g} ms"
+
+
+def shown_bytes(value: float) -> str:
+    """Bytes as a person reads them: 4.71 MiB."""
+    for unit, bytes_of_it in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if value >= bytes_of_it:
+            return f"{value / bytes_of_it:.4g} {unit}"
+    return f"{value:.4g} bytes"
 
 
 def shortened(text: str) -> str:

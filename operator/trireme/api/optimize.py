@@ -80,6 +80,8 @@ class OptimizePlan(ApiModel):
     techniques: list[Technique] = []
     backend: OptimizedBackend
     max_batch: int = Field(ge=1, le=LARGEST_BATCH)
+    latency: Duration | None = None
+    size_bytes: int | None = Field(None, ge=1)
     threads: int = Field(1, ge=1, le=256)
 
 

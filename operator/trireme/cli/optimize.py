@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from trireme.api.names import MODEL_NAME_PATTERN
+from trireme.api.optimization import shown_bytes
 from trireme.api.scalars import parse_duration, parse_quantity, parse_ratio, quantity_value
 from trireme.errors import InvalidSpec
 from trireme.optimizer.wishes import Backend, ModelSource, Request, Wishes
@@ -47,7 +48,9 @@ def optimize(
     samples: Annotated[
         Path,
         typer.Option(
-            metavar="PATH", help="Sample inputs: .npz, .npy, .parquet, or a directory of the first."
+            metavar="PATH",
+            help="Sample inputs: .npz, .npy, .parquet, recorded requests (.jsonl, .json), or a "
+            "directory of any but Parquet.",
         ),
     ],
     into: Annotated[
@@ -92,10 +95,14 @@ def optimize(
     max_batch: Annotated[int, typer.Option(min=1, max=1024, help="The largest batch.")] = 16,
     latency: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="A batch must take no longer than this."),
+        typer.Option(
+            metavar="DURATION",
+            help="A wish: what a batch may take, of the size that takes the least: 20ms.",
+        ),
     ] = None,
     size: Annotated[
-        str | None, typer.Option(metavar="QUANTITY", help="The file must be no larger: 10Mi.")
+        str | None,
+        typer.Option(metavar="QUANTITY", help="A wish: what the file may have: 10Mi."),
     ] = None,
     threads: Annotated[
         int, typer.Option(min=1, max=256, help="Threads of an instance, here and served.")
@@ -119,7 +126,8 @@ def optimize(
     """Search for the cheapest form of a model that is shown to answer as before.
 
     Combinations of lower precision, pruning, low-rank factors, short training and export are tried
-    within the budget; each is measured beside the original. DIR gets a model repository, the
+    within the budget; each is measured beside the original. A candidate that misses a wish is taken
+    only where no other that passes keeps it, and told by how much. DIR gets a model repository, the
     model's part of a spec (model.yaml), report.json and report.html. Ends with 1 where nothing is
     cheaper and passes the gate, or something given has faults. Needs the extra `optimizer`.
     """
@@ -136,8 +144,8 @@ def optimize(
         budget_seconds=_seconds("--budget", budget),
         max_batch=max_batch,
         backend=backend,
-        latency_seconds=None if latency is None else _seconds("--latency", latency),
-        size_bytes=None if size is None else _parsed("--size", size, _bytes),
+        latency_seconds=_wish("--latency", latency, lambda text: _seconds("--latency", text)),
+        size_bytes=_wish("--size", size, lambda text: _parsed("--size", text, _bytes)),
         techniques=None
         if techniques is None
         else frozenset(each.strip() for each in techniques.split(",")),
@@ -204,6 +212,18 @@ def _bytes(text: object) -> int:
     return int(quantity_value(parse_quantity(text)))
 
 
+def _wish(option: str, text: str | None, parser: Callable[[str], T]) -> T | None:
+    """A wish, if there is one: for more than nothing."""
+    if text is None:
+        return None
+    value = parser(text)
+    if not value:
+        raise typer.BadParameter(
+            f"{text} is nothing: write more, or leave it out", param_hint=option
+        )
+    return value
+
+
 def _parsed(option: str, text: str, parser: Callable[[object], T]) -> T:
     try:
         return parser(text)
@@ -237,11 +257,11 @@ def _print(report: dict[str, Any]) -> None:
         table.add_row(
             escape(each["recipe"]),
             _times(each["throughputRatio"]),
-            f"{each['sizeBytes'] / 1024:.0f} KiB",
+            shown_bytes(each["sizeBytes"]),
             "-" if each["score"] is None else f"{each['score']:.4g}",
             _percent(each["drop"]),
             _percent(each["mostDrop"]),
-            "[green]chosen[/]" if won else escape(each["refused"] or "passes, and costs more"),
+            f"[green]{escape(each['result'])}[/]" if won else escape(each["result"]),
         )
     console = Console(highlight=False)
     console.print(table)

@@ -68,12 +68,14 @@ def ended(job: Object, pods: Iterable[Object]) -> Ended | None:
 
 
 def told_gain(gain: Gain) -> str:
-    """What was gained, in one sentence."""
+    """What was gained, in one sentence, and which targets are missed by how much."""
+    missed = "".join(f"; misses its target: {each}" for each in gain.missed)
     return (
         f"{' + '.join(gain.techniques)}: {gain.throughput_ratio:.2f} times the throughput, "
         f"{gain.latency_ratio:.2f} of the latency, {gain.size_ratio:.2f} of the size; score "
         f"{gain.score_before:.4g} before and {gain.score_after:.4g} after, lower by "
         f"{format_ratio(max(0.0, gain.most_drop))} at most by {gain.samples} held-out samples"
+        f"{missed}"
     )
 
 

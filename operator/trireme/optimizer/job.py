@@ -22,7 +22,7 @@ from trireme.api.optimize import (
 from trireme.errors import Fault, InvalidSpec
 from trireme.optimizer.program import Result, optimise
 from trireme.optimizer.report import summary
-from trireme.optimizer.search import Finalist
+from trireme.optimizer.search import Finalist, Outcome
 from trireme.optimizer.serving import GENERATED
 from trireme.optimizer.wishes import Backend, ModelSource, Request, Wishes
 
@@ -47,7 +47,7 @@ def run(plan: OptimizePlan, mounts: Mounts) -> bool:
         file = _model_file(plan, mounts.model)
         request = _request(plan, file, mounts)
         made = optimise(request, lambda what, _: logger.info("%s: %s", plan.model, what))
-        found = _result(made, file)
+        found = _result(made)
     except InvalidSpec as error:
         found = OptimizeResult(failure=str(error))
     except Exception as error:  # of libraries, on a file that they cannot take
@@ -75,6 +75,8 @@ def _request(plan: OptimizePlan, file: Path, mounts: Mounts) -> Request:
             max_drop=plan.max_drop,
             budget_seconds=plan.budget.total_seconds(),
             max_batch=plan.max_batch,
+            latency_seconds=None if plan.latency is None else plan.latency.total_seconds(),
+            size_bytes=plan.size_bytes,
             backend=Backend(plan.backend.value),
             techniques=techniques,
             threads=plan.threads,
@@ -121,29 +123,31 @@ def _files(folder: Path) -> Iterator[Path]:
     )
 
 
-def _result(made: Result, file: Path) -> OptimizeResult:
+def _result(made: Result) -> OptimizeResult:
     winner = made.outcome.winner
     if winner is None:
         return OptimizeResult(summary=summary(made.outcome))
     return OptimizeResult(
         summary=summary(made.outcome),
-        gain=_gain(made, winner, file.stat().st_size),
+        gain=_gain(made.outcome, winner),
         file=winner.artefact.file,
         sha256=winner.artefact.sha256,
     )
 
 
-def _gain(made: Result, winner: Finalist, original_bytes: int) -> Gain:
-    before = made.outcome.original_speed.seconds
+def _gain(outcome: Outcome, winner: Finalist) -> Gain:
+    before, size = outcome.original_speed.seconds, outcome.original_bytes
+    assert size is not None  # noqa: S101  # a Job's model is a file
     return Gain(
         techniques=list(winner.recipe.steps),
         throughput_ratio=_figure(1 / winner.ratio),
         latency_ratio=_figure(winner.speed.seconds[1] / before[1]),
-        size_ratio=_figure(len(winner.artefact.content) / original_bytes),
-        score_before=_figure(made.outcome.original_score),
+        size_ratio=_figure(len(winner.artefact.content) / size),
+        score_before=_figure(outcome.original_score),
         score_after=_figure(winner.verdict.score),
         most_drop=_figure(winner.verdict.most_drop),
         samples=winner.verdict.samples,
+        missed=list(winner.missed),
     )
 
 

@@ -43,12 +43,15 @@ _PROBE = 3  # samples of the first run: not 1 nor 2, which a shape could hold by
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A model as it was given, its samples in its own order and types, and how it runs."""
+    """A model as it was given, its samples in its own order and types, and how it runs.
+    `size_bytes` is of its file, with what it keeps beside it; None of a module, which is none.
+    """
 
     form: Form
     signature: Signature
     samples: Samples
     run: Runner
+    size_bytes: int | None
 
 
 def open_model(source: ModelSource, samples: Samples, threads: int) -> Original:
@@ -61,7 +64,7 @@ def open_model(source: ModelSource, samples: Samples, threads: int) -> Original:
     )
     run = runner_of(form, tuple(names), threads)
     outputs = _outputs(run, fitted, source)
-    return Original(form, Signature(inputs, outputs), fitted, run)
+    return Original(form, Signature(inputs, outputs), fitted, run, _size_bytes(form, source))
 
 
 def read(source: ModelSource) -> Form:
@@ -93,6 +96,16 @@ def read(source: ModelSource) -> Form:
         raise _invalid(
             "model", source.path, f"cannot be read: {_first_line(error)}", f"Give {KNOWN}"
         ) from error
+
+
+def _size_bytes(form: Form, source: ModelSource) -> int | None:
+    match form:
+        case Graph():
+            return len(form.content)
+        case Module():
+            return None
+        case _:
+            return Path(source.path).stat().st_size
 
 
 def _graph(place: Path) -> Graph:

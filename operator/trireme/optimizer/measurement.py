@@ -42,23 +42,22 @@ class Speed:
         fitted = fit([totals], max(self.seconds))
         return fitted.curve if isinstance(fitted, Fitted) else None
 
+    @property
+    def fastest_seconds(self) -> float:
+        """The least that a batch takes, of any size."""
+        return min(self.seconds.values())
+
     def cost(self, latency_seconds: float | None) -> float:
         """The least seconds of an instance that a request costs, at a batch size whose time keeps
-        the latency asked for; infinite where none does.
+        the latency wished for; where none does, at any.
         """
-        return min(
-            (
-                seconds / size
-                for size, seconds in self.seconds.items()
-                if latency_seconds is None or seconds <= latency_seconds
-            ),
-            default=math.inf,
-        )
-
-    def least_cost(self, latency_seconds: float | None) -> float:
-        """The same; without the limit where no batch size keeps it."""
-        within = self.cost(latency_seconds)
-        return within if math.isfinite(within) else self.cost(None)
+        batches = self.seconds.items()
+        within = [
+            (size, seconds)
+            for size, seconds in batches
+            if latency_seconds is None or seconds <= latency_seconds
+        ]
+        return min(seconds / size for size, seconds in within or batches)
 
 
 def measure(

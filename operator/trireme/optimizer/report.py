@@ -2,12 +2,13 @@
 
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from trireme.api.optimization import MissedTarget, shown_bytes
 from trireme.optimizer.forms import Signature
 from trireme.optimizer.measurement import Speed
 from trireme.optimizer.metrics import Metric
@@ -58,6 +59,10 @@ def report(
         "original": {
             "score": _figure(outcome.original_score),
             "costSeconds": _figure(outcome.original_cost_seconds),
+            "sizeBytes": outcome.original_bytes,
+            "missed": _missed(
+                wishes.missed(outcome.original_speed.fastest_seconds, outcome.original_bytes)
+            ),
             **_speed(outcome.original_speed),
         },
         "winner": None if winner is None else str(winner.recipe),
@@ -76,9 +81,12 @@ def summary(outcome: Outcome) -> str:
         return "nothing is cheaper and shown to answer as well" + (
             f": the best {reasons[0]}" if reasons else ""
         )
+    size = len(winner.artefact.content)
+    beside = f", {size / outcome.original_bytes:.2f} of the size" if outcome.original_bytes else ""
+    missed = "".join(f"; misses a wish: {each}" for each in winner.missed)
     return (
-        f"{winner.recipe}: {1 / winner.ratio:.2f} times the throughput, "
-        f"{winner.verdict}, {len(winner.artefact.content)} bytes"
+        f"{winner.recipe}: {1 / winner.ratio:.2f} times the throughput, {shown_bytes(size)}"
+        f"{beside}, {winner.verdict}{missed}"
     )
 
 
@@ -126,8 +134,24 @@ def _finalist(one: Finalist, outcome: Outcome) -> dict[str, Any]:
         "confidence": _figure(one.verdict.confidence) if one.verdict.is_bound else None,
         "trainingEndedByClock": one.is_hurried,
         "isOnFront": one.recipe in outcome.front,
+        "missed": _missed(one.missed),
         "refused": None if one.refused is None else str(one.refused),
+        "result": _result(one, outcome),
     }
+
+
+def _result(one: Finalist, outcome: Outcome) -> str:
+    """What came of it, in words."""
+    missed = "".join(f"; misses a wish: {each}" for each in one.missed)
+    if one.refused is not None:
+        return str(one.refused)
+    if one is outcome.winner:
+        return f"chosen{missed}"
+    return f"passes{missed}" if missed else "passes, and costs more"
+
+
+def _missed(missed: Sequence[MissedTarget]) -> list[dict[str, Any]]:
+    return [each.model_dump(mode="json", by_alias=True) for each in missed]
 
 
 def _trial(one: Trial, outcome: Outcome) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 Successive halving: every recipe is built with little training and measured briefly; the cheaper
 half goes on with twice the training, until a few are left. Only these are built in full, measured
 at every batch size in one measurement with the original, and judged on the held-out samples, which
-nothing has seen before. The winner is the cheapest that passes. So the choice among many recipes,
-made on the selection samples, cannot flatter what the gate sees.
+nothing has seen before. The winner is the cheapest that passes, of those that miss the fewest of
+the user's wishes. So the choice among many recipes, made on the selection samples, cannot flatter
+what the gate sees.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from trireme.api.optimization import MissedTarget, TargetName
 from trireme.optimizer.candidates import Builder, Built, Refused, sound_answers
 from trireme.optimizer.forms import Artefact
 from trireme.optimizer.gate import Verdict, judge
@@ -42,7 +44,8 @@ Told = Callable[[str, float], None]
 class Trial:
     """A recipe at its last look. `ratio` is its cost in that of the original, None where it was not
     measured; `drop` is on the selection samples, and `may_pass` whether these leave it open that it
-    is no larger than allowed. `refused` is why it went no further.
+    is no larger than allowed. `missed` are the wishes that it misses. `refused` is why it went no
+    further.
     """
 
     recipe: Recipe
@@ -51,12 +54,13 @@ class Trial:
     drop: float | None = None
     refused: Refused | None = None
     may_pass: bool = True
+    missed: tuple[MissedTarget, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Finalist:
-    """A recipe built in full, `is_hurried` where the clock ended its training. `refused` is why it
-    cannot win.
+    """A recipe built in full, `is_hurried` where the clock ended its training. `missed` are the
+    wishes that it misses, `refused` is why it cannot win.
     """
 
     recipe: Recipe
@@ -67,6 +71,7 @@ class Finalist:
     verdict: Verdict
     memory: Memory | None
     is_hurried: bool
+    missed: tuple[MissedTarget, ...]
     refused: Refused | None
 
 
@@ -74,6 +79,7 @@ class Finalist:
 class Outcome:
     """All that was tried. `front` holds the recipes that no other beats in cost, size and drop."""
 
+    original_bytes: int | None
     original_speed: Speed
     original_cost_seconds: float
     original_score: float
@@ -138,23 +144,20 @@ class Search:
         verdict = self._judged(built, fold, self.wishes.confidence, self.wishes.max_batch)
         if isinstance(verdict, Refused):
             return Trial(recipe, size_bytes=size, refused=verdict)
-        ratio = self._ratio(built)
-        doubt = self._doubt(recipe, size, ratio, verdict)
-        return Trial(recipe, ratio, size, verdict.drop, doubt, not verdict.is_hopeless)
+        speed, original = self._speeds(built)
+        ratio = self._ratio(speed, original)
+        return Trial(
+            recipe,
+            ratio,
+            size,
+            verdict.drop,
+            _doubt(recipe, ratio, verdict),
+            not verdict.is_hopeless,
+            self.wishes.missed(speed.fastest_seconds, size),
+        )
 
-    def _doubt(self, recipe: Recipe, size: int, ratio: float, verdict: Verdict) -> Refused | None:
-        """Why a recipe need not be looked at again."""
-        if self.wishes.size_bytes is not None and size > self.wishes.size_bytes:
-            return Refused("", f"has {size} bytes, where {self.wishes.size_bytes} are wanted")
-        if math.isinf(ratio):
-            return Refused("", "keeps the latency wanted at no batch size")
-        if ratio > _MUCH_SLOWER:
-            return Refused("", f"is slower than the original: {ratio:.2f} times its cost")
-        if verdict.is_hopeless and not _is_trained(recipe):
-            return Refused("", f"answers worse: {verdict}")
-        return None
-
-    def _ratio(self, built: Built) -> float:
+    def _speeds(self, built: Built) -> tuple[Speed, Speed]:
+        """A candidate's, and the original's beside it."""
         batches = sorted({1, self.wishes.max_batch})
         speeds = measure(
             {"original": self.original.run, "candidate": built.run},
@@ -163,8 +166,15 @@ class Search:
             _FIRST_ROUNDS,
             self.wishes.threads,
         )
-        limit = self.wishes.latency_seconds
-        return speeds["candidate"].cost(limit) / speeds["original"].least_cost(limit)
+        return speeds["candidate"], speeds["original"]
+
+    def _ratio(self, speed: Speed, original: Speed) -> float:
+        """What a request costs in that of the original: at the batch sizes that keep the latency
+        wished for, at all of both where the original keeps it at none.
+        """
+        wanted = self.wishes.latency_seconds
+        limit = wanted if wanted is not None and original.fastest_seconds <= wanted else None
+        return speed.cost(limit) / original.cost(limit)
 
     # ----------------------------------------------------------------------------------- halving
 
@@ -219,23 +229,28 @@ class Search:
             start + _BUILT_SHARE * self.wishes.budget_seconds - self.clock(),
         )
         held_out = self._fold(self.folds.held_out)
-        before = speeds[""].least_cost(self.wishes.latency_seconds)
         finalists = []
         for number, (recipe, one) in enumerate(built.items()):
             self.told(f"judging {recipe}", number / len(built))
             finalists.append(
                 self._judge_finalist(
-                    recipe, one, speeds[str(recipe)], before, held_out, max(len(built), self.judged)
+                    recipe,
+                    one,
+                    speeds[str(recipe)],
+                    speeds[""],
+                    held_out,
+                    max(len(built), self.judged),
                 )
             )
         winner = min(
             (each for each in finalists if each.refused is None),
-            key=lambda each: each.cost_seconds,
+            key=lambda each: (len(each.missed), each.cost_seconds),
             default=None,
         )
         return Outcome(
+            original_bytes=self.original.size_bytes,
             original_speed=speeds[""],
-            original_cost_seconds=before,
+            original_cost_seconds=speeds[""].cost(self.wishes.latency_seconds),
             original_score=self.metric.value(held_out.original, held_out.truth),
             trials=tuple(trials),
             finalists=tuple(finalists),
@@ -249,11 +264,12 @@ class Search:
         recipe: Recipe,
         built: Built,
         speed: Speed,
-        before: float,
+        original: Speed,
         fold: _Fold,
         count: int,
     ) -> Finalist:
-        cost = speed.cost(self.wishes.latency_seconds)
+        ratio = self._ratio(speed, original)
+        missed = self.wishes.missed(speed.fastest_seconds, len(built.artefact.content))
         shared = 1 - (1 - self.wishes.confidence) / count
         memory = memory_of(
             built.artefact, self.folds.training, self.wishes.max_batch, self.wishes.threads
@@ -270,32 +286,46 @@ class Search:
         else:
             judged = (each for each in verdicts if isinstance(each, Verdict))
             verdict = max(judged, key=lambda each: each.most_drop)
-            refused = self._refusal(built.artefact, cost / before, verdict)
+            refused = self._refusal(missed, original, ratio, verdict)
         if isinstance(memory, Refused):
             refused = refused or memory
         return Finalist(
             recipe=recipe,
             artefact=built.artefact,
             speed=speed,
-            cost_seconds=cost,
-            ratio=cost / before,
+            cost_seconds=speed.cost(self.wishes.latency_seconds),
+            ratio=ratio,
             verdict=verdict,
             memory=None if isinstance(memory, Refused) else memory,
             is_hurried=built.is_hurried,
+            missed=missed,
             refused=refused,
         )
 
-    def _refusal(self, artefact: Artefact, ratio: float, verdict: Verdict) -> Refused | None:
-        size = len(artefact.content)
-        if self.wishes.size_bytes is not None and size > self.wishes.size_bytes:
-            return Refused("", f"has {size} bytes, where {self.wishes.size_bytes} are wanted")
-        if math.isinf(ratio):
-            return Refused("", "keeps the latency wanted at no batch size")
-        if ratio >= 1:
+    def _refusal(
+        self, missed: Sequence[MissedTarget], original: Speed, ratio: float, verdict: Verdict
+    ) -> Refused | None:
+        """Why a candidate cannot win. The original is what is served where none does: so no wish
+        that it keeps is lost, and one that it misses may cost a little.
+        """
+        open_wishes = self._missed_by(original)
+        for each in missed:
+            if each.target not in open_wishes:
+                return Refused("", f"breaks a wish that the original keeps: {each}")
+        is_gained = bool(open_wishes - {each.target for each in missed})
+        if ratio >= (_MUCH_SLOWER if is_gained else 1):
             return Refused("", f"is slower than the original: {ratio:.2f} times its cost")
         if not verdict.passes:
             return Refused("", f"is not shown to answer as well: {verdict}")
         return None
+
+    def _missed_by(self, original: Speed) -> set[TargetName]:
+        """The wishes that the original misses."""
+        size = self.original.size_bytes
+        missed = {each.target for each in self.wishes.missed(original.fastest_seconds, size)}
+        if size is None and self.wishes.size_bytes is not None:
+            missed.add(TargetName.SIZE)  # a module, which no server loads, keeps no size
+        return missed
 
     # ------------------------------------------------------------------------------------ judging
 
@@ -320,11 +350,25 @@ class Search:
         )
 
 
+def _doubt(recipe: Recipe, ratio: float, verdict: Verdict) -> Refused | None:
+    """Why a recipe need not be looked at again."""
+    if ratio > _MUCH_SLOWER:
+        return Refused("", f"is slower than the original: {ratio:.2f} times its cost")
+    if verdict.is_hopeless and not _is_trained(recipe):
+        return Refused("", f"answers worse: {verdict}")
+    return None
+
+
 def _best(alive: Sequence[Trial], count: int) -> set[Recipe]:
-    """The cheapest of those that may pass; and among them for certain the cheapest that loses
-    nothing, and the cheapest of these that nothing trained: the gate may refuse all others.
+    """The cheapest of those that may pass, which miss the fewest wishes; and among them for certain
+    the cheapest that loses nothing, and the cheapest of these that nothing trained: the gate may
+    refuse all others.
     """
-    ordered = sorted(alive, key=lambda trial: (not trial.may_pass, trial.ratio or 0.0))
+
+    def rank(trial: Trial) -> tuple[bool, int, float]:
+        return not trial.may_pass, len(trial.missed), trial.ratio or 0.0
+
+    ordered = sorted(alive, key=rank)
     lossless = [trial for trial in ordered if (trial.drop or 0.0) <= 0]
     untouched = [trial for trial in lossless if not _is_trained(trial.recipe)]
     wanted = [*ordered[: count - 2], *lossless[:1], *untouched[:1], *ordered]

@@ -25,6 +25,7 @@ from trireme.api.optimize import (
     OptimizedBackend,
     OptimizePlan,
 )
+from trireme.api.scalars import quantity_value
 from trireme.api.types import AgentDeployment
 from trireme.modelrepo.backends import backend_of
 from trireme.modelrepo.sources import SourceFiles, served_versions
@@ -77,7 +78,7 @@ def optimization_plan(
         for what, source in sources.items()
         if source.uri is not None
     ]
-    drop = asked.max_accuracy_drop
+    drop, size = asked.max_accuracy_drop, asked.target.size
     return OptimizationPlan(
         fetches=fetches,
         contents=dict(contents),
@@ -90,6 +91,8 @@ def optimization_plan(
             techniques=settings.techniques,
             backend=backend,
             max_batch=model.max_batch_size,
+            latency=asked.target.latency,
+            size_bytes=None if size is None else int(quantity_value(size)),
             threads=asked.threads,
         ),
         deliver=_delivery(model.name, backend, settings.destination),

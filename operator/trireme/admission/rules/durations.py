@@ -54,6 +54,10 @@ def _bounded(spec: AgentSpec) -> Iterator[_Bounded]:
     if (optimization := spec.optimization) is not None:
         path = "spec.optimization.timeBudget"
         yield _Bounded(path, optimization.time_budget, 10 * _SECOND, _DAY)
+        for index, asked in enumerate(optimization.models):
+            if (latency := asked.target.latency) is not None:
+                path = f"spec.optimization.models[{index}].target.latency"
+                yield _Bounded(path, latency, _MICROSECOND, 10 * _MINUTE)
     for index, schedule in enumerate(spec.scaling.schedules):
         path = f"spec.scaling.schedules[{index}].duration"
         yield _Bounded(path, schedule.duration, _MINUTE, 31 * _DAY)

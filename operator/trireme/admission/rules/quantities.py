@@ -18,6 +18,7 @@ class _Kind:
 
 
 _CPU = _Kind("1m", "1024", "Write cores, such as 4, or thousandths of one, such as 500m")
+_FILE = _Kind("1Ki", "64Ti", "Write bytes with a unit, such as 512Ki or 50Mi; m is a thousandth")
 _MEMORY = _Kind("1Mi", "64Ti", "Write bytes with a unit, such as 512Mi or 16Gi; m is a thousandth")
 
 
@@ -39,6 +40,9 @@ def _bounded(spec: AgentSpec) -> Iterator[tuple[str, str, _Kind]]:
         yield f"{path}.cpu", of_job.cpu, _CPU
         yield f"{path}.memory", of_job.memory, _MEMORY
         yield f"{path}.storage", of_job.storage, _MEMORY
+        for index, asked in enumerate(optimization.models):
+            if asked.target.size is not None:
+                yield f"spec.optimization.models[{index}].target.size", asked.target.size, _FILE
     yield "spec.gateway.resources.cpu", gateway.cpu, _CPU
     yield "spec.gateway.resources.memory", gateway.memory, _MEMORY
     limits = spec.tuning.limits
