@@ -65,7 +65,7 @@ def test_the_report_tells_what_was_chosen_and_why(made: Path) -> None:
     assert finalist["confidence"] == 0.9875  # as one of four that a report chose among
     assert {"torch-pruning", "onnx", "onnxscript"} <= report["measuredOn"].keys()
     page = (made / "report.html").read_text(encoding="utf-8")
-    assert report["summary"] in page
+    assert f"Chosen: <b>{RECIPE}</b>" in page
     assert page.count("<svg") == 2
 
 
@@ -144,6 +144,8 @@ def test_where_it_cannot_be_kept_nothing_is_searched(
         pytest.param(["--confidence", "40%"], 2, "is not from 50%", id="less than a coin"),
         pytest.param(["--name", "a b"], 2, "is no name of a model", id="no name"),
         pytest.param(["--size", "much"], 2, "is not a quantity", id="no size"),
+        pytest.param(["--size", "500m"], 2, "500m is nothing", id="half a byte"),
+        pytest.param(["--latency", "0s"], 2, "0s is nothing", id="no time"),
     ],
 )
 def test_what_is_asked_wrongly_is_told(
