@@ -15,8 +15,8 @@ from trireme.api.fetch import FetchReason
 from trireme.api.optimization import Gain, ModelOptimizationStatus, OptimizationStatus
 from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.api.types import CurveSource
-from trireme.autoscaler.capacity import LearntCurve
-from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.capacity import LearntCurve, ModelStatistics
+from trireme.autoscaler.service_curve import BatchTotal, ServiceCurve
 from trireme.autoscaler.types import Capacity, OutOfReach
 from trireme.control import adopting, learning
 from trireme.control.adopting import Adopting
@@ -145,6 +145,28 @@ def keeping() -> AgentView:
     view = trying()
     ADOPTING.settle(view, Course(ACCEPTED))
     assert phases(view) == [KEPT]
+    return view
+
+
+def kept_at(sustained: float, **fields: Any) -> AgentView:
+    """An agent that keeps a setting, before which a pod sustained so much."""
+    view = keeping()
+    (kept,) = view.adoption.present
+    view.adoption.present = (kept.model_copy(update={"sustained_before": sustained}),)
+    agent = adopting.with_settings(AGENT, view.adoption.present)
+    view.accepted = Accepted(agent, render(agent.spec, {"files": {"model.py": b""}}))
+    for name, value in fields.items():
+        setattr(view, name, value)
+    return view
+
+
+def learnt(view: AgentView, known: LearntCurve, found: Capacity | OutOfReach) -> AgentView:
+    """The same once a curve was learnt of its pods."""
+    assert view.accepted is not None
+    (pods,) = view.accepted.pod_sets
+    of_pods = learning.known(view, pods)
+    of_pods.curves["m"], of_pods.capacities["m"] = known, found
+    view.learning[pods.name] = of_pods
     return view
 
 
@@ -376,13 +398,61 @@ def curve(executions: int = 4000, source: CurveSource = CurveSource.BATCHES) -> 
 def test_what_is_kept_is_judged_by_what_is_learnt_with_it(
     known: LearntCurve, found: Capacity | OutOfReach, phase: AdoptionPhase
 ) -> None:
-    view = keeping()
-    (kept,) = view.adoption.present
-    view.adoption.present = (kept.model_copy(update={"sustained_before": 50.0}),)
-    learnt = learning.known(view, ACCEPTED.pod_sets[0])
-    learnt.curves["m"], learnt.capacities["m"] = known, found
-    view.learning[ACCEPTED.pod_sets[0].name] = learnt
-    assert phases(looked(view)) == [phase]
+    assert phases(looked(learnt(kept_at(50.0), known, found))) == [phase]
+
+
+def test_what_makes_fewer_batches_is_judged_by_all_that_is_ever_learnt_from() -> None:
+    view = learnt(kept_at(50.0), curve(400), Capacity(40.0, CURVE))
+    (of_pods,) = view.learning.values()
+    one = ModelStatistics(40, {4: BatchTotal(40, 2_000_000)})
+    of_pods.intervals["m"] = (one,) * 9
+    assert phases(looked(view)) == [KEPT]
+    of_pods.intervals["m"] = (one,) * 10
+    assert phases(looked(view)) == [REFUSED]
+
+
+# What is recommended while the setting that is kept serves.
+NEXT = ADVICE.model_copy(update={"from_": "8", "to": "16"})
+
+
+@pytest.mark.parametrize(
+    ("executions", "per_second", "after"),
+    [
+        pytest.param(4000, 40.0, [REFUSED], id="in the pass that takes back"),
+        pytest.param(999, 40.0, [KEPT], id="before it was compared"),
+        pytest.param(4000, 60.0, [KEPT], id="in the pass that compares"),
+    ],
+)
+def test_the_next_one_does_not_begin_on_top_of_what_may_lose(
+    executions: int, per_second: float, after: list[AdoptionPhase]
+) -> None:
+    view = learnt(kept_at(50.0, tuning=NEXT), curve(executions), Capacity(per_second, CURVE))
+    assert phases(looked(view)) == after
+
+
+def test_the_next_one_begins_once_the_one_before_was_compared() -> None:
+    view = learnt(kept_at(50.0, tuning=NEXT), curve(), Capacity(60.0, CURVE))
+    looked(view)
+    _, new = looked(view).adoption.present
+    assert (new.phase, new.entry, new.sustained_before) == (TRIED, "maxBatchSize: 16\n", 60.0)
+
+
+@pytest.mark.parametrize(
+    ("known", "after"),
+    [
+        pytest.param(curve(999), [], id="while batches are counted"),
+        pytest.param(curve(source=CurveSource.EARLIER), [], id="while the curve is of before"),
+        pytest.param(curve(), [TRIED], id="once there are enough"),
+        pytest.param(curve(999, CurveSource.COUNTERS), [TRIED], id="where there may never be"),
+    ],
+)
+def test_one_begins_once_what_it_gains_can_be_told(
+    known: LearntCurve, after: list[AdoptionPhase]
+) -> None:
+    view = learnt(calm(), known, Capacity(50.0, CURVE))
+    assert phases(looked(view)) == after
+    enough = known.executions >= 1000
+    assert all(each.sustained_before == (50.0 if enough else None) for each in view.adoption.present)
 
 
 def test_what_was_taken_back_is_not_recommended_any_more() -> None:

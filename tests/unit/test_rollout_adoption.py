@@ -166,7 +166,16 @@ def test_what_came_of_a_trial_stands_while_the_spec_says_there_what_it_did(
 def test_a_trial_is_of_one_generation() -> None:
     assert is_left(tried(), SPEC, 7)
     assert not is_left(tried(), SPEC, 8)
-    assert is_left(adoption.carried_on(tried(), 8), SPEC, 8)
+    assert is_left(adoption.carried_on(tried(), 7, 8), SPEC, 8)
+
+
+def test_what_is_kept_is_judged_though_an_autoscaler_writes_the_size() -> None:
+    def after(adoptions: Adoptions) -> AdoptionPhase:
+        (found,) = adoption.learnt(adoption.carried_on(adoptions, 8, 9), {"m": 1.0}, 9, LATER)
+        return found.phase
+
+    assert after(kept()) is KEPT, "an edit of something else came in between"
+    assert after(adoption.carried_on(kept(), 7, 8)) is REFUSED
 
 
 def test_what_an_optimised_model_replaces_is_its_source() -> None:
@@ -353,6 +362,28 @@ def test_what_gained_nothing_is_taken_back(
     (found,) = adoption.learnt(adoptions, sustained, generation, NEXT_DAY)
     assert (found.phase, found.sustained_after) == (phase, after)
     assert (found.since == NEXT_DAY) == (phase is REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("adoptions", "generation", "now", "awaited"),
+    [
+        pytest.param(kept(), 7, LATER, True, id="one that is kept"),
+        pytest.param(kept(), 7, NEXT_DAY, False, id="for a day"),
+        pytest.param(kept(), 8, LATER, False, id="until an edit, which may be of the objective"),
+        pytest.param(
+            adoption.learnt(kept(), {"m": 65.0}, 7, LATER), 7, LATER, False, id="until it is"
+        ),
+        pytest.param(
+            kept(replace(LARGER, sustained=None)), 7, LATER, False, id="not with nothing"
+        ),
+        pytest.param(tried(), 7, LATER, False, id="not while it is tried"),
+        pytest.param(adoption.refused(tried(), LATER, ""), 7, LATER, False, id="nor taken back"),
+    ],
+)
+def test_what_is_kept_is_to_be_compared_with_what_was_before(
+    adoptions: Adoptions, generation: int, now: str, awaited: bool
+) -> None:
+    assert adoption.is_awaited(adoptions, generation, now) is awaited
 
 
 def test_a_loss_is_told_in_numbers() -> None:

@@ -29,7 +29,7 @@ from trireme.control.observed import deployment_view
 from trireme.control.optimized import told_gain
 from trireme.control.queue import Key
 from trireme.control.status import format_time
-from trireme.control.store import AgentView, Object, Refused
+from trireme.control.store import AgentView, Learning, Object, Refused
 from trireme.control.trial import candidate_pods
 from trireme.edge.cluster import Cluster
 from trireme.edge.recorder import Event
@@ -39,7 +39,8 @@ from trireme.tuner.settings import configuration_of, patch, told, turned
 
 _ACTION = "Adopt"
 _CALM_FOR = timedelta(seconds=30)  # some rounds of decisions: what was calm before may not be now
-_LEAST_BATCHES = 1000  # their mean strays by a thirtieth of what one does: enough to take back by
+# Their mean strays by a thirtieth of what one does: enough to take back by.
+_LEAST_BATCHES = 1000
 _REASONS = {
     AdoptionPhase.TRIED: EventReason.SETTING_TRIED,
     AdoptionPhase.KEPT: EventReason.SETTING_KEPT,
@@ -72,11 +73,15 @@ class Adopting:
         if not present and not adoption.is_asked(spec):
             return
         if view.asked is not None and _but_for_size(view.asked.spec) == _but_for_size(spec):
-            present = adoption.carried_on(present, generation)
+            present = adoption.carried_on(present, view.asked.metadata.generation, generation)
         present = adoption.standing(spec, present, generation)
-        present = adoption.learnt(present, _sustained(view, _LEAST_BATCHES), generation, now)
+        judged = adoption.learnt(present, _sustained(view), generation, now)
+        # What is proposed is of pods with what was taken back just now.
+        may_begin = may_begin and judged == present
+        present = judged
         if adoption.tried(present) is not None and not _goes_on(view):
             present = adoption.without_tried(present)
+        may_begin = may_begin and not adoption.is_awaited(present, generation, now)
         if may_begin and self._is_at_rest(view, generation):
             proposal = adoption.next_to_try(spec, present, _proposals(view, spec), now)
             if proposal is not None:
@@ -228,20 +233,42 @@ def _had_no_place(view: AgentView) -> bool:
     return any(each is not None and each.reason is Reason.UNSCHEDULABLE for each in troubles)
 
 
-def _sustained(view: AgentView, least_batches: int = 0) -> dict[str, float]:
-    """What a pod sustains of the models that have an objective, by what was learnt of it as it is
-    now, and not before.
-    """
-    if view.accepted is None or view.canary is not None or not view.learning:
+def _sustained(view: AgentView) -> dict[str, float]:
+    """What a pod sustains of the models that have an objective, once it is measured as it is now."""
+    if (known := _known(view)) is None:
         return {}
-    known = learning.known(view, view.accepted.pod_sets[0])
     return {
         name: found.per_second if isinstance(found, Capacity) else 0.0
         for name, found in known.capacities.items()
-        if (curve := known.curves.get(name)) is not None
-        and curve.source is not CurveSource.EARLIER
-        and curve.executions >= least_batches
+        if _is_measured(known, name)
     }
+
+
+def _known(view: AgentView) -> Learning | None:
+    """What is learnt of the pods; None where nothing is, or a canary's share changes what they do."""
+    if view.accepted is None or view.canary is not None or not view.learning:
+        return None
+    return learning.known(view, view.accepted.pod_sets[0])
+
+
+def _is_measured(known: Learning, model: str) -> bool:
+    """Whether enough was learnt of a model as it is now to compare it with itself otherwise set:
+    1,000 batches, or, of one that makes fewer, all that is ever learnt from.
+    """
+    curve = known.curves.get(model)
+    if curve is None or curve.source is CurveSource.EARLIER:
+        return False
+    return curve.executions >= _LEAST_BATCHES or learning.is_full(known, model)
+
+
+def _is_on_its_way(known: Learning | None, model: str) -> bool:
+    """Whether a model is still measured as it is now: what is set before cannot be judged. Sums
+    that do not tell batches apart may never come to enough.
+    """
+    curve = known.curves.get(model) if known is not None else None
+    if known is None or curve is None or curve.source is CurveSource.COUNTERS:
+        return False
+    return not _is_measured(known, model)
 
 
 # -------------------------------------------------------------------------------------- proposals
@@ -251,13 +278,13 @@ def _proposals(view: AgentView, spec: AgentSpec) -> list[Proposal]:
     """What may be tried, models that were optimised first: they gain the most. `spec` is as the
     user wrote it.
     """
-    sustained = _sustained(view)
+    sustained, known = _sustained(view), _known(view)
     state = view.optimization.told
     optimized = state.models if state is not None else []
     found = [_optimized(each, sustained.get(each.model)) for each in optimized]
     if view.tuning is not None:
         found.append(_tuned(view, spec, view.tuning, sustained.get(view.tuning.model)))
-    return [each for each in found if each is not None]
+    return [each for each in found if each is not None and not _is_on_its_way(known, each.model)]
 
 
 def _optimized(told_of: ModelOptimizationStatus, sustained: float | None) -> Proposal | None:

@@ -107,6 +107,11 @@ def restored(view: AgentView, pods: PodSet, status: ScalingStatus | None) -> Lea
     return learning
 
 
+def is_full(learning: Learning, model: str) -> bool:
+    """Whether as many intervals of a model are known as are kept: it is learnt from no more."""
+    return len(learning.intervals.get(model, ())) >= _KEPT_INTERVALS
+
+
 class Learner:
     """Looks at servers and leaves what it learnt in the agents' views."""
 

@@ -31,6 +31,11 @@ TRIED_AGAIN = timedelta(days=1)
 canary in it costs little.
 """
 
+NEW_FOR = timedelta(days=1)
+"""How long one that is kept is new: a rollout is over sooner, and a day holds every load that most
+agents see, by which it is compared with what was before.
+"""
+
 _MOST_ENDED = 16  # are remembered of those that were tried in vain, the latest ones
 
 
@@ -121,15 +126,35 @@ def _is_about(spec: AgentSpec, adoption: Adoption) -> bool:
     )
 
 
-def carried_on(adoptions: Adoptions, generation: int) -> Adoptions:
+def carried_on(adoptions: Adoptions, before: int, generation: int) -> Adoptions:
     """After an edit of the size alone, which an autoscaler makes again and again: what is tried
-    goes on.
+    goes on, and what is kept is still to be compared.
     """
     return tuple(
         each.model_copy(update={"generation": generation})
-        if each.phase is AdoptionPhase.TRIED
+        if each.generation == before and (each.phase is AdoptionPhase.TRIED or _is_open(each))
         else each
         for each in adoptions
+    )
+
+
+def _is_open(adoption: Adoption) -> bool:
+    """Whether it is kept, and was not compared with what was before."""
+    return adoption.phase is AdoptionPhase.KEPT and adoption.sustained_after is None
+
+
+def _is_new(adoption: Adoption, generation: int, now: str) -> bool:
+    """Whether it is so since a short while ago, of this generation."""
+    is_open = _is_open(adoption) and adoption.generation == generation
+    return is_open and _passed(adoption, now) < NEW_FOR
+
+
+def is_awaited(adoptions: Iterable[Adoption], generation: int, now: str) -> bool:
+    """Whether one that is kept is to be compared with what was before: another one would be laid
+    over it, and hide what it loses.
+    """
+    return any(
+        _is_new(each, generation, now) and each.sustained_before is not None for each in adoptions
     )
 
 
@@ -161,8 +186,12 @@ def next_to_try(
 
 def _is_due(adoption: Adoption, now: str) -> bool:
     """Whether it is to be tried again."""
-    passed = datetime.fromisoformat(now) - datetime.fromisoformat(adoption.since)
-    return adoption.phase is AdoptionPhase.UNDECIDED and passed >= TRIED_AGAIN
+    return adoption.phase is AdoptionPhase.UNDECIDED and _passed(adoption, now) >= TRIED_AGAIN
+
+
+def _passed(adoption: Adoption, now: str) -> timedelta:
+    """How long it has been in its phase."""
+    return datetime.fromisoformat(now) - datetime.fromisoformat(adoption.since)
 
 
 _Place = tuple[str, Origin, str]
@@ -283,8 +312,7 @@ def learnt(
 
 def _measured(adoption: Adoption, sustained: float, since: str) -> Adoption:
     before = adoption.sustained_before
-    is_new = adoption.phase is AdoptionPhase.KEPT and adoption.sustained_after is None
-    if not is_new or before is None:
+    if not _is_open(adoption) or before is None:
         return adoption
     after = adoption.model_copy(update={"sustained_after": sustained})
     if sustained >= LEAST_KEPT * before:
