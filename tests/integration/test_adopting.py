@@ -439,6 +439,7 @@ async def optimized(kube: Kube, stack: AsyncExitStack, source: Object) -> Applyi
         "digest": running["digest"],
         "phase": "Optimized",
         "gain": GAIN.model_dump(mode="json", by_alias=True),
+        "madeFrom": running["madeFrom"],
         "uri": source["uri"],
         "sha256": "a" * 64,
         "entry": yaml.safe_dump({"name": "double", "source": source}),
@@ -475,6 +476,39 @@ async def test_an_optimised_model_serves_in_the_place_of_the_source_and_is_not_o
         await fleet.restart()
         assert team.get("agd", "tried")["status"]["optimization"] == before
         assert team.all("jobs") == []
+
+
+async def test_an_optimised_model_goes_with_the_files_that_it_was_made_from(team: Kube) -> None:
+    async with AsyncExitStack() as stack:
+        fleet = await optimized(team, stack, ON_A_CLAIM)
+        await fleet.is_calm()
+        await fleet.promote()
+        assert fleet.phases() == ["Kept"]
+        await fleet.restart()
+        assert fleet.phases() == ["Kept"]
+
+        team.apply(merged(FILES, {"data": {"model.py": "# another one\n"}}))
+        await fleet.operator.passes()
+
+        assert fleet.adopted() == []
+        assert fleet.source("tried-candidate") == AGENT["spec"]["models"][0]["source"]
+        (summary,) = [n for reason, n in team.events("tried") if reason == "SettingDropped"]
+        assert summary.endswith("is dropped: the spec holds again")
+
+
+async def test_an_optimised_model_goes_with_what_it_was_judged_by(team: Kube) -> None:
+    async with AsyncExitStack() as stack:
+        fleet = await optimized(team, stack, ON_A_CLAIM)
+        await fleet.is_calm()
+        await fleet.promote()
+        tighter = merged(OPTIMIZED, {"spec": {"optimization": {"maxAccuracyDrop": "0.1%"}}})
+        assert diff(team, OPTIMIZED) == "tried: nothing changes"
+        assert diff(team, tighter).startswith("tried: a canary is tried")
+
+        await fleet.edit(tighter)
+
+        assert fleet.adopted() == []
+        assert fleet.source("tried-candidate") == AGENT["spec"]["models"][0]["source"]
 
 
 async def test_while_its_file_is_inspected_nothing_is_tried_and_nothing_waits(team: Kube) -> None:

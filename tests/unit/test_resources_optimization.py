@@ -259,6 +259,17 @@ def test_a_job_is_named_by_all_that_decides_what_comes_of_it() -> None:
     assert len(names) == 2
 
 
+def test_what_a_result_is_made_from_is_what_config_maps_hold_however_it_is_searched() -> None:
+    of_maps = ({"configMap": "files"}, {"configMap": "samples"})
+    contents = {"model": "a" * 64, "samples": "b" * 64}
+    made_from = plan_of(agent(*of_maps), contents).made_from
+    assert made_from is not None
+    assert plan_of(agent(*of_maps, settings={"techniques": ["fuse"]}), contents).made_from == made_from
+    for what in contents:
+        assert plan_of(agent(*of_maps), {**contents, what: "c" * 64}).made_from != made_from
+    assert plan_of(agent()).made_from is None
+
+
 def test_a_config_maps_digest_is_of_names_and_contents() -> None:
     digest = content_digest({"a": b"1", "b": b"2"})
     assert digest == content_digest({"b": b"2", "a": b"1"})

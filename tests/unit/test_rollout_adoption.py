@@ -1,6 +1,6 @@
 """What Trireme sets in the user's place: laid over a spec, begun, kept, taken back and dropped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -130,8 +130,13 @@ def test_every_field_is_what_the_setting_says_or_else_what_the_user_wrote(
 # -------------------------------------------------------------------------- what is about the spec
 
 
-def is_left(adoptions: Adoptions, of: AgentSpec, generation: int = 7) -> bool:
-    return bool(adoption.standing(of, adoptions, generation))
+def is_left(
+    adoptions: Adoptions,
+    of: AgentSpec,
+    generation: int = 7,
+    made_from: Mapping[str, str | None] | None = None,
+) -> bool:
+    return bool(adoption.standing(of, adoptions, generation, made_from or {}))
 
 
 @pytest.mark.parametrize("phase", [KEPT, REFUSED, UNDECIDED])
@@ -186,6 +191,45 @@ def test_what_an_optimised_model_replaces_is_its_source() -> None:
     assert not is_left(settings, spec(optimization={**OPTIMIZATION, "mode": "Recommend"}), 9)
     others = [{"model": "n", "samples": {"uri": "pvc://samples/"}}]
     assert not is_left(settings, spec(optimization={**OPTIMIZATION, "models": others}), 9)
+
+
+def judged(drop: str = "0.5%", **fields: Any) -> AgentSpec:
+    model = {"model": "m", "samples": {"uri": "pvc://samples/"}, **fields}
+    return spec(optimization={**OPTIMIZATION, "maxAccuracyDrop": drop, "models": [model]})
+
+
+@pytest.mark.parametrize(
+    ("of", "stays"),
+    [
+        pytest.param(judged(metric="cosine"), True, id="defaults that are written out"),
+        pytest.param(judged("2%", maxAccuracyDrop="0.5%"), True, id="the same drop, of the model"),
+        pytest.param(judged(threads=4), True, id="another way to search"),
+        pytest.param(judged("0.4%"), False, id="a smaller drop"),
+        pytest.param(judged(maxAccuracyDrop="0.4%"), False, id="a smaller one of the model"),
+        pytest.param(judged(metric="max-error"), False, id="another metric"),
+        pytest.param(judged(labels="label"), False, id="labels"),
+        pytest.param(judged(samples={"uri": "pvc://more/"}), False, id="other samples"),
+    ],
+)
+def test_an_optimised_model_stands_by_what_it_was_judged_by(of: AgentSpec, stays: bool) -> None:
+    assert is_left(kept(FASTER), of, 8) is stays
+    assert is_left(kept(), of, 8), "a knob was not judged by it"
+
+
+@pytest.mark.parametrize(
+    ("made_from", "stays"),
+    [
+        pytest.param({"m": "a"}, True, id="the same"),
+        pytest.param({"m": "b"}, False, id="others"),
+        pytest.param({"m": None}, True, id="none by now: the spec says so then"),
+        pytest.param({}, True, id="while it is not known what they hold"),
+    ],
+)
+def test_an_optimised_model_stands_on_the_files_that_it_was_made_from(
+    made_from: dict[str, str | None], stays: bool
+) -> None:
+    assert is_left(kept(replace(FASTER, made_from="a")), SPEC, 7, made_from) is stays
+    assert is_left(kept(FASTER), SPEC, 7, made_from), "it was made from none"
 
 
 def test_a_default_that_is_written_out_is_no_edit() -> None:
@@ -257,7 +301,7 @@ def test_what_was_taken_back_is_proposed_anew_once_it_is_another_or_the_spec_is(
     assert not adoption.was_refused(ENDED, LARGEST)
     assert not adoption.was_refused(OPEN, LARGER)
     edited = spec({**WRITTEN, "maxBatchSize": 2})
-    assert following(adoption.standing(edited, ENDED, 8), of=edited) == LARGER
+    assert following(adoption.standing(edited, ENDED, 8, {}), of=edited) == LARGER
 
 
 def test_a_trial_tells_what_it_is_of() -> None:

@@ -53,6 +53,18 @@ class Adoption(ApiModel):
         description="YAML: what the spec says there itself, defaults left out. Once it says "
         "something else it holds again.",
     )
+    judged_by: str | None = Field(
+        None,
+        max_length=_MOST_YAML,
+        description="YAML: what spec.optimization had the optimised model judged by. Once it says "
+        "something else the spec holds again.",
+    )
+    made_from: str | None = Field(
+        None,
+        max_length=64,
+        description="Digest of what the ConfigMaps held that the optimised model was made from and "
+        "judged by, where there were any. Once they hold something else the spec holds again.",
+    )
     generation: int = Field(description="The generation of the spec that it was tried with.")
     since: str = Field(
         description="When it came to this phase.", json_schema_extra={"format": "date-time"}

@@ -99,6 +99,11 @@ class OptimizedModel(ApiModel):
         1, ge=1, le=256, description="Threads of an instance, measured by and written for it."
     )
 
+    @property
+    def judged_in(self) -> str:
+        """The metric, also where it is left out."""
+        return self.metric or ("cosine" if self.labels is None else "accuracy")
+
 
 class OptimizationResources(ApiModel):
     """What a Job may use: requests and limits alike, since what it runs is not trusted."""
@@ -166,6 +171,11 @@ class Optimization(ApiModel):
         description="Which models, each with its samples.",
         json_schema_extra=list_map("model"),
     )
+
+    def drop_of(self, asked: OptimizedModel) -> float:
+        """What one of the models may answer worse."""
+        drop = asked.max_accuracy_drop
+        return self.max_accuracy_drop if drop is None else drop
 
 
 # --------------------------------------------------------------------------------------- status
@@ -256,6 +266,12 @@ class ModelOptimizationStatus(ApiModel):
     model: str = Field(description="The model.")
     digest: str = Field(
         description="Of what was asked: the model's source, the samples and the settings."
+    )
+    made_from: str | None = Field(
+        None,
+        max_length=64,
+        description="Digest of what the ConfigMaps hold that the model and its samples are in, "
+        "where there are any.",
     )
     phase: OptimizationPhase = Field(
         description="Waiting, Running, Optimized, NothingGained or Failed."

@@ -118,6 +118,16 @@ class OptimizationPlan(ApiModel):
         text = f"{_PROGRAM}\n{self.model_dump_json(by_alias=True)}"
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def made_from(self) -> str | None:
+        """Of what the ConfigMaps hold: sha256, hex; None where there are none. Not of what the
+        optimiser does with it, which another version does otherwise.
+        """
+        if not self.contents:
+            return None
+        text = "".join(f"{self.contents[what]}  {what}\n" for what in sorted(self.contents))
+        return hashlib.sha256(text.encode()).hexdigest()
+
 
 # --------------------------------------------------------------------------------------- results
 

@@ -17,7 +17,11 @@ from trireme.api import kinds, names
 from trireme.api.adoption import Adoption, AdoptionPhase, Origin
 from trireme.api.conditions import ConditionType, EventReason, Reason
 from trireme.api.fetch import FetchReason
-from trireme.api.optimization import ModelOptimizationStatus, OptimizationPhase
+from trireme.api.optimization import (
+    ModelOptimizationStatus,
+    OptimizationPhase,
+    OptimizationStatus,
+)
 from trireme.api.rollout import RolloutPhase
 from trireme.api.tuning import TuningStatus
 from trireme.api.types import AgentDeployment, AgentSpec, AgentStatus, CurveSource
@@ -74,7 +78,8 @@ class Adopting:
             return
         if view.asked is not None and _but_for_size(view.asked.spec) == _but_for_size(spec):
             present = adoption.carried_on(present, view.asked.metadata.generation, generation)
-        present = adoption.standing(spec, present, generation)
+        told = view.optimization.told or readable_status(body.get("status")).optimization
+        present = adoption.standing(spec, present, generation, _made_from(told))
         judged = adoption.learnt(present, _sustained(view), generation, now)
         # What is proposed is of pods with what was taken back just now.
         may_begin = may_begin and judged == present
@@ -177,7 +182,15 @@ def as_kept(agent: AgentDeployment, status: AgentStatus) -> AgentDeployment:
     it. Raises InvalidSpec where they do not go together.
     """
     kept = adoption.without_tried(tuple(status.adopted))
-    return with_settings(agent, adoption.standing(agent.spec, kept, agent.metadata.generation))
+    made_from = _made_from(status.optimization)
+    return with_settings(
+        agent, adoption.standing(agent.spec, kept, agent.metadata.generation, made_from)
+    )
+
+
+def _made_from(told: OptimizationStatus | None) -> dict[str, str | None]:
+    """What each model that is optimised would be made from, as it was looked at last."""
+    return {each.model: each.made_from for each in told.models} if told is not None else {}
 
 
 def tries(adoptions: Adoptions) -> str:
@@ -298,6 +311,7 @@ def _optimized(told_of: ModelOptimizationStatus, sustained: float | None) -> Pro
         _fields(yaml.safe_load(told_of.entry)),
         told_gain(gain),
         sustained or None,
+        told_of.made_from,
     )
 
 

@@ -134,6 +134,7 @@ class Optimizing:
             known = ModelOptimizationStatus(
                 model=asked.model, digest=plan.digest, phase=OptimizationPhase.WAITING
             )
+        known = known.model_copy(update={"made_from": plan.made_from})
         namespace, uid = agent.metadata.namespace, agent.metadata.uid
         name = names.optimization_job(agent.metadata.name, plan.digest)
         if known.phase.over or not self._is_due(known):

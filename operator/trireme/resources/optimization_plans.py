@@ -78,15 +78,15 @@ def optimization_plan(
         for what, source in sources.items()
         if source.uri is not None
     ]
-    drop, size = asked.max_accuracy_drop, asked.target.size
+    size = asked.target.size
     return OptimizationPlan(
         fetches=fetches,
         contents=dict(contents),
         optimize=OptimizePlan(
             model=model.name,
             labels=asked.labels,
-            metric=asked.metric or ("cosine" if asked.labels is None else "accuracy"),
-            max_drop=settings.max_accuracy_drop if drop is None else drop,
+            metric=asked.judged_in,
+            max_drop=settings.drop_of(asked),
             budget=settings.time_budget,
             techniques=settings.techniques,
             backend=backend,

@@ -15,6 +15,7 @@ import yaml
 from trireme.api.adoption import MOST_WORDS, Adoption, AdoptionPhase, Origin
 from trireme.api.models import Model
 from trireme.api.optimization import OptimizationMode
+from trireme.api.scalars import format_ratio
 from trireme.api.tuning import TuningMode
 from trireme.api.types import AgentSpec
 from trireme.autoscaler.wording import number
@@ -49,6 +50,7 @@ class Proposal:
     entry: Mapping[str, Any]
     why: str
     sustained: float | None = None
+    made_from: str | None = None
 
 
 # ------------------------------------------------------------------------------- laid over a spec
@@ -85,13 +87,21 @@ def _yaml(value: Mapping[str, Any]) -> str:
 # ------------------------------------------------------------------------------ what becomes of it
 
 
-def standing(spec: AgentSpec, adoptions: Iterable[Adoption], generation: int) -> Adoptions:
-    """Those that are still about the spec, as the user wrote it, of this generation."""
+def standing(
+    spec: AgentSpec,
+    adoptions: Iterable[Adoption],
+    generation: int,
+    made_from: Mapping[str, str | None],
+) -> Adoptions:
+    """Those that are still about the spec, as the user wrote it, of this generation. `made_from`
+    is, by model, the digest of what one that is optimised would be made from now.
+    """
     return tuple(
         each
         for each in adoptions
         if _is_asked(spec, each.model, each.origin, yaml.safe_load(each.entry))
         and _is_about(spec, each)
+        and _is_made_so(spec, each, made_from)
         and (each.phase is not AdoptionPhase.TRIED or each.generation == generation)
     )
 
@@ -123,6 +133,33 @@ def _is_about(spec: AgentSpec, adoption: Adoption) -> bool:
     model = spec.model_named(adoption.model)
     return model is not None and adoption.replaced == _replaced(
         model, yaml.safe_load(adoption.entry)
+    )
+
+
+def _is_made_so(
+    spec: AgentSpec, adoption: Adoption, made_from: Mapping[str, str | None]
+) -> bool:
+    """Whether an optimised model is of what it would be made from and judged by now."""
+    if adoption.judged_by not in (None, _judged_by(spec, adoption.model)):
+        return False
+    now = made_from.get(adoption.model)
+    return adoption.made_from is None or now is None or now == adoption.made_from
+
+
+def _judged_by(spec: AgentSpec, model: str) -> str | None:
+    """What decides whether a model that is made answers well enough; None of one that is not."""
+    settings = spec.optimization
+    asked = [each for each in settings.models if each.model == model] if settings else []
+    if settings is None or not asked:
+        return None
+    told = asked[0].model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return _yaml(
+        {
+            "samples": told["samples"],
+            "labels": asked[0].labels,
+            "metric": asked[0].judged_in,
+            "maxAccuracyDrop": format_ratio(settings.drop_of(asked[0])),
+        }
     )
 
 
@@ -232,6 +269,8 @@ def begun(
         summary=proposal.summary,
         entry=_yaml(proposal.entry),
         replaced=_replaced(model, proposal.entry),
+        judged_by=_judged_by(spec, model.name) if proposal.origin is Origin.OPTIMIZATION else None,
+        made_from=proposal.made_from,
         generation=generation,
         since=since,
         message=proposal.why,
