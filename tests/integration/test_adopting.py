@@ -141,6 +141,35 @@ async def test_a_setting_that_is_promoted_is_kept_and_the_spec_stays(tried: Appl
     assert tried.versions() == settled
 
 
+TOO_LATE = {
+    "type": "Progressing",
+    "status": "False",
+    "reason": "ProgressDeadlineExceeded",
+    "message": "ReplicaSet tried-5d8 has timed out progressing.",
+}
+
+
+async def test_a_setting_that_pods_do_not_come_up_with_is_taken_back(tried: Applying) -> None:
+    await tried.recommends()
+    await tried.found(RolloutPhase.PROMOTED)
+    assert (tried.phases(), tried.batch()) == (["Kept"], 16)
+    generation = tried.generation("tried")
+    status = {"observedGeneration": generation, "replicas": 1, "conditions": [TOO_LATE]}
+    tried.kube.set_status("deployment", "tried", status)
+
+    await tried.operator.passes()
+
+    assert (tried.phases(), tried.batch()) == (["Refused"], 8)
+    assert tried.image("tried-canary") is None
+    assert dict(tried.kube.events("tried"))["SettingRefused"] == (
+        f"{SETTING} is taken back, and not tried again: the pods do not come up with it: "
+        "ReplicaSet tried-5d8 has timed out progressing."
+    )
+    finish_rollout(tried.kube, "tried")
+    await tried.operator.passes()
+    assert tried.is_as_if_nothing_were_tried()
+
+
 @pytest.mark.parametrize(
     "obstacle",
     [

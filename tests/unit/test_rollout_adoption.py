@@ -347,6 +347,23 @@ def test_what_the_spec_is_refused_with_is_taken_back() -> None:
     assert (end.phase, end.since, end.message) == (REFUSED, NEXT_DAY, "no such backend")
 
 
+def test_of_what_is_new_the_last_is_taken_back_where_pods_do_not_come_up() -> None:
+    def after(adoptions: Adoptions, generation: int = 7, now: str = LATER) -> list[AdoptionPhase]:
+        found = adoption.not_rolled_out(adoptions, generation, now, "no memory")
+        return [each.phase for each in found]
+
+    assert after(kept()) == [REFUSED]
+    assert after(kept(), generation=8) == [KEPT], "an edit may be the cause"
+    assert after(kept(), now=NEXT_DAY) == [KEPT], "they came up with it before"
+    assert after(adoption.learnt(kept(), {"m": 65.0}, 7, LATER)) == [KEPT], "so they did"
+    (before,) = kept(FASTER)
+    before = before.model_copy(update={"since": BEGAN})
+    assert after((before, *kept())) == [KEPT, REFUSED]
+    assert after((*kept(), before)) == [REFUSED, KEPT]
+    assert after(tried()) == [TRIED]
+    assert after(()) == []
+
+
 @given(st.lists(st.sampled_from(["kept", "refused", "undecided", "dropped"]), max_size=40))
 def test_however_trials_end_one_is_in_force_of_an_origin_and_few_are_remembered(
     ends: list[str],

@@ -78,16 +78,14 @@ class Adopting:
             return
         if view.asked is not None and _but_for_size(view.asked.spec) == _but_for_size(spec):
             present = adoption.carried_on(present, view.asked.metadata.generation, generation)
-        told = view.optimization.told or readable_status(body.get("status")).optimization
-        present = adoption.standing(spec, present, generation, _made_from(told))
-        judged = adoption.learnt(present, _sustained(view), generation, now)
-        # What is proposed is of pods with what was taken back just now.
-        may_begin = may_begin and judged == present
-        present = judged
+        optimized = view.optimization.told or readable_status(body.get("status")).optimization
+        present = adoption.standing(spec, present, generation, _made_from(optimized))
+        before, present = present, _judged(view, present, generation, now)
+        # What is proposed is of pods as they were, with what was taken back just now.
+        is_settled = present == before and not adoption.is_awaited(present, generation, now)
         if adoption.tried(present) is not None and not _goes_on(view):
             present = adoption.without_tried(present)
-        may_begin = may_begin and not adoption.is_awaited(present, generation, now)
-        if may_begin and self._is_at_rest(view, generation):
+        if may_begin and is_settled and self._is_at_rest(view, generation):
             proposal = adoption.next_to_try(spec, present, _proposals(view, spec), now)
             if proposal is not None:
                 present = adoption.begun(spec, present, proposal, generation, now)
@@ -221,6 +219,16 @@ def _is_ready(view: AgentView, generation: int) -> bool:
     )
 
 
+def _judged(view: AgentView, present: Adoptions, generation: int, now: str) -> Adoptions:
+    """What is left once it is known what was kept does to the pods."""
+    judged = adoption.learnt(present, _sustained(view), generation, now)
+    servers = view.servers.together
+    if servers is None or servers.failure is None:
+        return judged
+    words = f"the pods do not come up with it: {servers.failure}"
+    return adoption.not_rolled_out(judged, generation, now, words)
+
+
 def _goes_on(view: AgentView) -> bool:
     """Whether a trial has a canary, or may begin one: not where no pod is there to be compared
     with, since the spec is then rolled out without one.
@@ -247,7 +255,7 @@ def _had_no_place(view: AgentView) -> bool:
 
 
 def _sustained(view: AgentView) -> dict[str, float]:
-    """What a pod sustains of the models that have an objective, once it is measured as it is now."""
+    """What a pod sustains as it is now, of the models that have an objective, once it is known."""
     if (known := _known(view)) is None:
         return {}
     return {
@@ -258,7 +266,7 @@ def _sustained(view: AgentView) -> dict[str, float]:
 
 
 def _known(view: AgentView) -> Learning | None:
-    """What is learnt of the pods; None where nothing is, or a canary's share changes what they do."""
+    """What is learnt of the pods; None where nothing is, or a canary answers for them."""
     if view.accepted is None or view.canary is not None or not view.learning:
         return None
     return learning.known(view, view.accepted.pod_sets[0])
@@ -297,7 +305,8 @@ def _proposals(view: AgentView, spec: AgentSpec) -> list[Proposal]:
     found = [_optimized(each, sustained.get(each.model)) for each in optimized]
     if view.tuning is not None:
         found.append(_tuned(view, spec, view.tuning, sustained.get(view.tuning.model)))
-    return [each for each in found if each is not None and not _is_on_its_way(known, each.model)]
+    proposals = [each for each in found if each is not None]
+    return [each for each in proposals if not _is_on_its_way(known, each.model)]
 
 
 def _optimized(told_of: ModelOptimizationStatus, sustained: float | None) -> Proposal | None:

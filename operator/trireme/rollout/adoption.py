@@ -334,6 +334,20 @@ def without_kept(adoptions: Adoptions, since: str, message: str) -> Adoptions:
     )
 
 
+def not_rolled_out(
+    adoptions: Adoptions, generation: int, since: str, message: str
+) -> Adoptions:
+    """After pods did not come up by what they are to run: the last of those that are new is taken
+    back for good. A canary's pods may have had more room than the others.
+    """
+    new = [each for each in adoptions if _is_new(each, generation, since)]
+    last = max(new, key=lambda each: each.since, default=None)
+    return tuple(
+        _ended(each, AdoptionPhase.REFUSED, since, message) if each is last else each
+        for each in adoptions
+    )
+
+
 def learnt(
     adoptions: Adoptions, sustained: Mapping[str, float], generation: int, since: str
 ) -> Adoptions:
