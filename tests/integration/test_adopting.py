@@ -23,8 +23,13 @@ from integration.test_optimizing import GAIN
 from integration.test_preflight import REPORT, finish
 from kube import Kube, Object, merged
 from trireme.api import kinds, names
+from trireme.api.adoption import AdoptionPhase
 from trireme.api.rollout import RolloutPhase
 from trireme.api.tuning import Confidence, Knob, TuningStatus
+from trireme.autoscaler.capacity import LearntCurve
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.types import Capacity
+from trireme.control import learning
 
 APPLIED = merged(AGENT, {"spec": {"tuning": {"mode": "Apply"}}})
 ADVICE = TuningStatus(
@@ -89,6 +94,31 @@ class Applying(Team):
             ("False", "RolledOut"),
             ("False", "Valid"),
         ]
+
+    def loses(self) -> None:
+        """It is learnt that a pod sustains less than before."""
+        view = self.operator.view
+        (kept,) = view.adoption.present
+        view.adoption.present = (kept.model_copy(update={"sustained_before": 50.0}),)
+        assert view.accepted is not None
+        (pods,) = view.accepted.pod_sets
+        learnt = learning.known(view, pods)
+        curve = ServiceCurve(0.040, 0.010, 4)
+        learnt.curves["double"] = LearntCurve(curve, 0.0, 4000)
+        learnt.capacities["double"] = Capacity(40.0, curve)
+        view.learning[pods.name] = learnt
+
+    async def takes_back_in_the_status(self) -> None:
+        """An operator notes that what was kept is taken back, and ends."""
+        (kept,) = self.operator.view.adoption.present
+        told = kept.model_copy(update={"phase": AdoptionPhase.REFUSED})
+        await self.operator.cluster.apply_status(
+            kinds.AGENT_DEPLOYMENT,
+            self.kube.namespace,
+            "tried",
+            {"adopted": [told.model_dump(mode="json", by_alias=True, exclude_none=True)]},
+            names.ADOPTION_STATUS_MANAGER,
+        )
 
     async def promote(self) -> None:
         await self.found(RolloutPhase.PROMOTED)
@@ -165,9 +195,45 @@ async def test_a_setting_that_pods_do_not_come_up_with_is_taken_back(tried: Appl
         f"{SETTING} is taken back, and not tried again: the pods do not come up with it: "
         "ReplicaSet tried-5d8 has timed out progressing."
     )
+    tried.kube.set_status("deployment", "tried", {"conditions": []})
     finish_rollout(tried.kube, "tried")
     await tried.operator.passes()
     assert tried.is_as_if_nothing_were_tried()
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_what_is_taken_back_once_it_was_kept_needs_no_canary(
+    tried: Applying, restarts: bool
+) -> None:
+    await tried.recommends()
+    await tried.promote()
+    tried.operator.view.tuning = None
+    tried.loses()
+    if restarts:  # between the status and the pods
+        await tried.takes_back_in_the_status()
+        await tried.restart()
+    else:
+        await tried.operator.passes()
+
+    assert tried.phases() == ["Refused"]
+    assert (tried.batch(), tried.image("tried-canary")) == (8, None)
+    assert tried.reasons().count("CanaryStarted") == 1
+    assert tried.condition("Stalled")[0] == "False"
+    finish_rollout(tried.kube, "tried")
+    await tried.operator.passes()
+    assert tried.is_as_if_nothing_were_tried()
+
+
+async def test_an_edit_in_the_pass_that_takes_back_is_tried_on_a_canary(tried: Applying) -> None:
+    await tried.recommends()
+    await tried.promote()
+    tried.operator.view.tuning = None
+    await tried.takes_back_in_the_status()
+    tried.kube.apply(merged(APPLIED, {"spec": {"server": {"image": NEW}}}))
+    await tried.restart()
+    assert tried.phases() == ["Refused"]
+    assert (tried.batch(), tried.batch("tried-candidate")) == (16, 8)
+    assert (tried.image("tried"), tried.image("tried-canary")) == (OLD, NEW)
 
 
 @pytest.mark.parametrize(

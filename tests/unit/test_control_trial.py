@@ -392,6 +392,40 @@ def test_what_trireme_tries_of_its_own_is_named_so() -> None:
     )
 
 
+UNDOES = replace(OLD, undoes=OURS.tries)
+
+
+@pytest.mark.parametrize(
+    ("case", "told"),
+    [
+        pytest.param(Case(UNDOES, OLD, stable=NEW), (), id="from pods that serve"),
+        pytest.param(Case(UNDOES, OLD, stable=NEW, serves=False), (), id="from pods that do not"),
+        pytest.param(
+            Case(UNDOES, OLD, stable=NEW, before=canary_of(OURS, PROMOTED), hindrance="late"),
+            (f"the canary of {OURS.tries} is ended: {OURS.tries} is taken back",),
+            id="while they follow its canary",
+        ),
+        pytest.param(
+            Case(UNDOES, OLD, stable=NEW, before=canary_of(OLD)),
+            (f"the canary of generation 6 is ended: {OURS.tries} is taken back",),
+            id="in the place of a canary without it",
+        ),
+        pytest.param(
+            Case(UNDOES, OLD, stable=NEW, rolled_back=replace(ASIDE, digest=digest_of(OLD))),
+            (),
+            id="also where that was tried in vain",
+        ),
+    ],
+)
+def test_what_takes_back_what_was_kept_is_rolled_out_at_once(
+    case: Case, told: tuple[str, ...]
+) -> None:
+    found = taken(case.new, case)
+    assert found.accepted.agent.spec == OLD.agent.spec
+    assert (found.canary, found.rolled_back) == (None, None)
+    assert tuple(event.note for event in found.events) == told
+
+
 @pytest.mark.parametrize(
     ("case", "why"),
     [

@@ -342,6 +342,16 @@ def test_nothing_ends_where_nothing_is_tried() -> None:
     assert adoption.kept(ENDED, NEXT_DAY) == ENDED
 
 
+def test_what_was_taken_back_last_is_known() -> None:
+    early = adoption.refused(tried(LARGEST), LATER, "worse")
+    late = adoption.refused(tried(LARGER, early), NEXT_DAY, "worse")
+    assert phases(adoption.with_last_refused(late)) == [
+        (LARGEST.summary, REFUSED),
+        (LARGER.summary, TRIED),
+    ]
+    assert adoption.with_last_refused(kept()) == kept()
+
+
 def test_what_the_spec_is_refused_with_is_taken_back() -> None:
     (end,) = adoption.without_kept(kept(), NEXT_DAY, "no such backend")
     assert (end.phase, end.since, end.message) == (REFUSED, NEXT_DAY, "no such backend")

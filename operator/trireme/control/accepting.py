@@ -3,6 +3,7 @@ as far as it is not refused for them.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from trireme.admission.examine import examine
@@ -20,9 +21,11 @@ from trireme.edge.cluster import Cluster, Object
 from trireme.errors import InvalidSpec
 from trireme.modelrepo.render import render
 from trireme.modelrepo.repository import Repository
+from trireme.resources.canary import pods_digest
 from trireme.resources.change import Running, change
 from trireme.resources.node_cache import missing_node_cache
 from trireme.resources.options import ResourceOptions
+from trireme.rollout import adoption
 from trireme.rollout.adoption import Adoptions
 
 
@@ -55,7 +58,7 @@ class Accepting:
                 view.refused = new
                 view.accepted = view.accepted or await remembered(self._cluster, body)
             else:
-                view.refused, candidate = None, new
+                view.refused, candidate = None, await self._undoing(view, body, new)
             course = await self._trial.course(view, body, candidate)
             if not isinstance(course, Course) or (candidate is not None and not candidate.tries):
                 return course
@@ -95,6 +98,21 @@ class Accepting:
                 view.adoption.present = after
                 return found
         return refused
+
+    async def _undoing(self, view: AgentView, body: Object, new: Accepted) -> Accepted:
+        """A spec, with what it takes back of Trireme's own where the pods differ by nothing else:
+        where they run the spec with that.
+        """
+        adoptions = adoption.with_last_refused(view.adoption.present)
+        if adoptions == view.adoption.present or new.tries or view.asked is None:
+            return new
+        view.accepted = stable = view.accepted or await remembered(self._cluster, body)
+        if stable is None or _run_alike(new, stable):
+            return new
+        before = await self._examined(view, body, view.asked, adoptions, inspects=False)
+        if isinstance(before, Refused) or not _run_alike(before, stable):
+            return new
+        return replace(new, undoes=before.tries)
 
     async def _examined(
         self,
@@ -150,6 +168,12 @@ class Accepting:
 
 def _running(accepted: Accepted) -> Running:
     return Running(accepted.agent, accepted.repository)
+
+
+def _run_alike(one: Accepted, other: Accepted) -> bool:
+    """Whether neither replaces a pod of the other."""
+    of_one, of_other = (pods_digest(each.agent, each.repository) for each in (one, other))
+    return of_one == of_other
 
 
 def _is_moved(told: AgentStatus, repository: Repository) -> bool:

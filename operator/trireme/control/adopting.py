@@ -194,7 +194,11 @@ def _made_from(told: OptimizationStatus | None) -> dict[str, str | None]:
 def tries(adoptions: Adoptions) -> str:
     """What is tried of Trireme's own, in words; empty where nothing is."""
     tried = adoption.tried(adoptions)
-    return f"{tried.summary} (model {tried.model})" if tried is not None else ""
+    return _named(tried) if tried is not None else ""
+
+
+def _named(adoption: Adoption) -> str:
+    return f"{adoption.summary} (model {adoption.model})"
 
 
 def was_refused(view: AgentView, advice: TuningStatus) -> bool:
@@ -361,11 +365,11 @@ def _events(before: Iterable[Adoption], after: Adoptions) -> Iterator[Event]:
     known = {(each.model, each.origin, each.phase, each.entry) for each in before}
     for each in after:
         if (each.model, each.origin, each.phase, each.entry) not in known:
-            note = f"{each.summary} (model {each.model}) {_WORDS[each.phase]}: {each.message}"
+            note = f"{_named(each)} {_WORDS[each.phase]}: {each.message}"
             yield Event(_REASONS[each.phase], note, _ACTION, each.phase is AdoptionPhase.REFUSED)
     for each in before:
         if each.phase is AdoptionPhase.KEPT and not _is_told_otherwise(each, after):
-            note = f"{each.summary} (model {each.model}) is dropped: the spec holds again"
+            note = f"{_named(each)} is dropped: the spec holds again"
             yield Event(EventReason.SETTING_DROPPED, note, _ACTION)
 
 

@@ -74,6 +74,8 @@ def course(new: Accepted, known: Known, options: ResourceOptions) -> Course | Re
     if new.agent.spec.rollout.strategy is not RolloutStrategy.CANARY:
         why = f"generation {known.generation} is rolled out without one"
         return Course(new, events=_ended(known.canary, why))
+    if new.undoes:
+        return Course(new, events=_ended(known.canary, f"{new.undoes} is taken back"))
     if canary and canary.phase is RolloutPhase.PROMOTED:
         goes_on = not known.is_spread and (canary is known.canary or known.left > 0)
         if goes_on and known.hindrance:

@@ -57,7 +57,8 @@ ChildId = tuple[str, str]  # kind, name
 @dataclass(frozen=True)  # no slots: `policy` is kept
 class Accepted:
     """A spec that can be used, completed from its files; its repository, and what is odd in it.
-    `tries` is what Trireme tries in it of its own, in words; empty where nothing is.
+    `tries` is what Trireme tries in it of its own, in words; empty where nothing is. `undoes` is
+    what it takes back of the pods, if nothing else of them changes: they ran it before.
     """
 
     agent: AgentDeployment
@@ -65,6 +66,7 @@ class Accepted:
     warnings: tuple[Fault, ...] = ()
     inspections: Inspections = field(default_factory=dict)
     tries: str = ""
+    undoes: str = ""
 
     @cached_property
     def policy(self) -> Policy:

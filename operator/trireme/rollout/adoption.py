@@ -324,6 +324,16 @@ def without_tried(adoptions: Adoptions) -> Adoptions:
     return tuple(each for each in adoptions if each.phase is not AdoptionPhase.TRIED)
 
 
+def with_last_refused(adoptions: Adoptions) -> Adoptions:
+    """With what was taken back last still in force; as they are where nothing was."""
+    taken = [each for each in adoptions if each.phase is AdoptionPhase.REFUSED]
+    last = max(reversed(taken), key=lambda each: each.since, default=None)
+    return tuple(
+        each.model_copy(update={"phase": AdoptionPhase.TRIED}) if each is last else each
+        for each in adoptions
+    )
+
+
 def without_kept(adoptions: Adoptions, since: str, message: str) -> Adoptions:
     """With all that is kept taken back for good."""
     return tuple(
