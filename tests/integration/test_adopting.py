@@ -606,6 +606,24 @@ async def test_an_optimised_model_goes_with_what_it_was_judged_by(team: Kube) ->
         assert fleet.source("tried-candidate") == AGENT["spec"]["models"][0]["source"]
 
 
+async def test_models_are_optimised_while_an_edit_is_refused_by_whatever_operator(
+    team: Kube,
+) -> None:
+    async with AsyncExitStack() as stack:
+        team.apply(SAMPLES)
+        fleet = await begin(team, stack, OPTIMIZED)
+        (before,) = team.all("jobs")
+        await fleet.apply(merged(OPTIMIZED, {"spec": WRONG}))
+        await fleet.restart()
+        assert fleet.condition("Accepted") == ("False", "InvalidSpec")
+
+        team.apply({**SAMPLES, "binaryData": {"samples.npz": "BBBB"}})
+        await fleet.operator.passes()
+
+        (after,) = team.all("jobs")
+        assert after["metadata"]["name"] != before["metadata"]["name"]
+
+
 async def test_while_its_file_is_inspected_nothing_is_tried_and_nothing_waits(team: Kube) -> None:
     async with AsyncExitStack() as stack:
         fleet = await optimized(team, stack, IN_A_BUCKET)

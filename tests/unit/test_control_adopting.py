@@ -376,6 +376,15 @@ def test_the_agent_is_the_same_where_nothing_is_set() -> None:
     assert model.max_batch_size == 8
 
 
+def test_what_the_user_wrote_is_what_pods_run_where_nothing_is_set() -> None:
+    set_so = keeping().adoption
+    other = replace(ACCEPTED, agent=agent_of(models=[MODEL]))
+    assert adopting.last_asked(calm(applied=other, adoption=set_so)) is AGENT
+    assert adopting.last_asked(calm(applied=ACCEPTED, asked=None)) is AGENT
+    assert adopting.last_asked(calm(applied=ACCEPTED, asked=None, adoption=set_so)) is None
+    assert adopting.last_asked(calm()) is None
+
+
 # --------------------------------------------------------------------------------- what is learnt
 
 

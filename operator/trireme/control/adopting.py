@@ -164,6 +164,16 @@ def recall(view: AgentView, body: Object) -> None:
         state.told = state.present = tuple(readable_status(body.get("status")).adopted)
 
 
+def last_asked(view: AgentView) -> AgentDeployment | None:
+    """The last spec that could be used, as the user wrote it, once one is applied. A process that
+    has only seen one that is refused knows what the pods run: the same where nothing is set.
+    """
+    if view.applied is None:
+        return None
+    is_more = any(each.phase.is_in_force for each in view.adoption.present)
+    return view.asked or (None if is_more else view.applied.agent)
+
+
 def with_settings(agent: AgentDeployment, adoptions: Adoptions) -> AgentDeployment:
     """An agent with what is in force of the settings. Raises InvalidSpec where they do not go
     together.

@@ -12,7 +12,7 @@ from datetime import datetime
 from trireme.api.conditions import ConditionType
 from trireme.control import in_place
 from trireme.control.accepting import Accepting
-from trireme.control.adopting import Adopting
+from trireme.control.adopting import Adopting, last_asked
 from trireme.control.apply import Applier
 from trireme.control.catching_up import catch_up
 from trireme.control.children import Children, gateway_is_ready, leads_past_gateway
@@ -118,8 +118,8 @@ class Reconciler:
             raise view.apply_failure
         await self._children.prune(key, view, view.body["metadata"]["uid"])
         is_due = Work.APPLY in work or view.optimization.under_way
-        if is_due and view.applied is not None and view.asked is not None:
-            told = await self._optimizing.advance(view, view.body, view.asked)
+        if is_due and (asked := last_asked(view)) is not None:
+            told = await self._optimizing.advance(view, view.body, asked)
             await self._emit(key, told)
 
     async def _apply_generation(self, key: Key, view: AgentView, body: Object) -> None:
