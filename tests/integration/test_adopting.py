@@ -323,6 +323,21 @@ async def test_a_trial_of_which_too_little_was_seen_is_repeated_a_day_later(
     assert tried.phases() == ["Tried"]
 
 
+async def test_the_end_of_a_trial_is_not_that_of_the_next_of_the_same(tried: Applying) -> None:
+    await tried.recommends()
+    tried.canary.is_undecided = True
+    await tried.told(RolloutPhase.ROLLED_BACK, "undecided after 1800s: 0 of 200 requests")
+    await tried.found(RolloutPhase.ROLLED_BACK, "undecided after 1800s: 0 of 200 requests")
+    tried.clock.now += timedelta(days=1)
+    await tried.is_calm()
+    assert tried.phases() == ["Tried"]
+
+    await tried.restart()  # before the analysis has written of this one
+
+    assert tried.phases() == ["Tried"]
+    assert tried.canary.phase is RolloutPhase.PROGRESSING
+
+
 async def test_a_trial_whose_pods_no_node_takes_is_repeated_later(tried: Applying) -> None:
     await tried.recommends()
     make_pod(tried.kube, "tried-canary", "canary-one", NO_NODE)

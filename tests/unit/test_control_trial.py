@@ -1,7 +1,7 @@
 """What becomes of a spec in strategy Canary, case by case."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -390,6 +390,25 @@ def test_what_trireme_tries_of_its_own_is_named_so() -> None:
     assert ended.note == (
         f"the canary of {OURS.tries} is ended: generation 7 asks for pods as they are"
     )
+
+
+@pytest.mark.parametrize(
+    ("began", "canary"),
+    [
+        pytest.param(BEGAN, 5, id="of this trial"),
+        pytest.param(BEGAN + timedelta(seconds=1), 7, id="of one before of the same"),
+    ],
+)
+@pytest.mark.parametrize("phase", [IN_PROGRESS, TAKEN_BACK, PROMOTED])
+def test_what_is_tried_again_begins_anew_by_a_process_that_finds_the_end_of_before(
+    began: datetime, canary: int, phase: RolloutPhase
+) -> None:
+    case = Case(OURS, OLD, status=told_of(NEW, phase), left=1)
+    found = course(OURS, replace(case.known, tried_since=began), OPTIONS)
+    assert isinstance(found, Course)
+    assert found.canary is not None
+    assert found.canary.generation == canary
+    assert found.canary.phase is (phase if canary == 5 else IN_PROGRESS)
 
 
 UNDOES = replace(OLD, undoes=OURS.tries)

@@ -31,7 +31,8 @@ class Known:
     some of them are ready, and `is_spread` that all of them run it; `wanted` is how many there are
     to be. `hindrance` is why a promoted canary is not to stay until then, empty where it may.
     `told` is what the status says of a canary that this process has not looked at yet, and `left`
-    how many ready pods it has.
+    how many ready pods it has. `tried_since` is when Trireme began what it tries of its own, None
+    where it tries nothing.
     """
 
     stable: Accepted | None
@@ -45,6 +46,7 @@ class Known:
     hindrance: str
     generation: int
     now: datetime
+    tried_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +126,15 @@ def _recalled(new: Accepted, digest: str, known: Known) -> CanaryState | None:
     told = known.told
     if told is None or told.candidate != digest:
         return None
+    began = parse_time(told.start_time)
+    if known.tried_since is not None and began < known.tried_since:
+        return None  # it is of the same, tried before
     carries = known.left >= canary_pods(known.wanted, told.weight)
     return CanaryState(
         new,
         told.generation,
         digest,
-        parse_time(told.start_time),
+        began,
         phase=told.phase,
         weight=told.weight if carries else 0.0,
         message=told.message,

@@ -18,7 +18,13 @@ from trireme.api.rollout import RolloutPhase, RolloutStatus, RolloutStrategy
 from trireme.api.types import AgentDeployment
 from trireme.control.apply import Applier, child_id, is_final
 from trireme.control.canary_course import Course, Known, course, has_pods, is_on
-from trireme.control.observed import DeploymentView, PodView, deployment_view, owned_by
+from trireme.control.observed import (
+    DeploymentView,
+    PodView,
+    deployment_view,
+    owned_by,
+    parse_time,
+)
 from trireme.control.queue import Key
 from trireme.control.recorded import recorded_rollback, remembered, remembered_candidate
 from trireme.control.store import Accepted, AgentView, ChildId, Refused, RolledBack
@@ -28,6 +34,7 @@ from trireme.resources.canary import canary_objects, candidate_digest
 from trireme.resources.envoy import has_routes_of_its_own
 from trireme.resources.options import ResourceOptions
 from trireme.resources.routes import Share, share_of
+from trireme.rollout import adoption
 
 _SERVICE, _DEPLOYMENT = kinds.SERVICE.name, kinds.DEPLOYMENT.name
 
@@ -167,7 +174,7 @@ class Trial:
         candidate = new or await self._tried(view, body, told)
         if candidate is None:
             return None
-        servers = view.servers.together
+        servers, tried = view.servers.together, adoption.tried(view.adoption.present)
         known = Known(
             stable=view.accepted,
             canary=view.canary,
@@ -180,6 +187,7 @@ class Trial:
             hindrance=hindrance(view),
             generation=generation,
             now=self._clock(),
+            tried_since=parse_time(tried.since) if tried is not None else None,
         )
         found = course(candidate, known, self._options)
         if isinstance(found, Refused):
