@@ -345,6 +345,22 @@ def test_the_spec_goes_without_what_it_is_refused_for(
     assert [without for without, _ in found] == [()]
 
 
+@pytest.mark.parametrize(
+    ("later", "canary", "after"),
+    [
+        pytest.param(timedelta(hours=23), None, TRIED, id="for a day"),
+        pytest.param(timedelta(days=1), None, UNDECIDED, id="and no longer"),
+        pytest.param(timedelta(days=1), CANARY, TRIED, id="but with files that its canary has"),
+    ],
+)
+def test_what_is_tried_waits_for_its_files(
+    later: timedelta, canary: CanaryState | None, after: AdoptionPhase
+) -> None:
+    view = trying(canary=canary)
+    found = Adopting(API, lambda: NOW + later).fallbacks(view, Refused(FetchReason.STALLED, "no"))
+    assert [(without, [each.phase for each in then]) for without, then in found] == [((), [after])]
+
+
 def test_what_is_kept_goes_last_and_only_for_faults() -> None:
     view = keeping()
     (kept,) = view.adoption.present

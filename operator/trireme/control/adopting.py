@@ -115,6 +115,8 @@ class Adopting:
         if adoption.tried(present) is not None:
             if not _waits(refused):
                 after = adoption.refused(present, now, words)
+            elif view.canary is None and adoption.is_overdue(present, now):
+                after = adoption.undecided(present, now, words)
             yield adoption.without_tried(present), after
         is_any_kept = any(each.phase is AdoptionPhase.KEPT for each in present)
         if is_any_kept and refused.reason is Reason.INVALID_SPEC:

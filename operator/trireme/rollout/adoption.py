@@ -32,6 +32,11 @@ TRIED_AGAIN = timedelta(days=1)
 canary in it costs little.
 """
 
+WAITS_FOR = timedelta(days=1)
+"""How long one waits to be tried until its files can be fetched: whatever passes by itself has by
+then.
+"""
+
 NEW_FOR = timedelta(days=1)
 """How long one that is kept is new: a rollout is over sooner, and a day holds every load that most
 agents see, by which it is compared with what was before.
@@ -198,6 +203,12 @@ def is_awaited(adoptions: Iterable[Adoption], generation: int, now: str) -> bool
 def tried(adoptions: Iterable[Adoption]) -> Adoption | None:
     """The one that is tried: there is one at most."""
     return next((each for each in adoptions if each.phase is AdoptionPhase.TRIED), None)
+
+
+def is_overdue(adoptions: Iterable[Adoption], now: str) -> bool:
+    """Whether what is tried has been so for longer than it may wait for its files."""
+    waiting = tried(adoptions)
+    return waiting is not None and _passed(waiting, now) >= WAITS_FOR
 
 
 def next_to_try(
