@@ -258,6 +258,7 @@ def test_the_table_of_node_classes_says_what_each_costs_and_sustains(trace: Path
         (["l4,1,300ms,8ms,8,60s"], [], "p95=200ms cannot be kept"),
         (CLASSES, ["--curve", "6ms,2ms,16"], "with --node-class it has no meaning"),
         (CLASSES, ["--failures", "deaths=1"], "with --node-class it has no meaning"),
+        (CLASSES, ["--balancer", "random"], "with --node-class it has no meaning"),
         ([], [], "say both, or the classes of nodes"),
         ([], ["--curve", "6ms,2ms,16"], "say both, or the classes of nodes"),
     ],

@@ -50,7 +50,7 @@ _ROUNDING = (
     1e-9  # of a pod: 20 times what one sustains takes 20 of them, whatever the last bit says
 )
 _OF_THE_PAST = ("agent", "model", "days", "until", "step", "fill_gaps")
-_OF_ONE_CLASS = ("curve", "lead_time", "failures", "plots")
+_OF_ONE_CLASS = ("curve", "lead_time", "balancer", "failures", "plots")
 
 
 class Output(StrEnum):
@@ -230,7 +230,7 @@ def simulate(
     bounds = Bounds(min_replicas, most)
     if classes:
         _compare_classes(
-            ClassScenario(traffic, classes, objective, bounds, seed, balancer), names, output
+            ClassScenario(traffic, classes, objective, bounds, seed), names, output
         )
         return
     on = Scenario(traffic, pod, objective, lead, bounds, seed, balancer, fails)

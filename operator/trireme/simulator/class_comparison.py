@@ -19,7 +19,6 @@ from trireme.simulator.class_fleet import ClassFleet, ClassOutcome, PodClass
 from trireme.simulator.class_policy import ClassesPolicy, ClassesSeen, Learnt
 from trireme.simulator.comparison import HOUR, Progress
 from trireme.simulator.contenders import CONTENDERS, measured, trireme_rules
-from trireme.simulator.pods import Balancer
 from trireme.simulator.policy import Bounds
 from trireme.simulator.scenario import Objective, Scenario, sustained
 from trireme.simulator.simulation import WARM_UP_SECONDS, simulate
@@ -39,7 +38,6 @@ class ClassScenario:
     objective: Objective
     bounds: Bounds
     seed: int
-    balancer: Balancer = Balancer.POWER_OF_TWO
     sustained_per_second: tuple[float, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,7 +53,6 @@ class ClassScenario:
             of.lead_time,
             self.bounds,
             self.seed,
-            self.balancer,
         )
 
     def cheapest(self, rate_per_second: float) -> tuple[int, ...]:
@@ -139,7 +136,6 @@ def compare(on: ClassScenario, policies: Sequence[str], progress: Progress) -> I
                 each.lead_time,
                 replicas=on.bounds.clamp(math.ceil(first)),
                 seed=on.seed,
-                balancer=on.balancer,
                 progress=telling(f"{policy} {each.name}"),
             )
             yield ClassScore(
