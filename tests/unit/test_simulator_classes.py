@@ -140,6 +140,14 @@ def test_the_least_cost_is_that_of_the_cheapest_pods_at_each_moment() -> None:
     assert least_cost(both) <= min(least_cost(scenario(SMALL)), least_cost(scenario(LARGE)))
 
 
+def test_a_part_without_any_request_costs_one_cheap_pod() -> None:
+    quiet = replace(scenario(SMALL, LARGE), traffic=Traffic("quiet", np.zeros(3600)))
+    assert least_cost(quiet) == pytest.approx(0.3)
+    mix, alone, _ = compare(quiet, ["hpa-rps"], silent)
+    assert mix.cost == alone.cost == pytest.approx(0.3)
+    assert (mix.late_share, alone.late_share) == (0, 0)
+
+
 def test_the_cheapest_mix_takes_small_pods_for_what_large_ones_leave() -> None:
     on = scenario(SMALL, LARGE)
     small, large = on.sustained_per_second

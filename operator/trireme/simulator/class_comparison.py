@@ -95,7 +95,7 @@ class ClassScore:
 def least_cost(on: ClassScenario) -> float:
     """What the cheapest mix costs at each moment, without any start."""
     rate = on.traffic.rate_per_second
-    step = float(rate.max()) / _RATES
+    step = float(rate.max()) / _RATES or 1.0  # without any request whatever
     prices: dict[int, float] = {}
     total = 0.0
     for minute in np.array_split(rate, max(len(rate) // MEAN_SECONDS, 1)):
