@@ -1,8 +1,8 @@
 """The cheapest mix of several node classes beside fleets of one class each, in price units.
 
-Pure. The mix is Trireme's; on each class alone every policy is run. No fleet that has, minute by
-minute, what the objective needs on average costs less than `least_cost`: it pays for the cheapest
-mix at each moment and for no start.
+Pure. The mix is Trireme's; on each class alone every policy is run. `least_cost` pays, minute by
+minute, for the cheapest mix that is found for what the objective needs on average, and for no
+start. It is no bound: of many classes the search may end before the best (`autoscaler.mix`).
 """
 
 import math
@@ -56,7 +56,7 @@ class ClassScenario:
         )
 
     def cheapest(self, rate_per_second: float) -> tuple[int, ...]:
-        """The pods of each class that sustain a rate at the lowest price."""
+        """The pods of each class that sustain a rate at the lowest price that is found."""
         offers = [
             Offer(each.price, (rate,), current=0, least=0, most=self.bounds.most)
             for each, rate in zip(self.classes, self.sustained_per_second, strict=True)
@@ -93,7 +93,7 @@ class ClassScore:
 
 
 def least_cost(on: ClassScenario) -> float:
-    """What the cheapest mix costs at each moment, without any start."""
+    """What the cheapest mix that is found costs at each moment, without any start."""
     rate = on.traffic.rate_per_second
     step = float(rate.max()) / _RATES or 1.0  # without any request whatever
     prices: dict[int, float] = {}
