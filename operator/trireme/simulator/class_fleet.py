@@ -214,6 +214,7 @@ class ClassFleet:
                 told = weight * float(self._scatter[now]), steps, load, wait
                 self._ended[now + int(wait)].append(told)
             each.pod_seconds += each.replicas + taken
+        self._ended.pop(now - HISTORY_SECONDS, None)  # no window looks further back
         self._late[now], self._answered[now], self._in_flight[now] = late, answered, held
         self._now = now + 1
 
