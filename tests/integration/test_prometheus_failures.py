@@ -172,6 +172,11 @@ async def problem(access: Access, queries: dict[Query, str] = ONE) -> str:
             id="a value that is no text",
         ),
         pytest.param(
+            result({"metric": {}, "value": []}),
+            "answered the query sample_time with something other than an instant vector",
+            id="a sample without a value",
+        ),
+        pytest.param(
             Answer(None),
             "did not answer the query sample_time within 1 s",
             id="no answer at all",

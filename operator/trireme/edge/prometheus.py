@@ -240,7 +240,7 @@ class Prometheus:
             problem = f"refused the query {name}: {_shortened(str(error))}"
         except OSError as error:
             problem = f"was not asked: {_shortened(str(error))}"
-        except (KeyError, TypeError, ValueError, OverflowError):
+        except (LookupError, TypeError, ValueError, OverflowError):
             problem = f"answered the query {name} with something other than {kind}"
         raise self._unavailable(problem)
 
@@ -251,8 +251,8 @@ class Prometheus:
 def _vector(answer: Sequence[Any]) -> tuple[Series, ...]:
     """The elements of an instant vector: `{"metric": {...}, "value": [time, "text"]}` each.
 
-    Raises KeyError, TypeError or ValueError for anything else, native histograms included. NaN and
-    infinities are kept: `signals` judges them.
+    Raises LookupError, TypeError or ValueError for anything else, native histograms included. NaN
+    and infinities are kept: `signals` judges them.
     """
     labels = [element["metric"] for element in answer]
     texts = [element["value"][1] for element in answer]
