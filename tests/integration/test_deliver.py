@@ -42,7 +42,7 @@ def delivered(folder: Path, plan: DeliveryPlan, *options: str) -> DeliveryResult
     for name, value in KEYS.items():
         (secret / name).write_text(value, encoding="utf-8")
     (folder / "plan.json").write_text(plan.model_dump_json(by_alias=True), encoding="utf-8")
-    status, said = ran(
+    done = ran(
         "deliver",
         f"--plan={folder / 'plan.json'}",
         f"--from={folder / 'made'}",
@@ -51,11 +51,12 @@ def delivered(folder: Path, plan: DeliveryPlan, *options: str) -> DeliveryResult
         f"--result={folder / 'result'}",
         *options,
         environment=os.environ,
-        output=folder / "log",
+        folder=folder,
     )
     found = DeliveryResult.model_validate_json((folder / "result").read_bytes())
-    assert (status == 0) is (found.failure is None), said
-    assert KEYS["AWS_SECRET_ACCESS_KEY"] not in said + json.dumps(found.model_dump())
+    assert (done.status == 0) is (found.failure is None), done.errors
+    told = "".join((done.output, done.errors, json.dumps(found.model_dump())))
+    assert KEYS["AWS_SECRET_ACCESS_KEY"] not in told
     return found
 
 

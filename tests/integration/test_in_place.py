@@ -45,13 +45,13 @@ def told_by_diff(fleet: Fleet, agent: Object) -> tuple[int, str]:
     """What `trireme diff -f` says of an edit, its ConfigMap being in the cluster alone."""
     manifest = fleet.folder / "edit.yaml"
     manifest.write_text(to_yaml(agent))
-    status, said = ran(
+    done = ran(
         *("diff", "-f", str(manifest), "-o", "json", "-n", fleet.kube.namespace),
         environment={"KUBECONFIG": str(fleet.kube.kubeconfig)},
-        output=fleet.folder / "diff",
+        folder=fleet.folder,
     )
-    (told,) = json.loads(said)
-    return status, told["effect"]
+    (told,) = json.loads(done.output)
+    return done.status, told["effect"]
 
 
 def loads(server: TritonServer) -> int:

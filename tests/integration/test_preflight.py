@@ -256,9 +256,9 @@ def test_diff_knows_what_was_inspected(cluster: Cluster, tmp_path: Path) -> None
     same = ran(
         *("diff", "-f", str(tmp_path / "agent.yaml"), "-n", cluster.kube.namespace),
         environment={"KUBECONFIG": str(cluster.kube.kubeconfig)},
-        output=tmp_path / "diff",
+        folder=tmp_path,
     )
-    assert same == (0, f"{NAME}: nothing changes\n")
+    assert same == (0, f"{NAME}: nothing changes\n", "")
 
 
 def test_inspection_can_be_left_out(cluster: Cluster) -> None:

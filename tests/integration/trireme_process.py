@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 _SECONDS = 60  # the machine may be busy
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -22,19 +23,27 @@ class TriremeProcess:
     """A command that runs, or has run."""
 
     def __init__(
-        self, *arguments: str, environment: Mapping[str, str], output: Path | None = None
+        self,
+        *arguments: str,
+        environment: Mapping[str, str],
+        output: Path | None = None,
+        errors: Path | None = None,
     ) -> None:
-        """Start it; what it says goes to the file `output`, else to where the tests' own goes."""
+        """Start it; what it says goes to the file `output`, what is wrong to `errors` or there,
+        too; else both go to where the tests' own go.
+        """
         if output is not None:
             output.touch()  # whoever reads it need not wait for the process
         self._process = _CONTEXT.Process(
-            target=_run, args=(arguments, dict(environment), output), daemon=True
+            target=_run, args=(arguments, dict(environment), output, errors), daemon=True
         )
         self._process.start()
 
     def send_signal(self, number: int) -> None:
+        """To one that still runs: the number of one that has ended may be another's by now."""
         assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        if self._process.is_alive():
+            os.kill(self._process.pid, number)
 
     def wait(self, seconds: float) -> int:
         """Its exit status, that of a kill negative."""
@@ -49,13 +58,33 @@ class TriremeProcess:
         self._process.close()
 
 
-def ran(*arguments: str, environment: Mapping[str, str], output: Path) -> tuple[int, str]:
-    """The exit status of a command, and all it said, which is left in the file `output`."""
-    status = TriremeProcess(*arguments, environment=environment, output=output).wait(_SECONDS)
-    return status, output.read_text()
+class Ran(NamedTuple):
+    """What became of a command: its exit status, and what it wrote to either stream."""
+
+    status: int
+    output: str
+    errors: str
 
 
-def _run(arguments: tuple[str, ...], environment: dict[str, str], output: Path | None) -> None:
+def ran(
+    *arguments: str, environment: Mapping[str, str], folder: Path, seconds: float = _SECONDS
+) -> Ran:
+    """A command that was run to its end; what it wrote is left in the folder."""
+    output, errors = folder / "output", folder / "errors"
+    process = TriremeProcess(*arguments, environment=environment, output=output, errors=errors)
+    try:
+        status = process.wait(seconds)
+    finally:
+        process.end()
+    return Ran(status, output.read_text(), errors.read_text())
+
+
+def _run(
+    arguments: tuple[str, ...],
+    environment: dict[str, str],
+    output: Path | None,
+    errors: Path | None,
+) -> None:
     """All that the new process does."""
     os.environ.clear()
     os.environ.update(environment)
@@ -63,6 +92,9 @@ def _run(arguments: tuple[str, ...], environment: dict[str, str], output: Path |
         with output.open("wb") as file:
             for stream in (sys.stdout, sys.stderr):
                 os.dup2(file.fileno(), stream.fileno())
+    if errors is not None:
+        with errors.open("wb") as file:
+            os.dup2(file.fileno(), sys.stderr.fileno())
     from kubernetes.aio.config import kube_config
 
     from trireme.cli import main

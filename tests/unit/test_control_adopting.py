@@ -477,7 +477,9 @@ def test_one_begins_once_what_it_gains_can_be_told(
     view = learnt(calm(), known, Capacity(50.0, CURVE))
     assert phases(looked(view)) == after
     enough = known.executions >= 1000
-    assert all(each.sustained_before == (50.0 if enough else None) for each in view.adoption.present)
+    assert all(
+        each.sustained_before == (50.0 if enough else None) for each in view.adoption.present
+    )
 
 
 def test_what_was_taken_back_is_not_recommended_any_more() -> None:

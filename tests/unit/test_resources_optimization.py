@@ -264,7 +264,8 @@ def test_what_a_result_is_made_from_is_what_config_maps_hold_however_it_is_searc
     contents = {"model": "a" * 64, "samples": "b" * 64}
     made_from = plan_of(agent(*of_maps), contents).made_from
     assert made_from is not None
-    assert plan_of(agent(*of_maps, settings={"techniques": ["fuse"]}), contents).made_from == made_from
+    searched = agent(*of_maps, settings={"techniques": ["fuse"]})
+    assert plan_of(searched, contents).made_from == made_from
     for what in contents:
         assert plan_of(agent(*of_maps), {**contents, what: "c" * 64}).made_from != made_from
     assert plan_of(agent()).made_from is None

@@ -444,9 +444,7 @@ def test_what_gained_nothing_is_taken_back(
         pytest.param(
             adoption.learnt(kept(), {"m": 65.0}, 7, LATER), 7, LATER, False, id="until it is"
         ),
-        pytest.param(
-            kept(replace(LARGER, sustained=None)), 7, LATER, False, id="not with nothing"
-        ),
+        pytest.param(kept(replace(LARGER, sustained=None)), 7, LATER, False, id="not with nothing"),
         pytest.param(tried(), 7, LATER, False, id="not while it is tried"),
         pytest.param(adoption.refused(tried(), LATER, ""), 7, LATER, False, id="nor taken back"),
     ],

@@ -93,9 +93,7 @@ def test_of_pods_that_are_to_go_those_that_start_are_first() -> None:
 def test_what_no_window_looks_at_any_more_is_forgotten() -> None:
     running = fleet(50.0, (2, 1), seconds=3600)
     running.advance(3600)
-    late = [
-        running.read(Reading(Metric.LATE_SHARE, 60, lag), 3600) for lag in (0, 540, 660, 3000)
-    ]
+    late = [running.read(Reading(Metric.LATE_SHARE, 60, lag), 3600) for lag in (0, 540, 660, 3000)]
     assert [math.isnan(each) for each in late] == [False, False, True, True]
 
 

@@ -229,9 +229,7 @@ def simulate(
         traffic = window(traffic, part, seed)
     bounds = Bounds(min_replicas, most)
     if classes:
-        _compare_classes(
-            ClassScenario(traffic, classes, objective, bounds, seed), names, output
-        )
+        _compare_classes(ClassScenario(traffic, classes, objective, bounds, seed), names, output)
         return
     on = Scenario(traffic, pod, objective, lead, bounds, seed, balancer, fails)
     with _progress(len(names) * (1 if draw is None else 1 + len(comparison.MULTIPLES)) + 1) as bar:

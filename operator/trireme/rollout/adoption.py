@@ -141,9 +141,7 @@ def _is_about(spec: AgentSpec, adoption: Adoption) -> bool:
     )
 
 
-def _is_made_so(
-    spec: AgentSpec, adoption: Adoption, made_from: Mapping[str, str | None]
-) -> bool:
+def _is_made_so(spec: AgentSpec, adoption: Adoption, made_from: Mapping[str, str | None]) -> bool:
     """Whether an optimised model is of what it would be made from and judged by now."""
     if adoption.judged_by not in (None, _judged_by(spec, adoption.model)):
         return False
@@ -355,9 +353,7 @@ def without_kept(adoptions: Adoptions, since: str, message: str) -> Adoptions:
     )
 
 
-def not_rolled_out(
-    adoptions: Adoptions, generation: int, since: str, message: str
-) -> Adoptions:
+def not_rolled_out(adoptions: Adoptions, generation: int, since: str, message: str) -> Adoptions:
     """After pods did not come up by what they are to run: the last of those that are new is taken
     back for good. A canary's pods may have had more room than the others.
     """
