@@ -74,6 +74,7 @@ def observed(
     unschedulable: int = 0,
     now: datetime = NOW,
     capacity: Capacity | OutOfReach | None = None,
+    beside_canary: bool = False,
 ) -> Observation:
     """`replicas` pods, all ready unless said; `stuck` counts those beyond the unschedulable. The
     `capacity` is known of the model `m`.
@@ -92,6 +93,7 @@ def observed(
         if isinstance(signals, tuple)
         else signals,
         capacities={} if capacity is None else {"m": capacity},
+        beside_canary=beside_canary,
     )
 
 

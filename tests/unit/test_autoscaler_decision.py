@@ -48,6 +48,7 @@ FULL_WINDOW = replace(SETTLED, targets=(TargetMemory("m", 8.0, NOW - WINDOW, Non
 """A full window with every pod ready has been seen."""
 CURVE = ServiceCurve(0.040, 0.010, 8)
 SUSTAINS_57 = Capacity(57.0, CURVE)
+EASED_57 = replace(SUSTAINS_57, eased_seconds=0.08)
 OF_A_PIPELINE = Capacity(57.0, BusiestStep("encoder", CURVE))
 TOO_SLOW = OutOfReach(0.142, CURVE)
 LOWERED = replace(SETTLED, factors=(FactorMemory("m", 0.8),))
@@ -739,6 +740,39 @@ def test_a_persistent_break_leads_to_more_pods_window_by_window() -> None:
     assert sizes == [2, 3, 4, 5, 6, 7]
 
 
+@pytest.mark.parametrize("beside_canary", [False, True], ids=["alone", "beside a canary"])
+@pytest.mark.parametrize(
+    ("load", "capacity"),
+    [
+        pytest.param(seen(12.0, 0.03), None, id="quick"),
+        pytest.param(seen(12.0, 0.2), None, id="late"),
+        pytest.param(seen(12.0, 0.03, rate=110.0), EASED_57, id="quicker than by their curve"),
+        pytest.param(seen(12.0, 0.2, rate=90.0), EASED_57, id="later than by their curve"),
+    ],
+)
+def test_pods_are_only_known_by_what_they_answer_alone(
+    load: ModelSignals, capacity: Capacity | None, beside_canary: bool
+) -> None:
+    memory = SETTLED
+    for step in range(0, 900, 5):
+        observation = observed(
+            2, load, capacity=capacity, now=NOW + seconds(step), beside_canary=beside_canary
+        )
+        _, memory = decide(observation, policy(bounds=(2, 2)), memory)
+    learnt = memory.factors[0].factor if capacity else memory.targets[0].in_flight_per_pod / 8.0
+    assert (learnt == 1.0) is beside_canary
+
+
+def test_what_broke_beside_a_canary_is_no_doubt_until_it_has_ended() -> None:
+    late, memory = seen(12.0, 0.2, rate=90.0), SETTLED
+    for step in range(0, 300, 5):
+        observation = observed(
+            2, late, capacity=EASED_57, now=NOW + seconds(step), beside_canary=step < 60
+        )
+        _, memory = decide(observation, policy(bounds=(2, 2)), memory)
+    assert memory.factors == (FactorMemory("m", explained=True),)
+
+
 # ---------------------------------------------------------------------------------- properties
 
 latencies = st.none() | st.floats(0.001, 1.0).map(p95)
@@ -747,10 +781,11 @@ capacities = (
     st.none() | st.just(TOO_SLOW) | st.floats(0.1, 500).map(lambda rate: Capacity(rate, CURVE))
 )
 observations = st.builds(
-    lambda replicas, load, unready, unschedulable, stuck, capacity: observed(
+    lambda replicas, load, unready, unschedulable, stuck, capacity, beside_canary: observed(
         replicas,
         load,
         capacity=capacity,
+        beside_canary=beside_canary,
         ready=max(replicas - unready, 0),
         unschedulable=min(unschedulable, unready, replicas),
         stuck=min(stuck, max(min(unready, replicas) - unschedulable, 0)),
@@ -761,6 +796,7 @@ observations = st.builds(
     st.integers(0, 2),
     st.integers(0, 2),
     capacities,
+    st.booleans(),
 )
 rulesets = st.builds(
     lambda value, kind, period, window, select: rules(

@@ -281,6 +281,7 @@ def test_a_type_without_a_known_form_is_refused_when_the_codec_is_made(kind: Any
 
 
 def test_records_are_of_every_field_of_an_observation() -> None:
-    told = json.loads(written(recorded(BUSY)).line)["inputs"]["observation"]
+    full = replace(BUSY, observation=replace(BUSY.observation, beside_canary=True))
+    told = json.loads(written(recorded(full)).line)["inputs"]["observation"]
     assert told.keys() == set(Observation.__dataclass_fields__)
     assert objective().model in told["capacities"]

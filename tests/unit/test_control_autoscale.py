@@ -20,7 +20,7 @@ from trireme.control.autoscale import Autoscaler
 from trireme.control.direct import PodReader
 from trireme.control.history import History
 from trireme.control.queue import Key
-from trireme.control.store import Accepted, AgentView, Refused, Store
+from trireme.control.store import Accepted, AgentView, CanaryState, Refused, Store
 from trireme.edge.cluster import Cluster, Object
 from trireme.edge.demand import DemandQueries
 from trireme.edge.metrics import Metrics
@@ -122,7 +122,7 @@ class Rounds:
     now: datetime = NOW
 
     def __post_init__(self) -> None:
-        self.api, self.store, self.pods = Api(), Store(), Pods()
+        self.api, self.store, self.pods, self.history = Api(), Store(), Pods(), History()
         self.reader = PodReader(
             store=self.store,
             pod_metrics=cast(PodMetrics, self.pods),
@@ -138,7 +138,7 @@ class Rounds:
             budgets=self.budgets,
             recorder=Recorder(self.api, "op-0"),
             metrics=Metrics(),
-            history=History(),
+            history=self.history,
             labels=Labels(),
             clock=lambda: self.now,
         )
@@ -350,6 +350,23 @@ async def test_a_canary_is_no_part_of_the_size_that_is_decided_on() -> None:
     # No stable pod is ready, so nothing is known of what they answer.
     assert rounds.api.condition("echo", "SignalsAvailable")[1] == Reason.NO_PODS
     assert rounds.store.view(key).servers.bodies.keys() == {"echo"}
+
+
+@pytest.mark.parametrize(
+    ("weight", "beside_canary"), [(0.0, False), (0.2, True)], ids=["not yet", "by now"]
+)
+async def test_a_decision_knows_whether_a_canary_answers_some_of_the_requests(
+    weight: float, beside_canary: bool
+) -> None:
+    rounds = Rounds()
+    key = rounds.add("echo", 2, scaling={"min": 2, "max": 9})
+    view = rounds.store.view(key)
+    assert view.accepted is not None
+    view.canary = CanaryState(view.accepted, 1, "d", NOW, weight=weight)
+    await rounds.round()
+    made = rounds.history.of(key)
+    assert made is not None
+    assert made[-1].inputs.observation.beside_canary is beside_canary
 
 
 async def test_node_classes_that_are_accepted_during_a_round_are_told_of_in_it() -> None:

@@ -10,6 +10,9 @@ the factor is lowered. If the load goes beyond what raised the doubt, it was onl
 the doubt is off. A break that has another explanation, a larger load or pods that were starting,
 says nothing of the factor until it has ended, since a backlog stays when its cause is gone. The
 factor is raised after ten minutes without a round in which busy pods were not quick.
+
+While a canary answers a part of the requests nothing is learnt: the pods have less to do than is
+asked, and what is late or fails may be the canary's.
 """
 
 from dataclasses import dataclass
@@ -60,6 +63,11 @@ def correct(before: FactorMemory, load: Load, now: datetime) -> FactorMemory:
     if now - calm_since >= CALM:
         calm_since, factor = now, min(factor * AFTER_CALM, HIGHEST)
     return FactorMemory(before.model, factor, calm_since=calm_since)
+
+
+def beside_canary(before: FactorMemory) -> FactorMemory:
+    """After a round in which a canary answered some of the requests."""
+    return FactorMemory(before.model, before.factor, explained=True)
 
 
 def _doubted(before: FactorMemory, load: Load, with_ease: float, now: datetime) -> FactorMemory:

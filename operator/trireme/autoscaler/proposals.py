@@ -91,7 +91,7 @@ def proposals_of(
             objective,
             seen,
             pods=observation.replicas,
-            settled=observation.ready >= observation.replicas,
+            settled=observation.ready >= observation.replicas and not observation.beside_canary,
             window=signals.window,
             now=observation.now,
         )
@@ -158,7 +158,10 @@ def _demand(
         broken=broken,
         settled=observation.ready >= observation.replicas,
     )
-    learnt = factor.correct(before, load, observation.now)
+    if observation.beside_canary:
+        learnt = factor.beside_canary(before)
+    else:
+        learnt = factor.correct(before, load, observation.now)
     sustained = learnt.factor * capacity.per_second
     held = observation.ready * sustained * objective.latency_target_seconds
     backlog = max(0.0, seen.in_flight - held)

@@ -68,8 +68,8 @@ def correct(
 ) -> Correction:
     """Correct a target by one round's signals.
 
-    `settled` says that all `pods` wanted are ready. While they are not, no window may count: the
-    signals would speak of a smaller fleet than the one decided on.
+    `settled` says that all `pods` wanted are ready, and no others answer. Else no window may count:
+    the signals would speak of another fleet than the one decided on.
     """
     model, per_pod = target.model, target.in_flight_per_pod
     if not settled or objective.fixed_target:

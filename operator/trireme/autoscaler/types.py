@@ -294,6 +294,7 @@ class Observation:
     None until a pod was seen to start. `outside` is what `scaling.demand` asks for, or why that is
     not known; None where the spec has none. `grant` bounds the size where a GPU budget is shared.
     `classes` are the pods by node class, empty of an agent without; then `capacities` are means.
+    `beside_canary`: a canary, whose pods are none of these, answers a part of the requests.
     """
 
     now: datetime
@@ -308,6 +309,7 @@ class Observation:
     outside: Outside | NoSignals | None = None
     grant: Grant | None = None
     classes: tuple[ClassPods, ...] = ()
+    beside_canary: bool = field(default=False, metadata=WRITTEN_IF_SET)
 
     @property
     def by_outside(self) -> bool:

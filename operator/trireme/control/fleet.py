@@ -197,6 +197,7 @@ def observed(
         else learning.capacities(view, representative(view)),
         lead_time=looked.lead_time,
         classes=by_class,
+        beside_canary=view.canary is not None and view.canary.weight > 0,
     )
 
 
