@@ -245,6 +245,20 @@ def test_a_sustained_rate_keeps_the_objective_and_a_little_more_breaks_it(
         assert percentile_seconds(shape, 1.02 * found.per_second, percentile) > 0.99 * limit
 
 
+@settings(max_examples=8, deadline=None)
+@given(curves, st.floats(1.05, 5.0), st.floats(0.0, 0.3), st.floats(0.0, 0.3))
+def test_a_pod_sustains_no_more_where_its_batches_vary_more(
+    curve: ServiceCurve, batches: float, one: float, other: float
+) -> None:
+    limit = batches * curve.full_batch_seconds
+    steady, varying = (
+        sustained_rate(PodShape(curve, noise=noise), 95, limit) for noise in sorted((one, other))
+    )
+    if isinstance(varying, Sustained):
+        assert isinstance(steady, Sustained)
+        assert varying.per_second <= 1.01 * steady.per_second
+
+
 # ----------------------------------------------------------------------------------------- edges
 
 
