@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench import gateway, operator_cost, optimized, predict, step, tuner
+from bench import gateway, operator_cost, optimized, predict, step, tuned, tuner
 from bench.peers import benchmark as peers
 from bench.peers.runs import SHAPES
 from installation import fresh_namespace, install
@@ -21,6 +21,7 @@ LONG: dict[str, Callable[[Kube, Kube], str]] = {
     "predict": predict.run,  # a quarter of an hour
     "peers": peers.run,  # half an hour
     "optimized": optimized.run,  # a quarter of an hour
+    "tuned": tuned.run,  # 20 minutes
     "tuner": tuner.run,  # 40 minutes
 }
 

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 
 from kube import Kube
 from trireme.api import names
+from trireme.api.gateway_clusters import TRACKS, Protocol, inference_cluster
 from trireme.resources.envoy import ADMIN_PORT
+from trireme.rollout.evidence import Share
 
 Bins = Mapping[tuple[float, float], int]
 """How many requests took so many milliseconds, by the lower edge and the width."""
@@ -20,18 +22,33 @@ cat <&3"""
 
 
 def seen(kube: Kube, agent: str) -> Bins:
-    """What the gateways of an agent have counted so far. They are asked from within, since their
-    administration listens to nobody else.
+    """What the gateways of an agent have counted so far."""
+    by_track = seen_by_track(kube, agent).values()
+    return sum((Counter(bins) for bins in by_track), Counter[tuple[float, float]]())
+
+
+def seen_by_track(kube: Kube, agent: str) -> dict[str, Bins]:
+    """The same by who answered: stable pods or a canary. The gateways are asked from within, since
+    their administration listens to nobody else.
     """
-    found: Counter[tuple[float, float]] = Counter()
+    found = {track: Counter[tuple[float, float]]() for track in TRACKS}
     for pod in kube.all("pods", f"{names.GATEWAY}={agent}"):
         shell = ("exec", pod["metadata"]["name"], "-c", names.GATEWAY_CONTAINER, "--", "bash", "-c")
         answer = json.loads(_body(kube.run(*shell, _ASK)))
         for stat in answer["stats"]:
             for histogram in stat.get("histograms", {}).get("details", []):
-                for each in histogram["totals"]:
-                    found[each["lower_bound"], each["width"]] += each["count"]
-    return found
+                if (track := _TRACKS.get(histogram["name"])) is not None:
+                    for each in histogram["totals"]:
+                        found[track][each["lower_bound"], each["width"]] += each["count"]
+    return dict(found)
+
+
+_TRACKS = {
+    f"cluster.{inference_cluster(protocol, track)}.upstream_rq_time": track
+    for protocol in Protocol
+    for track in TRACKS
+}
+"""By the histograms' names. Envoy counts each request again as internal or external, by others."""
 
 
 def since(before: Bins, after: Bins) -> Bins:
@@ -49,6 +66,12 @@ def percentile_seconds(bins: Bins, percent: float) -> float:
             return (low + width * rank / count) / 1e3
         rank -= count
     raise ValueError("no request was counted")
+
+
+def late(bins: Bins, limit_seconds: float) -> Share:
+    """How many took the limit and longer: a bin from 400 on holds what took 400 ms or more."""
+    over = sum(count for (low, _), count in bins.items() if low >= 1e3 * limit_seconds)
+    return Share(over, sum(bins.values()))
 
 
 def _body(answer: str) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from bench import histogram
+from trireme.rollout.evidence import Share
 
 TEN_A_BIN = {(50.0, 1.0): 10, (51.0, 1.0): 10, (100.0, 10.0): 10}
 
@@ -23,6 +24,15 @@ def test_a_percentile_is_straight_within_a_bin(percent: float, milliseconds: flo
 def test_what_came_between_two_looks_is_the_difference() -> None:
     between = histogram.since({(50.0, 1.0): 4}, TEN_A_BIN)
     assert between == {(50.0, 1.0): 6, (51.0, 1.0): 10, (100.0, 10.0): 10}
+
+
+@pytest.mark.parametrize(
+    ("limit_seconds", "late"),
+    [(0.05, 30), (0.051, 20), (0.1, 10), (0.11, 0)],
+    ids=["all", "those of the next bins", "those of the limit itself", "none"],
+)
+def test_late_is_what_took_the_limit_and_longer(limit_seconds: float, late: int) -> None:
+    assert histogram.late(TEN_A_BIN, limit_seconds) == Share(late, 30)
 
 
 def test_nothing_counted_has_no_percentile() -> None:
