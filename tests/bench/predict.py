@@ -6,9 +6,9 @@ Poisson over HTTP through the gateway, whose latency is the one that objectives 
 
 A p95 strays by chance, the longer, the nearer to the capacity. So loads last longer there, and the
 same arrivals are also simulated, event by event, with the learnt curve and the gateway's balancing:
-what that misses is the pod's and the path's, and what the chain misses beyond it is chance, and
-balancing where there are several pods. How far other arrivals of the same length would stray is
-simulated, too: a load of 95 % would have to last for hours to stray by 2 %.
+what that misses is the pod's and the path's, and what the prediction misses beyond it is chance,
+and what it makes of the balancing where there are several pods. How far other arrivals of the same
+length would stray is simulated, too: a load of 95 % would have to last for hours to stray by 2 %.
 """
 
 import json
@@ -33,14 +33,14 @@ from trireme.admission.parse import readable_status
 from trireme.api import names
 from trireme.api.types import AgentDeployment
 from trireme.autoscaler.batch_events import PodModel
-from trireme.autoscaler.capacity import LearntCurve, pod_shape
+from trireme.autoscaler.capacity import LearntCurve, due_seconds, pod_shape
 from trireme.autoscaler.memory import curves_from_status
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.queueing import PodShape, latencies
-from trireme.autoscaler.types import Serving
+from trireme.autoscaler.types import ObjectivePolicy, Serving
 from trireme.simulator.pods import Balancer, serve_fleet
 
-PERCENTILE = 95
+PERCENTILE = 95  # of the objectives, too
 # By the load from which on they hold; together, with what comes between, 35 minutes or so.
 SECONDS_BY_LOAD = ((0.9, 240), (0.7, 120), (0.4, 60), (0.0, 45))
 FIRST_MINUTE_SECONDS = 62  # of a pod, from which nothing is learnt
@@ -178,11 +178,10 @@ def _learnt(kube: Kube, agent: str) -> LearntCurve | None:
     return curves["m"][0] if "m" in curves else None
 
 
-def _serving(kube: Kube, agent: str) -> Serving:
-    """How its pods serve, by its spec as the operator reads it."""
+def _objective(kube: Kube, agent: str) -> ObjectivePolicy:
+    """Its objective, and how its pods serve, by its spec as the operator reads it."""
     (objective,) = policy_of(AgentDeployment.model_validate(kube.get("agd", agent)).spec).objectives
-    assert isinstance(objective.serving, Serving)
-    return objective.serving
+    return objective
 
 
 # --------------------------------------------------------------------------------------- measuring
@@ -194,7 +193,9 @@ def _measure(kube: Kube, learnt: LearntCurve, case: Case) -> Result:
     """One case: what is predicted before it, and what is seen."""
     agent = case.model.name
     learnt = _learnt(kube, agent) or learnt
-    shape = pod_shape(learnt, _serving(kube, agent))
+    objective = _objective(kube, agent)
+    assert isinstance(objective.serving, Serving)
+    shape = pod_shape(learnt, objective.serving)
     rate = round(case.load * case.pods * shape.capacity_per_second, 1)
     seconds = next(long for load, long in SECONDS_BY_LOAD if case.load >= load)
     profile = f"{seconds}s@{rate}"
@@ -207,7 +208,8 @@ def _measure(kube: Kube, learnt: LearntCurve, case: Case) -> Result:
         summary = load.summary()
     after = [_answered(kube, pod) for pod in pods]
     bins = histogram.since(counted, histogram.seen(kube, agent))
-    expected = latencies(shape, rate / case.pods)
+    due = due_seconds(learnt, objective, case.pods, rate)
+    assert due is not None
     count = sum(n for n, _ in after) - sum(n for n, _ in before)
     spent = sum(ns for _, ns in after) - sum(ns for _, ns in before)
     others = range(SEEDS)
@@ -216,13 +218,13 @@ def _measure(kube: Kube, learnt: LearntCurve, case: Case) -> Result:
         case=case,
         rate_per_second=rate,
         lost=summary["lost"],
-        predicted=expected.percentile_seconds(PERCENTILE),
+        predicted=due,
         simulated=float(np.mean([_simulated(shape, case.pods, profile, seed, s) for s in others])),
         stray=float(np.std(strays, ddof=1) / np.mean(strays)),
         gap_seconds=learnt.curve.gap_seconds,
         observed=histogram.percentile_seconds(bins, PERCENTILE),
         clients=summary["latency_from_send_ms"]["p95"] / 1e3,
-        predicted_mean=expected.mean_seconds,
+        predicted_mean=latencies(shape, rate / case.pods).mean_seconds,
         observed_mean=spent / count / 1e9,
         usage=watch.usage,
     )

@@ -63,7 +63,7 @@ from unit.autoscaling import (
 
 CURVE = ServiceCurve(0.040, 0.010, 8)
 SUSTAINS_57 = Capacity(57.0, CURVE)
-LEARNABLE = replace(objective(), serving=Serving(1, 8))
+LEARNABLE = replace(objective(), serving=Serving(1, 8), gateways=2)
 AS_BY_DEFAULT = policy(LEARNABLE, bounds=(1, 10), behavior=Behavior())
 AT_PEAK = replace(SETTLED, recommendations=(Recommendation(NOW - seconds(100), 3),))
 LEARNT = CurveStatus(

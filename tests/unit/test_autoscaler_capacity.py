@@ -13,11 +13,13 @@ from trireme.autoscaler.capacity import (
     ModelStatistics,
     calls_per_request,
     capacity,
+    due_seconds,
     kept,
     learn,
     pipeline_capacity,
 )
-from trireme.autoscaler.queueing import PodShape
+from trireme.autoscaler.choice import Fleet
+from trireme.autoscaler.queueing import PodShape, percentile_seconds
 from trireme.autoscaler.service_curve import BatchTotal, CounterWindow, ServiceCurve
 from trireme.autoscaler.types import (
     BusiestStep,
@@ -289,6 +291,48 @@ def test_two_instances_sustain_more_than_twice_what_one_does() -> None:
     assert isinstance(one, Capacity)
     assert isinstance(two, Capacity)
     assert two.per_second > 2 * one.per_second
+
+
+def test_a_gateway_s_choice_hastens_what_is_due_and_leaves_what_a_pod_sustains() -> None:
+    learnt, serving = LearntCurve(DEMO, 0.0, 1000), Serving(1, 4)
+    of = replace(objective(), latency_target_seconds=0.15)
+    alone, chosen = (capacity(learnt, serving, replace(of, gateways=n)) for n in (0, 2))
+    assert isinstance(alone, Capacity)
+    assert isinstance(chosen, Capacity)
+    assert (chosen.per_second, chosen.eased_seconds) == (alone.per_second, alone.eased_seconds)
+    assert alone.eased_of == ()
+    seconds = [chosen.eased_of_each(pods) for pods in (1, 2, 4, 8, 16, 100)]
+    assert seconds == sorted(seconds, key=lambda each: -(each or 0))
+    assert seconds[0] == alone.eased_seconds
+    assert seconds[0] > 1.05 * (seconds[2] or math.inf)
+
+
+@pytest.mark.parametrize(
+    ("pods", "due"),
+    [
+        pytest.param(0, 0.10, id="none, as one"),
+        pytest.param(1, 0.10, id="one"),
+        pytest.param(2, 0.09, id="as many as it is known of"),
+        pytest.param(3, 0.08, id="rather sooner than later"),
+        pytest.param(9, 0.08, id="more than it is known of"),
+    ],
+)
+def test_the_latency_that_is_due_of_so_many_pods(pods: int, due: float) -> None:
+    known = Capacity(57.0, DEMO, 0.10, ((2, 0.09), (4, 0.08)))
+    assert known.eased_of_each(pods) == due
+    assert replace(known, eased_of=()).eased_of_each(pods) == 0.10
+
+
+def test_what_is_due_at_a_load_is_of_all_pods_together() -> None:
+    learnt = LearntCurve(DEMO, 0.0, 1000)
+    of = replace(objective(), serving=Serving(1, 4), gateways=1)
+    four = due_seconds(learnt, of, 4, 120.0)
+    assert four == percentile_seconds(PodShape(DEMO), 30.0, 95, Fleet(4, 1))
+    assert due_seconds(learnt, of, 0, 120.0) is None, "nobody is there"
+    assert due_seconds(learnt, of, 4, 0.0) is None, "nothing is asked"
+    hasty = replace(of, serving=Serving(1, 4, timeout_seconds=0.05))
+    assert due_seconds(learnt, hasty, 4, 120.0) is None, "what is rejected is in no such figure"
+    assert due_seconds(learnt, replace(of, serving=TWICE), 4, 120.0) is None
 
 
 # ------------------------------------------------------------------------------------- pipelines

@@ -707,6 +707,23 @@ def test_a_factor_waits_for_a_full_window_and_goes_with_its_capacity() -> None:
     assert forgotten.factors == ()
 
 
+@pytest.mark.parametrize(
+    ("eased_of", "factor"),
+    [
+        pytest.param((), 1.05, id="quicker than is due, they sustain more"),
+        pytest.param(((2, 0.07),), 1.0, id="as quick as the gateway's choice makes them"),
+    ],
+)
+def test_pods_are_quick_beyond_what_is_due_of_all_of_them(
+    eased_of: tuple[tuple[int, float], ...], factor: float
+) -> None:
+    calm = FactorMemory("m", calm_since=NOW - seconds(600))
+    known = Capacity(57.0, CURVE, 0.1, eased_of)
+    busy = observed(2, seen(8.0, 0.07, rate=108.0), capacity=known)
+    _, after = decide(busy, policy(), replace(SETTLED, factors=(calm,)))
+    assert after.factors[0].factor == pytest.approx(factor)
+
+
 def test_only_a_change_that_was_carried_out_counts_against_the_rate() -> None:
     rule = policy(behavior=Behavior(up=rules((3, PODS, 60)), down=rules()))
     decision, memory = decide(observed(2, seen(80.0)), rule, SETTLED)

@@ -153,9 +153,45 @@ def test_everything_else_is_read_from_the_spec() -> None:
         behavior=Behavior(),
         paused=Paused.SCALE_IN,
         objectives=(
-            ObjectivePolicy("m", 99, 0.25, 0.02, 1.0, fixed_target=False, serving=Serving(1, 1)),
+            ObjectivePolicy(
+                "m", 99, 0.25, 0.02, 1.0, fixed_target=False, serving=Serving(1, 1), gateways=2
+            ),
         ),
     )
+
+
+SINGLE = model("m", instances=[{"kind": "CPU"}])
+
+
+@pytest.mark.parametrize(
+    ("agent", "gateways"),
+    [
+        pytest.param(spec(SINGLE), 2, id="as many as there are, two unless said"),
+        pytest.param(spec(SINGLE, gateway={"replicas": 3}), 3, id="as many as the spec says"),
+        pytest.param(spec(SINGLE, gateway={"enabled": False}), 0, id="none without a gateway"),
+        pytest.param(spec(model("m")), 0, id="none that it is known of, with two instances a pod"),
+        pytest.param(spec(SINGLE, model("n")), 0, id="none by this model's requests, of several"),
+        pytest.param(spec(SINGLE, pipelines=[line("p", "m")]), 0, id="nor with a pipeline"),
+        pytest.param(
+            spec(
+                SINGLE,
+                server={
+                    "image": "tritonserver:26.08-py3",
+                    "nodeClasses": [{"name": "a", "price": 1.0}, {"name": "b", "price": 2.0}],
+                },
+            ),
+            0,
+            id="none of two, with node classes",
+        ),
+        pytest.param(
+            spec(SINGLE, scaling={"target": {"inFlight": 2.5}}),
+            0,
+            id="nobody asks where the user said the target",
+        ),
+    ],
+)
+def test_which_gateways_choose_between_pods(agent: AgentSpec, gateways: int) -> None:
+    assert policy_of(agent).objectives[0].gateways == gateways
 
 
 def batching(**dynamic: Any) -> dict[str, Any]:

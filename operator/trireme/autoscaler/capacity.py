@@ -17,6 +17,13 @@ counted on (`EARLIER_SHARE`); what is learnt takes its place.
 
 A pipeline executes nothing itself: what it sustains follows from the curves of its steps' models
 and from how often each is called for one of its requests (`pipeline`).
+
+What a pod sustains is that of a pod alone, also where a gateway chooses between several
+(`choice`). With the choice it is more, by a twelfth or so of two pods. But near the capacity, where
+an objective ends and latencies rise steeply, the choice is computed up to 15 % too quick, and it is
+not sure: pods that start or drain are none to choose, and clients may come past the gateway. Which
+latency is due, by which pods are found quicker than was learnt of them, is of the fleet: else its
+choice would pass for their speed.
 """
 
 import math
@@ -28,6 +35,7 @@ from functools import partial
 from trireme.api.types import CurveSource
 from trireme.autoscaler import pipeline as pipelines
 from trireme.autoscaler.batch_events import PodModel
+from trireme.autoscaler.choice import Fleet
 from trireme.autoscaler.factor import EASE
 from trireme.autoscaler.queueing import (
     PodShape,
@@ -71,6 +79,7 @@ NOISE_STEP = 0.05  # it moves p95 by 2 % at most (variation 0.1: 5 %), and makes
 MOST_CALLS = 10.0  # of a model for each request to a pipeline
 LEAST_REQUESTS = 100  # to a pipeline, of which its steps' calls are counted
 OTHERS = 0.1  # of the calls of a step: a number that differs by less is the same
+FLEETS = (2, 4, 8, 16)  # the numbers of pods of which it is said which latency is due
 MOST_NOISE = 0.3  # beyond it intervals differ by more than chance; the factor sees to that
 
 
@@ -214,20 +223,38 @@ def capacity(
     None where the objective is so near to an idle pod's latency that the curve, which may be off by
     as much, does not tell whether it can be kept.
     """
-    if serving.is_in_order:
-        pod = pod_shape(learnt, serving)
-        rate = sustained_rate(pod, objective.percentile, objective.latency_target_seconds)
-        eased = partial(percentile_seconds, pod, percentile=objective.percentile)
-    else:
+    if not serving.is_in_order:
         steps = (_step_shape(learnt, serving),)
         rate = _walked(steps, objective)
-        eased = partial(pipelines.percentile_seconds, steps, percentile=objective.percentile)
-    return _judged(rate, objective, learnt.told, (learnt,), eased)
+        walked = partial(pipelines.percentile_seconds, steps, percentile=objective.percentile)
+        return _judged(rate, objective, learnt.told, (learnt,), walked)
+    pod = pod_shape(learnt, serving)
+    rate = sustained_rate(pod, objective.percentile, objective.latency_target_seconds)
+    eased = partial(percentile_seconds, pod, percentile=objective.percentile)
+    found = _judged(rate, objective, learnt.told, (learnt,), eased)
+    if not isinstance(found, Capacity) or not objective.gateways:
+        return found
+    fleets = (Fleet(pods, objective.gateways) for pods in FLEETS)
+    of_fleets = tuple((fleet.pods, eased(EASE * found.per_second, fleet=fleet)) for fleet in fleets)
+    return replace(found, eased_of=of_fleets)
 
 
 def pod_shape(learnt: LearntCurve, serving: Serving) -> PodShape:
     """What a pod's latencies follow from, by what was learnt."""
     return PodShape(_fitted(learnt, serving), serving.instances, _stepped(learnt.noise))
+
+
+def due_seconds(
+    learnt: LearntCurve, objective: ObjectivePolicy, pods: int, per_second: float
+) -> float | None:
+    """The latency that is due at the objective's percentile where so many pods get so many requests
+    a second together; None of what the queueing model alone does not tell.
+    """
+    serving = objective.serving
+    if not isinstance(serving, Serving) or not serving.is_in_order or not pods or per_second <= 0:
+        return None
+    pod, fleet = pod_shape(learnt, serving), Fleet(pods, objective.gateways)
+    return percentile_seconds(pod, per_second / pods, objective.percentile, fleet)
 
 
 Calls = Mapping[str, float]

@@ -4,6 +4,7 @@ Pure. What is told comes from the latest record of a decision where there is one
 and what the decision would be at other loads (`thresholds`); else from the status, which has less.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -24,7 +25,7 @@ from trireme.api.types import (
     StagesStatus,
 )
 from trireme.autoscaler import stabiliser
-from trireme.autoscaler.capacity import APART, LEAST_EXECUTIONS
+from trireme.autoscaler.capacity import APART, LEAST_EXECUTIONS, due_seconds
 from trireme.autoscaler.demand import hold
 from trireme.autoscaler.factor import initial as initial_factor
 from trireme.autoscaler.lead_time import lead_time
@@ -303,6 +304,8 @@ def _pod(told: _Told, status: AgentStatus) -> Iterator[str]:
     for objective in told.policy.objectives:
         named = f"{objective.model}: " if several else ""
         yield f"{named}{_sustains(objective, told, status)}"
+        if due := _due(objective, told, status):
+            yield f"{named}{due}"
 
 
 def _sustains(objective: ObjectivePolicy, told: _Told, status: AgentStatus) -> str:
@@ -342,6 +345,29 @@ def _sustains(objective: ObjectivePolicy, told: _Told, status: AgentStatus) -> s
             "smallest"
         )
     return f"What it sustains is not known ({why}); {meanwhile}."
+
+
+def _due(objective: ObjectivePolicy, told: _Told, status: AgentStatus) -> str | None:
+    """Which latency follows from what was learnt at the load that was seen; None where none does,
+    and where it has no end.
+    """
+    load = told.load
+    curves = status.scaling.curves if status.scaling else []
+    learnt, _ = curves_from_status(
+        status.scaling, {each.model: each.model_digest for each in curves}
+    ).get(objective.model, (None, None))
+    if load is None or load.model != objective.model or learnt is None or told.by_class:
+        return None
+    due = due_seconds(learnt, objective, told.ready, load.rate_per_second)
+    if due is None or math.isinf(due):
+        return None
+    each = f"{number(load.rate_per_second / told.ready)} requests/s"
+    chosen = told.ready > 1 and objective.gateways
+    by = ", each sent by the gateway to the less busy of two" if chosen else ""
+    return (
+        f"At {each} for each of {pod_count(told.ready)}{by}, p{objective.percentile} of "
+        f"{number(due * 1e3)} ms is due by that."
+    )
 
 
 def _confidence(per_second: float, factor: float) -> str:

@@ -7,9 +7,8 @@ into step; and where few requests come they are idle. No formula is known, so it
 """
 
 import math
-from bisect import bisect_right
-from collections.abc import Sequence
 
+from trireme.autoscaler.grid import around
 from trireme.autoscaler.overlap_table import (
     FIXED_SHARES,
     INSTANCES,
@@ -33,21 +32,10 @@ def waiting_share(curve: ServiceCurve, instances: int, load: float) -> float:
     gap = curve.gap_seconds  # nobody else has the instance in it: as if the batch took longer
     fixed_share = (curve.fixed_seconds + gap) / (curve.full_batch_seconds + gap)
     share = 0.0
-    for i, by_instances in _around(_SPACINGS, 1 / instances):
-        for f, by_fixed in _around(FIXED_SHARES, fixed_share):
-            for b, by_batch in _around(_DOUBLINGS, math.log2(curve.max_batch)):
-                for at, by_load in _around(LOADS, load):
+    for i, by_instances in around(_SPACINGS, 1 / instances):
+        for f, by_fixed in around(FIXED_SHARES, fixed_share):
+            for b, by_batch in around(_DOUBLINGS, math.log2(curve.max_batch)):
+                for at, by_load in around(LOADS, load):
                     part = by_instances * by_fixed * by_batch * by_load
                     share += part * WAITING_PERCENT[i][f][b][at] / 100
     return share
-
-
-def _around(grid: Sequence[float], value: float) -> tuple[tuple[int, float], ...]:
-    """The places next to a value on a rising grid, and how much each counts."""
-    after = bisect_right(grid, value)
-    if after == 0:
-        return ((0, 1.0),)
-    if after == len(grid):
-        return ((after - 1, 1.0),)
-    part = (value - grid[after - 1]) / (grid[after] - grid[after - 1])
-    return ((after - 1, 1 - part), (after, part))

@@ -75,7 +75,18 @@ def _objective_policy(spec: AgentSpec, objective: Objective) -> ObjectivePolicy:
         fixed_target=told is not None,
         start_of_step=starts if objective.model not in starts else {},
         serving=_serving(objective, called, models, instances) if told is None else None,
+        gateways=_choosing(spec, instances) if told is None else 0,
     )
+
+
+def _choosing(spec: AgentSpec, instances: Mapping[str, int]) -> int:
+    """The gateways that choose between pods that are alike by what one model has to do. Of several
+    models they count the requests together, and what their choice is worth is not known; nor is it
+    of several instances, which make queues alike themselves.
+    """
+    is_one = len(spec.models) == 1 and not spec.pipelines and not spec.server.node_classes
+    is_chosen = spec.gateway.enabled and is_one and set(instances.values()) == {1}
+    return spec.gateway.replicas if is_chosen else 0
 
 
 def _serving(

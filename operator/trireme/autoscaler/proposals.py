@@ -150,7 +150,8 @@ def _demand(
     flight, and 50 + (600 - 7) / 30 = 70.
     """
     before = factor.initial(objective.model, memory)
-    rate, latency, eased = seen.request_rate_per_second, seen.latency, capacity.eased_seconds
+    rate, latency = seen.request_rate_per_second, seen.latency
+    eased = capacity.eased_of_each(observation.ready)
     load = factor.Load(
         rate_per_second=rate,
         sustained_per_second=before.factor * capacity.per_second * observation.replicas,

@@ -9,7 +9,8 @@ polygon, of which percentiles and shares are read.
 
 Several instances share one queue. Of what a request waits for, the full batches ahead take 1/k of
 the time, and the end of a batch, the wait for some instance, a share that is computed by simulation
-(`overlap`), as no formula is known. Accepted against discrete events: docs/benchmarks.md.
+(`overlap`), as no formula is known. So is what it does that a gateway chooses between pods
+(`choice`). Accepted against discrete events: docs/benchmarks.md.
 """
 
 import math
@@ -28,6 +29,7 @@ from trireme.autoscaler.batch_chain import (
     poisson,
     waiting_at_ends,
 )
+from trireme.autoscaler.choice import ALONE, PERCENTILE, Fleet, felt_load
 from trireme.autoscaler.service_curve import ServiceCurve
 
 STRATA = 16  # of a batch's time that an arrival may fall into; 64 move no percentile by 0.1 %
@@ -112,8 +114,16 @@ def late_share(pod: PodShape, rate_per_second: float, limit_seconds: float) -> f
     return latencies(pod, rate_per_second).late_share(limit_seconds)
 
 
-def percentile_seconds(pod: PodShape, rate_per_second: float, percentile: float) -> float:
-    """The latency that this percentage of the requests keep; infinite from the capacity on."""
+def percentile_seconds(
+    pod: PodShape, rate_per_second: float, percentile: float, fleet: Fleet = ALONE
+) -> float:
+    """The latency that this percentage of the requests keep; infinite from the capacity on.
+
+    The rate is that of one pod of the fleet.
+    """
+    load = rate_per_second / pod.capacity_per_second
+    if fleet.is_chosen_from and percentile >= PERCENTILE and 0 < load < SATURATED:
+        rate_per_second = felt_load(pod.curve, fleet, load) * pod.capacity_per_second
     return latencies(pod, rate_per_second).percentile_seconds(percentile)
 
 

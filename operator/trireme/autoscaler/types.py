@@ -208,12 +208,23 @@ class Capacity:
     """The highest rate at which one pod keeps an objective, by the curve that was learnt of it.
 
     `eased_seconds` is the latency at the objective's percentile with nine tenths of that rate, None
-    where it was not computed yet.
+    where it was not computed yet. `eased_of` holds what it is of so many pods that a gateway
+    chooses between, with the number rising; it is empty where none does.
     """
 
     per_second: float
     learnt: Learnt
     eased_seconds: float | None = None
+    eased_of: tuple[tuple[int, float], ...] = field(default=(), metadata=WRITTEN_IF_SET)
+
+    def eased_of_each(self, pods: int) -> float | None:
+        """The latency that is due with nine tenths of the rate on each of so many pods, by the next
+        larger number that it is known of: so it is due rather sooner than later.
+        """
+        if pods <= 1 or not self.eased_of:
+            return self.eased_seconds
+        larger = (seconds for count, seconds in self.eased_of if count >= pods)
+        return next(larger, self.eased_of[-1][1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +371,9 @@ class ObjectivePolicy:
 
     `fixed_target` is true where the user set it, so that it is not learnt. `start_of_step` holds
     the start that each step of a pipeline would have as a model of its own. `serving` is None where
-    what a pod sustains is not asked: the user set the target, or no model of it is had.
+    what a pod sustains is not asked: the user set the target, or no model of it is had. `gateways`
+    are those that choose, for each request, the less busy of two pods by what the model has to do;
+    0 where none does.
     """
 
     model: str
@@ -371,6 +384,7 @@ class ObjectivePolicy:
     fixed_target: bool
     start_of_step: Mapping[str, float] = field(default_factory=dict)
     serving: Serving | ServedPipeline | None = None
+    gateways: int = field(default=0, metadata=WRITTEN_IF_SET)
 
     @property
     def served_models(self) -> Mapping[str, Serving]:
