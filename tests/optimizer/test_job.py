@@ -147,6 +147,13 @@ def test_what_the_user_can_mend_is_told(pod: Pod) -> None:
     assert "is neither an array of the samples nor a file" in found.failure
 
 
+def test_a_reason_without_end_is_cut(pod: Pod) -> None:
+    (pod.samples / "digits.npz").unlink()
+    lacking = {"data": [{f"column-{n}-{'x' * 100}": [1.0] for n in range(100)}]}
+    (pod.samples / "requests.json").write_text(json.dumps(lacking))
+    assert pod.optimise(PLAN).failure is not None
+
+
 def test_a_file_that_is_no_model_is_told_and_no_more(pod: Pod) -> None:
     (pod.model / "model.onnx").write_bytes(b"\x80\x04c__builtin__\neval\n")
     found = pod.optimise(PLAN)

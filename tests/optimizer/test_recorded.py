@@ -207,6 +207,9 @@ BINARY = {"name": "x", "shape": [1, 2], "datatype": "FP32", "parameters": {"bina
         pytest.param(
             body(tensor([1.0], [10**30, 10**30])), "has 1 values for the input x", id="a huge shape"
         ),
+        pytest.param(
+            body(tensor([1.0], [1] * 65)), "with the shape [1, 1", id="more dimensions than any"
+        ),
         pytest.param(body(tensor([], [1])), "no list as the data of the input x", id="no values"),
         pytest.param(body(tensor("ab", [1, 2])), "no list as the data", id="text for a list"),
         pytest.param(

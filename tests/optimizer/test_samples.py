@@ -28,6 +28,7 @@ def parquet_file(folder: Path) -> None:
 
 def directory(folder: Path) -> None:
     (folder / "parts").mkdir()
+    (folder / "parts" / "about.json").write_text('{"rows": 6}')  # of the arrays, as exports have it
     np.savez(folder / "parts" / "a.npz", x=X[:10], y=Y[:10])
     np.savez(folder / "parts" / "b.npz", x=X[10:], y=Y[10:])
 

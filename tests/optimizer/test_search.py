@@ -19,7 +19,7 @@ from trireme.optimizer.recipes import Recipe
 from trireme.optimizer.report import summary
 from trireme.optimizer.runners import Runner
 from trireme.optimizer.samples import Arrays, Samples, split
-from trireme.optimizer.search import FINALISTS, Outcome, Search, Trial, _best
+from trireme.optimizer.search import FINALISTS, Outcome, Search, Trial, _best, winner_of
 from trireme.optimizer.wishes import ModelSource, Wishes
 
 GRAPH_STEPS = ("fuse", "int8-static", "int8-inner", "int8-dynamic", "int8-weights", "fp16")
@@ -166,18 +166,27 @@ def test_where_nothing_keeps_a_wish_the_cheapest_wins_and_it_is_told_by_how_much
 
 
 def test_what_keeps_a_wish_wins_though_another_is_cheaper(original: Original, folder: Path) -> None:
-    """By its size: weights of 8 bits are unpacked as they are used, which takes time."""
     recipes = [Recipe(("onnx",)), Recipe(("onnx", "int8-weights"))]
-    free = searched(original, folder, recipes)
-    sizes = {each.recipe: len(each.artefact.content) for each in free.finalists}
-    costs = {each.recipe: each.cost_seconds for each in free.finalists}
+    found = searched(original, folder, recipes).finalists
+    cheap, dear = (
+        dataclasses.replace(each, cost_seconds=cost, refused=None)
+        for each, cost in zip(found, (0.001, 0.002), strict=True)
+    )
+    assert winner_of([cheap, dear]) is cheap
+    small, large = len(dear.artefact.content), len(cheap.artefact.content)
+    missed = (MissedTarget(target=TargetName.SIZE, wanted=small, found=large),)
+    assert winner_of([dataclasses.replace(cheap, missed=missed), dear]) is dear
+
+
+def test_what_keeps_a_wish_wins(original: Original, folder: Path) -> None:
+    recipes = [Recipe(("onnx",)), Recipe(("onnx", "int8-weights"))]
+    free = searched(original, folder, recipes).finalists
+    sizes = {each.recipe: len(each.artefact.content) for each in free}
     assert sizes[recipes[1]] < sizes[recipes[0]]
-    assert costs[recipes[0]] < costs[recipes[1]]
     asked = dataclasses.replace(QUICK, size_bytes=sizes[recipes[1]])
-    found = searched(original, folder, recipes, asked)
-    assert found.winner is not None
-    assert found.winner.recipe == recipes[1]
-    assert found.winner.missed == ()
+    won = searched(original, folder, recipes, asked).winner
+    assert won is not None
+    assert (won.recipe, won.missed) == (recipes[1], ())
 
 
 SLOW, FAST = Speed({1: 0.004, 2: 0.005, 4: 0.008}), Speed({1: 0.003, 2: 0.0045, 4: 0.007})

@@ -745,11 +745,13 @@ def test_the_demand_of_a_fleet_too_small_does_not_lower_its_target() -> None:
     assert memory.targets[0].in_flight_per_pod == 8.0
 
 
-def test_a_persistent_break_leads_to_more_pods_window_by_window() -> None:
+@pytest.mark.parametrize("beside_canary", [False, True], ids=["alone", "beside a canary"])
+def test_a_persistent_break_leads_to_more_pods_window_by_window(beside_canary: bool) -> None:
     rule, memory, replicas, sizes = policy(), SETTLED, 2, [2]
     for step in range(0, 181, 5):
-        now = NOW + seconds(step)
-        decision, memory = decide(observed(replicas, seen(10.0, 0.2), now=now), rule, memory)
+        now, late = NOW + seconds(step), seen(10.0, 0.2)
+        observation = observed(replicas, late, now=now, beside_canary=beside_canary)
+        decision, memory = decide(observation, rule, memory)
         memory = record(memory, decision, carried_out=True)
         replicas = decision.replicas
         if replicas != sizes[-1]:

@@ -37,7 +37,14 @@ def corrected(
     now: datetime = NOW,
 ) -> Correction:
     return correct(
-        before, of or objective(), signals, pods=2, settled=settled, window=WINDOW, now=now
+        before,
+        of or objective(),
+        signals,
+        pods=2,
+        settled=settled,
+        learns=True,
+        window=WINDOW,
+        now=now,
     )
 
 
@@ -103,13 +110,13 @@ def test_a_target_is_corrected(
 
 def test_each_correction_begins_a_new_window() -> None:
     lowered = corrected(target(watched=WINDOW), BROKEN)
-    assert lowered == Correction(TargetMemory("m", 8.0 * 0.8, NOW, None), lowered=True)
+    assert lowered == Correction(TargetMemory("m", 8.0 * 0.8, NOW, None), is_window_broken=True)
     soon = NOW + WINDOW - seconds(1)
     assert corrected(lowered.target, BROKEN, now=soon).target.in_flight_per_pod == pytest.approx(
         6.4
     )
     raised = corrected(target(watched=CALM, within=CALM), KEPT)
-    assert (raised.target.within_since, raised.lowered) == (NOW, False)
+    assert (raised.target.within_since, raised.is_window_broken) == (NOW, False)
 
 
 def test_a_break_ends_the_calm() -> None:
@@ -128,7 +135,7 @@ def test_a_target_the_user_set_is_not_corrected(signals: ModelSignals) -> None:
     assert before.in_flight_per_pod == 0.5
     watched = replace(before, window_since=NOW - CALM, within_since=NOW - CALM)
     after = corrected(watched, signals, of=fixed)
-    assert (after.target.in_flight_per_pod, after.lowered) == (0.5, False)
+    assert (after.target.in_flight_per_pod, after.is_window_broken) == (0.5, False)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,12 @@ from trireme.api import names
 from trireme.api.adoption import AdoptionPhase
 from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
-from trireme.api.optimization import Gain, ModelOptimizationStatus, OptimizationStatus
+from trireme.api.optimization import (
+    Gain,
+    ModelOptimizationStatus,
+    OptimizationPhase,
+    OptimizationStatus,
+)
 from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.api.types import CurveSource
 from trireme.autoscaler.capacity import LearntCurve, ModelStatistics
@@ -148,7 +153,7 @@ def keeping() -> AgentView:
     return view
 
 
-def kept_at(sustained: float, **fields: Any) -> AgentView:
+def kept_at(sustained: float | None, **fields: Any) -> AgentView:
     """An agent that keeps a setting, before which a pod sustained so much."""
     view = keeping()
     (kept,) = view.adoption.present
@@ -275,6 +280,34 @@ def test_a_model_that_was_optimised_is_tried_first(phase: str, found: list[str])
     assert [each.origin.value for each in view.adoption.present] == found
 
 
+@pytest.mark.parametrize(
+    ("throughput_ratio", "before"),
+    [
+        pytest.param(1.2, 50.0, id="it is cheaper"),
+        pytest.param(0.9, None, id="it costs more, for a wish"),
+    ],
+)
+def test_only_what_is_to_be_cheaper_is_held_to_what_pods_sustained(
+    throughput_ratio: float, before: float | None
+) -> None:
+    gain = GAIN.model_copy(update={"throughput_ratio": throughput_ratio})
+    told = ModelOptimizationStatus(
+        model="m", digest="d", phase=OptimizationPhase.OPTIMIZED, gain=gain, entry="source: {}\n"
+    )
+    proposal = adopting._optimized(told, 50.0)
+    assert proposal is not None
+    assert proposal.sustained == before
+
+
+@pytest.mark.parametrize("is_applied", [True, False])
+def test_a_rollout_that_fails_is_held_against_what_it_is_of(is_applied: bool) -> None:
+    view = kept_at(None)
+    failed = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    view.children = {("Deployment", "echo"): deployment(conditions=[failed])}
+    view.applied = view.accepted if is_applied else ACCEPTED
+    assert phases(looked(view)) == [REFUSED if is_applied else KEPT]
+
+
 # ------------------------------------------------------------------------------- what becomes of it
 
 
@@ -398,6 +431,8 @@ def test_what_the_user_wrote_is_what_pods_run_where_nothing_is_set() -> None:
     assert adopting.last_asked(calm(applied=other, adoption=set_so)) is AGENT
     assert adopting.last_asked(calm(applied=ACCEPTED, asked=None)) is AGENT
     assert adopting.last_asked(calm(applied=ACCEPTED, asked=None, adoption=set_so)) is None
+    canary = CanaryState(ACCEPTED, 7, "digest", NOW)
+    assert adopting.last_asked(calm(applied=ACCEPTED, asked=None, canary=canary)) is None
     assert adopting.last_asked(calm()) is None
 
 

@@ -74,9 +74,9 @@ def proposals_of(
     By what a pod sustains where that is known, else by the requests in flight. An objective that no
     size keeps is not chased: its target stays at its start.
 
-    A broken objective asks for no fewer pods than there are, and, in the round in which its target
-    is lowered, for one more at least: the target alone may need several windows to bind. Never for
-    more than one pod per request in flight: then nothing waits, and more pods cannot help.
+    A broken objective asks for no fewer pods than there are, and, in the round that ends a full
+    window of it, for one more at least: the target, lowered then, may need several to bind. Never
+    for more than one pod per request in flight: then nothing waits, and more pods cannot help.
     """
     seen_of = {model.model: model for model in signals.models}
     proposals = []
@@ -91,7 +91,8 @@ def proposals_of(
             objective,
             seen,
             pods=observation.replicas,
-            settled=observation.ready >= observation.replicas and not observation.beside_canary,
+            settled=observation.ready >= observation.replicas,
+            learns=not observation.beside_canary,
             window=signals.window,
             now=observation.now,
         )
@@ -111,7 +112,7 @@ def proposals_of(
             )
         least = 0
         if broken and not objective.fixed_target:
-            least = observation.replicas + (1 if correction.lowered else 0)
+            least = observation.replicas + (1 if correction.is_window_broken else 0)
             least = min(least, math.ceil(seen.in_flight / targets.LOWEST))
             replicas = max(replicas, least)
         proposals.append(

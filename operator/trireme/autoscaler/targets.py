@@ -50,10 +50,10 @@ def initial(objective: ObjectivePolicy, memory: Memory) -> TargetMemory:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A target after one round, and whether this round lowered it for a full broken window."""
+    """A target after one round, and whether a full broken window ended in it."""
 
     target: TargetMemory
-    lowered: bool
+    is_window_broken: bool
 
 
 def correct(
@@ -63,29 +63,35 @@ def correct(
     *,
     pods: int,
     settled: bool,
+    learns: bool,
     window: timedelta,
     now: datetime,
 ) -> Correction:
     """Correct a target by one round's signals.
 
     `settled` says that all `pods` wanted are ready, and no others answer. Else no window may count:
-    the signals would speak of another fleet than the one decided on.
+    the signals would speak of another fleet than the one decided on. `learns` says that what is
+    seen is of these pods alone; else windows count, and the target stays as it is.
     """
     model, per_pod = target.model, target.in_flight_per_pod
     if not settled or objective.fixed_target:
-        return Correction(TargetMemory(model, per_pod, None, None), lowered=False)
+        return Correction(TargetMemory(model, per_pod, None, None), is_window_broken=False)
     window_since = target.window_since or now
     if breach(objective, seen):
         if now - window_since < window:
-            return Correction(TargetMemory(model, per_pod, window_since, None), lowered=False)
-        lower = _clamped(per_pod * AFTER_BREAK, objective)
-        return Correction(TargetMemory(model, lower, now, None), lowered=True)
-    if seen.latency is None or seen.in_flight < PROOF * per_pod * pods:
-        return Correction(TargetMemory(model, per_pod, window_since, None), lowered=False)
+            return Correction(
+                TargetMemory(model, per_pod, window_since, None), is_window_broken=False
+            )
+        lower = _clamped(per_pod * AFTER_BREAK, objective) if learns else per_pod
+        return Correction(TargetMemory(model, lower, now, None), is_window_broken=True)
+    if not learns or seen.latency is None or seen.in_flight < PROOF * per_pod * pods:
+        return Correction(TargetMemory(model, per_pod, window_since, None), is_window_broken=False)
     within_since = target.within_since or now
     if now - within_since >= CALM:
         within_since, per_pod = now, _clamped(per_pod * AFTER_CALM, objective)
-    return Correction(TargetMemory(model, per_pod, window_since, within_since), lowered=False)
+    return Correction(
+        TargetMemory(model, per_pod, window_since, within_since), is_window_broken=False
+    )
 
 
 def _clamped(in_flight_per_pod: float, objective: ObjectivePolicy) -> float:

@@ -168,12 +168,13 @@ def recall(view: AgentView, body: Object) -> None:
 
 def last_asked(view: AgentView) -> AgentDeployment | None:
     """The last spec that could be used, as the user wrote it, once one is applied. A process that
-    has only seen one that is refused knows what the pods run: the same where nothing is set.
+    has only seen one that is refused knows what the pods run: the same where nothing is set, nor
+    tried.
     """
     if view.applied is None:
         return None
     is_more = any(each.phase.is_in_force for each in view.adoption.present)
-    return view.asked or (None if is_more else view.applied.agent)
+    return view.asked or (None if is_more or view.canary is not None else view.applied.agent)
 
 
 def with_settings(agent: AgentDeployment, adoptions: Adoptions) -> AgentDeployment:
@@ -236,10 +237,13 @@ def _is_ready(view: AgentView, generation: int) -> bool:
 
 
 def _judged(view: AgentView, present: Adoptions, generation: int, now: str) -> Adoptions:
-    """What is left once it is known what was kept does to the pods."""
+    """What is left once it is known what was kept does to the pods; a rollout that fails is held
+    against it only where it is of what is in force now.
+    """
     judged = adoption.learnt(present, _sustained(view), generation, now)
     servers = view.servers.together
-    if servers is None or servers.failure is None:
+    is_applied = view.applied is not None and view.applied is view.accepted
+    if servers is None or servers.failure is None or not is_applied:
         return judged
     words = f"the pods do not come up with it: {servers.failure}"
     return adoption.not_rolled_out(judged, generation, now, words)
@@ -329,13 +333,14 @@ def _optimized(told_of: ModelOptimizationStatus, sustained: float | None) -> Pro
     gain = told_of.gain
     if told_of.phase is not OptimizationPhase.OPTIMIZED or not told_of.entry or gain is None:
         return None
+    is_cheaper = gain.throughput_ratio >= 1  # else it was made for a wish, and may cost more
     return Proposal(
         told_of.model,
         Origin.OPTIMIZATION,
         f"the file made by {' + '.join(gain.techniques)} in place of the spec's",
         _fields(yaml.safe_load(told_of.entry)),
         told_gain(gain),
-        sustained or None,
+        (sustained or None) if is_cheaper else None,
         told_of.made_from,
     )
 

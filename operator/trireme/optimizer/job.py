@@ -12,6 +12,7 @@ from pathlib import Path
 
 from trireme.api.optimization import Gain, Technique
 from trireme.api.optimize import (
+    LONGEST_TEXT,
     PROGRAM_FILE,
     RESULT_FILE,
     OptimizedBackend,
@@ -49,10 +50,10 @@ def run(plan: OptimizePlan, mounts: Mounts) -> bool:
         made = optimise(request, lambda what, _: logger.info("%s: %s", plan.model, what))
         found = _result(made)
     except InvalidSpec as error:
-        found = OptimizeResult(failure=str(error))
+        found = _failed(str(error))
     except Exception as error:  # of libraries, on a file that they cannot take
         logger.exception("%s: the search failed", plan.model)
-        found = OptimizeResult(failure=f"{type(error).__name__}: {error}")
+        found = _failed(f"{type(error).__name__}: {error}")
     logger.info("%s: %s", plan.model, found.failure or found.summary)
     for place in (mounts.into / RESULT_FILE, mounts.result):
         try:
@@ -60,6 +61,10 @@ def run(plan: OptimizePlan, mounts: Mounts) -> bool:
         except OSError as error:
             logger.warning("the result cannot be left at %s: %s", place, error.strerror)
     return found.failure is None
+
+
+def _failed(words: str) -> OptimizeResult:
+    return OptimizeResult(failure=words[:LONGEST_TEXT])  # a model or a sample may have the words
 
 
 def _request(plan: OptimizePlan, file: Path, mounts: Mounts) -> Request:

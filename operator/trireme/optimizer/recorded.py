@@ -34,6 +34,7 @@ LARGEST_SAMPLES = 2 * 2**30
 
 _ARRAY_BYTES = 200  # about, of an array in a list beside its numbers
 _LONGEST_NAME = 256
+_MOST_DIMENSIONS = 32  # numpy has 64 at most, and no model has as many
 _LONGEST_SHOWN = 80
 _EVENT, _STORED = "specversion", "ReqType"  # what CloudEvents have; what KServe's logger stores
 _ANSWER = ".response"  # the end of an answer's type: org.kubeflow.serving.inference.response
@@ -228,12 +229,12 @@ def _name(given: object) -> str:
 def _shape(name: str, given: object) -> list[int]:
     if (
         not isinstance(given, list)
-        or not given
+        or not 0 < len(given) <= _MOST_DIMENSIONS
         or not all(type(each) is int and each > 0 for each in given)
     ):
         raise Unusable(
             f"has the input {name} with the shape {_shown(given)}",
-            "Write whole numbers above 0, of which the first is the batch",
+            f"Write whole numbers above 0, {_MOST_DIMENSIONS} at most; the first is the batch",
         )
     return given
 
@@ -267,6 +268,11 @@ def _values(name: str, data: object) -> Numbers:
         ) from error
     if found.dtype.kind not in "biuf":
         raise Unusable(f"has a number in the input {name} that no type holds", _OUT)
+    if found.ndim > _MOST_DIMENSIONS:
+        raise Unusable(
+            f"has lists in lists, {found.ndim} deep, in the input {name}",
+            f"Nest them up to {_MOST_DIMENSIONS} deep",
+        )
     return found
 
 

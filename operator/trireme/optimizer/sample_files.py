@@ -104,9 +104,11 @@ def _read(field: str, place: Path) -> Arrays:
 
 def _directory(field: str, place: Path) -> Arrays:
     """The files of a directory one after another, in the order of their names; those that hold
-    nothing, as loggers' files of answers alone, are left out.
+    nothing, as loggers' files of answers alone, are left out. Beside arrays JSON is no samples, but
+    what is said of them.
     """
     files = sorted(file for file in place.iterdir() if file.suffix in _READERS)
+    files = [file for file in files if file.suffix in _ARRAYS] or files
     if not files:
         raise _invalid(field, str(place), f"holds no {_KNOWN} file", "Put the samples there")
     parts = {file: part for file in files if (part := _READERS[file.suffix](field, file))}
@@ -154,9 +156,9 @@ def _recorded(field: str, file: Path) -> Arrays:
         raise _invalid(field, str(file), error.message, error.remedy) from error
 
 
+_ARRAYS = (".npz", ".npy")
 _READERS: Mapping[str, Callable[[str, Path], Arrays]] = {
-    ".npz": _numpy,
-    ".npy": _numpy,
+    **dict.fromkeys(_ARRAYS, _numpy),
     ".jsonl": _recorded,
     ".json": _recorded,
 }

@@ -9,7 +9,7 @@ what the gate sees.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from trireme.api.optimization import MissedTarget, TargetName
@@ -242,11 +242,6 @@ class Search:
                     max(len(built), self.judged),
                 )
             )
-        winner = min(
-            (each for each in finalists if each.refused is None),
-            key=lambda each: (len(each.missed), each.cost_seconds),
-            default=None,
-        )
         return Outcome(
             original_bytes=self.original.size_bytes,
             original_speed=speeds[""],
@@ -254,7 +249,7 @@ class Search:
             original_score=self.metric.value(held_out.original, held_out.truth),
             trials=tuple(trials),
             finalists=tuple(finalists),
-            winner=winner,
+            winner=winner_of(finalists),
             front=_front(trials),
             seconds=0.0,
         )
@@ -348,6 +343,17 @@ class Search:
             confidence,
             self.wishes.seed,
         )
+
+
+def winner_of(finalists: Iterable[Finalist]) -> Finalist | None:
+    """Of those that nothing speaks against the one that misses the fewest wishes, of such the
+    cheapest.
+    """
+    return min(
+        (each for each in finalists if each.refused is None),
+        key=lambda each: (len(each.missed), each.cost_seconds),
+        default=None,
+    )
 
 
 def _doubt(recipe: Recipe, ratio: float, verdict: Verdict) -> Refused | None:
