@@ -22,7 +22,7 @@ from trireme.autoscaler.queueing import PodShape, percentile_seconds
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.simulator.pods import Balancer, serve_fleet
 
-PODS = (16, 4, 2, 1)  # falling, since the table is read by 1 / pods
+PODS = (16, 4, 2)  # falling, since the table is read by 1 / pods
 FIXED_SHARES = (0.02, 0.1, 0.25, 0.6, 1.0)  # of a full batch's time
 MAX_BATCHES = (1, 4, 16, 64)
 LOADS = (0.1, 0.3, 0.5, 0.7, 0.85, 0.95)  # of the capacity
@@ -110,7 +110,7 @@ def kept_percent(found: dict[Cell, float], gateways: int) -> int:
 
 def cells_of_table() -> dict[Cell, Cell]:
     """The cells that are to be written, each with the one that is simulated for it."""
-    cells = itertools.product(PODS[:-1], FIXED_SHARES, MAX_BATCHES, LOADS)
+    cells = itertools.product(PODS, FIXED_SHARES, MAX_BATCHES, LOADS)
     return {
         # Without batching the whole time is fixed, whatever its share.
         cell: cell if cell.max_batch > 1 else Cell(cell.pods, 1.0, 1, cell.load)
@@ -134,7 +134,7 @@ def written(found: dict[Cell, float]) -> str:
     rows = {
         (fixed, batch): evened(
             {
-                (pods, load): found[asked[Cell(pods, fixed, batch, load)]] if pods > 1 else 1.0
+                (pods, load): found[asked[Cell(pods, fixed, batch, load)]]
                 for pods, load in itertools.product(PODS, LOADS)
             }
         )

@@ -24,7 +24,7 @@ from trireme.autoscaler.choice_table import (
     PODS,
     SPARE_PERMILLE,
 )
-from trireme.autoscaler.grid import around
+from trireme.autoscaler.grid import around, cells
 from trireme.autoscaler.service_curve import ServiceCurve
 
 _PARTS = [1 / pods for pods in PODS]
@@ -62,16 +62,15 @@ def felt_load(curve: ServiceCurve, fleet: Fleet, load: float) -> float:
     """
     if not fleet.is_chosen_from:
         return load
-    gap = curve.gap_seconds  # nobody else has the instance in it: as if the batch took longer
-    fixed_share = (curve.fixed_seconds + gap) / (curve.full_batch_seconds + gap)
     gain = 0.0
-    for p, by_pods in around(_PARTS, 1 / fleet.pods):
-        for f, by_fixed in around(FIXED_SHARES, fixed_share):
-            for b, by_batch in around(_DOUBLINGS, math.log2(curve.max_batch)):
-                for at, by_load in around(_LOADS, load):
-                    if at:
-                        part = by_pods * by_fixed * by_batch * by_load
-                        gain += part * (SPARE_PERMILLE[p][f][b][at - 1] / 1000 - 1)
+    for (p, f, b, at), part in cells(
+        around(_PARTS, 1 / fleet.pods),
+        around(FIXED_SHARES, curve.fixed_share),
+        around(_DOUBLINGS, math.log2(curve.max_batch)),
+        around(_LOADS, load),
+    ):
+        if at:
+            gain += part * (SPARE_PERMILLE[p][f][b][at - 1] / 1000 - 1)
     kept = sum(part * _KEPT_PERCENT[g] / 100 for g, part in around(_KNOWN, 1 / fleet.gateways))
     spare = (1 + kept * gain) * (1 - load)
     return max(1 - spare, LEAST * load)

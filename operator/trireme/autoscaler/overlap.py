@@ -8,7 +8,7 @@ into step; and where few requests come they are idle. No formula is known, so it
 
 import math
 
-from trireme.autoscaler.grid import around
+from trireme.autoscaler.grid import around, cells
 from trireme.autoscaler.overlap_table import (
     FIXED_SHARES,
     INSTANCES,
@@ -29,13 +29,12 @@ def waiting_share(curve: ServiceCurve, instances: int, load: float) -> float:
     """
     if instances == 1:
         return 1.0
-    gap = curve.gap_seconds  # nobody else has the instance in it: as if the batch took longer
-    fixed_share = (curve.fixed_seconds + gap) / (curve.full_batch_seconds + gap)
     share = 0.0
-    for i, by_instances in around(_SPACINGS, 1 / instances):
-        for f, by_fixed in around(FIXED_SHARES, fixed_share):
-            for b, by_batch in around(_DOUBLINGS, math.log2(curve.max_batch)):
-                for at, by_load in around(LOADS, load):
-                    part = by_instances * by_fixed * by_batch * by_load
-                    share += part * WAITING_PERCENT[i][f][b][at] / 100
+    for (i, f, b, at), part in cells(
+        around(_SPACINGS, 1 / instances),
+        around(FIXED_SHARES, curve.fixed_share),
+        around(_DOUBLINGS, math.log2(curve.max_batch)),
+        around(LOADS, load),
+    ):
+        share += part * WAITING_PERCENT[i][f][b][at] / 100
     return share

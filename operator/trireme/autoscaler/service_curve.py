@@ -62,6 +62,14 @@ class ServiceCurve:
         """How long the largest batch takes."""
         return self.seconds(self.max_batch)
 
+    @property
+    def fixed_share(self) -> float:
+        """How much of the time of the largest batch does not depend on its requests, the gap after
+        it included: nobody else has the instance in it, as if the batch took longer.
+        """
+        full_seconds = self.full_batch_seconds + self.gap_seconds
+        return (self.fixed_seconds + self.gap_seconds) / full_seconds
+
     def capacity_per_second(self, instances: int = 1) -> float:
         """The rate above which the queue of a pod grows without end."""
         return instances * self.max_batch / (self.full_batch_seconds + self.gap_seconds)
