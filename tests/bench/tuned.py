@@ -49,11 +49,16 @@ _NEVER = (EventReason.SETTING_REFUSED, EventReason.SETTING_UNDECIDED)
 
 
 def run(kube: Kube, system: Kube) -> str:
-    """Both side by side, since neither takes much of the processors: 20 minutes."""
+    """Both side by side, since neither takes much of the processors: 20 minutes. One that fails
+    does not take the other's result with it.
+    """
     files, agent = yaml.safe_load_all(_MANIFESTS.read_text())
     with ThreadPoolExecutor() as pool:
         parts = [pool.submit(part, kube, agent, files) for part in (gained, disappointed)]
-        return "\n".join(part.result() for part in parts)
+    if any(part.exception() for part in parts):
+        for part in parts:
+            print(part.exception() or part.result(), flush=True)
+    return "\n".join(part.result() for part in parts)
 
 
 def gained(kube: Kube, agent: Object, files: Object) -> str:

@@ -16,6 +16,7 @@ import torch
 from bench.optimizer.subjects import Subject, make
 from bench.table import table
 from trireme.optimizer.forms import Graph, Module, quiet
+from trireme.optimizer.gate import Verdict
 from trireme.optimizer.loading import open_model
 from trireme.optimizer.measurement import Speed, measure
 from trireme.optimizer.program import Result, optimise
@@ -27,6 +28,8 @@ from trireme.optimizer.technique import Workbench
 from trireme.optimizer.wishes import Request, Wishes
 
 ROUNDS = 15
+
+Row = tuple[str, ...]
 
 
 def main() -> None:
@@ -79,7 +82,7 @@ def _beside(subject: Subject, result: Result, folder: Path, no_compile: bool) ->
         chosen = Graph(result.outcome.winner.artefact.content)
         runners["chosen"] = runner_of(chosen, names, 1)
     if not no_compile:
-        compiled = torch.compile(original.form.module, dynamic=True)
+        compiled = torch.compile(original.form.module)
         runners["torch.compile"] = _quietly(of_torch(compiled, names), original.samples, subject)
     return measure(runners, original.samples, (1, subject.batch), ROUNDS, threads=1)
 
@@ -93,57 +96,74 @@ def _quietly(run: Runner, samples: Samples, subject: Subject) -> Runner:
 
 
 def _told(subject: Subject, result: Result, beside: dict[str, Speed]) -> str:
-    report: dict[str, Any] = result.report
-    before = beside["original"]
-    load = os.getloadavg()[0]
-    rows: list[tuple[object, ...]] = [
-        (
-            name,
-            f"{before.seconds[1] / speed.seconds[1]:.2f} ×",
-            f"{before.cost(None) / speed.cost(None):.2f} ×",
-            "",
-            "",
-            "",
-        )
-        for name, speed in beside.items()
-        if name not in ("original", "chosen")
-    ]
-    original_bytes = next(
-        (each["sizeBytes"] for each in report["trials"] if each["recipe"] == "onnx"), None
-    )
-    for each in report["trials"]:
-        ratio, size = each["throughputRatio"], each["sizeBytes"]
-        rows.append(
-            (
-                each["recipe"],
-                "",
-                "-" if ratio is None else f"{ratio:.2f} ×",
-                "-" if size is None or not original_bytes else f"{size / original_bytes:.2f}",
-                "-" if each["drop"] is None else f"{each['drop'] * 100:.2f}",
-                each["refused"] or "finalist",
-            )
-        )
+    report = result.report
+    finalists = {each["recipe"]: each for each in report["finalists"]}
+    rows = [_peer(name, beside) for name in beside if name not in ("original", "chosen")]
+    for trial in report["trials"]:
+        finalist = finalists.get(trial["recipe"])
+        rows.append(_trial(trial, report) if finalist is None else _finalist(finalist, report))
     winner = result.outcome.winner
     if winner is not None:
-        speed, verdict = beside["chosen"], winner.verdict
-        rows.append(
-            (
-                f"**chosen: {winner.recipe}**",
-                f"**{before.seconds[1] / speed.seconds[1]:.2f} ×**",
-                f"**{before.cost(None) / speed.cost(None):.2f} ×**",
-                f"**{len(winner.artefact.content) / (original_bytes or 1):.2f}**",
-                f"**{verdict.drop * 100:.2f}, at most {verdict.most_drop * 100:.2f}**",
-                f"{verdict.samples} held-out samples",
-            )
-        )
+        _, latency, throughput, *_ = _peer("chosen", beside)
+        size = _beside_original(len(winner.artefact.content), report)
+        chosen = (f"chosen: {winner.recipe}", latency, throughput, size, _answers(winner.verdict))
+        held_out = f"{winner.verdict.samples} held-out samples"
+        rows.append((*(f"**{cell}**" for cell in chosen), held_out))
+    before = beside["original"]
     title = (
         f"{subject.name}: {subject.metric} {report['original']['score']:.4f} before, original "
         f"{before.seconds[1] * 1e3:.2f} ms alone and "
         f"{before.seconds[subject.batch] * 1e3:.2f} ms for {subject.batch}; "
-        f"{report['seconds']:.0f} s of processor time to search, load average {load:.1f}"
+        f"{report['seconds']:.0f} s of processor time to search, load average "
+        f"{os.getloadavg()[0]:.1f}"
     )
-    head = ("recipe", "latency", "throughput", "size", "drop, points", "")
+    head = ("recipe", "latency of one", "throughput", "size", "drop, points", "result")
     return table(title, head, rows)
+
+
+def _peer(name: str, beside: dict[str, Speed]) -> Row:
+    before, after = beside["original"], beside[name]
+    latency = before.seconds[1] / after.seconds[1]
+    return name, f"{latency:.2f} ×", f"{before.cost(None) / after.cost(None):.2f} ×", "", "", ""
+
+
+def _trial(trial: dict[str, Any], report: dict[str, Any]) -> Row:
+    """One that was out before its time, by its last look: on a part of the samples."""
+    ratio, drop = trial["throughputRatio"], trial["drop"]
+    return (
+        trial["recipe"],
+        "",
+        "-" if ratio is None else f"{ratio:.2f} ×",
+        _beside_original(trial["sizeBytes"], report),
+        "-" if drop is None else f"{drop * 100:.2f}",
+        trial["refused"] or "",
+    )
+
+
+def _finalist(finalist: dict[str, Any], report: dict[str, Any]) -> Row:
+    """One that was built in full, and judged on what was held out."""
+    before, after = (each["secondsByBatch"]["1"] for each in (report["original"], finalist))
+    most = "" if finalist["confidence"] is None else f", at most {finalist['mostDrop'] * 100:.2f}"
+    return (
+        finalist["recipe"],
+        f"{before / after:.2f} ×",
+        f"{finalist['throughputRatio']:.2f} ×",
+        _beside_original(finalist["sizeBytes"], report),
+        f"{finalist['drop'] * 100:.2f}{most}",
+        finalist["result"],
+    )
+
+
+def _answers(verdict: Verdict) -> str:
+    return f"{verdict.drop * 100:.2f}, at most {verdict.most_drop * 100:.2f}"
+
+
+def _beside_original(size: int | None, report: dict[str, Any]) -> str:
+    """Its size over that of the original as ONNX, as the original may be a program."""
+    original = next(
+        (each["sizeBytes"] for each in report["trials"] if each["recipe"] == "onnx"), None
+    )
+    return f"{size / original:.2f}" if size and original else "-"
 
 
 if __name__ == "__main__":
