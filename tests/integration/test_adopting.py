@@ -103,7 +103,7 @@ class Applying(Team):
         assert view.accepted is not None
         (pods,) = view.accepted.pod_sets
         learnt = learning.known(view, pods)
-        curve = ServiceCurve(0.040, 0.010, 4)
+        curve = ServiceCurve(0.040, 0.010, 16)
         learnt.curves["double"] = LearntCurve(curve, 0.0, 4000)
         learnt.capacities["double"] = Capacity(40.0, curve)
         view.learning[pods.name] = learnt

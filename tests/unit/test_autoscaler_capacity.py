@@ -14,6 +14,7 @@ from trireme.autoscaler.capacity import (
     calls_per_request,
     capacity,
     due_seconds,
+    is_bent,
     kept,
     learn,
     pipeline_capacity,
@@ -147,10 +148,35 @@ def summed(
     more = round((mean_batch - low) * executions)
     counts = {low: executions - more, low + 1: more}
     inferences = sum(batch * count for batch, count in counts.items())
-    seconds = sum(batch * count * DEMO.seconds(batch) for batch, count in counts.items())
+    seconds = sum(batch * count * curve.seconds(batch) for batch, count in counts.items())
     return ModelStatistics(
         inferences, {}, CounterWindow(inferences, executions, round(seconds * 1e9))
     )
+
+
+BENT = stairs(0.01, 0.01, 0.02, 0.02)
+SLOW = ServiceCurve(0.100, 0.025, 4)
+
+
+@pytest.mark.parametrize(
+    ("intervals", "bent"),
+    [
+        pytest.param([BENT], True, id="times on no line"),
+        pytest.param([BENT, BENT], True, id="of several intervals"),
+        pytest.param([executed({1: 200, 4: 200})], False, id="times on one"),
+        pytest.param([stairs(0.01, 0.01, 0.02)], False, id="of too few executions"),
+        pytest.param([executed({4: 400})], False, id="of one batch size"),
+        pytest.param([replace(BENT, requests=400)], False, id="of requests of several rows"),
+        pytest.param([summed(1.0), summed(2.0)], False, id="sums on one"),
+        pytest.param([summed(1.0), summed(2.0), summed(3.0, SLOW)], True, id="sums on none"),
+        pytest.param([summed(2.0), summed(2.0, SLOW)], False, id="sums of one load"),
+        pytest.param([], False, id="nothing"),
+    ],
+)
+def test_that_times_are_on_no_line_is_known_once_enough_was_seen(
+    intervals: Sequence[ModelStatistics], bent: bool
+) -> None:
+    assert is_bent(intervals, 4, 400) is bent
 
 
 @pytest.mark.parametrize(

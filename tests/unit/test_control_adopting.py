@@ -20,9 +20,10 @@ from trireme.api.optimization import (
 )
 from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.api.types import CurveSource
-from trireme.autoscaler.capacity import LearntCurve, ModelStatistics
+from trireme.autoscaler.capacity import LearntCurve, ModelStatistics, capacity, learn
+from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.service_curve import BatchTotal, ServiceCurve
-from trireme.autoscaler.types import Capacity, OutOfReach
+from trireme.autoscaler.types import Capacity, EarlierCurve, OutOfReach, Serving
 from trireme.control import adopting, learning
 from trireme.control.adopting import Adopting
 from trireme.control.canary_course import Course
@@ -36,6 +37,7 @@ from unit.autoscaling import NOW
 
 TRIED, KEPT, REFUSED, UNDECIDED = AdoptionPhase
 CURVE = ServiceCurve(0.040, 0.010, 4)
+WIDE = replace(CURVE, max_batch=8)  # once batches of 4 were seen with the setting
 ADVICE = TuningStatus(
     model="m",
     knob=Knob.MAX_BATCH_SIZE,
@@ -439,19 +441,36 @@ def test_what_the_user_wrote_is_what_pods_run_where_nothing_is_set() -> None:
 # --------------------------------------------------------------------------------- what is learnt
 
 
-def curve(executions: int = 4000, source: CurveSource = CurveSource.BATCHES) -> LearntCurve:
-    return LearntCurve(CURVE, 0.0, executions, source)
+def curve(
+    executions: int = 4000,
+    source: CurveSource = CurveSource.BATCHES,
+    of: ServiceCurve = WIDE,
+) -> LearntCurve:
+    return LearntCurve(of, 0.0, executions, source)
 
 
 @pytest.mark.parametrize(
     ("known", "found", "phase"),
     [
-        pytest.param(curve(), Capacity(60.0, CURVE), KEPT, id="a gain"),
-        pytest.param(curve(), Capacity(40.0, CURVE), REFUSED, id="a loss"),
-        pytest.param(curve(), OutOfReach(0.2, CURVE), REFUSED, id="the objective is out of reach"),
-        pytest.param(curve(999), Capacity(40.0, CURVE), KEPT, id="few batches were seen"),
+        pytest.param(curve(), Capacity(60.0, WIDE), KEPT, id="a gain"),
+        pytest.param(curve(), Capacity(40.0, WIDE), REFUSED, id="a loss"),
+        pytest.param(curve(), OutOfReach(0.2, WIDE), REFUSED, id="the objective is out of reach"),
+        pytest.param(curve(999), Capacity(40.0, WIDE), KEPT, id="few batches were seen"),
         pytest.param(
-            curve(source=CurveSource.EARLIER), Capacity(40.0, CURVE), KEPT, id="of before it"
+            curve(source=CurveSource.EARLIER), Capacity(40.0, WIDE), KEPT, id="of before it"
+        ),
+        pytest.param(curve(of=CURVE), Capacity(40.0, CURVE), KEPT, id="no large batch was seen"),
+        pytest.param(
+            curve(of=CURVE), OutOfReach(0.2, CURVE), REFUSED, id="out of reach whatever the batch"
+        ),
+        pytest.param(
+            curve(), Capacity(40.0, CURVE), KEPT, id="what follows from the curve is not found yet"
+        ),
+        pytest.param(
+            curve(),
+            Capacity(40.0, EarlierCurve(WIDE)),
+            KEPT,
+            id="nor from the first one that is of now",
         ),
     ],
 )
@@ -462,13 +481,75 @@ def test_what_is_kept_is_judged_by_what_is_learnt_with_it(
 
 
 def test_what_makes_fewer_batches_is_judged_by_all_that_is_ever_learnt_from() -> None:
-    view = learnt(kept_at(50.0), curve(400), Capacity(40.0, CURVE))
+    view = learnt(kept_at(50.0), curve(400), Capacity(40.0, WIDE))
     (of_pods,) = view.learning.values()
     one = ModelStatistics(40, {4: BatchTotal(40, 2_000_000)})
     of_pods.intervals["m"] = (one,) * 9
     assert phases(looked(view)) == [KEPT]
     of_pods.intervals["m"] = (one,) * 10
     assert phases(looked(view)) == [REFUSED]
+
+
+NIGHT, DAY = {1: 700, 2: 400}, {1: 100, 2: 100, 4: 300, 6: 300, 8: 300}
+
+
+def sustains(known: LearntCurve, max_batch: int) -> Capacity | OutOfReach | None:
+    (objective,) = policy_of(AGENT.spec).objectives
+    return capacity(known, Serving(1, max_batch), objective)
+
+
+def seen(view: AgentView, batches: dict[int, int], seconds: Callable[[int], float]) -> AgentView:
+    """The same once the pods have executed these batches, which took so long."""
+    assert view.accepted is not None
+    (pods,) = view.accepted.pod_sets
+    of_pods = learning.known(view, pods)
+    totals = {
+        size: BatchTotal(count, round(count * seconds(size) * 1e9))
+        for size, count in batches.items()
+    }
+    requests = sum(size * count for size, count in batches.items())
+    of_pods.intervals["m"] = (ModelStatistics(requests, totals),)
+    view.learning[pods.name] = of_pods
+    found = learn(of_pods.intervals["m"], 8, of_pods.curves.pop("m", None))
+    of_pods.capacities.pop("m", None)
+    if found is not None and (sustained := sustains(found, 8)) is not None:
+        of_pods.curves["m"], of_pods.capacities["m"] = found, sustained
+    return view
+
+
+@pytest.mark.parametrize(
+    ("by_day", "phase"),
+    [
+        pytest.param(lambda size: 0.040 + 0.010 * size, KEPT, id="large batches are as foreseen"),
+        pytest.param(lambda size: 0.040 + 0.030 * size, REFUSED, id="they are slower"),
+        pytest.param(
+            lambda size: 0.040 + 0.010 * size if size <= 4 else 0.250,
+            REFUSED,
+            id="they are on no line",
+        ),
+    ],
+)
+def test_what_is_kept_at_night_is_judged_by_day(
+    by_day: Callable[[int], float], phase: AdoptionPhase
+) -> None:
+    before = sustains(LearntCurve(CURVE, 0.0, 4000), 4)
+    assert isinstance(before, Capacity)
+    view = looked(seen(kept_at(before.per_second), NIGHT, CURVE.seconds))
+    (kept,) = view.adoption.present
+    assert (kept.phase, kept.sustained_after) == (KEPT, None)
+    (after,) = looked(seen(view, DAY, by_day)).adoption.present
+    assert after.phase is phase
+
+
+@pytest.mark.parametrize(
+    ("each", "phase"), [(250, REFUSED), (249, KEPT)], ids=["enough were seen", "too few"]
+)
+def test_what_is_kept_is_taken_back_where_batches_are_on_no_line_with_it(
+    each: int, phase: AdoptionPhase
+) -> None:
+    stairs = {1: 0.01, 2: 0.01, 3: 0.04, 4: 0.04}
+    view = seen(kept_at(None), dict.fromkeys(stairs, each), stairs.__getitem__)
+    assert phases(looked(view)) == [phase]
 
 
 # What is recommended while the setting that is kept serves.
@@ -486,12 +567,12 @@ NEXT = ADVICE.model_copy(update={"from_": "8", "to": "16"})
 def test_the_next_one_does_not_begin_on_top_of_what_may_lose(
     executions: int, per_second: float, after: list[AdoptionPhase]
 ) -> None:
-    view = learnt(kept_at(50.0, tuning=NEXT), curve(executions), Capacity(per_second, CURVE))
+    view = learnt(kept_at(50.0, tuning=NEXT), curve(executions), Capacity(per_second, WIDE))
     assert phases(looked(view)) == after
 
 
 def test_the_next_one_begins_once_the_one_before_was_compared() -> None:
-    view = learnt(kept_at(50.0, tuning=NEXT), curve(), Capacity(60.0, CURVE))
+    view = learnt(kept_at(50.0, tuning=NEXT), curve(), Capacity(60.0, WIDE))
     looked(view)
     _, new = looked(view).adoption.present
     assert (new.phase, new.entry, new.sustained_before) == (TRIED, "maxBatchSize: 16\n", 60.0)
@@ -500,10 +581,15 @@ def test_the_next_one_begins_once_the_one_before_was_compared() -> None:
 @pytest.mark.parametrize(
     ("known", "after"),
     [
-        pytest.param(curve(999), [], id="while batches are counted"),
-        pytest.param(curve(source=CurveSource.EARLIER), [], id="while the curve is of before"),
-        pytest.param(curve(), [TRIED], id="once there are enough"),
-        pytest.param(curve(999, CurveSource.COUNTERS), [TRIED], id="where there may never be"),
+        pytest.param(curve(999, of=CURVE), [], id="while batches are counted"),
+        pytest.param(
+            curve(source=CurveSource.EARLIER, of=CURVE), [], id="while the curve is of before"
+        ),
+        pytest.param(curve(), [], id="while what follows from the curve is sought"),
+        pytest.param(curve(of=CURVE), [TRIED], id="once there are enough"),
+        pytest.param(
+            curve(999, CurveSource.COUNTERS, CURVE), [TRIED], id="where there may never be"
+        ),
     ],
 )
 def test_one_begins_once_what_it_gains_can_be_told(

@@ -13,7 +13,7 @@ from agents import agent_of, model_of
 from trireme.api.adoption import Adoption, AdoptionPhase, Origin
 from trireme.api.types import AgentSpec
 from trireme.rollout import adoption
-from trireme.rollout.adoption import Adoptions, Proposal
+from trireme.rollout.adoption import Adoptions, Learnt, Proposal
 
 TRIED, KEPT, REFUSED, UNDECIDED = AdoptionPhase
 BEGAN, LATER = "2026-11-01T03:00:00Z", "2026-11-01T04:00:00Z"
@@ -56,6 +56,10 @@ def tried(proposal: Proposal = LARGER, before: Adoptions = (), of: AgentSpec = S
 
 def kept(proposal: Proposal = LARGER, before: Adoptions = ()) -> Adoptions:
     return adoption.kept(tried(proposal, before), LATER)
+
+
+def learnt(per_second: float, *, is_least: bool = False) -> dict[str, Learnt]:
+    return {"m": Learnt(per_second, is_least)}
 
 
 def phases(adoptions: Adoptions) -> list[tuple[str, AdoptionPhase]]:
@@ -176,7 +180,7 @@ def test_a_trial_is_of_one_generation() -> None:
 
 def test_what_is_kept_is_judged_though_an_autoscaler_writes_the_size() -> None:
     def after(adoptions: Adoptions) -> AdoptionPhase:
-        (found,) = adoption.learnt(adoption.carried_on(adoptions, 8, 9), {"m": 1.0}, 9, LATER)
+        (found,) = adoption.learnt(adoption.carried_on(adoptions, 8, 9), learnt(1.0), 9, LATER)
         return found.phase
 
     assert after(kept()) is KEPT, "an edit of something else came in between"
@@ -365,7 +369,7 @@ def test_of_what_is_new_the_last_is_taken_back_where_pods_do_not_come_up() -> No
     assert after(kept()) == [REFUSED]
     assert after(kept(), generation=8) == [KEPT], "an edit may be the cause"
     assert after(kept(), now=NEXT_DAY) == [KEPT], "they came up with it before"
-    assert after(adoption.learnt(kept(), {"m": 65.0}, 7, LATER)) == [KEPT], "so they did"
+    assert after(adoption.learnt(kept(), learnt(65.0), 7, LATER)) == [KEPT], "so they did"
     (before,) = kept(FASTER)
     before = before.model_copy(update={"since": BEGAN})
     assert after((before, *kept())) == [KEPT, REFUSED]
@@ -403,19 +407,49 @@ def test_however_trials_end_one_is_in_force_of_an_origin_and_few_are_remembered(
 @pytest.mark.parametrize(
     ("adoptions", "sustained", "generation", "phase", "after"),
     [
-        pytest.param(kept(), {"m": 65.0}, 7, KEPT, 65.0, id="a gain"),
-        pytest.param(kept(), {"m": 45.0}, 7, KEPT, 45.0, id="hardly a loss"),
-        pytest.param(kept(), {"m": 44.9}, 7, REFUSED, 44.9, id="a loss"),
-        pytest.param(kept(), {"m": 0.0}, 7, REFUSED, 0.0, id="the objective is out of reach"),
+        pytest.param(kept(), learnt(65.0), 7, KEPT, 65.0, id="a gain"),
+        pytest.param(kept(), learnt(45.0), 7, KEPT, 45.0, id="hardly a loss"),
+        pytest.param(kept(), learnt(44.9), 7, REFUSED, 44.9, id="a loss"),
+        pytest.param(kept(), learnt(0.0), 7, REFUSED, 0.0, id="the objective is out of reach"),
         pytest.param(kept(), {}, 7, KEPT, None, id="nothing is learnt yet"),
-        pytest.param(kept(), {"m": 1.0}, 8, KEPT, None, id="of another generation"),
-        pytest.param(tried(), {"m": 1.0}, 7, TRIED, None, id="what is still tried"),
+        pytest.param(kept(), learnt(1.0), 8, KEPT, None, id="of another generation"),
+        pytest.param(tried(), learnt(1.0), 7, TRIED, None, id="what is still tried"),
         pytest.param(
-            kept(replace(LARGER, sustained=None)), {"m": 1.0}, 7, KEPT, None, id="nothing before"
+            kept(replace(LARGER, sustained=None)), learnt(1.0), 7, KEPT, 1.0, id="nothing before"
         ),
         pytest.param(
-            adoption.learnt(kept(), {"m": 65.0}, 7, LATER),
-            {"m": 1.0},
+            kept(), learnt(44.9, is_least=True), 7, KEPT, None, id="a loss by small batches alone"
+        ),
+        pytest.param(
+            kept(),
+            learnt(65.0, is_least=True),
+            7,
+            KEPT,
+            None,
+            id="a gain by them, of a knob for large ones",
+        ),
+        pytest.param(
+            kept(replace(FASTER, sustained=50.0)),
+            learnt(44.9, is_least=True),
+            7,
+            KEPT,
+            None,
+            id="a loss of an optimised model by small batches alone",
+        ),
+        pytest.param(
+            kept(replace(FASTER, sustained=50.0)),
+            learnt(65.0, is_least=True),
+            7,
+            KEPT,
+            65.0,
+            id="a gain of one, which makes small batches quicker, too",
+        ),
+        pytest.param(
+            kept(replace(FASTER, sustained=50.0)), learnt(44.9), 7, REFUSED, 44.9, id="a loss of it"
+        ),
+        pytest.param(
+            adoption.learnt(kept(), learnt(65.0), 7, LATER),
+            learnt(1.0),
             7,
             KEPT,
             65.0,
@@ -442,7 +476,7 @@ def test_what_gained_nothing_is_taken_back(
         pytest.param(kept(), 7, NEXT_DAY, False, id="for a day"),
         pytest.param(kept(), 8, LATER, False, id="until an edit, which may be of the objective"),
         pytest.param(
-            adoption.learnt(kept(), {"m": 65.0}, 7, LATER), 7, LATER, False, id="until it is"
+            adoption.learnt(kept(), learnt(65.0), 7, LATER), 7, LATER, False, id="until it is"
         ),
         pytest.param(kept(replace(LARGER, sustained=None)), 7, LATER, False, id="not with nothing"),
         pytest.param(tried(), 7, LATER, False, id="not while it is tried"),
@@ -456,7 +490,7 @@ def test_what_is_kept_is_to_be_compared_with_what_was_before(
 
 
 def test_a_loss_is_told_in_numbers() -> None:
-    (found,) = adoption.learnt(kept(), {"m": 30.0}, 7, NEXT_DAY)
+    (found,) = adoption.learnt(kept(), learnt(30.0), 7, NEXT_DAY)
     assert found.message == "a pod sustains 30 requests a second with it, and 50 without"
 
 

@@ -190,17 +190,11 @@ def learn(
     """
     if not _requests_are_executed(intervals, max_batch):
         return None
-    windows = [interval.sums for interval in intervals if interval.sums is not None]
-    source = CurveSource.COUNTERS if windows else CurveSource.BATCHES
-    if windows:
-        found = fit_from_counters(windows, max_batch)
-    else:
-        found = fit([interval.batches for interval in intervals], max_batch)
+    line = _line(intervals, max_batch, LEAST_EXECUTIONS)
+    if line is None:
+        return before
+    found, source = line
     limits = _LIMITS[source]
-    if not isinstance(found, Fitted) or found.executions < LEAST_EXECUTIONS:
-        return before
-    if max_batch > 1 and found.largest < limits.apart * found.smallest:
-        return before
     if found.misfit > limits.misfit:
         return None
     is_of_these = before is not None and before.source is not CurveSource.EARLIER
@@ -213,6 +207,33 @@ def learn(
     if before is not None and _is_the_same(before, learnt, limits.news):
         return replace(before, executions=found.executions)
     return learnt
+
+
+def is_bent(intervals: Sequence[ModelStatistics], max_batch: int, least_executions: int) -> bool:
+    """Whether so many executions and more say that the times of batches are on no line."""
+    if not _requests_are_executed(intervals, max_batch):
+        return False
+    line = _line(intervals, max_batch, least_executions)
+    return line is not None and line[0].misfit > _LIMITS[line[1]].misfit
+
+
+def _line(
+    intervals: Sequence[ModelStatistics], max_batch: int, least_executions: int
+) -> tuple[Fitted, CurveSource] | None:
+    """The line through what was executed, by what the server counts of it; None where that is too
+    little, or of batches that are too near to each other.
+    """
+    windows = [interval.sums for interval in intervals if interval.sums is not None]
+    source = CurveSource.COUNTERS if windows else CurveSource.BATCHES
+    if windows:
+        found = fit_from_counters(windows, max_batch)
+    else:
+        found = fit([interval.batches for interval in intervals], max_batch)
+    if not isinstance(found, Fitted) or found.executions < least_executions:
+        return None
+    if max_batch > 1 and found.largest < _LIMITS[source].apart * found.smallest:
+        return None
+    return found, source
 
 
 def capacity(

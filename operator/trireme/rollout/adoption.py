@@ -5,7 +5,7 @@ when the setting was tried: what a user writes comes first. A trial is of one ge
 spec, and an edit ends it, so that a canary is never of two changes at once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -56,6 +56,17 @@ class Proposal:
     why: str
     sustained: float | None = None
     made_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """How many requests a second a pod is known to sustain: 0 where the objective is out of reach.
+    `is_least`: no batch was seen of half of the largest that may be made, and by larger ones than
+    those that were it may be more.
+    """
+
+    per_second: float
+    is_least: bool = False
 
 
 # ------------------------------------------------------------------------------- laid over a spec
@@ -366,11 +377,11 @@ def not_rolled_out(adoptions: Adoptions, generation: int, since: str, message: s
 
 
 def learnt(
-    adoptions: Adoptions, sustained: Mapping[str, float], generation: int, since: str
+    adoptions: Adoptions, sustained: Mapping[str, Learnt], generation: int, since: str
 ) -> Adoptions:
     """After it was learnt, by model, how many requests a second a pod sustains: those kept without
-    a gain are taken back. `sustained` is 0 where the objective is out of reach. What was tried with
-    another generation may have had another objective: it is not compared.
+    a gain are taken back. What was tried with another generation may have had another objective: it
+    is not compared.
     """
     return tuple(
         _measured(each, sustained[each.model], since)
@@ -380,15 +391,38 @@ def learnt(
     )
 
 
-def _measured(adoption: Adoption, sustained: float, since: str) -> Adoption:
-    before = adoption.sustained_before
-    if not _is_open(adoption) or before is None:
+def _measured(adoption: Adoption, sustained: Learnt, since: str) -> Adoption:
+    """Small batches are no sign of a loss: where the load has fallen there are no others. Nor are
+    they of what a knob gains, which is turned for the large ones.
+    """
+    before, found = adoption.sustained_before, sustained.per_second
+    if not _is_open(adoption):
         return adoption
-    after = adoption.model_copy(update={"sustained_after": sustained})
-    if sustained >= LEAST_KEPT * before:
+    is_lost = before is not None and found < LEAST_KEPT * before
+    if sustained.is_least and (is_lost or adoption.origin is Origin.TUNING):
+        return adoption
+    after = adoption.model_copy(update={"sustained_after": found})
+    if before is None or not is_lost:
         return after
-    words = f"a pod sustains {number(sustained)} requests a second with it, and {number(before)} "
+    words = f"a pod sustains {number(found)} requests a second with it, and {number(before)} "
     return _ended(after, AdoptionPhase.REFUSED, since, f"{words}without")
+
+
+def bent(
+    adoptions: Adoptions, is_bent: Callable[[str], bool], generation: int, since: str
+) -> Adoptions:
+    """After it was learnt, by model, that the times of batches are on no line: what was tuned by
+    one, and is not compared yet, is taken back. What a pod sustains with it will not be known.
+    """
+    words = "with it batches take times that are on no line, and by one it was recommended"
+    return tuple(
+        _ended(each, AdoptionPhase.REFUSED, since, words)
+        if _is_open(each)
+        and (each.origin, each.generation) == (Origin.TUNING, generation)
+        and is_bent(each.model)
+        else each
+        for each in adoptions
+    )
 
 
 def _ended(adoption: Adoption, phase: AdoptionPhase, since: str, message: str) -> Adoption:
