@@ -19,7 +19,7 @@ from trireme.api.optimization import (
     OptimizationStatus,
 )
 from trireme.api.tuning import Confidence, Knob, TuningStatus
-from trireme.api.types import CurveSource
+from trireme.api.types import AgentDeployment, CurveSource
 from trireme.autoscaler.capacity import LearntCurve, ModelStatistics, capacity, learn
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.service_curve import BatchTotal, ServiceCurve
@@ -252,6 +252,26 @@ GAIN = Gain(
 )
 
 
+OPTIMIZED = agent_of(
+    model="m",
+    models=[MODEL],
+    tuning={"mode": "Apply"},
+    rollout=ROLLOUT,
+    optimization={
+        "mode": "Apply",
+        "destination": {"uri": "pvc://results/"},
+        "models": [{"model": "m", "samples": {"uri": "pvc://samples/"}}],
+    },
+)
+
+
+def optimization(phase: str = "Optimized", made_from: str | None = None) -> OptimizationStatus:
+    entry = "name: m\nsource: {uri: 'pvc://results/m/1/'}\n"
+    fields = {"model": "m", "digest": "d", "phase": phase, "gain": GAIN, "entry": entry}
+    told = ModelOptimizationStatus.model_validate({**fields, "madeFrom": made_from})
+    return OptimizationStatus(models=[told])
+
+
 @pytest.mark.parametrize(
     ("phase", "found"),
     [
@@ -260,26 +280,33 @@ GAIN = Gain(
     ],
 )
 def test_a_model_that_was_optimised_is_tried_first(phase: str, found: list[str]) -> None:
-    optimization = {
-        "mode": "Apply",
-        "destination": {"uri": "pvc://results/"},
-        "models": [{"model": "m", "samples": {"uri": "pvc://samples/"}}],
-    }
-    agent = agent_of(
-        model="m",
-        models=[MODEL],
-        tuning={"mode": "Apply"},
-        rollout=ROLLOUT,
-        optimization=optimization,
-    )
-    entry = "name: m\nsource: {uri: 'pvc://results/m/1/'}\n"
-    told = ModelOptimizationStatus.model_validate(
-        {"model": "m", "digest": "d", "phase": phase, "gain": GAIN, "entry": entry}
-    )
     view = calm()
-    view.optimization.told = OptimizationStatus(models=[told])
-    ADOPTING.look(view, BODY, agent, may_begin=True)
+    view.optimization.told = optimization(phase)
+    ADOPTING.look(view, BODY, OPTIMIZED, may_begin=True)
     assert [each.origin.value for each in view.adoption.present] == found
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "is_bound"),
+    [
+        pytest.param(OPTIMIZED, optimization(made_from="a"), True, id="once its Job is known"),
+        pytest.param(OPTIMIZED, None, False, id="before this process has looked at Jobs"),
+        pytest.param(AGENT, optimization(made_from="a"), False, id="in the pass of an edit"),
+        pytest.param(OPTIMIZED, optimization("Running"), False, id="while it is made anew"),
+    ],
+)
+def test_an_older_operator_s_setting_stands_and_is_bound_to_what_it_was_made_from(
+    asked: AgentDeployment, told: OptimizationStatus | None, is_bound: bool
+) -> None:
+    view = calm()
+    view.optimization.told = optimization(made_from="a")
+    ADOPTING.look(view, BODY, OPTIMIZED, may_begin=True)
+    (now,) = (each.model_copy(update={"phase": KEPT}) for each in view.adoption.present)
+    older = now.model_copy(update={"judged_by": None, "made_from": None})
+    view.adoption.present = (older,)
+    view.asked, view.optimization.told = asked, told
+    ADOPTING.look(view, BODY, OPTIMIZED, may_begin=False)
+    assert view.adoption.present == (now if is_bound else older,)
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,48 @@ def test_an_optimised_model_stands_on_the_files_that_it_was_made_from(
     assert is_left(kept(FASTER), SPEC, 7, made_from), "it was made from none"
 
 
+def of_an_older_operator(proposal: Proposal) -> Adoptions:
+    """One that is kept, without what it was judged by and made from."""
+    (found,) = kept(proposal)
+    return (found.model_copy(update={"judged_by": None, "made_from": None}),)
+
+
+OLDER = of_an_older_operator(FASTER)
+
+
+def test_what_an_older_operator_kept_stands_whatever_it_was_judged_by_and_made_from() -> None:
+    assert is_left(OLDER, SPEC, 8, {"m": "b"})
+    assert is_left(OLDER, judged("0.4%"), 8)
+    assert not is_left(OLDER, spec({**WRITTEN, "source": {"configMap": "others"}}), 8)
+
+
+@pytest.mark.parametrize(
+    ("adoptions", "made", "after"),
+    [
+        pytest.param(OLDER, [replace(FASTER, made_from="a")], "a", id="that very model"),
+        pytest.param(OLDER, [], None, id="nothing"),
+        pytest.param(
+            OLDER,
+            [replace(FASTER, entry={"source": {"uri": "pvc://others/"}}, made_from="a")],
+            None,
+            id="another one",
+        ),
+        pytest.param(
+            kept(replace(FASTER, made_from="a")),
+            [replace(FASTER, made_from="b")],
+            "a",
+            id="one of which it is known already",
+        ),
+    ],
+)
+def test_what_an_older_operator_kept_was_judged_by_what_the_same_is_made_by_now(
+    adoptions: Adoptions, made: Sequence[Proposal], after: str | None
+) -> None:
+    found = adoption.completed(SPEC, adoptions, made)
+    assert [each.made_from for each in found] == [after]
+    assert is_left(found, judged("0.4%"), 8) is (after is None), "judged by less since"
+
+
 def test_a_default_that_is_written_out_is_no_edit() -> None:
     short = spec({**WRITTEN, "batching": {"dynamic": {}}})
     long = spec({**WRITTEN, "batching": {"dynamic": {"preserveOrdering": False, "queue": None}}})

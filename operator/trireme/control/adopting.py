@@ -83,6 +83,8 @@ class Adopting:
             present = adoption.carried_on(present, view.asked.metadata.generation, generation)
         optimized = view.optimization.told or readable_status(body.get("status")).optimization
         present = adoption.standing(spec, present, generation, _made_from(optimized))
+        if view.asked is not None and view.asked.spec == spec:
+            present = adoption.completed(spec, present, _made(view.optimization.told))
         before, present = present, _judged(view, present, generation, now)
         # What is proposed is of pods as they were, with what was taken back just now.
         is_settled = present == before and not adoption.is_awaited(present, generation, now)
@@ -352,6 +354,12 @@ def _proposals(view: AgentView, spec: AgentSpec) -> list[Proposal]:
         found.append(_tuned(view, spec, view.tuning, sustained.get(view.tuning.model)))
     proposals = [each for each in found if each is not None]
     return [each for each in proposals if not _is_on_its_way(known, each.model)]
+
+
+def _made(told: OptimizationStatus | None) -> list[Proposal]:
+    """The models that were optimised by the spec which this process looked at last."""
+    found = [_optimized(each, None) for each in told.models] if told is not None else []
+    return [each for each in found if each is not None]
 
 
 def _optimized(told_of: ModelOptimizationStatus, sustained: float | None) -> Proposal | None:

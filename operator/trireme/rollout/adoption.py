@@ -160,6 +160,24 @@ def _is_made_so(spec: AgentSpec, adoption: Adoption, made_from: Mapping[str, str
     return adoption.made_from is None or now is None or now == adoption.made_from
 
 
+def completed(spec: AgentSpec, adoptions: Adoptions, made: Iterable[Proposal]) -> Adoptions:
+    """With what optimised models were judged by and made from, where an older operator did not note
+    it. It is known of those that are `made` of the spec as it is now; others stand without.
+    """
+    known = {_place_of(each): each for each in made}
+    return tuple(
+        each.model_copy(
+            update={
+                "judged_by": _judged_by(spec, each.model),
+                "made_from": known[_place(each)].made_from,
+            }
+        )
+        if each.judged_by is None and _place(each) in known
+        else each
+        for each in adoptions
+    )
+
+
 def _judged_by(spec: AgentSpec, model: str) -> str | None:
     """What decides whether a model that is made answers well enough; None of one that is not."""
     settings = spec.optimization
