@@ -311,6 +311,38 @@ def test_an_earlier_curve_promises_a_part_and_never_that_nothing_helps() -> None
     assert ones.per_second < 20 * 0.8, "batches of one now, of 50 ms"
 
 
+@pytest.mark.parametrize(
+    ("learnt_of", "instances", "counted"),
+    [
+        pytest.param(1, 2, 1, id="more than it was learnt of"),
+        pytest.param(2, 1, 1, id="fewer"),
+        pytest.param(None, 2, 2, id="it is not known of how many"),
+    ],
+)
+def test_an_earlier_curve_is_counted_on_for_no_more_instances_than_it_was_learnt_of(
+    learnt_of: int | None, instances: int, counted: int
+) -> None:
+    of = replace(objective(), latency_target_seconds=0.2)
+    now = LearntCurve(DEMO, 0.0, 1000, instances=learnt_of)
+    before = replace(now, source=CurveSource.EARLIER)
+    sure, unsure = (
+        capacity(now, Serving(counted, 4), of),
+        capacity(before, Serving(instances, 4), of),
+    )
+    assert isinstance(sure, Capacity)
+    assert isinstance(unsure, Capacity)
+    assert unsure.per_second == 0.8 * sure.per_second
+
+
+def test_a_curve_is_of_the_instances_that_it_was_learnt_of() -> None:
+    intervals, earlier = [executed({1: 80, 4: 20})], replace(EARLIER, instances=1)
+    assert learn([], 4, earlier, 2) == earlier
+    known = learn(intervals, 4, None, 2)
+    assert known is not None
+    assert known.instances == 2
+    assert learn(intervals, 4, EARLIER, 2) == replace(EARLIER, executions=100, instances=2)
+
+
 def test_two_instances_sustain_more_than_twice_what_one_does() -> None:
     of, learnt = replace(objective(), latency_target_seconds=0.2), LearntCurve(DEMO, 0.01, 1000)
     one, two = (capacity(learnt, Serving(count, 4), of) for count in (1, 2))

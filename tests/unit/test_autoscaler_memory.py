@@ -54,7 +54,7 @@ def test_the_status_holds_the_targets_to_three_decimals() -> None:
 
 
 CURVE = ServiceCurve(0.040, 0.010, 4)
-LEARNT = LearntCurve(CURVE, 0.04, 812, CurveSource.COUNTERS)
+LEARNT = LearntCurve(CURVE, 0.04, 812, CurveSource.COUNTERS, 2)
 
 
 def learnt_status(*, sustained: bool = True) -> ScalingStatus:
@@ -114,6 +114,8 @@ def test_a_restart_remembers_what_a_pod_sustains_of_a_pipeline() -> None:
     restored = pipelines_from_status(status, "digest", {"m": LEARNT})
     assert restored == {"agent": (calls["agent"], capacity)}
     assert memory_from_status(status, NOW, 1).factors == (FactorMemory("agent", 0.8),)
+    earlier = {"m": replace(LEARNT, source=CurveSource.EARLIER)}
+    assert pipelines_from_status(status, "digest", earlier) == {"agent": (calls["agent"], None)}
     assert pipelines_from_status(status, "another digest", {"m": LEARNT}) == {}
     assert pipelines_from_status(None, "digest", {}) == {}
 
@@ -137,6 +139,7 @@ def test_people_read_the_curve_in_milliseconds() -> None:
         "maxBatch": 4,
         "noise": 0.04,
         "executions": 812,
+        "instances": 2,
         "source": "Counters",
         "sustainedPerSecond": 36.5,
         "factor": 0.8,

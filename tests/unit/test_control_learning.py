@@ -11,6 +11,7 @@ from aiohttp import web
 
 from agents import agent_of, directory_of, model_of, pods_of, repository_of
 from trireme.api import names
+from trireme.api.models import Model
 from trireme.api.types import CurveSource, ScalingStatus
 from trireme.autoscaler import gap
 from trireme.autoscaler.capacity import LearntCurve
@@ -18,17 +19,20 @@ from trireme.autoscaler.memory import curves_status
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import Capacity, Memory, OutOfReach
 from trireme.control import learning as learning_of
+from trireme.control.in_place import wanted_configs
 from trireme.control.learning import Learner
 from trireme.control.queue import Key
 from trireme.control.store import Accepted, AgentView, Learning, Store
-from trireme.modelrepo.render import directory_digest
+from trireme.modelrepo.plan import model_config
+from trireme.modelrepo.render import model_digest
+from trireme.modelrepo.repository import Repository
 from unit.autoscaling import NOW
 
 KEY = Key("default", "echo")
 HOST = f"127.73.{os.getpid() // 256 % 256}.{os.getpid() % 256}"  # a run beside has its own
 CURVE = ServiceCurve(0.040, 0.010, 4)
 BATCHING = {"maxBatchSize": 4, "batching": {"dynamic": {}}}
-DIGESTS = {"double": directory_digest(directory_of())}
+DIGESTS = {"double": model_digest(directory_of())}
 OBJECTIVES = [{"model": "double", "latency": {"target": "200ms"}}]
 
 
@@ -138,14 +142,22 @@ def capacities(view: AgentView) -> dict[str, Capacity | OutOfReach]:
 
 @dataclass
 class Operator:
-    """A learner, an agent of one pod, and the time."""
+    """A learner, an agent of one pod, and the time.
+
+    The server `runs` what is accepted unless said.
+    """
 
     view: AgentView
     learner: Learner
     seconds: int = 0
+    runs: Repository | None = None
 
     async def look(self, later: int) -> None:
         self.seconds += later
+        assert self.view.accepted is not None
+        configs = wanted_configs(self.runs or self.view.accepted.repository)
+        served = {config.name: config for config in configs}
+        self.view.in_place.servers = {pod.server_id: served for pod in self.view.stable_pods}
         await self.learner.round()
 
     @property
@@ -368,6 +380,48 @@ async def test_what_is_learnt_takes_the_place_of_what_was_before(server: Server)
     await made.look(15)
     assert known(made.view).curves["double"].source is CurveSource.BATCHES
     assert known(made.view).capacities["double"] == before
+
+
+def changed_in_place(count: int) -> Accepted:
+    """As accepted, with so many instances: the same pods take it on."""
+    fields = {"instances": [{"kind": "CPU", "count": count}]}
+    config = model_config(Model.model_validate(model_of("double", **fields)))
+    repository = replace(repository_of(directory_of(config=config)), live_digest="e" * 64)
+    return Accepted(accepted(models=[model_of("double", **BATCHING, **fields)]).agent, repository)
+
+
+async def test_a_model_that_changes_in_place_is_learnt_anew_of_what_runs_the_change(
+    server: Server,
+) -> None:
+    made = await learnt(server)
+    assert made.view.accepted is not None
+    before = known(made.view).capacities["double"]
+    made.view.accepted, made.runs = changed_in_place(2), made.view.accepted.repository
+    assert known(made.view).curves["double"].source is CurveSource.EARLIER, "at once"
+    await made.look(60)
+    meanwhile = known(made.view).capacities["double"]
+    assert server.asked == 2, "a server that runs the old one is not asked"
+    assert isinstance(before, Capacity)
+    assert isinstance(meanwhile, Capacity)
+    assert meanwhile.per_second == pytest.approx(0.8 * before.per_second), "of one instance"
+
+    server.execute(100)
+    made.runs = None
+    await made.look(60)
+    assert known(made.view).curves["double"].source is CurveSource.EARLIER
+    server.execute(50)
+    await made.look(15)
+
+    curve, after = known(made.view).curves["double"], known(made.view).capacities["double"]
+    assert (curve.source, curve.executions, curve.instances) == (CurveSource.BATCHES, 150, 2)
+    assert isinstance(after, Capacity)
+    assert after.per_second > 1.8 * before.per_second
+
+
+async def test_a_server_that_was_not_asked_what_it_runs_is_not_learnt_from(server: Server) -> None:
+    made = operator()
+    await made.learner.round()
+    assert server.asked == 0
 
 
 async def test_what_a_pod_executes_in_its_first_minute_is_left_out(server: Server) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from specs import valid_body
 from trireme.admission.parse import parse_agent
-from trireme.modelrepo.render import config_text, render
+from trireme.modelrepo.render import config_text, model_digest, render
 from trireme.modelrepo.repository import ClaimFolder, Repository
 
 FILES = {"encoder-files": {"model.py": b"a"}, "scorer-files": {"model.py": b"b"}}
@@ -113,6 +113,17 @@ def test_what_triton_changes_in_place_is_in_the_live_digest_only(edits: dict[str
 )
 def test_what_needs_new_pods_is_in_the_digest(edits: dict[str, Any]) -> None:
     assert rendered(edits).digest != rendered().digest
+
+
+def test_what_triton_changes_in_place_is_in_the_digest_of_its_model() -> None:
+    def digests(edits: dict[str, Any]) -> list[str]:
+        return [model_digest(directory) for directory in rendered(edits).models]
+
+    encoder, *others = digests({})
+    for edits in ({"spec.models.0.instances": [{"count": 2}]}, {"spec.models.0.maxBatchSize": 16}):
+        changed, *same = digests(edits)
+        assert changed != encoder
+        assert same == others
 
 
 def test_files_and_their_names_are_in_the_digest() -> None:

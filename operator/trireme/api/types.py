@@ -756,6 +756,9 @@ class CurveStatus(ApiModel):
     max_batch: int = Field(description="Largest batch that this is believed of.", ge=1)
     noise: float = Field(description="Coefficient of variation of a batch's time.", ge=0)
     executions: int = Field(description="Batches that it stands on.")
+    instances: int | None = Field(
+        None, ge=1, description="Instances of the model in a pod that it was learnt of."
+    )
     source: CurveSource = Field(
         CurveSource.BATCHES,
         description="Batches; Counters, where the server does not tell batch sizes apart; Earlier, "

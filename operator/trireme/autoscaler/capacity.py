@@ -13,7 +13,8 @@ Where a server does not tell batch sizes apart, its sums say as much at loads th
 surely: the line may miss them by a fifth, and another curve is news only if it is off by more.
 
 When a model's files or configuration change, its curve is used for a while, of which only a part is
-counted on (`EARLIER_SHARE`); what is learnt takes its place.
+counted on (`EARLIER_SHARE`), and no more instances than it was learnt of; what is learnt takes its
+place.
 
 A pipeline executes nothing itself: what it sustains follows from the curves of its steps' models
 and from how often each is called for one of its requests (`pipeline`).
@@ -143,13 +144,15 @@ _LIMITS = {
 class LearntCurve:
     """A curve that may be used, and how many executions it stands on.
 
-    `noise` is the coefficient of variation of an execution's time, 0 where it is not known.
+    `noise` is the coefficient of variation of an execution's time, 0 where it is not known;
+    `instances` is how many a pod had of them, None where that is not known.
     """
 
     curve: ServiceCurve
     noise: float
     executions: int
     source: CurveSource = CurveSource.BATCHES
+    instances: int | None = None
 
     @property
     def error(self) -> float:
@@ -180,9 +183,12 @@ def _are_of_one_load(one: CounterWindow | None, other: CounterWindow | None) -> 
 
 
 def learn(
-    intervals: Sequence[ModelStatistics], max_batch: int, before: LearntCurve | None
+    intervals: Sequence[ModelStatistics],
+    max_batch: int,
+    before: LearntCurve | None,
+    instances: int | None = None,
 ) -> LearntCurve | None:
-    """The curve after the recent intervals, of which the one `before` was learnt earlier.
+    """The curve after the recent intervals, of so many instances; `before` was learnt earlier.
 
     None where nothing may be used: nothing is known yet, times are on no line, or requests are not
     what is executed (they hold several rows each, or are answered from a cache), so that a rate of
@@ -203,9 +209,10 @@ def learn(
         max_batch=min(max_batch, BEYOND * math.ceil(found.largest)),
         gap_seconds=before.curve.gap_seconds if before is not None and is_of_these else 0.0,
     )
-    learnt = LearntCurve(curve, min(found.noise or 0.0, MOST_NOISE), found.executions, source)
+    noise = min(found.noise or 0.0, MOST_NOISE)
+    learnt = LearntCurve(curve, noise, found.executions, source, instances)
     if before is not None and _is_the_same(before, learnt, limits.news):
-        return replace(before, executions=found.executions)
+        return replace(before, executions=found.executions, instances=instances)
     return learnt
 
 
@@ -262,7 +269,7 @@ def capacity(
 
 def pod_shape(learnt: LearntCurve, serving: Serving) -> PodShape:
     """What a pod's latencies follow from, by what was learnt."""
-    return PodShape(_fitted(learnt, serving), serving.instances, _stepped(learnt.noise))
+    return PodShape(_fitted(learnt, serving), _counted(learnt, serving), _stepped(learnt.noise))
 
 
 def due_seconds(
@@ -333,7 +340,8 @@ def pipeline_capacity(
 def _step_shape(
     learnt: LearntCurve, serving: Serving, calls: float = 1.0, after: tuple[int, ...] = ()
 ) -> pipelines.StepShape:
-    pod = PodModel(_fitted(learnt, serving), serving.instances, noise=_stepped(learnt.noise))
+    noise = _stepped(learnt.noise)
+    pod = PodModel(_fitted(learnt, serving), _counted(learnt, serving), noise=noise)
     return pipelines.StepShape(pod, calls, after, serving.timeout_seconds, serving.has_priorities)
 
 
@@ -351,6 +359,14 @@ def _walked(
 def _fitted(learnt: LearntCurve, serving: Serving) -> ServiceCurve:
     """The curve for the batches that are made: an earlier one may be of larger ones."""
     return replace(learnt.curve, max_batch=min(learnt.curve.max_batch, serving.max_batch))
+
+
+def _counted(learnt: LearntCurve, serving: Serving) -> int:
+    """The instances that are counted on. What more of them cost each other, an earlier curve of
+    fewer does not tell.
+    """
+    known = learnt.instances if learnt.source is CurveSource.EARLIER else None
+    return min(serving.instances, known or serving.instances)
 
 
 def _stepped(noise: float) -> float:

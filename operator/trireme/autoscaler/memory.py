@@ -86,7 +86,7 @@ def curves_from_status(
         )
         is_same = told.model_digest == digests[told.model]
         source = told.source if is_same else CurveSource.EARLIER
-        learnt = LearntCurve(curve, told.noise, told.executions, source)
+        learnt = LearntCurve(curve, told.noise, told.executions, source, told.instances)
         per_second = told.sustained_per_second if is_same else None
         restored[told.model] = (
             learnt,
@@ -113,6 +113,7 @@ def curves_status(
             max_batch=learnt.curve.max_batch,
             noise=rounded(learnt.noise),
             executions=learnt.executions,
+            instances=learnt.instances,
             source=learnt.source,
             sustained_per_second=rounded(capacity.per_second)
             if isinstance(capacity := capacities.get(model), Capacity)
@@ -127,7 +128,7 @@ def pipelines_from_status(
     status: ScalingStatus | None, repository_digest: str, curves: Mapping[str, LearntCurve]
 ) -> dict[str, tuple[Calls, Capacity | None]]:
     """By pipeline, how often its steps are called and what a pod sustains of it; nothing of another
-    repository.
+    repository, and where a step has changed in place since only the calls.
     """
     restored: dict[str, tuple[Calls, Capacity | None]] = {}
     for told in status.pipelines if status else []:
@@ -135,8 +136,10 @@ def pipelines_from_status(
             continue
         calls = {step.model: step.per_request for step in told.steps}
         known = curves.get(told.busiest_step)
+        steps = [curves[model] for model in calls if model in curves]
+        is_same = all(step.source is not CurveSource.EARLIER for step in steps)
         sustained = None
-        if told.sustained_per_second is not None and known is not None:
+        if told.sustained_per_second is not None and known is not None and is_same:
             step = BusiestStep(told.busiest_step, known.told)
             sustained = Capacity(told.sustained_per_second, step)
         restored[told.model] = (calls, sustained)

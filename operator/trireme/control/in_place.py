@@ -10,7 +10,7 @@ nothing any more.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
 from trireme.api import names
 from trireme.api.types import AgentStatus
@@ -54,6 +54,17 @@ def serving_pods(view: AgentView, repository: Repository) -> list[PodView]:
     ]
 
 
+def settled_pods(view: AgentView, repository: Repository) -> list[PodView]:
+    """The serving pods whose server is known to run all of it, what changes in place too."""
+    wanted = wanted_configs(repository)
+    return [
+        pod
+        for pod in serving_pods(view, repository)
+        if (served := view.in_place.servers.get(pod.server_id)) is not None
+        and _runs_all(served, wanted)
+    ]
+
+
 def unknown(state: InPlace, pods: Sequence[PodView]) -> list[PodView]:
     """The pods whose server was not asked yet."""
     return [pod for pod in pods if pod.server_id not in state.servers]
@@ -65,8 +76,12 @@ def differing(state: InPlace, pods: Sequence[PodView]) -> list[PodView]:
         pod
         for pod in pods
         if (served := state.servers.get(pod.server_id)) is not None
-        and any(served.get(config.name) != config for config in state.wanted)
+        and not _runs_all(served, state.wanted)
     ]
+
+
+def _runs_all(served: Mapping[str, ModelConfig], wanted: Iterable[ModelConfig]) -> bool:
+    return all(served.get(config.name) == config for config in wanted)
 
 
 def may_change(view: AgentView) -> bool:

@@ -36,13 +36,13 @@ from trireme.autoscaler.types import (
     Serving,
 )
 from trireme.control import advising
-from trireme.control.in_place import serving_pods
+from trireme.control.in_place import settled_pods
 from trireme.control.observed import PodView
 from trireme.control.queue import Key
 from trireme.control.store import AgentView, Learning, Searched, Store
 from trireme.edge import triton
 from trireme.errors import ServerError
-from trireme.modelrepo.render import directory_digest
+from trireme.modelrepo.render import model_digest
 from trireme.resources.pod_sets import PodSet
 from trireme.tuner.advice import advise
 
@@ -60,15 +60,19 @@ _ASKED_AT_ONCE = 16
 
 
 def known(view: AgentView, pods: PodSet) -> Learning:
-    """What is known of a set of pods, of the present repository. Of another one it is what was
-    learnt of the models that are the same in both, and the curves of the others as earlier ones.
+    """What is known of a set of pods, of the present repository, what changes in place included. Of
+    another one it is what was learnt of the models that are the same in both, and the curves of the
+    others as earlier ones.
     """
     assert view.accepted is not None  # noqa: S101  # who scales has looked
     repository, before = view.accepted.repository, view.learning.get(pods.name)
-    if before is not None and before.repository_digest == repository.digest:
+    if before is not None and (before.repository_digest, before.live_digest) == (
+        repository.digest,
+        repository.live_digest,
+    ):
         return before
-    digests = {directory.name: directory_digest(directory) for directory in repository.models}
-    learning = Learning(repository.digest, digests)
+    digests = {directory.name: model_digest(directory) for directory in repository.models}
+    learning = Learning(repository.digest, repository.live_digest, digests)
     if before is None:
         return learning
     same = {model for model in digests if before.model_digests.get(model) == digests[model]}
@@ -179,7 +183,7 @@ class Learner:
     ) -> None:
         """Ask one server, and learn from what it executed since the last time."""
         assert view.accepted is not None  # noqa: S101  # _agent has looked
-        ready = serving_pods(view, view.accepted.repository)
+        ready = settled_pods(view, view.accepted.repository)
         pods = [pod for pod in ready if of_set.selects(pod.labels)]
         if not pods or not asked:
             return
@@ -189,7 +193,8 @@ class Learner:
         executing = _note(learning, pod, statistics, self._clock())
         for model, serving in {m: s for o in asked for m, s in o.served_models.items()}.items():
             intervals = learning.intervals.get(model, ())
-            curve = learn(intervals, serving.max_batch, learning.curves.get(model))
+            before = learning.curves.get(model)
+            curve = learn(intervals, serving.max_batch, before, serving.instances)
             if curve is not None:
                 learning.curves[model] = curve
             else:

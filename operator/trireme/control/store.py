@@ -233,6 +233,7 @@ class Learning:
     """
 
     repository_digest: str
+    live_digest: str
     model_digests: Mapping[str, str]
     curves: dict[str, LearntCurve] = field(default_factory=dict)
     capacities: dict[str, Capacity | OutOfReach] = field(default_factory=dict)

@@ -85,6 +85,15 @@ def directory_digest(directory: ModelDirectory) -> str:
     fixed.CopyFrom(directory.config)
     for field in LIVE_FIELDS:
         fixed.ClearField(field)
+    return _digest_with(directory, fixed)
+
+
+def model_digest(directory: ModelDirectory) -> str:
+    """Of all in one directory."""
+    return _digest_with(directory, directory.config)
+
+
+def _digest_with(directory: ModelDirectory, config: ModelConfig) -> str:
     files = (part for path, data in directory.files.items() for part in (path.encode(), data))
     mounts = (
         part.encode()
@@ -92,7 +101,7 @@ def directory_digest(directory: ModelDirectory) -> str:
         for part in (str(version), repr(place))
     )
     return _digest(
-        [directory.name.encode(), _wire(fixed), _digest(files).encode(), _digest(mounts).encode()]
+        [directory.name.encode(), _wire(config), _digest(files).encode(), _digest(mounts).encode()]
     )
 
 
