@@ -277,7 +277,7 @@ class Autoscaler:
         patch = {"metadata": {"annotations": {names.COMMAND: None}}}
         await self._cluster.merge(kinds.AGENT_DEPLOYMENT, key.namespace, key.name, patch)
         note = f"Trireme scales again, from {sum(sizes.values())} replicas"
-        await self._news.emit(key, view, [Event(EventReason.SCALING_RESUMED, note, "Scale")])
+        await self._news.emit(view, [Event(EventReason.SCALING_RESUMED, note, "Scale")])
 
     def _note(self, observed: _Observed, concluded: Concluded) -> Awaitable[None] | None:
         """Remember a decision once it is carried out, and tell of it."""

@@ -122,7 +122,7 @@ class CanaryAnalysis:
             await self._look(key, view, canary, command)
             return
         if command is not None:
-            await self._news.emit(key, view, [await self._answer(key, canary, command)])
+            await self._news.emit(view, [await self._answer(key, canary, command)])
         await self._end(key, view)
 
     # ----------------------------------------------------------------------------- commands

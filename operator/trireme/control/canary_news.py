@@ -10,11 +10,12 @@ from trireme.api import kinds, names
 from trireme.api.conditions import EventReason
 from trireme.api.rollout import RolloutPhase, RolloutStatus
 from trireme.control.canary_readings import Seen
+from trireme.control.posting import post
 from trireme.control.queue import Key
 from trireme.control.store import AgentView, CanaryState
 from trireme.edge.cluster import Cluster
 from trireme.edge.metrics import Metrics
-from trireme.edge.recorder import Event, Recorder, Regarding
+from trireme.edge.recorder import Event, Recorder
 from trireme.rollout.report import rollout_status
 from trireme.rollout.types import Memory, Verdict, Why
 
@@ -84,14 +85,11 @@ class CanaryNews:
             told.status, told.written_at = told.news, self._clock()
             told.news = None
         events, told.events = told.events, []
-        await self.emit(key, view, events)
+        await self.emit(view, events)
 
-    async def emit(self, key: Key, view: AgentView, events: Iterable[Event]) -> None:
+    async def emit(self, view: AgentView, events: Iterable[Event]) -> None:
         """Post Events of an agent."""
-        assert view.body is not None  # noqa: S101  # the store lists no agent without one
-        regarding = Regarding(key.namespace, key.name, view.body["metadata"]["uid"])
-        for event in events:
-            await self._recorder.emit(regarding, event, self._clock())
+        await post(self._recorder, view, events, self._clock)
 
 
 def note(told: LastTold, canary: CanaryState, verdict: Verdict, now: datetime) -> None:

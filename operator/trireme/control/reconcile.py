@@ -18,13 +18,14 @@ from trireme.control.catching_up import catch_up
 from trireme.control.children import Children, gateway_is_ready, leads_past_gateway
 from trireme.control.optimizing import Optimizing
 from trireme.control.pod_secrets import Keys
+from trireme.control.posting import post
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.reporting import Reporter
 from trireme.control.store import AgentView, Refused, Store
 from trireme.control.trial import Trial, is_over
 from trireme.edge.cluster import Cluster, Object
 from trireme.edge.metrics import Metrics
-from trireme.edge.recorder import Event, Recorder, Regarding
+from trireme.edge.recorder import Event, Recorder
 from trireme.errors import ClusterError
 from trireme.resources.options import ResourceOptions
 
@@ -180,8 +181,4 @@ class Reconciler:
             await self._in_place.add(key, Work.APPLY)
 
     async def _emit(self, key: Key, found: Iterable[Event]) -> None:
-        body = self._store.view(key).body
-        if body is not None:
-            regarding = Regarding(key.namespace, key.name, body["metadata"]["uid"])
-            for event in found:
-                await self._recorder.emit(regarding, event, self._clock())
+        await post(self._recorder, self._store.view(key), found, self._clock)

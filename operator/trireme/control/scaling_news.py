@@ -27,13 +27,14 @@ from trireme.autoscaler.types import Decision, NoSignals, Signals, Source
 from trireme.control import adopting, advising, learning, scaling_report
 from trireme.control.fleet import Fleet, look, representative
 from trireme.control.history import History
+from trireme.control.posting import post
 from trireme.control.queue import Key
 from trireme.control.scaling_report import Told
 from trireme.control.status import Finding, dated
 from trireme.control.store import AgentView
 from trireme.edge.cluster import Cluster
 from trireme.edge.metrics import Metrics
-from trireme.edge.recorder import Event, Recorder, Regarding
+from trireme.edge.recorder import Event, Recorder
 
 logger = logging.getLogger(__name__)
 decision_lines = logging.getLogger("trireme.decisions")
@@ -170,12 +171,9 @@ class ScalingNews:
             return None
         return self._write(key, AgentStatus(conditions=conditions))
 
-    async def emit(self, key: Key, view: AgentView, told: Iterable[Event]) -> None:
+    async def emit(self, view: AgentView, told: Iterable[Event]) -> None:
         """Post Events of an agent."""
-        assert view.body is not None  # noqa: S101  # who has news has looked
-        regarding = Regarding(key.namespace, key.name, view.body["metadata"]["uid"])
-        for event in told:
-            await self._recorder.emit(regarding, event, self._clock())
+        await post(self._recorder, view, told, self._clock)
 
     def _measure(
         self,
@@ -233,7 +231,7 @@ class ScalingNews:
         last.scaling, last.conditions, last.written_at = status.scaling, status.conditions, now
         last.tuning_told = status.tuning
         last.untold = []
-        await self.emit(key, view, [*events, *decisions])
+        await self.emit(view, [*events, *decisions])
 
     async def _write(self, key: Key, status: AgentStatus) -> None:
         """Write the autoscaler's part of a status."""
