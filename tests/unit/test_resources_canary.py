@@ -9,7 +9,7 @@ from trireme.api.types import AgentDeployment
 from trireme.modelrepo.render import render
 from trireme.modelrepo.repository import Repository
 from trireme.resources import server
-from trireme.resources.canary import canary_objects, candidate_digest, pods_digest
+from trireme.resources.canary import canary_objects, candidate_digest, pods_digest, run_alike
 from trireme.resources.change import Running, change, keeping_pods
 from trireme.resources.desired import desired_objects
 from trireme.resources.options import ResourceOptions
@@ -58,6 +58,7 @@ def test_specs_are_told_apart_by_what_they_make_of_pods(
     before, after = running(server=IMAGE), running(**{"server": IMAGE, **spec})
 
     assert (pods_digest(*before) == pods_digest(*after)) == same_pods
+    assert run_alike(Running(*before), Running(*after)) == same_pods
     assert (candidate_digest(*before) == candidate_digest(*after)) == same_candidate
 
 

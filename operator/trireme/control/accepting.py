@@ -21,7 +21,7 @@ from trireme.edge.cluster import Cluster, Object
 from trireme.errors import InvalidSpec
 from trireme.modelrepo.render import render
 from trireme.modelrepo.repository import Repository
-from trireme.resources.canary import pods_digest
+from trireme.resources.canary import run_alike
 from trireme.resources.change import Running, change
 from trireme.resources.node_cache import missing_node_cache
 from trireme.resources.options import ResourceOptions
@@ -107,10 +107,10 @@ class Accepting:
         if adoptions == view.adoption.present or new.tries or view.asked is None:
             return new
         view.accepted = stable = view.accepted or await remembered(self._cluster, body)
-        if stable is None or _run_alike(new, stable):
+        if stable is None or run_alike(_running(new), _running(stable)):
             return new
         before = await self._examined(view, body, view.asked, adoptions, inspects=False)
-        if isinstance(before, Refused) or not _run_alike(before, stable):
+        if isinstance(before, Refused) or not run_alike(_running(before), _running(stable)):
             return new
         return replace(new, undoes=before.tries)
 
@@ -168,12 +168,6 @@ class Accepting:
 
 def _running(accepted: Accepted) -> Running:
     return Running(accepted.agent, accepted.repository)
-
-
-def _run_alike(one: Accepted, other: Accepted) -> bool:
-    """Whether neither replaces a pod of the other."""
-    of_one, of_other = (pods_digest(each.agent, each.repository) for each in (one, other))
-    return of_one == of_other
 
 
 def _is_moved(told: AgentStatus, repository: Repository) -> bool:

@@ -14,7 +14,7 @@ from trireme.api.rollout import RolloutPhase, RolloutStatus, RolloutStrategy
 from trireme.control.observed import parse_time
 from trireme.control.store import Accepted, CanaryState, Refused, RolledBack
 from trireme.edge.recorder import Event
-from trireme.resources.canary import candidate_digest, pods_digest
+from trireme.resources.canary import candidate_digest, run_alike
 from trireme.resources.change import Effect, Running, change, keeping_pods
 from trireme.resources.options import ResourceOptions
 from trireme.resources.record import accepted_record
@@ -91,7 +91,7 @@ def course(new: Accepted, known: Known, options: ResourceOptions) -> Course | Re
         if new.tries:
             return Course(new, untried="what the pods run is not known")
         return _refused(new, is_rolled_back) if canary or is_rolled_back else Course(new)
-    if pods_digest(stable.agent, stable.repository) == pods_digest(new.agent, new.repository):
+    if run_alike(Running(stable.agent, stable.repository), Running(new.agent, new.repository)):
         why = f"generation {known.generation} asks for pods as they are"
         return Course(new, events=_ended(known.canary, why))
     if is_rolled_back:
@@ -173,7 +173,7 @@ def _beside(
     of_models = new if is_of_new else stable
     kept = Accepted(agent, of_models.repository, new.warnings, of_models.inspections)
     faults = [str(fault) for fault in check(spec)]
-    if pods_digest(agent, kept.repository) != pods_digest(*before):
+    if not run_alike(Running(agent, kept.repository), before):
         faults.append("together its parts replace pods, though none does so by itself")
     if not faults:
         return Course(kept, canary, rolled_back)

@@ -15,6 +15,7 @@ from trireme.resources import (
     service_accounts,
     services,
 )
+from trireme.resources.change import Running
 from trireme.resources.metadata import Manifest
 from trireme.resources.options import ResourceOptions
 from trireme.resources.pod_sets import canary_set
@@ -29,6 +30,16 @@ def pods_digest(agent: AgentDeployment, repository: Repository) -> str:
     not for keeping.
     """
     return _digest(server.pod_template(canary_set(agent), repository, _NO_OPTIONS))
+
+
+def run_alike(one: Running, other: Running) -> bool:
+    """Whether neither replaces a pod of the other, of the same agent. As long as no edit is made
+    they are equal, and no template needs to be made of them.
+    """
+    is_of_same_files = one.repository.digest == other.repository.digest
+    if is_of_same_files and one.agent.spec == other.agent.spec:
+        return True
+    return pods_digest(*one) == pods_digest(*other)
 
 
 def candidate_digest(agent: AgentDeployment, repository: Repository) -> str:
