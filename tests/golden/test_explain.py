@@ -9,6 +9,7 @@ from agents import agent_of, model_of
 from conftest import Golden
 from trireme.api.adoption import Adoption, AdoptionPhase, Origin
 from trireme.api.conditions import ConditionType, Reason
+from trireme.api.rollout import RolloutPhase, RolloutStatus
 from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.api.types import (
     AgentStatus,
@@ -173,6 +174,11 @@ SITUATIONS = {
     "steady": Inputs(
         observed(3, seen(6.4, 0.072, rate=120.0), capacity=SUSTAINS_57), AS_BY_DEFAULT, SETTLED
     ),
+    "beside-a-canary": Inputs(
+        observed(3, seen(6.4, 0.072, rate=120.0), capacity=SUSTAINS_57, beside_canary=True),
+        AS_BY_DEFAULT,
+        SETTLED,
+    ),
     "ahead-of-a-spike": Inputs(
         replace(
             observed(3, seen(6.4, 0.072, rate=120.0), capacity=SUSTAINS_57),
@@ -295,6 +301,46 @@ def test_an_explanation_from_the_status_alone(golden: Golden) -> None:
     agent = Agent("team", "echo", spec, STATUS)
     found = explain(agent, None, "no operator leads in namespace trireme-system", NOW)
     golden("explain/status-alone.txt", "\n".join(text(found, 88)) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("phase", "weight", "rolls_out", "is_told"),
+    [
+        pytest.param(RolloutPhase.PROGRESSING, "20%", False, False, id="a canary has a share"),
+        pytest.param(RolloutPhase.PROGRESSING, "0%", False, True, id="it has none yet"),
+        pytest.param(RolloutPhase.PROMOTED, "100%", True, False, id="it has until all pods run it"),
+        pytest.param(RolloutPhase.PROMOTED, "100%", False, True, id="it was promoted before"),
+        pytest.param(RolloutPhase.ROLLED_BACK, "20%", False, True, id="it was taken back"),
+    ],
+)
+def test_from_the_status_alone_no_latency_is_due_while_a_canary_answers(
+    phase: RolloutPhase, weight: str, rolls_out: bool, is_told: bool
+) -> None:
+    spec = agent_of(
+        models=[model_of("m", maxBatchSize=8, batching={"dynamic": {}})],
+        objectives=[{"model": "m", "latency": {"target": "100ms"}}],
+    ).spec
+    reconciling = Condition(
+        type=ConditionType.RECONCILING,
+        status=str(rolls_out),
+        reason=Reason.ROLLING_OUT,
+        last_transition_time="2026-01-01T11:00:00Z",
+    )
+    rollout = RolloutStatus.model_validate(
+        {
+            "phase": phase,
+            "candidate": "c" * 64,
+            "generation": 2,
+            "weight": weight,
+            "startTime": "2026-01-01T11:00:00Z",
+        }
+    )
+    conditions = [*STATUS.conditions, reconciling]
+    status = STATUS.model_copy(update={"rollout": rollout, "conditions": conditions})
+    found = explain(Agent("team", "echo", spec, status), None, "nobody leads", NOW)
+    (due,) = (line for line in found.sections["A pod"] if "is due" in line)
+    assert ("is due by that" in due) is is_told
+    assert ("while a canary answers" in due) is not is_told
 
 
 def test_an_explanation_from_the_status_knows_the_time_of_day_and_of_a_start(

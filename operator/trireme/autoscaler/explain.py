@@ -12,6 +12,7 @@ from typing import Any
 
 from trireme.api.adoption import Adoption, AdoptionPhase
 from trireme.api.conditions import ConditionType, Reason
+from trireme.api.rollout import RolloutPhase
 from trireme.api.scalars import format_duration
 from trireme.api.tuning import TuningMode
 from trireme.api.types import (
@@ -142,7 +143,7 @@ class _Told:
     `wanted` is what is written, equal to `replicas` for no change. `proposed` and `signals` are in
     records only; so is whether the objective that decided is `broken`, and the `grant`: in GPUs of
     an agent `by_class`, else in pods. That is `binding` where the decision would be another one
-    without it.
+    without it. `beside_canary`: a canary answers a part of the requests.
     """
 
     replicas: int
@@ -163,6 +164,7 @@ class _Told:
     grant: Grant | None = None
     binding: bool = False
     by_class: bool = False
+    beside_canary: bool = False
 
 
 def _of_record(record: Record) -> _Told:
@@ -187,6 +189,7 @@ def _of_record(record: Record) -> _Told:
         grant=observation.grant,
         binding=_is_bound(record),
         by_class=bool(observation.classes),
+        beside_canary=observation.beside_canary,
     )
 
 
@@ -237,8 +240,22 @@ def _of_status(agent: Agent, now: datetime) -> _Told:
         signals=None,
         capacities={model: known for model, (_, known) in restored.items() if known is not None},
         memory=memory_from_status(scaling, now, replicas),
+        beside_canary=_is_beside_canary(status),
         lead_time=lead,
     )
+
+
+def _is_beside_canary(status: AgentStatus) -> bool:
+    """Whether a canary has a share of the requests; one that was promoted has its own until all
+    pods run it.
+    """
+    told = status.rollout
+    if told is None or not told.weight:
+        return False
+    reconciling = _condition(status, ConditionType.RECONCILING)
+    rolls_out = reconciling is not None and reconciling.status == "True"
+    is_left = told.phase is RolloutPhase.PROMOTED and rolls_out
+    return is_left or told.phase is RolloutPhase.PROGRESSING
 
 
 def _policy_now(spec: AgentSpec, lead: LeadTime | None, now: datetime) -> Policy:
@@ -361,6 +378,8 @@ def _due(objective: ObjectivePolicy, told: _Told, status: AgentStatus) -> str | 
     due = due_seconds(learnt, objective, told.ready, load.rate_per_second)
     if due is None or math.isinf(due):
         return None
+    if told.beside_canary:
+        return "Which latency is due is not told while a canary answers a part of the requests."
     each = f"{number(load.rate_per_second / told.ready)} requests/s"
     chosen = told.ready > 1 and objective.gateways
     by = ", each sent by the gateway to the less busy of two" if chosen else ""
