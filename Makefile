@@ -85,7 +85,7 @@ optimizer-test: optimizer ## The optimiser's tests, in its environment.
 	$(OPTIMIZER)/bin/python -m pytest tests/optimizer
 
 .PHONY: optimizer-bench
-optimizer-bench: optimizer ## The optimiser on four real models; no results are kept yet.
+optimizer-bench: optimizer ## The optimiser on four real models, twelve minutes; results are in docs/benchmarks.md.
 	$(OPTIMIZER)/bin/python -m bench.optimizer $(BENCH)
 
 .PHONY: cluster
