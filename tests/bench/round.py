@@ -48,6 +48,7 @@ from trireme.autoscaler.samples import index
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.signals import assemble
 from trireme.autoscaler.types import Capacity, ObjectivePolicy, Serving, Signals
+from trireme.control.agent_state import Accepted
 from trireme.control.autoscale import Autoscaler
 from trireme.control.direct import PodReader
 from trireme.control.fleet import subject
@@ -55,7 +56,7 @@ from trireme.control.foresight import foresee
 from trireme.control.garbage import collect_seldom
 from trireme.control.history import History
 from trireme.control.queue import Key
-from trireme.control.store import Accepted, Object, Store
+from trireme.control.store import Object, Store
 from trireme.edge.cluster import Cluster
 from trireme.edge.demand import DemandQueries
 from trireme.edge.metrics import Metrics

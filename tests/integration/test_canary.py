@@ -17,7 +17,7 @@ from integration.passes import Clock, Operator, make_pod, started
 from kube import Kube, Object, merged, objects
 from trireme.api import kinds, names
 from trireme.api.rollout import RolloutPhase
-from trireme.control.store import CanaryState
+from trireme.control.agent_state import CanaryState
 from trireme.resources.routes import FOLLOWED
 from trireme.rollout.steps import begin
 

@@ -15,10 +15,11 @@ from agents import agent_of, repository_of
 from trireme.api import names
 from trireme.api.gpu_budgets import GpuBudget
 from trireme.autoscaler.records import Concluded, Inputs
+from trireme.control.agent_state import Accepted
 from trireme.control.held_gpus import OVERDUE
 from trireme.control.queue import Key
 from trireme.control.shares import Shares
-from trireme.control.store import Accepted, Store
+from trireme.control.store import Store
 from trireme.edge.metrics import Metrics
 from unit.autoscaling import NOW, SETTLED, observed, policy, seconds, seen
 

@@ -26,9 +26,10 @@ from trireme.autoscaler.service_curve import BatchTotal, ServiceCurve
 from trireme.autoscaler.types import Capacity, EarlierCurve, OutOfReach, Serving
 from trireme.control import adopting, learning
 from trireme.control.adopting import Adopting
+from trireme.control.agent_state import Accepted, CanaryState, Refused, RolledBack
 from trireme.control.canary_course import Course
 from trireme.control.queue import Key
-from trireme.control.store import Accepted, AgentView, CanaryState, Refused, RolledBack
+from trireme.control.store import AgentView
 from trireme.edge.cluster import Cluster
 from trireme.errors import ClusterError, InvalidSpec
 from trireme.modelrepo.render import render

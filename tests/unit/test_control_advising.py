@@ -15,7 +15,7 @@ from trireme.autoscaler.records import Inputs, Record, conclude
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import Capacity, NoSignals, Observation, Serving
 from trireme.control import advising
-from trireme.control.store import Learning
+from trireme.control.agent_state import Learning
 from trireme.tuner.advice import Advice
 from trireme.tuner.types import Configuration, Objective, Range
 from unit.autoscaling import NOW, SETTLED, objective, observed, policy, seconds, seen

@@ -16,11 +16,12 @@ from trireme.api.kinds import Kind
 from trireme.autoscaler.direct import Sample
 from trireme.autoscaler.queries import Labels, Query
 from trireme.autoscaler.samples import Round, Series
+from trireme.control.agent_state import Accepted, CanaryState, Refused
 from trireme.control.autoscale import Autoscaler
 from trireme.control.direct import PodReader
 from trireme.control.history import History
 from trireme.control.queue import Key
-from trireme.control.store import Accepted, AgentView, CanaryState, Refused, Store
+from trireme.control.store import AgentView, Store
 from trireme.edge.cluster import Cluster, Object
 from trireme.edge.demand import DemandQueries
 from trireme.edge.metrics import Metrics

@@ -13,9 +13,10 @@ from trireme.api import names
 from trireme.api.kinds import Kind
 from trireme.api.rollout import RolloutPhase
 from trireme.autoscaler.direct import Sample
+from trireme.control.agent_state import Accepted, CanaryState
 from trireme.control.canary import CanaryAnalysis
 from trireme.control.queue import Key, WorkQueue
-from trireme.control.store import Accepted, CanaryState, Store
+from trireme.control.store import Store
 from trireme.edge.cluster import Cluster, Object
 from trireme.edge.metrics import Metrics
 from trireme.edge.pod_metrics import PodMetrics

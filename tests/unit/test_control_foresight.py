@@ -15,9 +15,10 @@ from trireme.autoscaler.past_demand import Past
 from trireme.autoscaler.queries import Labels, Query
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import Capacity, ClassPods, NoSignals
+from trireme.control.agent_state import Accepted, Foresight
 from trireme.control.foresight import Recaller, foresee
 from trireme.control.queue import Key
-from trireme.control.store import Accepted, Foresight, Store
+from trireme.control.store import Store
 from trireme.edge.prometheus import Prometheus
 from trireme.errors import SignalsUnavailable
 from unit.autoscaling import NOW, SETTLED, objective, observed, policy, seconds, seen

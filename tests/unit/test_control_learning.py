@@ -19,10 +19,11 @@ from trireme.autoscaler.memory import curves_status
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import Capacity, Memory, OutOfReach
 from trireme.control import learning as learning_of
+from trireme.control.agent_state import Accepted, Learning
 from trireme.control.in_place import wanted_configs
 from trireme.control.learning import Learner
 from trireme.control.queue import Key
-from trireme.control.store import Accepted, AgentView, Learning, Store
+from trireme.control.store import AgentView, Store
 from trireme.modelrepo.plan import model_config
 from trireme.modelrepo.render import model_digest
 from trireme.modelrepo.repository import Repository

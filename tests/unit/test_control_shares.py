@@ -15,10 +15,11 @@ from trireme.api.gpu_budgets import GpuBudget
 from trireme.api.types import Paused, ScalingMode
 from trireme.autoscaler.records import Concluded, Inputs, conclude
 from trireme.autoscaler.types import ClassPods, Grant, NodeClass, NoSignals
+from trireme.control.agent_state import Accepted, CanaryState
 from trireme.control.held_gpus import OVERDUE
 from trireme.control.queue import Key
 from trireme.control.shares import Shares
-from trireme.control.store import Accepted, CanaryState, Store
+from trireme.control.store import Store
 from trireme.edge.metrics import Metrics
 from trireme.settings import Settings
 from unit.autoscaling import NOW, SETTLED, observed, policy, seconds, seen

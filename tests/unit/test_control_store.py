@@ -7,8 +7,9 @@ import pytest
 from agents import agent_of, repository_of
 from trireme.api import names
 from trireme.autoscaler.policy import policy_of
+from trireme.control.agent_state import Accepted
 from trireme.control.queue import Key, Work
-from trireme.control.store import Accepted, Store, owner_of
+from trireme.control.store import Store, owner_of
 
 KEY = Key("team", "chat")
 

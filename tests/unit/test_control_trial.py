@@ -10,8 +10,9 @@ from agents import agent_of, model_of
 from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus
+from trireme.control.agent_state import Accepted, CanaryState, Refused, RolledBack
 from trireme.control.canary_course import Course, Known, course
-from trireme.control.store import Accepted, AgentView, CanaryState, Refused, RolledBack
+from trireme.control.store import AgentView
 from trireme.control.trial import hindrance, is_gone, is_over, words_of_trial
 from trireme.modelrepo.render import render
 from trireme.resources.canary import candidate_digest

@@ -12,10 +12,11 @@ from trireme.admission.sources import SourceNotFound
 from trireme.api.conditions import Reason
 from trireme.api.types import AgentDeployment, AgentStatus
 from trireme.control.adopting import Adopting, recall, tries, with_settings
+from trireme.control.agent_state import Accepted, Refused
 from trireme.control.canary_course import Course
 from trireme.control.preflight import Preflight
 from trireme.control.recorded import live_sources, remembered
-from trireme.control.store import Accepted, AgentView, Refused
+from trireme.control.store import AgentView
 from trireme.control.trial import Trial
 from trireme.edge.cluster import Cluster, Object
 from trireme.errors import InvalidSpec

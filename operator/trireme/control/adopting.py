@@ -30,12 +30,13 @@ from trireme.autoscaler.capacity import is_bent
 from trireme.autoscaler.types import Capacity
 from trireme.autoscaler.wording import recommendation
 from trireme.control import learning
+from trireme.control.agent_state import Learning, Refused
 from trireme.control.canary_course import Course
 from trireme.control.observed import deployment_view
 from trireme.control.optimized import told_gain
 from trireme.control.queue import Key
 from trireme.control.status import format_time
-from trireme.control.store import AgentView, Learning, Object, Refused
+from trireme.control.store import AgentView, Object
 from trireme.control.trial import candidate_pods
 from trireme.edge.cluster import Cluster
 from trireme.edge.recorder import Event

@@ -14,8 +14,8 @@ from trireme.autoscaler.records import Record
 from trireme.autoscaler.targets import breach
 from trireme.autoscaler.types import ObjectivePolicy, Serving, Signals
 from trireme.autoscaler.wording import recommendation
+from trireme.control.agent_state import AdviceAsked, Learning
 from trireme.control.status import format_time
-from trireme.control.store import AdviceAsked, Learning
 from trireme.edge.recorder import Event
 from trireme.tuner.advice import Served
 from trireme.tuner.settings import configuration_of, space_of

@@ -18,11 +18,12 @@ from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
 from trireme.api.conditions import EventReason
 from trireme.api.rollout import RolloutPhase
+from trireme.control.agent_state import CanaryState
 from trireme.control.canary_news import ACTION, CanaryNews, LastTold, note
 from trireme.control.canary_readings import CanaryReader, LastReadings, Seen, are_warm
 from trireme.control.canary_share import follow, ready_pods
 from trireme.control.queue import Key, Work, WorkQueue
-from trireme.control.store import AgentView, CanaryState, Store
+from trireme.control.store import AgentView, Store
 from trireme.control.trial import candidate_pods
 from trireme.edge.cluster import Cluster
 from trireme.edge.metrics import Metrics

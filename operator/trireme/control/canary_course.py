@@ -11,8 +11,8 @@ from trireme.admission.check import check
 from trireme.api import names
 from trireme.api.conditions import EventReason, Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus, RolloutStrategy
+from trireme.control.agent_state import Accepted, CanaryState, Refused, RolledBack
 from trireme.control.observed import parse_time
-from trireme.control.store import Accepted, CanaryState, Refused, RolledBack
 from trireme.edge.recorder import Event
 from trireme.resources.canary import candidate_digest, run_alike
 from trireme.resources.change import Effect, Running, change, keeping_pods

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from trireme.api import kinds, names
 from trireme.api.conditions import EventReason
 from trireme.api.rollout import RolloutPhase, RolloutStatus
+from trireme.control.agent_state import CanaryState
 from trireme.control.canary_readings import Seen
 from trireme.control.posting import post
 from trireme.control.queue import Key
-from trireme.control.store import AgentView, CanaryState
+from trireme.control.store import AgentView
 from trireme.edge.cluster import Cluster
 from trireme.edge.metrics import Metrics
 from trireme.edge.recorder import Event, Recorder

@@ -10,9 +10,10 @@ from typing import TypeVar
 from trireme.api import names
 from trireme.api.types import AgentSpec
 from trireme.autoscaler.direct import Sample
+from trireme.control.agent_state import CanaryState
 from trireme.control.learning import FIRST
 from trireme.control.observed import PodView, comparer_pods
-from trireme.control.store import AgentView, CanaryState
+from trireme.control.store import AgentView
 from trireme.control.trial import candidate_pods
 from trireme.edge.pod_metrics import PodMetrics
 from trireme.errors import ServerError

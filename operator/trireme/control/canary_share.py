@@ -5,7 +5,8 @@ are left in `CanaryState`, which the reconciler acts on.
 from dataclasses import dataclass
 
 from trireme.api.rollout import RolloutPhase
-from trireme.control.store import AgentView, CanaryState
+from trireme.control.agent_state import CanaryState
+from trireme.control.store import AgentView
 from trireme.control.trial import candidate_pods
 from trireme.rollout.size import canary_pods, share_of_pods
 from trireme.rollout.types import Verdict, Why

@@ -11,12 +11,13 @@ from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
 from trireme.api.conditions import EventReason
 from trireme.control import in_place
+from trireme.control.agent_state import Accepted
 from trireme.control.apply import Applier, child_id
 from trireme.control.canary_course import has_pods
 from trireme.control.observed import deployment_view, owned_by
 from trireme.control.pod_secrets import Keys, ensure_secrets
 from trireme.control.queue import Key, Work, WorkQueue
-from trireme.control.store import Accepted, AgentView, ChildId
+from trireme.control.store import AgentView, ChildId
 from trireme.control.trial import Trial
 from trireme.edge.cluster import Cluster, Object
 from trireme.edge.recorder import Event

@@ -28,9 +28,10 @@ from trireme.autoscaler.types import (
     Signals,
 )
 from trireme.control import learning, starts
+from trireme.control.agent_state import Accepted, Learning
 from trireme.control.observed import DeploymentView, PodView, class_of
 from trireme.control.queue import Key
-from trireme.control.store import Accepted, AgentView, Learning
+from trireme.control.store import AgentView
 from trireme.resources.pod_sets import PodSet
 
 

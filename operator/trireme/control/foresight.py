@@ -25,8 +25,9 @@ from trireme.autoscaler.types import (
     Policy,
     Signals,
 )
+from trireme.control.agent_state import Foresight
 from trireme.control.queue import Key
-from trireme.control.store import Foresight, Store
+from trireme.control.store import Store
 from trireme.edge.prometheus import Prometheus
 from trireme.errors import SignalsUnavailable
 

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 from trireme.api import names
 from trireme.autoscaler.budget import Held
+from trireme.control.agent_state import Accepted
 from trireme.control.observed import PodView, class_of, deployment_view
-from trireme.control.store import Accepted, AgentView
+from trireme.control.store import AgentView
 
 OVERDUE = timedelta(minutes=1)
 """A kubelet that runs takes a pod away seconds after its time, and one that does not is known to be

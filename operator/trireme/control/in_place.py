@@ -14,10 +14,11 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
 from trireme.api import names
 from trireme.api.types import AgentStatus
+from trireme.control.agent_state import Accepted, InPlace
 from trireme.control.observed import PodView
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.status import InPlaceProgress
-from trireme.control.store import Accepted, AgentView, InPlace, Store
+from trireme.control.store import AgentView, Store
 from trireme.edge import triton
 from trireme.errors import ServerError, ServerRefused
 from trireme.modelrepo.instances import runs

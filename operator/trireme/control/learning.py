@@ -36,10 +36,11 @@ from trireme.autoscaler.types import (
     Serving,
 )
 from trireme.control import advising
+from trireme.control.agent_state import Learning, Searched
 from trireme.control.in_place import settled_pods
 from trireme.control.observed import PodView
 from trireme.control.queue import Key
-from trireme.control.store import AgentView, Learning, Searched, Store
+from trireme.control.store import AgentView, Store
 from trireme.edge import triton
 from trireme.errors import ServerError
 from trireme.modelrepo.render import model_digest

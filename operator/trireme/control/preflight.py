@@ -20,6 +20,7 @@ from trireme.api.fetch import FetchReason
 from trireme.api.inspect import InspectPlan
 from trireme.api.types import AgentDeployment, ModelStatus
 from trireme.control import fetching
+from trireme.control.agent_state import Accepted, Attempt, Refused
 from trireme.control.jobs import is_over, jobs_with_pods, pods_of
 from trireme.control.observed import Trouble, owned_by, parse_time, trouble
 from trireme.control.recorded import (
@@ -27,7 +28,7 @@ from trireme.control.recorded import (
     is_report,
     recorded_inspections,
 )
-from trireme.control.store import Accepted, AgentView, Attempt, Object, Refused
+from trireme.control.store import AgentView, Object
 from trireme.edge.cluster import Cluster
 from trireme.errors import ClusterError
 from trireme.resources.options import ResourceOptions

@@ -13,6 +13,7 @@ from trireme.api.conditions import ConditionType
 from trireme.control import in_place
 from trireme.control.accepting import Accepting
 from trireme.control.adopting import Adopting, last_asked
+from trireme.control.agent_state import Refused
 from trireme.control.apply import Applier
 from trireme.control.catching_up import catch_up
 from trireme.control.children import Children, gateway_is_ready, leads_past_gateway
@@ -21,7 +22,7 @@ from trireme.control.pod_secrets import Keys
 from trireme.control.posting import post
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.reporting import Reporter
-from trireme.control.store import AgentView, Refused, Store
+from trireme.control.store import AgentView, Store
 from trireme.control.trial import Trial, is_over
 from trireme.edge.cluster import Cluster, Object
 from trireme.edge.metrics import Metrics

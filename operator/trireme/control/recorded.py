@@ -10,8 +10,9 @@ from trireme.admission.parse import parse_agent
 from trireme.api import kinds, names
 from trireme.api.inspect import InspectPlan
 from trireme.api.types import AgentDeployment
+from trireme.control.agent_state import Accepted
 from trireme.control.observed import owned_by
-from trireme.control.store import Accepted, Object
+from trireme.control.store import Object
 from trireme.edge.cluster import Cluster
 from trireme.errors import InvalidSpec, UnreadableModel
 from trireme.modelrepo.render import render

@@ -13,12 +13,13 @@ from trireme.api.conditions import ConditionType, Reason
 from trireme.api.fetch import FetchReason
 from trireme.api.types import AgentSpec, AgentStatus
 from trireme.control import events, in_place, status
+from trireme.control.agent_state import Refused
 from trireme.control.apply import is_final
 from trireme.control.observed import DeploymentView, PodView, deployment_view, pods_known
 from trireme.control.preflight import described
 from trireme.control.queue import Key
 from trireme.control.starting_pods import ask_fetchers, ask_servers
-from trireme.control.store import AgentView, Refused
+from trireme.control.store import AgentView
 from trireme.control.trial import candidate_pods, words_of_rollback, words_of_trial
 from trireme.edge.cluster import Cluster
 from trireme.edge.recorder import Event

@@ -29,10 +29,11 @@ from trireme.autoscaler.budget import (
 )
 from trireme.autoscaler.records import Concluded
 from trireme.autoscaler.types import Decision, Grant
+from trireme.control.agent_state import Accepted
 from trireme.control.held_gpus import beyond_size, gpus_of_pod, of_pods
 from trireme.control.observed import class_of
 from trireme.control.queue import Key
-from trireme.control.store import Accepted, AgentView, Store
+from trireme.control.store import AgentView, Store
 from trireme.edge.metrics import Metrics
 
 logger = logging.getLogger(__name__)

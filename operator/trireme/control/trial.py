@@ -16,6 +16,7 @@ from trireme.api import kinds, names
 from trireme.api.conditions import Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus, RolloutStrategy
 from trireme.api.types import AgentDeployment
+from trireme.control.agent_state import Accepted, Refused, RolledBack
 from trireme.control.apply import Applier, child_id, is_final
 from trireme.control.canary_course import Course, Known, course, has_pods, is_on
 from trireme.control.observed import (
@@ -27,7 +28,7 @@ from trireme.control.observed import (
 )
 from trireme.control.queue import Key
 from trireme.control.recorded import recorded_rollback, remembered, remembered_candidate
-from trireme.control.store import Accepted, AgentView, ChildId, Refused, RolledBack
+from trireme.control.store import AgentView, ChildId
 from trireme.edge.cluster import Cluster, Object
 from trireme.errors import ClusterError
 from trireme.resources.canary import canary_objects, candidate_digest

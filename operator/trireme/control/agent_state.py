@@ -1,0 +1,241 @@
+"""What passes and rounds find out of one agent, and leave for each other and for their next ones.
+
+Nothing in it is needed after a restart: what has to outlive this process is in the cluster.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+
+from trireme.admission.examine import Inspections
+from trireme.api.adoption import Adoption
+from trireme.api.conditions import Reason
+from trireme.api.fetch import FetchReason
+from trireme.api.optimization import OptimizationStatus
+from trireme.api.rollout import RolloutPhase
+from trireme.api.types import AgentDeployment, CurveSource
+from trireme.autoscaler.capacity import Calls, LearntCurve, ModelStatistics, Statistics
+from trireme.autoscaler.demand import Demand, Terms
+from trireme.autoscaler.policy import policy_of
+from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.types import Capacity, ObjectivePolicy, OutOfReach, Policy
+from trireme.control.observed import Trouble
+from trireme.errors import Fault, ServerError
+from trireme.modelrepo.proto import ModelConfig
+from trireme.modelrepo.repository import Repository
+from trireme.resources.pod_sets import PodSet, pod_sets
+from trireme.rollout.types import Memory
+from trireme.tuner.advice import Advice, Served
+from trireme.tuner.types import Objective, Space
+
+
+@dataclass(frozen=True)  # no slots: `policy` is kept
+class Accepted:
+    """A spec that can be used, completed from its files; its repository, and what is odd in it.
+    `tries` is what Trireme tries in it of its own, in words; empty where nothing is. `undoes` is
+    what it takes back of the pods, if nothing else of them changes: they ran it before.
+    """
+
+    agent: AgentDeployment
+    repository: Repository
+    warnings: tuple[Fault, ...] = ()
+    inspections: Inspections = field(default_factory=dict)
+    tries: str = ""
+    undoes: str = ""
+
+    @cached_property
+    def policy(self) -> Policy:
+        """What it asks of the scaling decision: read once, and asked for in every round."""
+        return policy_of(self.agent.spec)
+
+    @cached_property
+    def pod_sets(self) -> tuple[PodSet, ...]:
+        """The sets of server pods that it asks for."""
+        return pod_sets(self.agent)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A spec that cannot be used, or not yet, and why."""
+
+    reason: Reason | FetchReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An inspection that is to be made again when it is `due`: the last Job's uid, how many have
+    failed in a row, and why the last one did.
+    """
+
+    job: str
+    failures: int
+    due: datetime
+    failure: Trouble | None = None
+
+
+@dataclass(slots=True)
+class PreflightState:
+    """What is known of the inspections of an agent's models, by their digests.
+
+    `reports` is None until the cluster was asked for those of before. `doubts` counts how often
+    files were looked at again since the spec was refused. `started` names the Jobs that this
+    process made, and `waiting` says that the spec waits for some.
+    """
+
+    reports: dict[str, str] | None = None
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    doubts: dict[str, int] = field(default_factory=dict)
+    started: set[str] = field(default_factory=set)
+    waiting: bool = False
+
+
+@dataclass(slots=True)
+class OptimizationState:
+    """What is known of the optimisation of an agent's models: what was last written into the
+    status, None until this process has, and the Jobs that are `under_way`, by name.
+    """
+
+    told: OptimizationStatus | None = None
+    under_way: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class AdoptionState:
+    """What Trireme sets of an agent in the user's place: `present`, and what of it was `told` in
+    the status, None until this process has looked.
+    """
+
+    present: tuple[Adoption, ...] = ()
+    told: tuple[Adoption, ...] | None = None
+
+
+@dataclass(slots=True)
+class InPlace:
+    """What the servers are to run of the fields that change in place, and what is known of it.
+
+    `wanted` is every model's whole configuration, `versions` which versions of those with several
+    are to be served. `servers` holds, by server (`PodView.server_id`)
+    and model, the one that is known to be run; a server that was asked is there, a model whose
+    configuration is another one is not. After a restart servers are asked anew. `failure` is why
+    the last attempt failed, while it is to be made again.
+    """
+
+    wanted: tuple[ModelConfig, ...] = ()
+    versions: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    servers: dict[str, dict[str, ModelConfig]] = field(default_factory=dict)
+    failure: ServerError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What a capacity was searched for: the curves, noise and source by model, the calls of a
+    pipeline's steps, and the objective.
+    """
+
+    curves: Mapping[str, tuple[ServiceCurve, float, CurveSource]]
+    calls: Calls
+    objective: ObjectivePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class AdviceAsked:
+    """What advice on a model's knobs was sought for."""
+
+    served: Served
+    objective: Objective
+    space: Space
+
+    def is_like(self, other: "AdviceAsked | None") -> bool:
+        """Whether the same follows: that a curve stands on more batches is nothing new."""
+        return other is not None and self._unnumbered() == other._unnumbered()
+
+    def _unnumbered(self) -> "AdviceAsked":
+        learnt = replace(self.served.learnt, executions=0)
+        return replace(self, served=replace(self.served, learnt=learnt))
+
+
+@dataclass(slots=True)
+class CanaryState:
+    """A canary: what its pods are made of, and what the analysis says of it.
+
+    The reconciler begins one, from the spec of `generation`, and ends it; `digest` tells it from
+    others. It leaves `is_made`, whether its objects have been, `is_reachable`, whether the gateway
+    may send requests to it yet, and `fault`, why it cannot run: the analysis takes it back for
+    that. The analysis leaves `phase`, `weight`, the share of the requests that it is to get now,
+    `replicas`, the pods that it needs for that, `message`, why, and `memory`, None until its first
+    round; and `is_given_up` of one that is promoted, where a person does not wait for the others.
+    """
+
+    candidate: Accepted
+    generation: int
+    digest: str
+    began: datetime
+    is_made: bool = False
+    is_reachable: bool = False
+    fault: str = ""
+    phase: RolloutPhase = RolloutPhase.PROGRESSING
+    weight: float = 0.0
+    replicas: int = 1
+    message: str = ""
+    is_undecided: bool = False
+    memory: Memory | None = None
+    is_given_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """A candidate that was taken back, and why: it is not tried again. `is_undecided`: too little
+    was seen of it.
+    """
+
+    digest: str
+    generation: int
+    message: str
+    is_undecided: bool = False
+
+
+@dataclass(slots=True)
+class Learning:
+    """What was learnt of a set of pods with one repository, and what it is learnt from: the last
+    look at a server, when the next one is due, what each model executed in its recent intervals,
+    and how many requests all of them had in the server's. `calls` are by pipeline, `capacities` by
+    an objective's model or pipeline; `searched` is what each was searched for, `learnt_for` the
+    spec last looked at. `advice` is on a model's knobs, None where none is worth turning, and
+    `advised` what it was sought for. `looked` is when the server last was, `earlier_until` until
+    when curves of other files or configurations are used. `gaps_due` is when the time between a
+    model's batches is sought again, whether or not it was found.
+    """
+
+    repository_digest: str
+    live_digest: str
+    model_digests: Mapping[str, str]
+    curves: dict[str, LearntCurve] = field(default_factory=dict)
+    capacities: dict[str, Capacity | OutOfReach] = field(default_factory=dict)
+    calls: dict[str, Calls] = field(default_factory=dict)
+    searched: dict[str, Searched] = field(default_factory=dict)
+    advice: dict[str, Advice | None] = field(default_factory=dict)
+    advised: dict[str, AdviceAsked] = field(default_factory=dict)
+    learnt_for: Accepted | None = None
+    server_id: str = ""
+    statistics: Statistics = field(default_factory=dict)
+    due: datetime | None = None
+    looked: datetime | None = None
+    earlier_until: datetime | None = None
+    gaps_due: dict[str, datetime] = field(default_factory=dict)
+    intervals: dict[str, tuple[ModelStatistics, ...]] = field(default_factory=dict)
+    requests: deque[Mapping[str, int]] = field(default_factory=deque)
+
+
+@dataclass(slots=True)
+class Foresight:
+    """The past of one objective's requests, and the terms that it is tested on, None where what a
+    pod sustains is not known. What came before this process is read at `recall_due`, and None
+    stands for done.
+    """
+
+    demand: Demand
+    recall_due: datetime | None
+    terms: Terms | None = None
