@@ -23,7 +23,7 @@ from trireme.api.inspect import InspectPlan
 from trireme.cli import app
 from trireme.edge.stores.credentials import Credentials
 from trireme.edge.stores.open import open_store
-from trireme.edge.stores.types import Access, Listing, Object, Store
+from trireme.edge.stores.types import Access, Listing, Named, Object, Store
 from trireme.fetcher.inspection import Patience, inspect_source
 
 WEIGHTS_BYTES = 60_000_000
@@ -84,12 +84,8 @@ class Counted:
     reads: list[tuple[int, int]] = field(default_factory=list)
 
     @property
-    def name(self) -> str:
-        return self.store.name
-
-    @property
-    def file_name(self) -> str:
-        return self.store.file_name
+    def location(self) -> Named:
+        return self.store.location
 
     @property
     def pinned(self) -> bool:

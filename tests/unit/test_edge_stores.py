@@ -16,7 +16,7 @@ from trireme.api.fetch import FetchFailed, FetchReason
 from trireme.edge.stores.credentials import Credentials
 from trireme.edge.stores.open import open_store
 from trireme.edge.stores.reader import Reader
-from trireme.edge.stores.types import Access
+from trireme.edge.stores.types import Access, Named
 from trireme.edge.stores.uri import SCHEMES, parse, parse_hub, shown
 from trireme.edge.stores.writing import open_writer
 
@@ -38,6 +38,26 @@ def test_a_uri_is_taken_apart(uri: str, place: str, path: str, folder: bool) -> 
     location = parse(uri)
     assert (location.place, location.path, location.folder) == (place, path, folder)
     assert "secret" not in location.name
+
+
+@pytest.mark.parametrize(
+    ("location", "name", "file_name"),
+    [
+        pytest.param(parse("s3://b/a/m.onnx"), "s3://b/a/m.onnx", "m.onnx", id="an object"),
+        pytest.param(parse("s3://b/a/1/"), "s3://b/a/1/", "1", id="a folder"),
+        pytest.param(parse("s3://b"), "s3://b/", "", id="a bucket"),
+        pytest.param(parse("https://u:p@h/m.pt?s=x"), "https://h/m.pt", "m.pt", id="a signed URL"),
+        pytest.param(parse("oci://h/a/m:v1"), "oci://h/a/m:v1", "", id="an artefact"),
+        pytest.param(
+            parse_hub("hf://a/m@v1/x/m.onnx"), "hf://a/m@v1/x/m.onnx", "m.onnx", id="a hub's file"
+        ),
+        pytest.param(parse_hub("hf://a/m"), "hf://a/m@main", "", id="a hub's repository"),
+    ],
+)
+def test_a_location_says_how_it_is_named_and_what_file(
+    location: Named, name: str, file_name: str
+) -> None:
+    assert (location.name, location.file_name) == (name, file_name)
 
 
 @pytest.mark.parametrize(

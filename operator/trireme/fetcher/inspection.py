@@ -74,8 +74,8 @@ def inspect_source(plan: InspectPlan, store: Store, patience: Patience | None = 
     """
     patience = patience or Patience()
     listing = retrying(store.list, patience.backoff, patience.wait)
-    listing = selected(listing, plan.fetch, store.name)
-    _refuse_another_digest(listing, plan, store.name)
+    listing = selected(listing, plan.fetch, store.location.name)
+    _refuse_another_digest(listing, plan, store.location.name)
     if not all(item.ranged for item in listing.objects):
         why = "the server sends files whole only"
         return Inspection(total_bytes=listing.size, not_inspected=why)
@@ -88,9 +88,9 @@ def inspect_source(plan: InspectPlan, store: Store, patience: Patience | None = 
             found = contents(packed, kind)
         except InspectionLimit as limit:
             return Inspection(total_bytes=listing.size, not_inspected=str(limit))
-        names = archived_names(list(found), plan.fetch, store.name)
+        names = archived_names(list(found), plan.fetch, store.location.name)
     else:
-        names = arranged_names(list(found), listing.single, plan.fetch, store.name)
+        names = arranged_names(list(found), listing.single, plan.fetch, store.location.name)
     files = {name: found[path] for path, name in names.items()}
     return inspect(files, plan.backend, plan.fetch.file_name or None)
 

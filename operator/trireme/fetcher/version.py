@@ -118,7 +118,7 @@ class _Work:
             if content is None:
                 raise FetchFailed(
                     FetchReason.UNREACHABLE,
-                    f"{self._store.name} does not answer, and its cached copy was damaged",
+                    f"{self._source} does not answer, and its cached copy was damaged",
                 )
             return content
         question = self._question(listing)
@@ -128,9 +128,14 @@ class _Work:
             kept = self._cached(known or (lambda cache: cache.by_memo(question)))
             return (kept and self._copied(kept)) or self._downloaded(listing)
 
+    @property
+    def _source(self) -> str:
+        """The URI as messages show it."""
+        return self._store.location.name
+
     def _known_beforehand(self) -> Callable[[Cache], Kept | None] | None:
         if sha256 := self._fetch.sha256:
-            return lambda cache: cache.by_digest(sha256, self._store.file_name)
+            return lambda cache: cache.by_digest(sha256, self._store.location.file_name)
         if self._store.pinned:
             return lambda cache: cache.by_memo(self._uri)
         return None
@@ -167,7 +172,7 @@ class _Work:
 
     def _selected(self, listing: Listing) -> Listing:
         """The files that are wanted, if they do not exceed the limit."""
-        listing = selected(listing, self._fetch, self._store.name)
+        listing = selected(listing, self._fetch, self._source)
         self._refuse_too_much(listing.size)
         return listing
 
@@ -176,7 +181,7 @@ class _Work:
         if left is not None and size > left:
             raise FetchFailed(
                 FetchReason.TOO_LARGE,
-                f"{self._store.name} is {shown(size)}, and the plan's limit leaves {shown(left)}",
+                f"{self._source} is {shown(size)}, and the plan's limit leaves {shown(left)}",
             )
 
     # -------------------------------------------------------------------------- the network
@@ -191,7 +196,7 @@ class _Work:
         )
         # First of all: a size that is made up must not become a plan of ranges.
         needed = listing.size - download.bytes_on_disk(listing.objects)
-        disk.refuse_what_does_not_fit(needed, self._means.root, self._store.name)
+        disk.refuse_what_does_not_fit(needed, self._means.root, self._source)
         there = download.prepare(listing.objects)
         missing = sum(
             span.length for item in listing.objects for span in ranges.missing(item, there[item])
@@ -214,7 +219,7 @@ class _Work:
                 download.forget(item)
                 raise FetchFailed(
                     FetchReason.CHECKSUM,
-                    f"{self._store.name}: {item.path} has sha256 {digest}, and the source itself "
+                    f"{self._source}: {item.path} has sha256 {digest}, and the source itself "
                     f"says {item.sha256}",
                 )
         entries = [Entry(i.path, digest) for i, digest in zip(items, digests, strict=True)]
@@ -225,7 +230,7 @@ class _Work:
             what = "sha256" if listing.single else "the sha256 of its manifest"
             raise FetchFailed(
                 FetchReason.CHECKSUM,
-                f"{self._store.name}: {what} is {found}, and the spec says {self._fetch.sha256}",
+                f"{self._source}: {what} is {found}, and the spec says {self._fetch.sha256}",
             )
         return tuple((entry, download.file(i)) for entry, i in zip(entries, items, strict=True))
 
@@ -248,7 +253,7 @@ class _Work:
         disk.remove(copies)
         copies.mkdir(parents=True)
         self._refuse_too_much(kept.size)
-        disk.refuse_what_does_not_fit(kept.size, self._means.root, self._store.name)
+        disk.refuse_what_does_not_fit(kept.size, self._means.root, self._source)
         self._tracker.expect(kept.size)
         self._tracker.enter(FetchPhase.COPYING)
         files = []
@@ -306,13 +311,14 @@ class _Work:
         single = content.single
         if single and layout.is_archive(content.files[0][0].path):
             files = self._unpacked(*content.files[0])
-            names = archived_names(list(files), self._fetch, self._store.name)
+            names = archived_names(list(files), self._fetch, self._source)
         elif self._fetch.tree and single:
             raise FetchFailed(
-                FetchReason.LAYOUT, f"{self._store.name} is one file, and no tree of versions"
+                FetchReason.LAYOUT,
+                f"{self._source} is one file, and no tree of versions",
             )
         else:
-            names = arranged_names(list(files), single, self._fetch, self._store.name)
+            names = arranged_names(list(files), single, self._fetch, self._source)
         return {new: files[old] for old, new in names.items()}
 
     def _unpacked(self, entry: Entry, file: Path) -> dict[str, tuple[Entry, Path]]:
@@ -321,7 +327,7 @@ class _Work:
         self._tracker.enter(FetchPhase.EXTRACTING)
         size = archive.unpacked_size(file, entry.path)
         if size is not None:
-            disk.refuse_what_does_not_fit(size, self._means.root, f"{self._store.name}, unpacked,")
+            disk.refuse_what_does_not_fit(size, self._means.root, f"{self._source}, unpacked,")
         self._tracker.expect(size or 0)
         left = self._means.left_bytes
         limits = archive.Limits(bytes=2**63 if left is None else left)

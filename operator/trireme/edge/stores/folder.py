@@ -20,16 +20,6 @@ class FolderStore:
     root: Path
     pinned: bool = False
 
-    @property
-    def name(self) -> str:
-        """The URI."""
-        return self.location.name
-
-    @property
-    def file_name(self) -> str:
-        """The path's last part."""
-        return self.location.file_name
-
     def list(self) -> Listing:
         """The file, or every file below the folder."""
         path = self.root / self.location.path
@@ -38,21 +28,25 @@ class FolderStore:
                 return Listing((self._object(path, path.name),), single=True)
             if not path.is_dir():
                 missing = f"there is no {path.name!r}" if self.root.is_dir() else "is not mounted"
-                raise FetchFailed(FetchReason.NOT_FOUND, f"{self.name}: {missing}")
+                raise FetchFailed(FetchReason.NOT_FOUND, f"{self.location.name}: {missing}")
             files = [
                 Path(folder) / file for folder, _, names in os.walk(path) for file in sorted(names)
             ]
             objects = [self._object(file, file.relative_to(path).as_posix()) for file in files]
         except OSError as error:
-            raise _failure(error, self.name) from error
+            raise _failure(error, self.location.name) from error
         return Listing(tuple(sorted(objects, key=lambda each: each.path)), single=False)
 
     def _object(self, file: Path, path: str) -> Object:
         if not file.resolve().is_relative_to(self.root.resolve()):
-            raise FetchFailed(FetchReason.UNSAFE_PATH, f"{self.name}: {path} leads out of it")
+            raise FetchFailed(
+                FetchReason.UNSAFE_PATH, f"{self.location.name}: {path} leads out of it"
+            )
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise FetchFailed(FetchReason.UNSAFE_PATH, f"{self.name}: {path} is no plain file")
+            raise FetchFailed(
+                FetchReason.UNSAFE_PATH, f"{self.location.name}: {path} is no plain file"
+            )
         return Object(path, str(file), status.st_size, _etag(status))
 
     def read(self, item: Object, offset: int, length: int) -> Iterator[bytes]:
@@ -60,17 +54,17 @@ class FolderStore:
         try:
             with open(item.key, "rb") as file:  # noqa: PTH123  # a key of ours
                 if _etag(os.fstat(file.fileno())) != item.etag:
-                    raise failures.changed(self.name)
+                    raise failures.changed(self.location.name)
                 file.seek(offset)
                 left = length
                 while left:
                     chunk = file.read(min(CHUNK_BYTES, left))
                     if not chunk:
-                        raise failures.changed(self.name)
+                        raise failures.changed(self.location.name)
                     left -= len(chunk)
                     yield chunk
         except OSError as error:
-            raise _failure(error, self.name) from error
+            raise _failure(error, self.location.name) from error
 
 
 def _etag(status: os.stat_result) -> str:

@@ -35,16 +35,6 @@ class HttpStore:
     session: requests.Session = field(repr=False)
     pinned: bool = False
 
-    @property
-    def name(self) -> str:
-        """The URL without query, user and password."""
-        return self.location.name
-
-    @property
-    def file_name(self) -> str:
-        """The path's last part."""
-        return self.location.file_name
-
     def list(self) -> Listing:
         """The file's size and version, from a request for its first byte.
 
@@ -52,19 +42,20 @@ class HttpStore:
         """
         if not self.location.file_name or self.location.folder:
             raise FetchFailed(
-                FetchReason.UNSUPPORTED, f"{self.name} names no file: a web server lists no folders"
+                FetchReason.UNSUPPORTED,
+                f"{self.location.name} names no file: a web server lists no folders",
             )
         headers = {"Range": "bytes=0-0", "Accept-Encoding": "identity"}
-        with closing(ask(self.session, self.uri, self.name, headers)) as answer:
+        with closing(ask(self.session, self.uri, self.location.name, headers)) as answer:
             if answer.status_code == _NO_SUCH_RANGE:
-                raise FetchFailed(FetchReason.EMPTY, f"{self.name} is an empty file")
+                raise FetchFailed(FetchReason.EMPTY, f"{self.location.name} is an empty file")
             if answer.status_code not in (_WHOLE, _PART):
-                raise failures.of_status(answer.status_code, self.name)
+                raise failures.of_status(answer.status_code, self.location.name)
             _refuse_a_page(answer, self.location)
             item = Object(
                 path=self.location.file_name,
                 key=self.uri,
-                size=_size(answer, self.name),
+                size=_size(answer, self.location.name),
                 etag=_etag(answer),
                 ranged=answer.status_code == _PART,
             )
@@ -72,7 +63,7 @@ class HttpStore:
 
     def read(self, item: Object, offset: int, length: int) -> Iterator[bytes]:
         """A range of the file."""
-        yield from ranged(self.session, self.uri, self.name, item, offset, length)
+        yield from ranged(self.session, self.uri, self.location.name, item, offset, length)
 
 
 def session(access: Access, credentials: Credentials) -> requests.Session:

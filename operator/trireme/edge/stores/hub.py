@@ -37,17 +37,6 @@ class HubStore:
     _commit: str = ""
 
     @property
-    def name(self) -> str:
-        """The URI; it holds nothing secret."""
-        at, path = self.location.revision, self.location.path
-        return f"hf://{self.location.repository}@{at}{f'/{path}' if path else ''}"
-
-    @property
-    def file_name(self) -> str:
-        """The path's last part."""
-        return self.location.path.rpartition("/")[2]
-
-    @property
     def pinned(self) -> bool:
         """Whether the revision is a commit."""
         return self.location.pinned
@@ -76,7 +65,7 @@ class HubStore:
         objects = tuple(_object(file, path, single) for file in files)
         wanted = [each for each in objects if each.path not in _COMMON_FILES]
         if not wanted:
-            raise FetchFailed(FetchReason.NOT_FOUND, f"{self.name} holds no file")
+            raise FetchFailed(FetchReason.NOT_FOUND, f"{self.location.name} holds no file")
         return Listing(tuple(sorted(wanted, key=lambda o: o.path)), single, revision=commit)
 
     def read(self, item: Object, offset: int, length: int) -> Iterator[bytes]:
@@ -87,7 +76,7 @@ class HubStore:
         )
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         fixed = replace(item, etag="")
-        yield from ranged(self.session, url, self.name, fixed, offset, length, headers)
+        yield from ranged(self.session, url, self.location.name, fixed, offset, length, headers)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -97,21 +86,21 @@ class HubStore:
             status = error.response.status_code if error.response is not None else 500
             raise self._of_status(status) from error
         except (HFValidationError, OfflineModeIsEnabled) as error:
-            raise FetchFailed(FetchReason.UNSUPPORTED, f"{self.name}: {error}") from error
+            raise FetchFailed(FetchReason.UNSUPPORTED, f"{self.location.name}: {error}") from error
         except httpx2.TimeoutException as error:
-            raise failures.stalled(self.name) from error
+            raise failures.stalled(self.location.name) from error
         except httpx2.HTTPError as error:
-            raise _failure(error, self.name) from error
+            raise _failure(error, self.location.name) from error
 
     def _of_status(self, status: int) -> FetchFailed:
         """The hub answers 401 for what does not exist, too, to whoever shows no token."""
         if status == 401:
             return FetchFailed(
                 FetchReason.CREDENTIALS_REJECTED,
-                f"HTTP 401 from {self.name}: there is no such repository, or it is private and "
-                "wants HF_TOKEN",
+                f"HTTP 401 from {self.location.name}: there is no such repository, or it is "
+                "private and wants HF_TOKEN",
             )
-        return failures.of_status(status, self.name)
+        return failures.of_status(status, self.location.name)
 
 
 def open_hub(location: HubLocation, access: Access, credentials: Credentials) -> HubStore:

@@ -46,16 +46,6 @@ class ObjectStorage:
     pinned: bool = False
     _bucket: Bucket | None = None
 
-    @property
-    def name(self) -> str:
-        """The URI; it holds nothing secret."""
-        return self.location.name
-
-    @property
-    def file_name(self) -> str:
-        """The path's last part."""
-        return self.location.file_name
-
     def list(self) -> Listing:
         """The object of this name, or everything below it as a prefix."""
         *others, last = self.identities
@@ -73,7 +63,8 @@ class ObjectStorage:
         except (BaseError, ValueError) as error:
             raise FetchFailed(
                 FetchReason.CREDENTIALS_INVALID,
-                f"{self.name}: the Secret cannot be used: {str(error).splitlines()[0][:200]}",
+                f"{self.location.name}: the Secret cannot be used: "
+                f"{str(error).splitlines()[0][:200]}",
             ) from error
         return self._bucket
 
@@ -81,7 +72,7 @@ class ObjectStorage:
         path, refusal = self.location.path, None
         if path and not self.location.folder:
             try:
-                with _told(self.name):
+                with _told(self.location.name):
                     meta = bucket.head(path)
                 item = Object(self.location.file_name, path, meta["size"], meta["e_tag"] or "")
                 return Listing((item,), single=True)
@@ -97,13 +88,13 @@ class ObjectStorage:
                 f"{self.location.scheme}://{self.location.place} holds no object {path!r} "
                 f"and none below {path + '/'!r}"
                 if path
-                else f"{self.name} holds no object",
+                else f"{self.location.name} holds no object",
             )
         return Listing(objects, single=False)
 
     def _below(self, bucket: Bucket, prefix: str) -> tuple[Object, ...]:
         found: list[Object] = []
-        with _told(self.name):
+        with _told(self.location.name):
             for page in bucket.list(prefix or None):
                 for meta in page:
                     path = meta["path"][len(prefix) :].lstrip("/")
@@ -112,7 +103,7 @@ class ObjectStorage:
                 if len(found) > LARGEST_LISTING:
                     raise FetchFailed(
                         FetchReason.TOO_LARGE,
-                        f"{self.name} holds more than {LARGEST_LISTING:,} objects",
+                        f"{self.location.name} holds more than {LARGEST_LISTING:,} objects",
                     )
         folders = {f.path[:end] for f in found for end, c in enumerate(f.path) if c == "/"}
         kept = (each for each in found if each.size or each.path not in folders)
@@ -128,12 +119,12 @@ class ObjectStorage:
                 options={"range": (offset, offset + length), "if_match": item.etag or None},
             )
             if answer.meta["size"] != item.size:
-                raise failures.changed(self.name)
+                raise failures.changed(self.location.name)
             for chunk in answer.stream(min_chunk_size=CHUNK_BYTES):
                 left -= len(chunk)
                 yield bytes(chunk)
         if left:
-            raise failures.cut_off(self.name)
+            raise failures.cut_off(self.location.name)
 
     def write(self, path: str, content: BinaryIO) -> None:
         """An object below this path as a prefix, by the identity that is asked last."""

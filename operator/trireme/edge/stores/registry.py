@@ -40,16 +40,6 @@ class RegistryStore:
     session: requests.Session = field(repr=False)
 
     @property
-    def name(self) -> str:
-        """The URI; it holds nothing secret."""
-        return self.location.name
-
-    @property
-    def file_name(self) -> str:
-        """Unknown: it stands in the manifest."""
-        return ""
-
-    @property
     def pinned(self) -> bool:
         """Whether it is named by a digest."""
         return self.container.digest is not None
@@ -59,21 +49,25 @@ class RegistryStore:
         text = self._manifest()
         digest = f"sha256:{hashlib.sha256(text).hexdigest()}"
         if self.container.digest not in (None, digest):
-            raise FetchFailed(FetchReason.CHECKSUM, f"{self.name}: the manifest is {digest}")
+            raise FetchFailed(
+                FetchReason.CHECKSUM, f"{self.location.name}: the manifest is {digest}"
+            )
         try:
             layers = json.loads(text)["layers"]
             packed = [layer for layer in layers if _is_packed(layer)]
             objects = tuple(_object(layer, layer in packed) for layer in layers)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FetchFailed(
-                FetchReason.UNSUPPORTED, f"{self.name} is no artefact with files: its manifest"
+                FetchReason.UNSUPPORTED,
+                f"{self.location.name} is no artefact with files: its manifest",
             ) from error
         if not objects:
-            raise FetchFailed(FetchReason.EMPTY, f"{self.name} holds no file")
+            raise FetchFailed(FetchReason.EMPTY, f"{self.location.name} holds no file")
         if packed and len(layers) > 1:
             raise FetchFailed(
                 FetchReason.UNSUPPORTED,
-                f"{self.name} holds a packed folder beside others: push one folder, or files",
+                f"{self.location.name} holds a packed folder beside others: push one folder, or "
+                "files",
             )
         return Listing(
             tuple(sorted(objects, key=lambda each: each.path)),
@@ -85,11 +79,13 @@ class RegistryStore:
         url = f"{self.registry.prefix}://{self.container.manifest_url()}"
         with closing(self._ask(url, {"Accept": ", ".join(_MANIFEST_TYPES)})) as answer:
             if answer.status_code != _OK:
-                raise failures.of_status(answer.status_code, self.name)
-            with raised(self.name):
+                raise failures.of_status(answer.status_code, self.location.name)
+            with raised(self.location.name):
                 text = answer.raw.read(_LARGEST_MANIFEST_BYTES + 1, decode_content=True)
         if len(text) > _LARGEST_MANIFEST_BYTES:
-            raise FetchFailed(FetchReason.TOO_LARGE, f"{self.name}: its manifest exceeds 4 MiB")
+            raise FetchFailed(
+                FetchReason.TOO_LARGE, f"{self.location.name}: its manifest exceeds 4 MiB"
+            )
         return bytes(text)
 
     def read(self, item: Object, offset: int, length: int) -> Iterator[bytes]:
@@ -101,7 +97,7 @@ class RegistryStore:
         }
         fixed = Object(item.path, item.key, item.size)  # the digest is no ETag of HTTP
         with closing(self._ask(url, headers)) as answer:
-            yield from body(answer, self.name, fixed, offset, length)
+            yield from body(answer, self.location.name, fixed, offset, length)
 
     def _ask(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         """The head of an answer, after a login where the registry wants one.
@@ -113,12 +109,12 @@ class RegistryStore:
         if answer.status_code not in _LOGIN:
             return answer
         answer.close()
-        with raised(self.name):
+        with raised(self.location.name):
             with_login, changed = auth.authenticate_request(answer, dict(headers), refresh=True)
         return self._get(url, with_login) if changed else answer
 
     def _get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
-        with raised(self.name):
+        with raised(self.location.name):
             return self.session.get(url, headers=dict(headers), stream=True)
 
 

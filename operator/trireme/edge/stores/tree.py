@@ -14,7 +14,8 @@ class StoredTree:
         listing = store.list()
         if listing.single:
             raise FetchFailed(
-                FetchReason.UNSUPPORTED, f"{store.name} is one file, and no folder of models"
+                FetchReason.UNSUPPORTED,
+                f"{store.location.name} is one file, and no folder of models",
             )
         self._store = store
         self._objects: dict[str, Object] = {each.path: each for each in listing.objects}

@@ -45,8 +45,8 @@ class Listing:
         return sum(each.size for each in self.objects)
 
 
-class Store(Protocol):
-    """A source of files. Every method raises `FetchFailed` with the reason; none tries again."""
+class Named(Protocol):
+    """What a URI names, in its own words."""
 
     @property
     def name(self) -> str:
@@ -55,6 +55,14 @@ class Store(Protocol):
     @property
     def file_name(self) -> str:
         """The URI's last part; empty where only the source itself tells the file's name."""
+
+
+class Store(Protocol):
+    """A source of files. Every method raises `FetchFailed` with the reason; none tries again."""
+
+    @property
+    def location(self) -> Named:
+        """What the URI says."""
 
     @property
     def pinned(self) -> bool:

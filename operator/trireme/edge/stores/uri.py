@@ -31,8 +31,8 @@ class Location:
 
     @property
     def file_name(self) -> str:
-        """The path's last part."""
-        return self.path.rpartition("/")[2]
+        """The path's last part; empty of a registry, whose manifest names the files."""
+        return "" if self.scheme == "oci" else self.path.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,17 @@ class HubLocation:
     repository: str
     revision: str
     path: str
+
+    @property
+    def name(self) -> str:
+        """The URI; it holds nothing secret."""
+        path = f"/{self.path}" if self.path else ""
+        return f"hf://{self.repository}@{self.revision}{path}"
+
+    @property
+    def file_name(self) -> str:
+        """The path's last part."""
+        return self.path.rpartition("/")[2]
 
     @property
     def pinned(self) -> bool:
