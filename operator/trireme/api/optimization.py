@@ -17,7 +17,7 @@ METRIC_PATTERN = r"^(accuracy|top-[1-9][0-9]{0,3}|f1|cosine|mean-error|max-error
 LARGEST_BATCH = 1024
 """What the optimiser measures at most."""
 
-_LONGEST_TEXT = 1024  # of what a Job tells, which may be a hostile model's own words
+_LONGEST_SHOWN = 1024  # of what a Job tells, which may be a hostile model's own words
 
 
 class OptimizationMode(StrEnum):
@@ -316,4 +316,4 @@ def shown_bytes(value: float) -> str:
 
 def shortened(text: str) -> str:
     """A text as long as a status and an Event can hold it."""
-    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 3]}..."
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."

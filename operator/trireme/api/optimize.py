@@ -132,19 +132,16 @@ class OptimizationPlan(ApiModel):
 # --------------------------------------------------------------------------------------- results
 
 
-LONGEST_TEXT = 4096  # characters, of a result's words
-
-
 class OptimizeResult(ApiModel):
     """What the container `optimize` came to: `gain` and the artefact, or neither where nothing is
     cheaper and passes the gate; or why it could not search, which is the user's to mend.
     """
 
-    summary: str = Field("", max_length=LONGEST_TEXT)
+    summary: str = Field("", max_length=TERMINATION_MESSAGE_BYTES)
     gain: Gain | None = None
     file: _FILE | None = None
     sha256: _DIGEST | None = None
-    failure: str | None = Field(None, max_length=LONGEST_TEXT)
+    failure: str | None = Field(None, max_length=TERMINATION_MESSAGE_BYTES)
 
 
 class DeliveryResult(ApiModel):

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from trireme.api.fetch import TERMINATION_MESSAGE_BYTES
 from trireme.api.optimization import Gain, Technique
 from trireme.api.optimize import (
-    LONGEST_TEXT,
     PROGRAM_FILE,
     RESULT_FILE,
     OptimizedBackend,
@@ -64,7 +64,8 @@ def run(plan: OptimizePlan, mounts: Mounts) -> bool:
 
 
 def _failed(words: str) -> OptimizeResult:
-    return OptimizeResult(failure=words[:LONGEST_TEXT])  # a model or a sample may have the words
+    # A model or a sample may have the words; of more characters than bytes no message can tell.
+    return OptimizeResult(failure=words[:TERMINATION_MESSAGE_BYTES])
 
 
 def _request(plan: OptimizePlan, file: Path, mounts: Mounts) -> Request:
