@@ -351,3 +351,89 @@ def test_more_samples_than_fit_are_not_read_on(
     file = lines(tmp_path / "r.jsonl", *[GOOD] * 30, "never read")
     with pytest.raises(InvalidSpec, match="line 5 makes the samples larger than 2 GiB"):
         read_samples(file)
+
+
+@pytest.mark.parametrize(
+    ("bound", "most", "told"),
+    [
+        pytest.param("LARGEST_SAMPLES", 1000, "makes the samples larger than 2 GiB", id="bytes"),
+        pytest.param("MOST_REQUESTS", 4, "is one more than the 4 requests", id="requests"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "records", "place"),
+    [
+        pytest.param("b.jsonl", [GOOD, GOOD, "never read"], "line 2", id="lines"),
+        pytest.param("b.json", [[GOOD, GOOD, 3]], "entry 2", id="a list of requests"),
+        pytest.param("b.json", [[{"x": [1, 2]}, {"x": [1, 2]}, 3]], "entry 2", id="entries"),
+    ],
+)
+def test_the_bounds_are_of_all_files_of_a_folder(
+    name: str,
+    records: list[Any],
+    place: str,
+    bound: str,
+    most: int,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(recorded, bound, most)
+    lines(tmp_path / "a.jsonl", *[GOOD] * 3)
+    file = lines(tmp_path / name, *records)
+    with pytest.raises(InvalidSpec) as raised:
+        read_samples(tmp_path)
+    (fault,) = raised.value.faults
+    assert fault.value == str(file)
+    assert fault.message.startswith(f"{place} {told}")
+    assert fault.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "told"),
+    [
+        pytest.param(
+            "b.jsonl",
+            body(tensor([[1.0, 2.0, 3.0]])),
+            "line 1 has the input x as float32 [3], and those of a.jsonl float32 [2]",
+            id="shapes",
+        ),
+        pytest.param(
+            "b.json",
+            body(tensor([[1.0, 2.0]], None, "FP64")),
+            "entry 1 has the input x as float64 [2], and those of a.jsonl float32 [2]",
+            id="types",
+        ),
+        pytest.param(
+            "b.jsonl",
+            body(tensor([[1.0, 2.0]], name="z")),
+            "line 1 has the inputs z, and those of a.jsonl x",
+            id="inputs",
+        ),
+        pytest.param(
+            "b.json",
+            [{"x": [1, 2]}],
+            "entry 1 has the input x as int64 [2], and those of a.jsonl float32 [2]",
+            id="entries without types beside requests with them",
+        ),
+    ],
+)
+def test_files_of_a_folder_that_disagree_are_told(
+    name: str, record: Any, told: str, tmp_path: Path
+) -> None:
+    lines(tmp_path / "a.jsonl", *[GOOD] * 20)
+    file = lines(tmp_path / name, record)
+    with pytest.raises(InvalidSpec) as raised:
+        read_samples(tmp_path)
+    (fault,) = raised.value.faults
+    assert (fault.path, fault.value) == ("optimization.samples", str(file))
+    assert fault.message == told
+    assert fault.remedy
+
+
+def test_a_fraction_in_one_file_makes_doubles_of_all(tmp_path: Path) -> None:
+    lines(tmp_path / "a.json", [{"x": [2**53 + 1, 1]}] * 10)
+    lines(tmp_path / "b.json", [{"x": [0.5, 1]}] * 10)
+    found = read_samples(tmp_path).inputs["x"]
+    assert found.dtype == np.float64
+    assert len(found) == 20

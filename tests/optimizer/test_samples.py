@@ -127,6 +127,18 @@ def misfits(folder: Path) -> None:
     np.savez(folder / "bad" / "b.npz", z=X)
 
 
+def of_another_type(folder: Path) -> None:
+    (folder / "bad").mkdir()
+    np.savez(folder / "bad" / "a.npz", x=X, y=Y)
+    np.savez(folder / "bad" / "b.npz", x=X.astype(np.float64), y=Y)
+
+
+def of_another_shape(folder: Path) -> None:
+    (folder / "bad").mkdir()
+    np.savez(folder / "bad" / "a.npz", x=X, y=Y)
+    np.savez(folder / "bad" / "b.npz", x=X[:, :1], y=Y)
+
+
 @pytest.mark.parametrize(
     ("write", "name", "labels", "told"),
     [
@@ -149,6 +161,20 @@ def misfits(folder: Path) -> None:
             empty_folder, "bad", None, "no .npz, .npy, .jsonl or .json file", id="an empty folder"
         ),
         pytest.param(misfits, "bad", None, "b.npz", id="files with different arrays"),
+        pytest.param(
+            of_another_type,
+            "bad",
+            "y",
+            "holds x as float64 [2], and a.npz as float32 [2]",
+            id="files with different types",
+        ),
+        pytest.param(
+            of_another_shape,
+            "bad",
+            "y",
+            "holds x as float32 [1], and a.npz as float32 [2]",
+            id="files with different shapes",
+        ),
         pytest.param(npz, "all.npz", "z", "Name one of x, y", id="labels that are not there"),
     ],
 )
@@ -161,6 +187,12 @@ def test_a_fault_names_its_field_and_a_remedy(
     assert told in str(raised.value)
     assert all(fault.path.startswith("optimization.") for fault in raised.value.faults)
     assert all(fault.remedy for fault in raised.value.faults)
+
+
+def test_the_order_of_bytes_is_no_other_type(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", X)
+    np.save(tmp_path / "b.npy", X.astype(">f4"))
+    np.testing.assert_array_equal(read_samples(tmp_path).inputs["input"], np.concatenate([X, X]))
 
 
 def test_the_parts_share_no_sample_and_follow_from_the_seed(tmp_path: Path) -> None:

@@ -5,14 +5,15 @@ KServe's v2 protocol, as it is sent over HTTP; or a CloudEvent in JSON that hold
 KServe's logger puts into a bucket, which has it in base64. Of the answers that loggers keep beside
 them nothing is read. A .json file may also be what perf_analyzer takes as --input-data.
 
-All requests must have the same inputs, of one type and shape. Files are a stranger's: what comes of
-them in memory is bounded, and what cannot be used is told with its place.
+All requests must have the same inputs, of one type and shape, in however many files they are.
+Files are a stranger's: what comes of all of them in memory is bounded, and what cannot be used is
+told with its place.
 """
 
 import base64
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -23,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trireme.errors import TriremeError
-from trireme.optimizer.samples import Array, Arrays
+from trireme.optimizer.samples import Array, Arrays, sort_of
 
 LARGEST_TEXT = 64 * 2**20
 """Bytes of a line, or of a .json file: what Triton takes of a request unless told otherwise
@@ -31,6 +32,8 @@ LARGEST_TEXT = 64 * 2**20
 """
 LARGEST_SAMPLES = 2 * 2**30
 """Bytes of all samples as arrays, which are copied once: half of what a Job has by default."""
+MOST_REQUESTS = 1_000_000
+"""Of all files: a thousand times what a gate needs, and minutes of reading."""
 
 _ARRAY_BYTES = 200  # about, of an array in a list beside its numbers
 _LONGEST_NAME = 256
@@ -63,44 +66,55 @@ Numbers = npt.NDArray[np.number[Any] | np.bool_]
 
 
 class Unusable(TriremeError):
-    """What recorded requests cannot be used: `message` says where and why, `remedy` what to do."""
+    """What recorded requests cannot be used: `message` says where in `file` and why, `remedy` what
+    to do.
+    """
 
-    def __init__(self, message: str, remedy: str) -> None:
+    def __init__(self, message: str, remedy: str, file: Path | None = None) -> None:
         super().__init__(f"{message}. {remedy}")
         self.message = message
         self.remedy = remedy
+        self.file = file
 
 
-def read_lines(file: Path) -> Arrays:
-    """The samples of a .jsonl file; empty lines are left out. Raises Unusable."""
+def read_requests(files: Sequence[Path]) -> Arrays:
+    """The samples of .jsonl and .json files, one file after another. Raises Unusable."""
     rows = _Rows()
+    for file in files:
+        with _told_of(file):
+            (_read_lines if file.suffix == ".jsonl" else _read_document)(file, rows)
+    return rows.arrays()
+
+
+def _read_lines(file: Path, rows: "_Rows") -> None:
+    """Those of a .jsonl file; empty lines are left out."""
     with _readable(), file.open("rb") as opened:
         for number in count(1):
             if not (line := opened.readline(LARGEST_TEXT + 1)):
                 break
-            with _told(f"line {number}"):
+            place = _Place(file, f"line {number}")
+            with _told(place):
                 if len(line) > LARGEST_TEXT:
                     raise Unusable("is longer than 64 MiB", _AS_ARRAYS)
                 if line.strip():
-                    rows.add_request(_decoded(line))
-    return rows.arrays()
+                    rows.add_request(_decoded(line), place)
 
 
-def read_document(file: Path) -> Arrays:
-    """The samples of a .json file. Raises Unusable."""
+def _read_document(file: Path, rows: "_Rows") -> None:
+    """Those of a .json file."""
     with _readable(), file.open("rb") as opened:
         text = opened.read(LARGEST_TEXT + 1)
     if len(text) > LARGEST_TEXT:
         raise Unusable("is larger than 64 MiB", f"Write a request a line, as .jsonl. {_AS_ARRAYS}")
     entries = _entries(_decoded(text))
-    rows = _Rows()
-    if any(isinstance(each, dict) and _is_record(each) for each in entries):
-        for number, entry in enumerate(entries, 1):
-            with _told(f"entry {number}"):
-                rows.add_request(entry)
-    else:
-        rows.add_samples(entries)
-    return rows.arrays()
+    is_typed = any(isinstance(each, dict) and _is_record(each) for each in entries)
+    for number, entry in enumerate(entries, 1):
+        place = _Place(file, f"entry {number}")
+        with _told(place):
+            if is_typed:
+                rows.add_request(entry, place)
+            else:
+                rows.add_sample(entry, place)
 
 
 # ------------------------------------------------------------------------------------------ files
@@ -114,15 +128,32 @@ def _readable() -> Iterator[None]:
         raise Unusable(f"cannot be read: {error.strerror}", "Give a file that is yours") from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a request is."""
+
+    file: Path
+    within: str
+
+
 @contextmanager
-def _told(place: str) -> Iterator[None]:
+def _told_of(file: Path) -> Iterator[None]:
+    """What is wrong within is told of this file."""
+    try:
+        yield
+    except Unusable as error:
+        raise Unusable(error.message, error.remedy, error.file or file) from error
+
+
+@contextmanager
+def _told(place: _Place) -> Iterator[None]:
     """What is wrong within is told with its place."""
     try:
         yield
     except Unusable as error:
-        raise Unusable(f"{place} {error.message}", error.remedy) from error
+        raise Unusable(f"{place.within} {error.message}", error.remedy, place.file) from error
     except RecursionError as error:
-        raise Unusable(f"{place} is nested too deep", _FORM) from error
+        raise Unusable(f"{place.within} is nested too deep", _FORM, place.file) from error
 
 
 def _decoded(text: bytes) -> object:
@@ -333,63 +364,84 @@ def _single(name: str, given: object) -> Array:
 
 @dataclass
 class _Rows:
-    """What was read so far: of each input the batches, all of one type and shape."""
+    """What was read of all files so far: of each input the batches, all of one type and shape."""
 
     _parts: dict[str, list[Array]] = field(default_factory=dict)
+    _untyped: list[tuple[Arrays, _Place]] = field(default_factory=list)
+    _first: _Place | None = None
+    _requests: int = 0
     _bytes: int = 0
 
-    def add_request(self, record: object) -> None:
+    def add_request(self, record: object, place: _Place) -> None:
         """The rows of a record, if it is a request."""
         body = _body(record)
         if body is not None:
-            self._add(_tensors(body))
+            request = _tensors(body)
+            self._count(request)
+            self._add(request, place)
 
-    def add_samples(self, entries: Iterable[object]) -> None:
-        """Samples without types: where one has a fraction, all of its input are doubles."""
-        samples = []
-        for number, entry in enumerate(entries, 1):
-            with _told(f"entry {number}"):
-                samples.append(_sample(entry))
+    def add_sample(self, entry: object, place: _Place) -> None:
+        """A sample without types, which are known at the end: where one has a fraction, all of its
+        input are doubles.
+        """
+        sample = _sample(entry)
+        self._count(sample)
+        self._untyped.append((sample, place))
+
+    def _count(self, request: Arrays) -> None:
+        self._requests += 1
+        if self._requests > MOST_REQUESTS:
+            raise Unusable(
+                f"is one more than the {MOST_REQUESTS:,} requests that are read",
+                "Leave out it and what follows, in other files, too",
+            )
+        self._bytes += sum(array.nbytes + _ARRAY_BYTES for array in request.values())
+        if self._bytes > LARGEST_SAMPLES:
+            raise Unusable(
+                "makes the samples larger than 2 GiB",
+                "Leave out it and what follows, in other files, too",
+            )
+
+    def _add(self, request: Arrays, place: _Place) -> None:
+        first = self._first = self._first or place
+        if not self._parts:
+            self._parts = {name: [] for name in request}
+        is_same_file = place.file == first.file
+        others = "those before it" if is_same_file else f"those of {_shown(first.file.name)}"
+        if request.keys() != self._parts.keys():
+            raise Unusable(
+                f"has the inputs {', '.join(request)}, and {others} {', '.join(self._parts)}",
+                "Leave it out: all must be requests to one model",
+            )
+        for name, array in request.items():
+            parts, sort = self._parts[name], sort_of(array)
+            if parts and sort != (before := sort_of(parts[0])):
+                raise Unusable(
+                    f"has the input {name} as {sort}, and {others} {before}",
+                    "Pad the inputs to one shape and write one type before they are sent, or leave "
+                    "it out",
+                )
+            parts.append(array)
+
+    def arrays(self) -> Arrays:
+        """All rows, by input."""
         doubles = {
-            name for sample in samples for name, array in sample.items() if array.dtype.kind == "f"
+            name
+            for sample, _ in self._untyped
+            for name, array in sample.items()
+            if array.dtype.kind == "f"
         }
-        for number, sample in enumerate(samples, 1):
-            with _told(f"entry {number}"):
+        for sample, place in self._untyped:
+            with _told(place):
                 self._add(
                     {
                         name: array.astype(np.float64) if name in doubles else array
                         for name, array in sample.items()
-                    }
+                    },
+                    place,
                 )
-
-    def _add(self, request: Arrays) -> None:
-        if not self._parts:
-            self._parts = {name: [] for name in request}
-        if request.keys() != self._parts.keys():
-            before = ", ".join(self._parts)
-            raise Unusable(
-                f"has the inputs {', '.join(request)}, and those before it {before}",
-                "Leave it out: all must be requests to one model",
-            )
-        for name, array in request.items():
-            parts, kind = self._parts[name], _kind(array)
-            if parts and kind != (before := _kind(parts[0])):
-                raise Unusable(
-                    f"has the input {name} as {kind}, and those before it {before}",
-                    "Pad the inputs to one shape before they are sent, or leave it out",
-                )
-            parts.append(array)
-            self._bytes += array.nbytes + _ARRAY_BYTES
-        if self._bytes > LARGEST_SAMPLES:
-            raise Unusable("makes the samples larger than 2 GiB", "Leave out it and what follows")
-
-    def arrays(self) -> Arrays:
-        """All rows, by input."""
+        self._untyped.clear()
         return {name: np.concatenate(parts) for name, parts in self._parts.items()}
-
-
-def _kind(array: Array) -> str:
-    return f"{array.dtype} {list(array.shape[1:])}"
 
 
 def _shown(value: object) -> str:

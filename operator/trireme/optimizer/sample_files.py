@@ -3,19 +3,20 @@
 Every array's first dimension counts the samples. Nothing is unpickled.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from trireme.errors import Fault, InvalidSpec
-from trireme.optimizer.recorded import Unusable, read_document, read_lines
-from trireme.optimizer.samples import Array, Arrays, Samples
+from trireme.optimizer.recorded import Unusable, read_requests
+from trireme.optimizer.samples import Array, Arrays, Samples, sort_of
 
 LEAST = 20
 """Fewer samples are refused: no split of them says anything of a model."""
 
 _SINGLE = "input"  # the name of an array in a .npy file, which has none
+_ARRAYS, _REQUESTS = (".npz", ".npy"), (".jsonl", ".json")
 _KNOWN = ".npz, .npy, .jsonl or .json"
 
 
@@ -90,8 +91,10 @@ def _read(field: str, place: Path) -> Arrays:
         raise _invalid(field, str(place), "does not exist", "Give a file or a directory")
     if place.is_dir():
         return _directory(field, place)
-    if place.suffix in _READERS:
-        return _READERS[place.suffix](field, place)
+    if place.suffix in _ARRAYS:
+        return _numpy(field, place)
+    if place.suffix in _REQUESTS:
+        return _recorded(field, [place])
     if place.suffix == ".parquet":
         return _parquet(field, place)
     raise _invalid(
@@ -107,27 +110,42 @@ def _directory(field: str, place: Path) -> Arrays:
     nothing, as loggers' files of answers alone, are left out. Beside arrays JSON is no samples, but
     what is said of them.
     """
-    files = sorted(file for file in place.iterdir() if file.suffix in _READERS)
-    files = [file for file in files if file.suffix in _ARRAYS] or files
-    if not files:
-        raise _invalid(field, str(place), f"holds no {_KNOWN} file", "Put the samples there")
-    parts = {file: part for file in files if (part := _READERS[file.suffix](field, file))}
-    first = next(iter(parts), place)
-    names = list(parts.get(first, {}))
+    files = sorted(place.iterdir())
+    if arrays := [file for file in files if file.suffix in _ARRAYS]:
+        return _together(field, {file: part for file in arrays if (part := _numpy(field, file))})
+    if requests := [file for file in files if file.suffix in _REQUESTS]:
+        return _recorded(field, requests)
+    raise _invalid(field, str(place), f"holds no {_KNOWN} file", "Put the samples there")
+
+
+def _together(field: str, parts: Mapping[Path, Arrays]) -> Arrays:
+    """The arrays of several files, which must be of one type and shape."""
+    if not parts:
+        return {}
+    first, arrays = next(iter(parts.items()))
     for file, part in parts.items():
-        if part.keys() != set(names):
+        if part.keys() != arrays.keys():
             raise _invalid(
                 field,
                 str(file),
-                f"holds {', '.join(part)}, and {first.name} holds {', '.join(names)}",
+                f"holds {', '.join(part)}, and {first.name} holds {', '.join(arrays)}",
                 "Write the same arrays into every file",
             )
-    try:
-        return {name: np.concatenate([part[name] for part in parts.values()]) for name in names}
-    except ValueError as error:
-        raise _invalid(
-            field, str(place), f"its files do not fit together: {error}", "Make shapes equal"
-        ) from error
+        differ = [name for name in arrays if sort_of(part[name]) != sort_of(arrays[name])]
+        if differ:
+            raise InvalidSpec(
+                [
+                    _fault(
+                        field,
+                        str(file),
+                        f"holds {name} as {sort_of(part[name])}, and {first.name} as "
+                        f"{sort_of(arrays[name])}",
+                        "Write an array by the same type and shape into every file",
+                    )
+                    for name in differ
+                ]
+            )
+    return {name: np.concatenate([part[name] for part in parts.values()]) for name in arrays}
 
 
 def _numpy(field: str, file: Path) -> Arrays:
@@ -149,20 +167,11 @@ def _numpy(field: str, file: Path) -> Arrays:
     return arrays
 
 
-def _recorded(field: str, file: Path) -> Arrays:
+def _recorded(field: str, files: Sequence[Path]) -> Arrays:
     try:
-        return read_lines(file) if file.suffix == ".jsonl" else read_document(file)
+        return read_requests(files)
     except Unusable as error:
-        raise _invalid(field, str(file), error.message, error.remedy) from error
-
-
-_ARRAYS = (".npz", ".npy")
-_READERS: Mapping[str, Callable[[str, Path], Arrays]] = {
-    **dict.fromkeys(_ARRAYS, _numpy),
-    ".jsonl": _recorded,
-    ".json": _recorded,
-}
-"""What a directory may hold, too."""
+        raise _invalid(field, str(error.file), error.message, error.remedy) from error
 
 
 def _parquet(field: str, file: Path) -> Arrays:

@@ -33,6 +33,11 @@ class Samples:
         return {name: array[chosen] for name, array in self.inputs.items()}
 
 
+def sort_of(array: Array) -> str:
+    """What a sample is in an array: its type, in whatever order of bytes, and its shape."""
+    return f"{array.dtype.type.__name__} {list(array.shape[1:])}"
+
+
 @dataclass(frozen=True, slots=True)
 class Folds:
     """Samples in three parts that share none: what techniques learn by, what candidates are chosen
