@@ -11,6 +11,7 @@ import pytest
 from trireme.optimizer.page import page
 from trireme.optimizer.plots import COLOURS, HEIGHT, WIDTH, Dot, Line, batch_times, tradeoff
 
+ENDS = re.compile(r"[MH](-?[0-9.]+)")  # the horizontal places in a path
 MISSED = {"target": "latency", "wanted": 0.001, "found": 0.0012}
 
 
@@ -251,6 +252,20 @@ def test_no_letter_covers_another_or_leaves_the_plot(
         assert all(0 < x < WIDTH and 0 < y < HEIGHT for x, y in places)
         for number, (x, y) in enumerate(places):
             assert all(abs(x - a) > 8 or abs(y - b) > 11 for a, b in places[:number])
+
+
+@pytest.mark.parametrize("allowed", [0.0, 0.0001, 0.005, 0.02, 0.5, 1.0])
+@pytest.mark.parametrize("throughput", [0.5, 1.0, 1.2, 3.0, 8.0, 40.0])
+def test_no_line_and_no_point_crosses_what_is_said_of_a_level(
+    throughput: float, allowed: float
+) -> None:
+    dots = [Dot("r", "A", "#000", throughput, allowed), Dot("s", "", "#000", 1.0, 0.0)]
+    (found,) = plots(tradeoff(dots, allowed))
+    (words,) = [each for each in found if (each.text or "").startswith("allowed")]
+    rightmost = [float(x) for path in found.iter("path") for x in ENDS.findall(path.attrib["d"])]
+    rightmost += [float(each.attrib["cx"]) + 6 for each in found.iter("circle")]
+    assert max(rightmost) < float(words.attrib["x"]) < WIDTH - 55
+    assert all(0 < float(each.attrib["y"]) < HEIGHT for each in words.iter())
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space:
 tr.won td { background: #e9f5e6 } p.sum { font-size: 18px; margin: .3rem 0 }
 small, .out { color: #666 } code { font-size: .93em }
 svg { width: 100%; height: auto } text { font: 11.5px system-ui, sans-serif; fill: #444 }
-text.letter { font-weight: 700; font-size: 13px } .grid { stroke: #e6e6e6; fill: none }
+text.letter { font-weight: 700; font-size: 13px; stroke: #fff; stroke-width: 3px;
+  paint-order: stroke } .grid { stroke: #e6e6e6; fill: none }
 .axis { stroke: #888; fill: none } .wish { stroke: #888; stroke-dasharray: 5 4; fill: none }
 .key { display: inline-block; margin-right: 1.4em; font-size: 14px }
 .key b { font-size: 13px }

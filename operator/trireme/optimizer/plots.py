@@ -11,10 +11,11 @@ from html import escape
 from itertools import pairwise
 
 WIDTH, HEIGHT = 720, 320
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 40, 26, 48
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 84, 26, 48
 _TICKS = 6  # of a linear axis, about
 _FAR = 20  # times what is measured: a wish beyond is not drawn
 _LETTER_GAP = 13  # between the letters at the ends of lines, which are 12 high
+_BESIDE = 22  # from the plot to words at its right: beyond those letters
 
 ORIGINAL_COLOUR, OTHER_COLOUR = "#555", "#b5b5b5"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
@@ -67,7 +68,7 @@ def batch_times(lines: Sequence[Line], wished_seconds: float | None) -> str:
     shapes.append(_columns({across(each): f"{each}" for each in sizes}))
     shapes.append(_titles("requests in a batch", "milliseconds of a batch"))
     if wished is not None:
-        shapes.append(_level(up(wished), f"wished: {wished:g} ms"))
+        shapes.append(_level(up(wished), "wished: ", f"{wished:.4g} ms"))
     for line in lines:
         places = [(across(size), up(seconds * 1e3)) for size, seconds in line.seconds.items()]
         joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
@@ -107,7 +108,7 @@ def tradeoff(dots: Sequence[Dot], allowed_drop: float) -> str:
         _rows({up(each): f"{each:g} %" for each in drops}),
         _columns({across(each): f"{each:g} ×" for each in throughputs}),
         _titles("throughput, in that of the original", "drop on the selection samples"),
-        _level(up(allowed_drop * 100), f"allowed: {allowed_drop * 100:g} %"),
+        _level(up(allowed_drop * 100), "allowed: ", f"{allowed_drop * 100:.4g} %"),
         f"<path d='M{across(1):.1f} {_TOP}V{HEIGHT - _BOTTOM}' class='wish'/>",
         _text(across(1) + 4, _TOP + 10, "the original"),
     ]
@@ -183,10 +184,14 @@ def _titles(across: str, up: str) -> str:
     return _text(middle, HEIGHT - 8, across, "middle") + _text(4, 14, up)
 
 
-def _level(y: float, words: str) -> str:
-    """A dashed line across, with its words at the left above it, where few points are."""
-    line = f"<path d='M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}' class='wish'/>"
-    return line + _text(_LEFT + 6, y - 5, words)
+def _level(y: float, what: str, value: str) -> str:
+    """A dashed line across, with its words beside the plot, where neither points nor lines are."""
+    x = WIDTH - _RIGHT + _BESIDE
+    return (
+        f"<path d='M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}' class='wish'/>"
+        f"<text x='{x}' y='{y - 2:.1f}'>{escape(what)}"
+        f"<tspan x='{x}' y='{y + 11:.1f}'>{escape(value)}</tspan></text>"
+    )
 
 
 # ----------------------------------------------------------------------------------------- words
