@@ -4,8 +4,9 @@ and discrete events to measure a configuration by.
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 
 import numpy as np
 
@@ -58,6 +59,16 @@ class Machine:
             max_batch=configuration.max_batch,
         )
         return PodModel(curve, count, configuration.queue_delay_seconds, self.noise)
+
+    def at(self, speed: float) -> "Machine":
+        """While something else slows it down, or nothing does."""
+        curve = replace(
+            self.curve,
+            fixed_seconds=self.curve.fixed_seconds / speed,
+            per_request_seconds=self.curve.per_request_seconds / speed,
+            gap_seconds=self.curve.gap_seconds / speed,
+        )
+        return replace(self, curve=curve)
 
 
 def drawn(seed: int) -> tuple[Machine, Objective]:
@@ -181,15 +192,17 @@ def searched(
     space: Space = SPACE,
     start: Configuration = START,
     most: int = TENTH,
+    speeds: Iterable[float] = repeat(1.0),
 ) -> tuple[list[Measured], Done]:
-    """Measure what the tuner asks for, until it is done."""
+    """Measure what the tuner asks for, until it is done; each at another speed of the machine."""
     found: list[Measured] = []
-    while True:
+    for speed in speeds:
         step = next_step(space, objective, found, start=start, most_measurements=most)
         if isinstance(step, Done):
             return found, step
         expected = step.expected_per_second
-        found.append(measured(machine, objective, step.configuration, expected))
+        found.append(measured(machine.at(speed), objective, step.configuration, expected))
+    raise AssertionError("there are speeds for more measurements than are allowed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -74,7 +75,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("hasty")
-def test_it_measures_larger_batches_and_leaves_the_server_as_it_was(
+def test_it_measures_larger_batches_and_the_best_again_and_leaves_the_server_as_it_was(
     server: TritonServer, tmp_path: Path
 ) -> None:
     before = asyncio.run(served_config(server.address, "sleeps"))
@@ -83,14 +84,24 @@ def test_it_measures_larger_batches_and_leaves_the_server_as_it_was(
         "--offline",
         "--server",
         server.address,
-        "--measurements=2",
+        "--measurements=3",
         "--output=json",
     )
     assert done.exit_code == 0, done.stderr
     found = json.loads(done.stdout)
     assert [found["tried"][0][knob] for knob in ("maxBatchSize", "instances")] == [1, 1]
-    rates = [tried["sustainedPerSecond"] for tried in found["tried"]]
-    assert found["best"]["sustainedPerSecond"] == max(rates) > 0
+    tried, best = found["tried"], found["best"]
+    assert (
+        tried[2]["expectedPerSecond"] == max(each["sustainedPerSecond"] for each in tried[:2]) > 0
+    )
+    rates = [
+        each["sustainedPerSecond"]
+        for each in tried
+        if (each["maxBatchSize"], each["instances"]) == (best["maxBatchSize"], best["instances"])
+    ]
+    assert best["measurements"] == len(rates) == 2
+    assert (best["leastPerSecond"], best["mostPerSecond"]) == (min(rates), max(rates))
+    assert best["sustainedPerSecond"] == pytest.approx(fmean(rates), rel=1e-3)
     sizes = {each["size"] for tried in found["tried"] for each in tried["batches"]}
     assert sizes >= {1, 4}
     assert asyncio.run(served_config(server.address, "sleeps")) == before

@@ -116,6 +116,18 @@ def difference(before: BatchTotals, after: BatchTotals) -> BatchTotals | None:
     return between
 
 
+def summed(intervals: Sequence[BatchTotals]) -> dict[int, BatchTotal]:
+    """What was executed in all of them."""
+    totals: dict[int, BatchTotal] = {}
+    for interval in intervals:
+        for batch, more in interval.items():
+            so_far = totals.get(batch, BatchTotal(0, 0))
+            totals[batch] = BatchTotal(
+                so_far.executions + more.executions, so_far.nanoseconds + more.nanoseconds
+            )
+    return {batch: total for batch, total in sorted(totals.items()) if total.executions}
+
+
 # ----------------------------------------------------------------------------------------- fitting
 
 
@@ -161,7 +173,7 @@ def fit(intervals: Sequence[BatchTotals], max_batch: int) -> Fit:
     Weighted least squares. A mean of n executions strays by noise x s / sqrt(n), so its weight is
     n / s^2. A model without batching needs no slope.
     """
-    totals = _sum_of(intervals)
+    totals = summed(intervals)
     if not totals:
         return Nothing()
     batches = np.array(list(totals), float)
@@ -249,17 +261,6 @@ def fit_from_counters(windows: Sequence[CounterWindow], max_batch: int) -> Fit:
         noise=None,
         misfit=_misfit(fixed + slope * weighted, seconds, executions),
     )
-
-
-def _sum_of(intervals: Sequence[BatchTotals]) -> dict[int, BatchTotal]:
-    totals: dict[int, BatchTotal] = {}
-    for interval in intervals:
-        for batch, more in interval.items():
-            so_far = totals.get(batch, BatchTotal(0, 0))
-            totals[batch] = BatchTotal(
-                so_far.executions + more.executions, so_far.nanoseconds + more.nanoseconds
-            )
-    return {batch: total for batch, total in sorted(totals.items()) if total.executions}
 
 
 def _line(

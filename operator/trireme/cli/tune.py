@@ -27,6 +27,7 @@ from trireme.cli.specs import ManifestOption, examine_file, report
 from trireme.cli.told import read_agent
 from trireme.errors import ClusterError, TriremeError
 from trireme.tuner import settings
+from trireme.tuner.ranking import Repeated, best_of, repeated
 from trireme.tuner.rate_search import Probe
 from trireme.tuner.search import Done, Try, next_step
 from trireme.tuner.types import Configuration, Measured, Objective, Space
@@ -61,9 +62,14 @@ class _Tuned:
     """All that was tried, in order; the present configuration is the first."""
 
     tried: tuple[tuple[Try, "Trial"], ...]
-    best: Measured
+    best: Repeated
     reason: str
     seconds: float
+
+    @property
+    def first(self) -> Repeated:
+        """The present configuration."""
+        return repeated(_counted(self.tried))[0]
 
 
 def tune(
@@ -114,7 +120,10 @@ def tune(
         ),
     ] = "30m",
     measurements: Annotated[
-        int, typer.Option(min=1, max=1000, help="No more than so many configurations.")
+        int,
+        typer.Option(
+            min=1, max=1000, help="No more than so many; a quarter is kept to measure again."
+        ),
     ] = 20,
     control_key_file: Annotated[
         Path | None,
@@ -134,9 +143,10 @@ def tune(
     Each configuration is set by Triton's model control interface (--model-control-mode=explicit)
     and measured: requests are offered at rates that come ever nearer to the highest at which the
     objective of the spec is kept. What is measured says which configuration to try next; it ends
-    when none that is left may be better by more than 3 %, within spec.tuning.limits. The server is
-    as it was afterwards. Latencies are this command's own: run it near the server. Ends with 1
-    where nothing keeps the objective, or what is given has faults.
+    when none that is left may be better by more than 3 %, within spec.tuning.limits, and the best
+    was measured again beside its closest rival. The server is as it was afterwards. Latencies are
+    this command's own: run it near the server. Ends with 1 where nothing keeps the objective, or
+    what is given has faults.
     """
     if not offline:
         raise typer.BadParameter(
@@ -307,24 +317,43 @@ async def _search(
     start = settings.configuration_of(subject.model, subject.spec.server)
     tried: list[tuple[Try, Trial]] = []
     while True:
-        measured = [trial.measured for _, trial in tried]
+        measured = _counted(tried)
         step = await asyncio.to_thread(
             next_step,
             space,
             subject.objective,
             measured,
             start=start,
-            most_measurements=measurements,
+            most_measurements=min(measurements, _fitting(loop.time(), began, until, len(tried))),
         )
         if isinstance(step, Try) and measured and _is_spent(loop.time(), until, step, tried, wish):
-            best = max(measured, key=lambda one: one.per_second)
-            step = Done(best, "the time is spent")
+            step = Done(best_of(repeated(measured)), "the time is spent")
         if isinstance(step, Done):
             return _Tuned(tuple(tried), step.best, step.reason, loop.time() - began)
         trial = await server.trial(step, told.of(step, len(tried)), until)
         tried.append((step, trial))
         if trial.refused:
             space = _without(space, trial, measured)
+
+
+def _counted(tried: Sequence[tuple[Try, "Trial"]]) -> list[Measured]:
+    """What was measured. What was cut short says less than what a whole measurement said before."""
+    counted: list[Measured] = []
+    for _, trial in tried:
+        before = {one.configuration for one in counted}
+        if not (trial.is_cut and trial.measured.configuration in before):
+            counted.append(trial.measured)
+    return counted
+
+
+def _fitting(now: float, began: float, until: float, made: int) -> int:
+    """How many measurements the time holds in all, by what those that were made took; one more at
+    least, of which `_is_spent` judges.
+    """
+    if not made:
+        return 1
+    each = (now - began) / made
+    return made + max(1, math.floor((until - now) / each))
 
 
 def _is_spent(
@@ -392,16 +421,17 @@ def _print(subject: _Subject, tuned: _Tuned, patch: dict[str, Any] | None) -> No
     for heading in ("requests/s", "expected", "at most", "probes"):
         table.add_column(heading, justify="right")
     table.add_column("")
+    before = set[Configuration]()
     for step, trial in tuned.tried:
-        is_best = trial.measured is tuned.best
         table.add_row(
             str(step.configuration),
             number(trial.measured.per_second),
             _rate(step.expected_per_second),
             _rate(step.most_per_second),
             str(len(trial.probes)),
-            trial.refused or _remark(trial) or ("[green]best[/]" if is_best else ""),
+            trial.refused or _remark(tuned, trial, is_again=step.configuration in before),
         )
+        before.add(step.configuration)
     console = Console(highlight=False)
     console.print(table)
     console.print(_summary(subject, tuned), style="bold", soft_wrap=True, markup=False)
@@ -410,10 +440,14 @@ def _print(subject: _Subject, tuned: _Tuned, patch: dict[str, Any] | None) -> No
         console.print(to_yaml(patch), end="", soft_wrap=True, markup=False)
 
 
-def _remark(trial: "Trial") -> str:
+def _remark(tuned: _Tuned, trial: "Trial", *, is_again: bool) -> str:
     if trial.is_cut:
         return "cut short: the time was spent"
-    return "" if trial.measured.per_second else "never keeps the objective"
+    if not trial.measured.per_second:
+        return "never keeps the objective"
+    is_best = trial.measured.configuration == tuned.best.configuration
+    said = ("[green]best[/]" if is_best else "", "again" if is_again else "")
+    return ", ".join(filter(None, said))
 
 
 def _rate(per_second: float | None) -> str:
@@ -421,7 +455,7 @@ def _rate(per_second: float | None) -> str:
 
 
 def _summary(subject: _Subject, tuned: _Tuned) -> str:
-    best, first = tuned.best, tuned.tried[0][1].measured
+    best = tuned.best
     tried = "1 measurement" if len(tuned.tried) == 1 else f"{len(tuned.tried)} measurements"
     if not best.per_second and tuned.tried[-1][1].is_cut:
         return (
@@ -431,16 +465,24 @@ def _summary(subject: _Subject, tuned: _Tuned) -> str:
     if not best.per_second:
         return f"{subject.model.name}: nothing keeps {subject.objective}, after {tried}"
     gain = _gain(tuned)
-    more = "" if gain is None else f", {number(100 * gain)} % more than {first.configuration}"
+    more = "" if gain is None else f", {number(100 * gain)} % more than {tuned.first.configuration}"
     return (
         f"{subject.model.name}: {best.configuration} sustain {number(best.per_second)} requests/s "
-        f"with {subject.objective}{more}, after {tried}: {tuned.reason}"
+        f"with {subject.objective} ({_seen(best)}){more}, after {tried}: {tuned.reason}"
     )
+
+
+def _seen(best: Repeated) -> str:
+    """How often it was measured, and how far these were apart."""
+    if best.times == 1:
+        return "measured once"
+    least, most = number(min(best.rates)), number(max(best.rates))
+    return f"the mean of {best.times} measurements, {least} to {most}"
 
 
 def _gain(tuned: _Tuned) -> float | None:
     """How much more the best sustains than the configuration of the spec."""
-    first = tuned.tried[0][1].measured.per_second
+    first = tuned.first.per_second
     return tuned.best.per_second / first - 1 if first else None
 
 
@@ -472,6 +514,9 @@ def _facts(
         "best": {
             **_knobs(tuned.best.configuration),
             "sustainedPerSecond": rounded(tuned.best.per_second),
+            "measurements": tuned.best.times,
+            "leastPerSecond": rounded(min(tuned.best.rates)),
+            "mostPerSecond": rounded(max(tuned.best.rates)),
         },
         "gain": None if (gain := _gain(tuned)) is None else rounded(gain),
         "reason": tuned.reason,

@@ -13,12 +13,16 @@ A queue delay comes last, since all it can do is to keep several instances out o
 
 Where the first keeps the objective at no rate, the quickest is measured next: the smallest batches,
 in as few instances as there may be. If that does not either, nothing does.
+
+A part of the measurements is kept for those that are made again before the best is named
+(`ranking`). Should that turn out to have been luck, others may be worth a try after all.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from trireme.tuner.prediction import Model, model_of
+from trireme.tuner.ranking import LEAST_TIMES, Repeated, best_of, repeated, to_repeat
 from trireme.tuner.types import Configuration, Measured, Objective, Space, View
 
 MARGIN = 0.03  # how much more another may sustain than what is chosen, by what is known
@@ -30,7 +34,8 @@ NEAR = 0.98  # of the highest hope: such are alike, and the likelier one goes fi
 @dataclass(frozen=True, slots=True)
 class Try:
     """Measure this one: it is expected to sustain so much, and hoped to sustain `most`. Both are
-    None of the first, of which nothing is known.
+    None of the first, of which nothing is known; of one that is measured again the former is what
+    it was seen to sustain, and the latter None.
     """
 
     configuration: Configuration
@@ -42,7 +47,7 @@ class Try:
 class Done:
     """The best of what was measured, and why no other is tried."""
 
-    best: Measured
+    best: Repeated
     reason: str
 
 
@@ -58,12 +63,38 @@ def next_step(
     """What to do after what was measured. The first is `start`, with the least queue delay."""
     if not measured:
         return Try(replace(start, queue_delay_seconds=space.least_queue_delay_seconds))
+    found = repeated(measured)
+    left = most_measurements - len(measured)
+    again = to_repeat(found) if left > 0 else None
+    is_for_others = len(found) < most_measurements - _kept(most_measurements)
+    reason = "no other could be measured twice within what is allowed"
+    if (left > 0 and is_for_others) or (left >= LEAST_TIMES and again is None):
+        other = _other(space, objective, found, start, margin)
+        if isinstance(other, Try):
+            return other
+        reason = other
+    if again is not None:
+        return Try(again.configuration, again.per_second)
+    return Done(best_of(found), reason)
+
+
+def _kept(measurements: int) -> int:
+    """How many are kept for those that are made again: a quarter, of fewer than three none."""
+    return (measurements + 1) // 4
+
+
+def _other(
+    space: Space,
+    objective: Objective,
+    measured: Sequence[Measured],
+    start: Configuration,
+    margin: float,
+) -> Try | str:
+    """A configuration that was not measured and is worth it, or why none is."""
     best = max(measured, key=lambda one: one.per_second)
-    if len(measured) >= most_measurements:
-        return Done(best, f"{_measurements(len(measured))} were allowed")
     model = model_of(objective, measured)
     if model is None:
-        return Done(best, "nothing was executed, so that nothing is learnt")
+        return "nothing was executed, so that nothing is learnt"
     tried = {one.configuration for one in measured}
     untried = [
         each
@@ -74,12 +105,12 @@ def next_step(
         quickest = min(space.configurations(), default=start)
         if quickest in untried:
             return Try(quickest)
-        return Done(best, "not even the smallest batches in the fewest instances keep it")
+        return "not even the smallest batches in the fewest instances keep it"
     least = (1 + margin) * best.per_second
     hopes = _highest(model, untried, least) or _highest(model, _delayed(model, space, tried), least)
     if not hopes:
         beaten = f"none that is left may sustain {margin * 100:g} % more"
-        return Done(best, beaten if untried else "all that differ were measured")
+        return beaten if untried else "all that differ were measured"
     chosen = _chosen(model, hopes)
     reached = _reached(chosen.configuration, model, untried)
     if reached == chosen.configuration:
@@ -157,7 +188,3 @@ def _is_no_other(each: Configuration, one: Measured) -> bool:
     seen, tried = max(one.batches, default=0), one.configuration
     alike = replace(each, max_batch=tried.max_batch) == tried
     return alike and 0 < seen < tried.max_batch and seen <= each.max_batch
-
-
-def _measurements(count: int) -> str:
-    return "1 measurement" if count == 1 else f"{count} measurements"
