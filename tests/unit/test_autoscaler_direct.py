@@ -1,11 +1,13 @@
 """What is kept of what pods tell, and for how long."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from trireme.api.conditions import Reason
+from trireme.autoscaler import points
 from trireme.autoscaler.direct import MOST_SERIES, PodHistory, Sample, agent_samples, forget
 from trireme.autoscaler.expressions import SERVER
 from trireme.autoscaler.queries import Labels, window
@@ -40,6 +42,21 @@ def judged(pod: PodHistory, at: float) -> Signals | NoSignals:
 
 def kept(pod: PodHistory) -> int:
     return sum(map(len, pod.series.values()))
+
+
+def test_a_series_that_a_pod_tells_twice_is_one_and_has_its_first_value() -> None:
+    once, twice = PodHistory(SERVER), PodHistory(SERVER)
+    for at in (0, 5):
+        told = list(telling(1))
+        once.add(NOW + seconds(at), told)
+        twice.add(NOW + seconds(at), [*told, *(replace(each, value=7.0) for each in told)])
+        assert isinstance(judged(twice, at), Signals if at else NoSignals)
+    assert twice.series == once.series
+
+
+@pytest.mark.parametrize("growth", [points.rate, points.delta])
+def test_nothing_grows_within_a_moment(growth: Callable[..., float | None]) -> None:
+    assert growth([(5.0, 1.0), (5.0, 2.0)], 0.0, 10.0) is None
 
 
 def test_as_many_series_as_are_kept_are_signals() -> None:

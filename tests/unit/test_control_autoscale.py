@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -30,6 +30,7 @@ from trireme.edge.prometheus import Prometheus
 from trireme.edge.recorder import Recorder
 from trireme.errors import ClusterError, SignalsUnavailable
 from unit.autoscaling import NOW, seconds
+from virtual_time import VirtualTimeLoop
 
 ODD = RuntimeError("something that nobody foresaw")
 
@@ -103,15 +104,18 @@ class Outside:
 
 @dataclass
 class Pods:
-    """What pods tell of themselves: nothing. Keeps the addresses that were read."""
+    """What pods tell of themselves, by address: nothing, if it is not said. Keeps the addresses
+    that were read.
+    """
 
     read_of: list[str] = field(default_factory=list)
+    tell: dict[str, tuple[Sample, ...]] = field(default_factory=dict)
 
     async def read(
         self, address: str, port: int, path: str, wanted: frozenset[str]
     ) -> tuple[Sample, ...]:
         self.read_of.append(address)
-        return ()
+        return self.tell.get(address, ())
 
 
 @dataclass
@@ -121,9 +125,11 @@ class Rounds:
     budgets: Sequence[GpuBudget] = ()
     told: Told = field(default_factory=Told)
     now: datetime = NOW
+    fault: Exception | None = None  # of whatever a round needs for all agents
 
     def __post_init__(self) -> None:
         self.api, self.store, self.pods, self.history = Api(), Store(), Pods(), History()
+        self.metrics = Metrics()
         self.reader = PodReader(
             store=self.store,
             pod_metrics=cast(PodMetrics, self.pods),
@@ -138,11 +144,21 @@ class Rounds:
             demand=cast(DemandQueries, Outside(self.told)),
             budgets=self.budgets,
             recorder=Recorder(self.api, "op-0"),
-            metrics=Metrics(),
+            metrics=self.metrics,
             history=self.history,
             labels=Labels(),
-            clock=lambda: self.now,
+            clock=self.clock,
         )
+
+    def clock(self) -> datetime:
+        if self.fault is not None:
+            raise self.fault
+        return self.now
+
+    def metric(self, name: str) -> float:
+        value = self.metrics.registry.get_sample_value(name)
+        assert value is not None, f"there is no metric {name}"
+        return value
 
     def add(self, name: str, replicas: int, **spec: Any) -> Key:
         """An agent that is accepted and has so many pods wanted, none of them ready."""
@@ -243,6 +259,55 @@ async def test_a_series_with_labels_that_are_none_holds_the_fleet_and_the_rounds
     rounds.add("held", 2)
     await rounds.round()
     assert rounds.api.condition("held", "SignalsAvailable")[0] == "False"
+
+
+def told_by_a_server(count: float) -> tuple[Sample, ...]:
+    """A Triton that has answered so many requests, none of them slow."""
+    values = {
+        "nv_inference_request_success": count,
+        "nv_inference_request_failure": 0.0,
+        "nv_inference_request_duration_us": count * 1e3,
+        "nv_inference_queue_duration_us": 0.0,
+        "nv_inference_pending_request_count": 0.0,
+    }
+    labels = (("model", "double"), ("version", "1"))
+    return tuple(Sample(metric, labels, value) for metric, value in values.items())
+
+
+async def test_what_a_pod_tells_that_nobody_can_use_is_nothing_to_the_other_agents() -> None:
+    rounds = Rounds(told=Told(answers=SignalsUnavailable("it is away")))
+    for name in ("odd", "well"):
+        rounds.start(rounds.add(name, 1, gateway={"enabled": False}))
+    for number in range(4):
+        await rounds.round(later=0)
+        told = told_by_a_server(10.0 * number)
+        # Stands for whatever the arithmetic does not foresee.
+        odd = tuple(replace(sample, value=cast(float, "many")) for sample in told)
+        rounds.pods.tell = {"odd": odd, "well": told}
+        await rounds.read()
+    assert rounds.api.condition("well", "SignalsAvailable")[:2] == ("True", "ReadDirectly")
+    status, reason, message = rounds.api.condition("odd", "SignalsAvailable")
+    assert (status, reason, message) == ("False", "PrometheusUnreachable", "it is away")
+    assert rounds.metric("trireme_unusable_pod_metrics_total") > 0
+
+
+def test_the_rounds_go_on_after_some_that_failed_for_all_agents() -> None:
+    async def scenario() -> None:
+        rounds, turns = Rounds(), list[float]()
+        rounds.fault = ODD
+        rounds.add("small", 1, scaling={"min": 3, "max": 9})
+        clock = asyncio.get_running_loop().time
+        running = asyncio.create_task(rounds.autoscaler.run(5, lambda: turns.append(clock())))
+        await asyncio.sleep(11)
+        assert (turns, rounds.metric("trireme_autoscale_failed_rounds_total")) == ([], 3)
+        rounds.fault = None
+        await asyncio.sleep(10)
+        assert (turns, rounds.metric("trireme_autoscale_failed_rounds_total")) == ([15, 20], 3)
+        assert rounds.api.sizes == {"small": 3}
+        running.cancel()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(scenario())
 
 
 async def test_demand_that_cannot_be_asked_for_is_unknown_and_the_rounds_go_on() -> None:

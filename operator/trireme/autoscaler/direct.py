@@ -66,7 +66,9 @@ class PodHistory:
     exceeded: float = -math.inf
 
     def add(self, at: datetime, samples: Iterable[Sample]) -> None:
-        """Take what was read at `at`. A clock that was set back makes what is older meaningless."""
+        """Take what was read at `at`: of a series that is told several times the first one, as
+        Prometheus does. A clock that was set back makes what is older meaningless.
+        """
         time = at.timestamp()
         if self.times and time <= self.times[-1]:
             self.times.clear()
@@ -74,7 +76,9 @@ class PodHistory:
         self.times.append(time)
         for sample in samples:
             of_metric = self.series.setdefault(sample.metric, {})
-            of_metric.setdefault(sample.labels, []).append((time, sample.value))
+            told = of_metric.setdefault(sample.labels, [])
+            if not told or told[-1][0] < time:
+                told.append((time, sample.value))
         count = sum(map(len, self.series.values()))
         if count > MOST_SERIES:
             self.times, self.excess, self.exceeded = [time], count, time

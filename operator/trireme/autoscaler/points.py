@@ -2,7 +2,7 @@
 
 Pure. Each function answers as PromQL's of the same name does (`promql/functions.go`,
 `promql/quantile.go`), so that a figure is the same from either source; a test holds them against a
-real Prometheus. None stands for "no answer": fewer than two samples.
+real Prometheus. None stands for "no answer": fewer than two samples, or all of the same moment.
 """
 
 import math
@@ -45,6 +45,8 @@ def _extrapolated(
     """
     (first, value), (last, _) = points[0], points[-1]
     sampled = last - first
+    if sampled <= 0:
+        return None
     interval = sampled / (len(points) - 1)
     before, after = first - start, end - last
     if before >= _GAP * interval:

@@ -119,6 +119,22 @@ class Autoscaler:
         """How often pods are scraped, as the last round found it; None until one has."""
         return self._sampler.scrape_interval
 
+    async def run(self, interval_seconds: float, turned: Callable[[], None]) -> None:
+        """A round every interval, for ever; one that takes longer is followed at once. `turned` is
+        called after each that did not fail: what fails for all agents is tried again in the next.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                await self.round()
+            except Exception:
+                logger.exception("the scaling round failed")
+                self._metrics.failed_rounds.inc()
+            else:
+                turned()
+            await asyncio.sleep(max(0.0, began + interval_seconds - loop.time()))
+
     async def round(self) -> None:
         """One round over all agents. An agent that fails is tried again in the next one."""
         keys = self._store.agents()

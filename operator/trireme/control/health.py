@@ -1,7 +1,8 @@
 """/healthz, /readyz and /metrics of the operator itself.
 
 A replica that waits for the Lease is healthy and ready: it is there to take over. A leader is
-healthy while its autoscaling loop and its watches turn.
+healthy while its autoscaling loop and its watches turn: a round that fails is no turn, and one of
+many that fails is no illness.
 """
 
 import time
@@ -11,12 +12,12 @@ from aiohttp import web
 
 from trireme.edge.metrics import Metrics
 
-_LONGEST_ROUND_SECONDS = 60.0  # a leader without a scaling round for this long is stuck
+_LONGEST_ROUND_SECONDS = 60.0  # a leader without a round that succeeds for this long is stuck
 
 
 @dataclass(slots=True)
 class Health:
-    """What the probes ask for. `beat` is called after every round of the autoscaling loop."""
+    """What the probes ask for. `beat` is called after a round of the autoscaling loop."""
 
     serving: bool = False
     leading: bool = False

@@ -203,7 +203,7 @@ async def _act(
             *(queue.work(reconciler.handle) for _ in range(settings.workers)),
             *(in_place.work(updates.handle) for _ in range(settings.workers)),
             _resync(store, queue, settings.resync_seconds),
-            _rounds(autoscaler, state, settings.autoscale_interval_seconds),
+            autoscaler.run(settings.autoscale_interval_seconds, state.beat),
             Learner(store=store, clock=utc_now).learn(),
             recaller.recall(),
             reader.read(),
@@ -237,13 +237,3 @@ async def _resync(store: Store, queue: WorkQueue, interval_seconds: float) -> No
         await asyncio.sleep(interval_seconds)
         for key in store.agents():
             await queue.add(key, Work.APPLY)
-
-
-async def _rounds(autoscaler: Autoscaler, state: health.Health, interval_seconds: float) -> None:
-    """A scaling round every interval; one that takes longer is followed at once."""
-    loop = asyncio.get_running_loop()
-    while True:
-        began = loop.time()
-        await autoscaler.round()
-        state.beat()
-        await asyncio.sleep(max(0.0, began + interval_seconds - loop.time()))

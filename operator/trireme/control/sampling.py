@@ -166,12 +166,17 @@ class Sampler:
         return asked
 
     async def _told_by_pods(self, keys: Iterable[Key]) -> dict[Key, _DirectSamples]:
-        """What pods told themselves, of the agents whose pods are read."""
+        """What pods told themselves, of the agents whose pods are read, and can be used."""
         told = {}
         for key in keys:
             accepted = self._store.view(key).accepted
-            if accepted is not None:
-                await asyncio.sleep(0)  # a millisecond a pod: others have their turn in between
+            if accepted is None:
+                continue
+            await asyncio.sleep(0)  # a millisecond a pod: others have their turn in between
+            try:
                 objectives = accepted.policy.objectives
                 told[key] = _DirectSamples(*self._reader.samples(key, objectives))
+            except Exception:  # whatever pods tell, other agents do not suffer
+                logger.exception("%s: what its pods told cannot be used", key)
+                self._metrics.unusable_pod_metrics.inc()
         return told

@@ -33,6 +33,16 @@ class Metrics:
             "Scaling rounds without an answer from Prometheus",
             registry=self.registry,
         )
+        self.unusable_pod_metrics = Counter(
+            "trireme_unusable_pod_metrics",
+            "Times that what the pods of an agent told themselves could not be used",
+            registry=self.registry,
+        )
+        self.failed_rounds = Counter(
+            "trireme_autoscale_failed_rounds",
+            "Scaling rounds that failed for all agents",
+            registry=self.registry,
+        )
         self.desired_replicas = Gauge(
             "trireme_agent_desired_replicas", "Pods wanted", agent, registry=self.registry
         )
