@@ -15,6 +15,7 @@ from trireme.api.gpu_budgets import GpuBudget
 from trireme.api.kinds import Kind
 from trireme.autoscaler.direct import Sample
 from trireme.autoscaler.queries import Labels, Query
+from trireme.autoscaler.records import Read, replay
 from trireme.autoscaler.samples import Round, Series
 from trireme.control.agent_state import Accepted, CanaryState, Refused
 from trireme.control.autoscale import Autoscaler
@@ -54,6 +55,7 @@ class Api(Cluster):
         self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any], manager: str
     ) -> Object:
         await self._answer(name)
+        await self._answer(f"{name}/status")
         if not self.takes_statuses:
             raise ClusterError(500, "etcd has no leader")
         self.statuses[name] = status
@@ -350,9 +352,92 @@ async def test_nobody_waits_for_what_is_written_of_another(
         await asyncio.sleep(0)
     assert rounds.api.sizes == {"small": 3}
     assert not round.done()
+    await rounds.round()  # nor is it begun again
     answers.set()
     await round
     assert "slow" in rounds.api.statuses
+
+
+GROWING = {"scaling": {"min": 3, "max": 9}}
+
+
+async def begun(rounds: Rounds) -> asyncio.Task[None]:
+    """A round whose writes hang."""
+    round = asyncio.create_task(rounds.round())
+    for _ in range(100):  # turns of the event loop: nothing in a round waits for time
+        await asyncio.sleep(0)
+    assert not round.done()
+    return round
+
+
+async def test_a_write_that_takes_long_holds_up_no_round_and_is_not_begun_again() -> None:
+    rounds = Rounds()
+    slow = rounds.add("slow", 1, **GROWING)
+    answers = rounds.api.hanging["slow"] = asyncio.Event()
+    first = await begun(rounds)
+    rounds.add("late", 1, **GROWING)
+    await rounds.round()
+    assert rounds.api.sizes == {"late": 3}
+    assert rounds.metric("trireme_agents_being_written") == 1
+    assert rounds.history.of(slow) is None  # nothing of it is carried out yet
+    answers.set()
+    await first
+    assert rounds.api.sizes == {"late": 3, "slow": 3}
+    await rounds.round()
+    carried_out, after = rounds.history.of(slow) or ()
+    assert (carried_out.decision.at, after.decision.at) == (NOW + seconds(5), NOW + seconds(15))
+    made = Read(carried_out, carried_out.input_digest)
+    assert replay(made, carried_out.version).difference is None
+    # What was seen meanwhile is remembered, and so is what was carried out.
+    assert after.inputs.memory.started == NOW + seconds(10)
+    assert [change.at for change in after.inputs.memory.changes] == [NOW + seconds(5)]
+    assert rounds.metric("trireme_agents_being_written") == 0
+
+
+async def test_of_an_agent_that_goes_while_it_is_written_nothing_is_kept() -> None:
+    rounds = Rounds()
+    slow = rounds.add("slow", 1, **GROWING)
+    answers = rounds.api.hanging["slow"] = asyncio.Event()
+    first = await begun(rounds)
+    deleted(rounds.store.view(slow))
+    await rounds.round()
+    answers.set()
+    await first
+    assert rounds.history.of(slow) is None
+    assert 'agent="slow"' not in rounds.metrics.text().decode()
+
+
+@pytest.mark.parametrize(
+    ("hangs", "gpus", "meanwhile", "afterwards"),
+    [
+        pytest.param("slow", 1, {}, {"slow": 1}, id="while its size is written"),
+        pytest.param(
+            "slow", 2, {}, {"slow": 1, "late": 1}, id="nor counted, so that others wait, too"
+        ),
+        pytest.param(
+            "slow/status", 2, {"slow": 1, "late": 1}, {"slow": 1, "late": 1}, id="but for a status"
+        ),
+    ],
+)
+async def test_gpus_that_a_write_under_way_takes_are_nobody_elses(
+    hangs: str, gpus: int, meanwhile: dict[str, int], afterwards: dict[str, int]
+) -> None:
+    budget = GpuBudget(name="team-a", gpus=gpus, resource="nvidia.com/gpu")
+    rounds = Rounds(budgets=(budget,), told=Told(demand=30.0))
+    spec = {
+        "server": {"image": "registry.example/triton:24.10-py3", "gpus": {"count": 1}},
+        "scaling": {**DEMAND, "budget": {"name": "team-a"}},
+    }
+    rounds.add("slow", 0, **spec)
+    answers = rounds.api.hanging[hangs] = asyncio.Event()
+    first = await begun(rounds)
+    rounds.add("late", 0, **spec)
+    await rounds.round()
+    assert rounds.api.sizes == meanwhile
+    answers.set()
+    await first
+    await rounds.round()
+    assert rounds.api.sizes == afterwards
 
 
 async def test_a_size_that_somebody_else_set_is_taken_back_when_a_user_says_so() -> None:

@@ -4,12 +4,16 @@ Observe, decide, actuate, report: what is decided is decided in `trireme.autosca
 steps of a round follow each other, and its answer is carried out through the Deployment's /scale.
 What there is to decide by is asked for in `sampling` and seen in `fleet`; what is told of it is
 told in `scaling_news`.
+
+No round waits for what is written. An agent of which something still is goes on being seen, and is
+left out of what the rounds do until that has ended: a decision is recorded once it is carried out.
 """
 
 import asyncio
 import dataclasses
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ParamSpec, TypeVar
@@ -113,6 +117,7 @@ class Autoscaler:
         )
         self._fleets: dict[Key, Fleet] = {}
         self._failed: set[Key] = set()
+        self._writing: dict[Key, str] = {}  # with the GPU budget that it grows in, or ""
 
     @property
     def scrape_interval(self) -> timedelta | None:
@@ -124,19 +129,27 @@ class Autoscaler:
         called after each that did not fail: what fails for all agents is tried again in the next.
         """
         loop = asyncio.get_running_loop()
-        while True:
-            began = loop.time()
-            try:
-                await self.round()
-            except Exception:
-                logger.exception("the scaling round failed")
-                self._metrics.failed_rounds.inc()
-            else:
-                turned()
-            await asyncio.sleep(max(0.0, began + interval_seconds - loop.time()))
+        async with asyncio.TaskGroup() as writes:
+            while True:
+                began = loop.time()
+                try:
+                    await self._round(writes)
+                except Exception:
+                    logger.exception("the scaling round failed")
+                    self._metrics.failed_rounds.inc()
+                else:
+                    turned()
+                await asyncio.sleep(max(0.0, began + interval_seconds - loop.time()))
 
     async def round(self) -> None:
-        """One round over all agents. An agent that fails is tried again in the next one."""
+        """One round over all agents, with all that it writes."""
+        async with asyncio.TaskGroup() as writes:
+            await self._round(writes)
+
+    async def _round(self, writes: asyncio.TaskGroup) -> None:
+        """One round over all agents, but for the `writes` that it begins. An agent that fails is
+        tried again in the next one.
+        """
         keys = self._store.agents()
         for gone in self._fleets.keys() - set(keys):
             del self._fleets[gone]
@@ -155,16 +168,19 @@ class Autoscaler:
             self._unobserved(self._fleets.keys() - decided.keys())
             self._reader.want(key for key in keys if self._wants_pods(key, decided.get(key)))
             given = self._shares.grants({key: each.alone for key, each in decided.items()})
-            writes: list[Awaitable[None]] = []
+            self._metrics.agents_written.set(len(self._writing))
+            growing = frozenset(filter(None, self._writing.values()))
             async for key in _by_turns(keys):
                 if key in decided:
-                    write = self._tried(key, self._act, decided[key], given.get(key))
+                    write = self._tried(key, self._act, decided[key], given.get(key), growing)
+                elif key in self._writing:
+                    continue
                 else:
                     view = self._store.view(key)
                     write = self._tried(key, self._news.report_unaccepted, key, view)
                 if write is not None:
-                    writes.append(self._awaited(key, write))
-            await asyncio.gather(*writes)
+                    self._writing[key] = ""
+                    writes.create_task(self._awaited(key, write))
 
     def _are_pods_read(self, key: Key) -> bool:
         """Whether an agent's pods' own metrics have been read since the last round."""
@@ -201,6 +217,8 @@ class Autoscaler:
             logger.warning("%s: %s", key, error)
         except Exception:
             logger.exception("%s: the scaling round failed", key)
+        finally:
+            del self._writing[key]
 
     # ---------------------------------------------------------------------------- observing
 
@@ -261,11 +279,18 @@ class Autoscaler:
 
     # ---------------------------------------------------------------------------- actuating
 
-    def _act(self, observed: _Observed, grant: Grant | None) -> Awaitable[None] | None:
+    def _act(
+        self, observed: _Observed, grant: Grant | None, growing: AbstractSet[str]
+    ) -> Awaitable[None] | None:
         """Decide, and do and tell what was decided; what is to be written, of most nothing, is left
-        to be awaited.
+        to be awaited. `growing` are the GPU budgets that an earlier round gave some of, and whoever
+        got it does not have it yet.
         """
         concluded = observed.alone.granted(grant)
+        observed.fleet.memory = concluded.memory  # what was seen, whatever becomes of a write
+        grown_in = _grown_in(observed.view, concluded.decision)
+        if observed.key in self._writing or grown_in in growing:
+            return None
         if observed.resumes or concluded.decision.replicas != concluded.decision.current:
             return self._carry_out(observed, concluded)
         return self._note(observed, concluded)
@@ -273,6 +298,7 @@ class Autoscaler:
     async def _carry_out(self, observed: _Observed, concluded: Concluded) -> None:
         """Write the sizes that were decided on, and tell of it."""
         decision, view, servers = concluded.decision, observed.view, observed.servers
+        self._writing[observed.key] = _grown_in(view, decision)
         if observed.resumes:
             await self._take_back(observed.key, view, servers)
         if decision.replicas != decision.current:
@@ -281,6 +307,9 @@ class Autoscaler:
                     deployment = servers.bodies[name]
                     await self._cluster.apply_scale(deployment, size, names.SCALE_MANAGER)
                     view.resized(deployment, size)
+        self._writing[observed.key] = ""
+        if self._fleets.get(observed.key) is not observed.fleet:
+            return  # the agent went meanwhile, or another has its name
         written = self._note(observed, concluded)
         if written is not None:
             await written
@@ -302,7 +331,7 @@ class Autoscaler:
         made = Record(__version__, *key, concluded.inputs, decision)
         self._history.add(made)
         carried_out = decision.replicas != decision.current
-        fleet.memory = record(concluded.memory, decision, carried_out=carried_out)
+        fleet.memory = record(fleet.memory, decision, carried_out=carried_out)
         view.desired_replicas = decision.replicas
         view.desired_by_class = {e.name: e.replicas for e in decision.classes} or None
         view.calm_at = decision.at if advising.is_calm(made) else None
@@ -321,6 +350,16 @@ def _all_known(view: AgentView) -> bool:
     """Whether every Deployment that the spec asks for is there."""
     assert view.accepted is not None  # noqa: S101  # who scales has looked
     return all(pods.name in view.servers.bodies for pods in view.accepted.pod_sets)
+
+
+def _grown_in(view: AgentView, decision: Decision) -> str:
+    """The GPU budget that a decision takes some of; empty where it takes none."""
+    assert view.accepted is not None  # noqa: S101  # who scales has looked
+    share = view.accepted.agent.spec.scaling.budget
+    grows = decision.replicas > decision.current or any(
+        each.replicas > each.current for each in decision.classes
+    )
+    return share.name if share is not None and grows else ""
 
 
 def _sizes(servers: Servers, decision: Decision) -> dict[str, int]:

@@ -25,7 +25,7 @@ class Metrics:
         )
         self.round_seconds = Histogram(
             "trireme_autoscale_round_seconds",
-            "Duration of a scaling round over all agents",
+            "Duration of a scaling round over all agents, but for what it writes",
             registry=self.registry,
         )
         self.prometheus_failures = Counter(
@@ -41,6 +41,11 @@ class Metrics:
         self.failed_rounds = Counter(
             "trireme_autoscale_failed_rounds",
             "Scaling rounds that failed for all agents",
+            registry=self.registry,
+        )
+        self.agents_written = Gauge(
+            "trireme_agents_being_written",
+            "Agents that a scaling round left as they are: an earlier one's writes are under way",
             registry=self.registry,
         )
         self.desired_replicas = Gauge(
