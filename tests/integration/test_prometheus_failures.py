@@ -20,6 +20,7 @@ from trireme.autoscaler.past_demand import Past
 from trireme.autoscaler.queries import Query
 from trireme.autoscaler.samples import Round
 from trireme.edge.demand import DemandQueries
+from trireme.edge.line import MOST_HANGING
 from trireme.edge.prometheus import Access, Prometheus
 from trireme.errors import SignalsUnavailable
 
@@ -30,10 +31,11 @@ TWO = {**ONE, Query.SAMPLE_COUNT: "vector(2)"}
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server says to each request; `body` None never answers."""
+    """What the server says to each request; `body` None never answers. `slowly` is byte by byte."""
 
     body: str | None
     status: int = 200
+    slowly: bool = False
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Server:
     """A web server on loopback, and what it was asked."""
 
     url: str
+    answer: Answer
     asked: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
@@ -52,12 +55,13 @@ class Server:
 @contextmanager
 def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     over = threading.Event()
-    server = Server("")
+    server = Server("", answer)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             server.asked.append(self.path)
             server.headers.append(dict(self.headers))
+            answer = server.answer
             if answer.body is None:
                 over.wait(30)
                 return
@@ -65,7 +69,13 @@ def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Serve
             self.send_response(answer.status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if not answer.slowly:
+                self.wfile.write(body)
+                return
+            for byte in body:
+                self.wfile.write(bytes([byte]))
+                if over.wait(0.02):
+                    return
 
         def log_message(self, format: str, *args: object) -> None:
             """Keep the test's output to itself."""
@@ -188,6 +198,25 @@ async def test_a_useless_answer_is_told_in_one_sentence(answer: Answer, said: st
     with serving(answer) as server:
         assert await problem(Access(server.url, timeout_seconds=patience)) == said
         assert len(server.asked) == 1, "a failed request is not tried again"
+
+
+async def test_an_answer_that_comes_slowly_is_given_up_and_the_next_is_read() -> None:
+    with serving(Answer(" " * 10_000, slowly=True)) as server:
+        access = Access(server.url, timeout_seconds=0.1)
+        async with Prometheus(access) as prometheus:
+            for _ in range(MOST_HANGING + 1):  # each of them is ended, so none is one too many
+                with pytest.raises(SignalsUnavailable) as raised:
+                    await prometheus.round(ONE, NOW)
+                assert str(raised.value).endswith("did not answer every query within 0.1 s")
+            server.answer = result()
+            assert await prometheus.round(ONE, NOW) == {Query.SAMPLE_TIME: ()}
+
+
+async def test_an_answer_that_comes_a_little_late_is_none() -> None:
+    with serving(Answer('{"data":{"result":[]}}', slowly=True)) as server:  # takes 0.4 s
+        said = await problem(Access(server.url, timeout_seconds=0.3))
+    assert said.startswith("did not answer ")
+    assert said.endswith(" within 0.3 s")
 
 
 async def test_a_failed_query_fails_the_round() -> None:

@@ -1,16 +1,16 @@
 """Prometheus over HTTP: the one place that asks it, through prometheus-api-client.
 
-The client is synchronous and its session not safe to share, so every request runs in one thread of
-its own. It is given a session that does what its arguments cannot: no hidden retries (the next
-round is the retry), TLS files, and a bearer token read anew for each request, since Kubernetes
-rotates it. It fails in many ways, some of which quote a whole request or answer; all become
-SignalsUnavailable with one plain sentence, which holds no header, no token and no password.
+The client is synchronous and its session not safe to share, so its requests run one after the
+other on a `Line`, which leaves behind what hangs. It is given a session that does what its
+arguments cannot: no hidden retries (the next round is the retry), TLS files, and a bearer token
+read anew for each request, since Kubernetes rotates it. It fails in many ways, some of which quote
+a whole request or answer; all become SignalsUnavailable with one plain sentence, which holds no
+header, no token and no password.
 """
 
-import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import repeat
@@ -28,12 +28,14 @@ from urllib3.util.retry import Retry
 from trireme.autoscaler.past_demand import Past
 from trireme.autoscaler.queries import Query
 from trireme.autoscaler.samples import Round, Series
+from trireme.edge.line import Line, TooManyHang
 from trireme.errors import SignalsUnavailable
 from trireme.settings import Settings
 
 T = TypeVar("T")
 
 _CONNECT_TIMEOUT_SECONDS = 1.0
+_GRACE_SECONDS = 0.5  # beyond a limit: the client's own speaks first, and knows which query it was
 _MOST_STEPS = 10_000  # of a range query at a time: Prometheus refuses more than 11,000 points
 _UNUSABLE_URL = (
     requests.exceptions.InvalidURL,
@@ -90,14 +92,7 @@ class Prometheus:
 
     def __init__(self, access: Access, largest_answer_bytes: int | None = None) -> None:
         self._access = access
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="prometheus")
-        self._client = PrometheusConnect(
-            access.url.rstrip("/"),
-            headers=dict(access.headers),
-            auth=_BearerToken(access.token_file) if access.token_file else None,
-            session=_session(access, largest_answer_bytes),
-            retry=Retry(total=0),
-        )
+        self._line = Line(lambda: _Connection(access, largest_answer_bytes))
 
     async def __aenter__(self) -> "Prometheus":
         return self
@@ -106,9 +101,8 @@ class Prometheus:
         await self.close()
 
     async def close(self) -> None:
-        """Give the connection and the thread back, after the request under way."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._client.close)
-        self._thread.shutdown()
+        """Give the connection back, after the request under way."""
+        await self._line.close()
 
     async def round(self, queries: Mapping[Query, str], now: datetime) -> Round:
         """Answer every query as of `now`, or none: half a round would be a wrong one.
@@ -118,10 +112,14 @@ class Prometheus:
         than they are, and `signals` refuses them once that exceeds its limit; where it runs behind,
         the round sees the past by as much.
 
-        Raises SignalsUnavailable where Prometheus does not answer every query usefully.
+        Raises SignalsUnavailable where Prometheus does not answer every query usefully, all of them
+        within the timeout.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._round, queries, now)
+        return await self._within(
+            self._access.timeout_seconds,
+            "every query",
+            lambda connection: self._round(connection, queries, now),
+        )
 
     async def ask(self, query: str, now: datetime, deadline: float) -> tuple[Series, ...]:
         """Answer a user's own query as of `now`, with two series of many; a scalar is one without
@@ -129,10 +127,6 @@ class Prometheus:
 
         Raises SignalsUnavailable as `round` does.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._one, query, now, deadline)
-
-    def _one(self, query: str, now: datetime, deadline: float) -> tuple[Series, ...]:
         name = _shortened(" ".join(query.split()))
         left = deadline - time.monotonic()
         if left <= 0:
@@ -140,7 +134,25 @@ class Prometheus:
             raise self._unavailable(f"did not come to the query {name} within {limit:g} s")
         # Enough to know that there are several. Not every Prometheus knows the parameter.
         params = self._params(now) | {"limit": "2"}
-        return self._instant(name, query, params, left, _scalar_or_vector)
+        return await self._within(
+            left,
+            f"the query {name}",
+            lambda connection: self._instant(
+                connection, name, query, params, deadline, _scalar_or_vector
+            ),
+        )
+
+    async def _within(self, seconds: float, what: str, work: "Callable[[_Connection], T]") -> T:
+        """The answer to `what` is asked, in so many seconds: the client's own limits leave out the
+        name that is looked up, and an answer that comes slowly.
+        """
+        try:
+            return await self._line.call(work, seconds + _GRACE_SECONDS)
+        except TimeoutError:
+            problem = self._late(what)
+        except TooManyHang as error:
+            problem = self._unavailable(f"is not asked: {error}")
+        raise problem
 
     def _params(self, now: datetime) -> dict[str, str]:
         return {
@@ -149,30 +161,34 @@ class Prometheus:
             "partial_response": "false",  # Thanos: an error instead of half an answer
         }
 
-    def _round(self, queries: Mapping[Query, str], now: datetime) -> Round:
-        limit = self._access.timeout_seconds
+    def _round(
+        self, connection: "_Connection", queries: Mapping[Query, str], now: datetime
+    ) -> Round:
         params = self._params(now)
-        deadline = time.monotonic() + limit
+        deadline = time.monotonic() + self._access.timeout_seconds
         answers = {}
         for name, query in queries.items():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise self._unavailable(f"did not answer every query within {limit:g} s")
-            answers[name] = self._instant(name, query, params, left, _vector)
+            if time.monotonic() >= deadline:
+                raise self._late("every query")
+            answers[name] = self._instant(connection, name, query, params, deadline, _vector)
         return answers
 
     def _instant(
         self,
+        connection: "_Connection",
         name: str,
         query: str,
         params: Mapping[str, str],
-        seconds_left: float,
+        deadline: float,
         read: Callable[[Sequence[Any]], tuple[Series, ...]],
     ) -> tuple[Series, ...]:
-        timeout = (min(_CONNECT_TIMEOUT_SECONDS, seconds_left), seconds_left)
+        left = max(deadline - time.monotonic(), 1e-3)  # 0 is none to the client
+        timeout = (min(_CONNECT_TIMEOUT_SECONDS, left), left)
 
         def ask() -> tuple[Series, ...]:
-            answer = self._client.custom_query(query, params=dict(params), timeout=timeout)
+            answer = connection.client.custom_query(query, params=dict(params), timeout=timeout)
+            if time.monotonic() > deadline:
+                raise self._late(f"the query {name}")
             return read(answer)
 
         return self._told(name, "an instant vector", ask)
@@ -185,33 +201,44 @@ class Prometheus:
         Pre: all three are whole seconds. Raises SignalsUnavailable as `round` does; the timeout is
         that of each part.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._past, name, query, begin, end, step)
-
-    def _past(
-        self, name: Query, query: str, begin: datetime, end: datetime, step: timedelta
-    ) -> tuple[Past, ...]:
-        limit = self._access.timeout_seconds
-        params = {"timeout": f"{limit:g}s", "partial_response": "false"}
         values: dict[frozenset[tuple[str, str]], dict[int, float]] = {}
         while begin <= end:
             until = min(begin + (_MOST_STEPS - 1) * step, end)
 
-            def ask(begin: datetime = begin, until: datetime = until) -> list[Past]:
-                answer = self._client.custom_query_range(
-                    query,
-                    begin,
-                    until,
-                    f"{step.total_seconds():g}",
-                    params=dict(params),
-                    timeout=(_CONNECT_TIMEOUT_SECONDS, limit),
-                )
-                return [_past(element) for element in answer]
+            def part(
+                connection: _Connection, begin: datetime = begin, until: datetime = until
+            ) -> list[Past]:
+                return self._part(connection, name, query, begin, until, step)
 
-            for series in self._told(name, "a matrix", ask):
+            limit = self._access.timeout_seconds
+            for series in await self._within(limit, f"the query {name}", part):
                 values.setdefault(frozenset(series.labels.items()), {}).update(series.values)
             begin = until + step
         return tuple(Past(dict(labels), found) for labels, found in values.items())
+
+    def _part(
+        self,
+        connection: "_Connection",
+        name: Query,
+        query: str,
+        begin: datetime,
+        until: datetime,
+        step: timedelta,
+    ) -> list[Past]:
+        limit = self._access.timeout_seconds
+
+        def ask() -> list[Past]:
+            answer = connection.client.custom_query_range(
+                query,
+                begin,
+                until,
+                f"{step.total_seconds():g}",
+                params={"timeout": f"{limit:g}s", "partial_response": "false"},
+                timeout=(_CONNECT_TIMEOUT_SECONDS, limit),
+            )
+            return [_past(element) for element in answer]
+
+        return self._told(name, "a matrix", ask)
 
     def _told(self, name: str, kind: str, ask: Callable[[], T]) -> T:
         """What was asked; raises SignalsUnavailable, in one sentence, where it is no `kind`."""
@@ -234,8 +261,7 @@ class Prometheus:
             cause = _root_cause(error)
             problem = f"does not answer: {_shortened(str(cause))}"
             if isinstance(cause, TimeoutError):
-                limit = self._access.timeout_seconds
-                problem = f"did not answer the query {name} within {limit:g} s"
+                raise self._late(f"the query {name}") from None
         except PrometheusApiClientException as error:
             problem = f"refused the query {name}: {_shortened(str(error))}"
         except OSError as error:
@@ -244,8 +270,43 @@ class Prometheus:
             problem = f"answered the query {name} with something other than {kind}"
         raise self._unavailable(problem)
 
+    def _late(self, what: str) -> SignalsUnavailable:
+        return self._unavailable(f"did not answer {what} within {self._access.timeout_seconds:g} s")
+
     def _unavailable(self, problem: str) -> SignalsUnavailable:
         return SignalsUnavailable(f"Prometheus at {self._access.name} {problem}")
+
+
+class _Connection:
+    """A client with a session of its own; one thread at a time has it."""
+
+    def __init__(self, access: Access, largest_answer_bytes: int | None) -> None:
+        self._reading: urllib3.BaseHTTPResponse | None = None
+
+        def as_answer(response: requests.Response, **_: object) -> None:
+            self._reading = response.raw
+            response.__class__ = _Answer
+            response.raw = _Body(response.raw, largest_answer_bytes)
+
+        session = _session(access)
+        session.hooks["response"].append(as_answer)
+        self.client = PrometheusConnect(
+            access.url.rstrip("/"),
+            headers=dict(access.headers),
+            auth=_BearerToken(access.token_file) if access.token_file else None,
+            session=session,
+            retry=Retry(total=0),
+        )
+
+    def give_up(self) -> None:
+        """End the answer that is being read, if one is."""
+        if self._reading is not None:
+            with contextlib.suppress(OSError, RuntimeError, ValueError):  # it is read by now
+                self._reading.shutdown()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self.client.close()
 
 
 def _vector(answer: Sequence[Any]) -> tuple[Series, ...]:
@@ -337,14 +398,8 @@ class _Body:
         self._raw.release_conn()
 
 
-def _session(access: Access, largest_answer_bytes: int | None) -> requests.Session:
+def _session(access: Access) -> requests.Session:
     session = requests.Session()
-
-    def as_answer(response: requests.Response, **_: object) -> None:
-        response.__class__ = _Answer
-        response.raw = _Body(response.raw, largest_answer_bytes)
-
-    session.hooks["response"].append(as_answer)
     if access.insecure_skip_verify:
         # Asked for: a warning with every request would say nothing new.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
