@@ -1,6 +1,8 @@
 """What the operator learns of its agents' pods, and when it asks them."""
 
+import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -150,6 +152,7 @@ class Operator:
 
     view: AgentView
     learner: Learner
+    store: Store
     seconds: int = 0
     runs: Repository | None = None
 
@@ -170,15 +173,22 @@ class Operator:
 def operator(status: ScalingStatus | None = None, **spec: Any) -> Operator:
     """As it is once the autoscaler has read the status."""
     store = Store()
-    agent = {"metadata": {"name": "echo", "namespace": "default", "uid": "0f5e"}, "spec": {}}
-    store.agent_event(agent, deleted=False)
-    view = store.view(KEY)
+    view = added(store, KEY, status, **spec)
+    learner = Learner(store=store, clock=lambda: NOW + timedelta(seconds=made.seconds))
+    made = Operator(view, learner, store)
+    return made
+
+
+def added(store: Store, key: Key, status: ScalingStatus | None = None, **spec: Any) -> AgentView:
+    """An agent of one ready pod."""
+    metadata = {"name": key.name, "namespace": key.namespace, "uid": f"uid-{key.name}"}
+    store.agent_event({"metadata": metadata, "spec": {}}, deleted=False)
+    view = store.view(key)
     view.accepted = accepted(**spec)
     view.pods["echo-1"] = pod("a" * 64)
     pods = pods_of(view.accepted.agent)
     view.learning = {pods.name: learning_of.restored(view, pods, status)}
-    made = Operator(view, Learner(store=store, clock=lambda: NOW + timedelta(seconds=made.seconds)))
-    return made
+    return view
 
 
 async def learnt(server: Server) -> Operator:
@@ -278,6 +288,28 @@ async def test_a_step_of_a_pipeline_without_an_objective_has_no_gap(server: Serv
         await made.look(60)
     assert made.curve is not None
     assert (made.curve.gap_seconds, known(made.view).gaps_due) == (0, {})
+
+
+async def test_nobody_waits_for_what_is_searched_for_another(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, begun, over = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def search(*_: object) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        over.wait()
+
+    monkeypatch.setattr(learning_of, "capacity", search)
+    made = operator()
+    await made.look(0)
+    server.execute(100)
+    searching = asyncio.create_task(made.look(15))
+    await begun.wait()
+    added(made.store, Key("default", "other"))
+    await made.look(60)
+    assert (server.asked, searching.done()) == (3, False), "the other one alone"
+    over.set()
+    await searching
 
 
 async def test_a_knob_is_recommended_by_the_curve_and_sought_anew_only_where_it_is_another(

@@ -4,8 +4,9 @@ Of each set of pods of an agent that is scaled by its objectives, one ready pod 
 Triton's statistics once a minute, and every 15 s while a curve is still to be learnt from what is
 executed: pods of another sort have another curve. A server that
 does not answer is no news. What follows from a new curve is searched in a thread, one search at a
-time: the rounds go on meanwhile by what was known. Of a pipeline its steps' models are learnt. The
-time between batches is learnt last, and what a pod sustains never waits for it.
+time: the rounds go on meanwhile by what was known. So do the looks at other agents; one that waits
+for its search misses its own. Of a pipeline its steps' models are learnt. The time between batches
+is learnt last, and what a pod sustains never waits for it.
 """
 
 import asyncio
@@ -126,23 +127,29 @@ class Learner:
         self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
         self._searching = asyncio.Lock()
         self._finding_gap = asyncio.Lock()
+        self._busy: set[Key] = set()
 
     async def learn(self) -> None:
-        """Look at the agents that are due, for ever."""
-        while True:
-            await self.round()
-            await asyncio.sleep(_TICK_SECONDS)
+        """Look at the agents that are due, for ever; one that takes longer holds up no other."""
+        async with asyncio.TaskGroup() as rounds:
+            while True:
+                rounds.create_task(self.round())
+                await asyncio.sleep(_TICK_SECONDS)
 
     async def round(self) -> None:
-        """Look at the agents that are due."""
-        await asyncio.gather(*(self._tried(key) for key in self._store.agents()))
+        """Look at the agents that are due, and are not being looked at already."""
+        due = [key for key in self._store.agents() if key not in self._busy]
+        await asyncio.gather(*(self._tried(key) for key in due))
 
     async def _tried(self, key: Key) -> None:
         """One agent; never raises, so that what fails for one is tried again in the next round."""
+        self._busy.add(key)
         try:
             await self._agent(key, self._store.view(key))
         except Exception:
             logger.exception("%s: learning failed", key)
+        finally:
+            self._busy.discard(key)
 
     async def _agent(self, key: Key, view: AgentView) -> None:
         for pods in view.accepted.pod_sets if view.accepted else ():
