@@ -25,6 +25,7 @@ from trireme.api.types import (
     ScalingStatus,
     StagesStatus,
     TargetStatus,
+    UnansweredStatus,
 )
 from trireme.autoscaler import outside
 from trireme.autoscaler.explain import Agent, explain
@@ -362,6 +363,22 @@ def test_an_explanation_from_the_status_knows_the_time_of_day_and_of_a_start(
     agent = Agent("team", "echo", spec, status)
     found = explain(agent, None, "no operator leads in namespace trireme-system", NOW)
     golden("explain/status-in-office-hours.txt", "\n".join(text(found, 88)) + "\n")
+
+
+def test_an_explanation_of_pods_whose_servers_cannot_be_asked(golden: Golden) -> None:
+    unanswered = UnansweredStatus(
+        since="2026-01-01T11:48:00Z",
+        looks=12,
+        message="10.1.2.3:8000: TimeoutError(); the operator must reach port 8000 of the pods: let "
+        "its namespace in where a NetworkPolicy closes that",
+    )
+    status = UNLEARNT.model_copy(
+        update={"scaling": ScalingStatus(desired_replicas=2, unanswered=unanswered)}
+    )
+    agent = Agent("team", "echo", None, status)
+    found = explain(agent, of_record(SITUATIONS["not-learnt"]), None, NOW + seconds(4))
+    golden("explain/not-answered.txt", "\n".join(text(found, 88)) + "\n")
+    assert found.facts["unanswered"]["looks"] == 12
 
 
 RECOMMENDED = TuningStatus(

@@ -14,7 +14,7 @@ from aiohttp import web
 from agents import agent_of, directory_of, model_of, pods_of, repository_of
 from trireme.api import names
 from trireme.api.models import Model
-from trireme.api.types import CurveSource, ScalingStatus
+from trireme.api.types import CurveSource, ScalingStatus, UnansweredStatus
 from trireme.autoscaler import gap
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.memory import curves_status
@@ -26,6 +26,7 @@ from trireme.control.in_place import wanted_configs
 from trireme.control.learning import Learner
 from trireme.control.queue import Key
 from trireme.control.store import AgentView, Store
+from trireme.edge.metrics import Metrics
 from trireme.modelrepo.plan import model_config
 from trireme.modelrepo.render import model_digest
 from trireme.modelrepo.repository import Repository
@@ -48,6 +49,7 @@ class Server:
         self.counts: dict[int, int] = {}
         self.pipelines: dict[str, float] = {}
         self.tells_batches = True
+        self.refusal = ""
         self.asked = 0
 
     def execute(self, each: int) -> None:
@@ -56,6 +58,8 @@ class Server:
 
     async def answer(self, _: web.Request) -> web.Response:
         self.asked += 1
+        if self.refusal:
+            return web.json_response({"error": self.refusal}, status=400)
         requests = sum(batch * count for batch, count in self.counts.items())
         seconds = sum(batch * count * CURVE.seconds(batch) for batch, count in self.counts.items())
         batches = [
@@ -153,6 +157,7 @@ class Operator:
     view: AgentView
     learner: Learner
     store: Store
+    metrics: Metrics
     seconds: int = 0
     runs: Repository | None = None
 
@@ -174,8 +179,11 @@ def operator(status: ScalingStatus | None = None, **spec: Any) -> Operator:
     """As it is once the autoscaler has read the status."""
     store = Store()
     view = added(store, KEY, status, **spec)
-    learner = Learner(store=store, clock=lambda: NOW + timedelta(seconds=made.seconds))
-    made = Operator(view, learner, store)
+    metrics = Metrics()
+    learner = Learner(
+        store=store, metrics=metrics, clock=lambda: NOW + timedelta(seconds=made.seconds)
+    )
+    made = Operator(view, learner, store, metrics)
     return made
 
 
@@ -498,7 +506,54 @@ async def test_what_nobody_asks_for_is_not_learnt(server: Server, spec: dict[str
     assert (made.curve, known(made.view).capacities, server.asked) == (None, {}, 2)
 
 
-async def test_a_server_that_does_not_answer_is_no_news() -> None:
+async def test_a_server_that_does_not_answer_for_some_looks_is_told() -> None:
+    made = operator()
+    for _ in range(2):
+        await made.look(60)
+        assert learning_of.unanswered_status(made.view) is None
+    await made.look(60)
+    told = learning_of.unanswered_status(made.view)
+    assert told is not None
+    assert (told.since, told.looks) == ("2026-01-01T12:01:00Z", 3)
+    assert told.message.startswith(f"{HOST}:8000: ")
+    assert told.message.endswith(
+        "; the operator must reach port 8000 of the pods: let its namespace in where a "
+        "NetworkPolicy closes that"
+    )
+    assert made.metrics.registry.get_sample_value("trireme_failed_looks_total") == 3
+    made.view.accepted = changed()
+    assert known(made.view).unanswered is not None, "of another repository, too"
+
+
+async def test_a_server_that_answers_again_is_told_of_no_more(server: Server) -> None:
+    told = UnansweredStatus(since="2026-01-01T11:00:00Z", looks=60, message="no answer")
+    made = operator(ScalingStatus(desired_replicas=1, unanswered=told))
+    assert learning_of.unanswered_status(made.view) == told, "by the process before"
+    await made.look(0)
+    assert (server.asked, learning_of.unanswered_status(made.view)) == (1, None)
+
+
+async def test_a_server_that_refuses_to_tell_says_why(server: Server) -> None:
+    made = operator()
+    server.refusal = "no statistics here " * 100
+    for _ in range(3):
+        await made.look(60)
+    told = learning_of.unanswered_status(made.view)
+    assert told is not None
+    assert "no statistics here" in told.message
+    assert told.message.endswith("...")
+
+
+async def test_where_nobody_is_to_answer_nobody_has_failed_to() -> None:
+    made = operator()
+    for _ in range(3):
+        await made.look(60)
+    made.view.pods.clear()
+    await made.look(60)
+    assert learning_of.unanswered_status(made.view) is None
+
+
+async def test_a_server_that_does_not_answer_takes_nothing_away() -> None:
     known_before = {"double": LearntCurve(CURVE, 0.0, 300)}
     curves = curves_status(DIGESTS, known_before, {}, Memory(NOW))
     made = operator(ScalingStatus(desired_replicas=1, curves=curves))

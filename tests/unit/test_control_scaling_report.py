@@ -14,6 +14,7 @@ from trireme.api.types import (
     LeadTimeStatus,
     PipelineCapacityStatus,
     StagesStatus,
+    UnansweredStatus,
 )
 from trireme.autoscaler.types import (
     Coverage,
@@ -422,4 +423,30 @@ def test_what_is_measured_of_starts_is_shown_where_it_is_news(
     first = scaling_status(None, STEADY, SEEN, Memory(NOW), lead_time=before)
     second = scaling_status(first, STEADY, SEEN, Memory(NOW), lead_time=after)
     assert second.lead_time == after
+    assert is_worth_showing(first, second) is worth
+
+
+UNANSWERED = UnansweredStatus(since="2026-11-01T02:00:00Z", looks=3, message="no answer")
+
+
+@pytest.mark.parametrize("signals", [SEEN, LOST], ids=["with signals", "without"])
+@pytest.mark.parametrize(
+    ("before", "after", "worth"),
+    [
+        pytest.param(None, UNANSWERED, True, id="servers that cannot be asked"),
+        pytest.param(UNANSWERED, None, True, id="that answer again"),
+        pytest.param(
+            UNANSWERED, UNANSWERED.model_copy(update={"looks": 4}), False, id="nor the next time"
+        ),
+    ],
+)
+def test_servers_that_cannot_be_asked_are_shown_once(
+    before: UnansweredStatus | None,
+    after: UnansweredStatus | None,
+    worth: bool,
+    signals: Signals | NoSignals,
+) -> None:
+    first = scaling_status(None, STEADY, signals, Memory(NOW), unanswered=before)
+    second = scaling_status(first, STEADY, signals, Memory(NOW), unanswered=after)
+    assert second.unanswered == after
     assert is_worth_showing(first, second) is worth

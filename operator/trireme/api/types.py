@@ -827,6 +827,16 @@ class LeadTimeStatus(ApiModel):
     stages: StagesStatus = Field(description="Where the time goes.")
 
 
+class UnansweredStatus(ApiModel):
+    """That the operator cannot ask the pods' servers, so that nothing is learnt of them."""
+
+    since: str = Field(
+        description="When the first look failed.", json_schema_extra={"format": "date-time"}
+    )
+    looks: int = Field(ge=1, description="Looks that failed by the time that this was written.")
+    message: str = Field(description="Why the last one did, and what to do.")
+
+
 class NodeClassStatus(ApiModel):
     """What the autoscaler knows of the pods of one node class."""
 
@@ -868,6 +878,9 @@ class ScalingStatus(ApiModel):
         [],
         description="By node class, where the agent has some; their curves are here then.",
         json_schema_extra=list_map("name"),
+    )
+    unanswered: UnansweredStatus | None = Field(
+        None, description="Present while the pods' servers cannot be asked what they execute."
     )
     decisions: list[DecisionStatus] = Field(
         [], max_length=10, description="The last ten decisions, newest first."

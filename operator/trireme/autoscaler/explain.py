@@ -102,7 +102,7 @@ def explain(
     sections = {
         "Why": _why(told),
         "Seen": _seen(told, now),
-        "A pod": _pod(told, agent.status),
+        "A pod": _pod(told, agent.status, now),
         "Classes": _classes(told, agent.status),
         "Knobs": _knobs(agent, now),
         "A start": _start(told, agent.status),
@@ -313,7 +313,7 @@ def _seen(told: _Told, now: datetime) -> Iterator[str]:
     )
 
 
-def _pod(told: _Told, status: AgentStatus) -> Iterator[str]:
+def _pod(told: _Told, status: AgentStatus, now: datetime) -> Iterator[str]:
     """What one pod can do, and how that is known."""
     if told.policy is None or not told.policy.mode.is_decided_by_trireme:
         return
@@ -323,6 +323,13 @@ def _pod(told: _Told, status: AgentStatus) -> Iterator[str]:
         yield f"{named}{_sustains(objective, told, status)}"
         if due := _due(objective, told, status):
             yield f"{named}{due}"
+    unanswered = status.scaling.unanswered if status.scaling else None
+    if unanswered is not None:
+        since = age(now - datetime.fromisoformat(unanswered.since))
+        yield (
+            f"No look at its server has succeeded for {since}, and nothing is learnt of it: "
+            f"{unanswered.message}."
+        )
 
 
 def _sustains(objective: ObjectivePolicy, told: _Told, status: AgentStatus) -> str:
@@ -356,6 +363,8 @@ def _sustains(objective: ObjectivePolicy, told: _Told, status: AgentStatus) -> s
         why = "of sequences, delayed queues and several answers to a request no rate is learnt"
     elif curve is not None:
         why = "its curve is known, and the rate that follows is not computed yet"
+    elif status.scaling and status.scaling.unanswered:
+        why = "its server cannot be asked what it executes"
     else:
         why = (
             f"to learn it takes {LEAST_EXECUTIONS} batches, the largest {number(APART)} times the "
@@ -664,6 +673,9 @@ def _facts(agent: Agent, told: _Told, found: Thresholds, record: Record | None) 
             for model, known in sorted(told.capacities.items())
             if isinstance(known, Capacity)
         ],
+        "unanswered": agent.status.scaling
+        and agent.status.scaling.unanswered
+        and agent.status.scaling.unanswered.model_dump(mode="json", by_alias=True),
         "tuning": agent.status.tuning
         and agent.status.tuning.model_dump(mode="json", by_alias=True),
         "adopted": [each.model_dump(mode="json", by_alias=True) for each in agent.status.adopted],

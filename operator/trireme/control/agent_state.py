@@ -197,6 +197,15 @@ class RolledBack:
     is_undecided: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """Looks at servers that failed, one after the other: since when, how many, why the last did."""
+
+    since: datetime
+    looks: int
+    why: str
+
+
 @dataclass(slots=True)
 class Learning:
     """What was learnt of a set of pods with one repository, and what it is learnt from: the last
@@ -206,7 +215,8 @@ class Learning:
     spec last looked at. `advice` is on a model's knobs, None where none is worth turning, and
     `advised` what it was sought for. `looked` is when the server last was, `earlier_until` until
     when curves of other files or configurations are used. `gaps_due` is when the time between a
-    model's batches is sought again, whether or not it was found.
+    model's batches is sought again, whether or not it was found. `unanswered` is there while looks
+    fail.
     """
 
     repository_digest: str
@@ -225,6 +235,7 @@ class Learning:
     looked: datetime | None = None
     earlier_until: datetime | None = None
     gaps_due: dict[str, datetime] = field(default_factory=dict)
+    unanswered: Unanswered | None = None
     intervals: dict[str, tuple[ModelStatistics, ...]] = field(default_factory=dict)
     requests: deque[Mapping[str, int]] = field(default_factory=deque)
 

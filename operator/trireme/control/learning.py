@@ -2,11 +2,11 @@
 
 Of each set of pods of an agent that is scaled by its objectives, one ready pod is asked for
 Triton's statistics once a minute, and every 15 s while a curve is still to be learnt from what is
-executed: pods of another sort have another curve. A server that
-does not answer is no news. What follows from a new curve is searched in a thread, one search at a
-time: the rounds go on meanwhile by what was known. So do the looks at other agents; one that waits
-for its search misses its own. Of a pipeline its steps' models are learnt. The time between batches
-is learnt last, and what a pod sustains never waits for it.
+executed: pods of another sort have another curve. A server that does not answer takes nothing away
+that is known; that some looks in a row failed is told. What follows from a new curve is searched in
+a thread, one search at a time: the rounds go on meanwhile by what was known. So do the looks at
+other agents; one that waits for its search misses its own. Of a pipeline its steps' models are
+learnt. The time between batches is learnt last, and what a pod sustains never waits for it.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trireme.api import names
-from trireme.api.types import AgentSpec, CurveSource, ScalingStatus
+from trireme.api.types import AgentSpec, CurveSource, ScalingStatus, UnansweredStatus
 from trireme.autoscaler import gap
 from trireme.autoscaler.capacity import (
     Statistics,
@@ -37,13 +37,15 @@ from trireme.autoscaler.types import (
     Serving,
 )
 from trireme.control import advising
-from trireme.control.agent_state import Learning, Searched
+from trireme.control.agent_state import Learning, Searched, Unanswered
 from trireme.control.in_place import settled_pods
 from trireme.control.observed import PodView
 from trireme.control.queue import Key
+from trireme.control.status import format_time
 from trireme.control.store import AgentView, Store
 from trireme.edge import triton
-from trireme.errors import ServerError
+from trireme.edge.metrics import Metrics
+from trireme.errors import ServerError, ServerRefused
 from trireme.modelrepo.render import model_digest
 from trireme.resources.pod_sets import PodSet
 from trireme.tuner.advice import advise
@@ -59,6 +61,8 @@ _EARLIER = CurveSource.EARLIER
 _GAP_AGAIN = timedelta(minutes=5)  # when half of the intervals are others
 _KEPT_INTERVALS = 10  # ten minutes of a curve that is sure
 _ASKED_AT_ONCE = 16
+_TOLD_LOOKS = 3  # that failed: two minutes, when a server that starts or ends does not
+_LONGEST_WHY = 200  # characters of a server's own words
 
 
 def known(view: AgentView, pods: PodSet) -> Learning:
@@ -77,6 +81,7 @@ def known(view: AgentView, pods: PodSet) -> Learning:
     learning = Learning(repository.digest, repository.live_digest, digests)
     if before is None:
         return learning
+    learning.unanswered = before.unanswered
     same = {model for model in digests if before.model_digests.get(model) == digests[model]}
     for model in before.curves.keys() & digests.keys():
         curve = before.curves[model]
@@ -101,6 +106,9 @@ def capacities(view: AgentView, pods: PodSet) -> dict[str, Capacity | OutOfReach
 def restored(view: AgentView, pods: PodSet, status: ScalingStatus | None) -> Learning:
     """What an earlier process had learnt of a set of pods."""
     learning = known(view, pods)
+    if status is not None and (failing := status.unanswered) is not None:
+        since = datetime.fromisoformat(failing.since)
+        learning.unanswered = Unanswered(since, failing.looks, failing.message)
     for model, (curve, sustained) in curves_from_status(status, learning.model_digests).items():
         learning.curves[model] = curve
         if sustained is not None:
@@ -118,11 +126,25 @@ def is_full(learning: Learning, model: str) -> bool:
     return len(learning.intervals.get(model, ())) >= _KEPT_INTERVALS
 
 
+def unanswered_status(view: AgentView) -> UnansweredStatus | None:
+    """That servers of an agent have not answered for some looks, of the set of pods of which that
+    is so for longest.
+    """
+    sets = view.accepted.pod_sets if view.accepted else ()
+    known = (view.learning[pods.name].unanswered for pods in sets if pods.name in view.learning)
+    told = [each for each in known if each is not None and each.looks >= _TOLD_LOOKS]
+    first = min(told, key=lambda each: each.since, default=None)
+    if first is None:
+        return None
+    return UnansweredStatus(since=format_time(first.since), looks=first.looks, message=first.why)
+
+
 class Learner:
     """Looks at servers and leaves what it learnt in the agents' views."""
 
-    def __init__(self, *, store: Store, clock: Callable[[], datetime]) -> None:
+    def __init__(self, *, store: Store, metrics: Metrics, clock: Callable[[], datetime]) -> None:
         self._store = store
+        self._metrics = metrics
         self._clock = clock
         self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
         self._searching = asyncio.Lock()
@@ -171,6 +193,8 @@ class Learner:
                 await self._look(view, pods, learning, asked, now)
             except ServerError as error:
                 logger.debug("%s: %s", key, error)
+                self._metrics.failed_looks.inc()
+                learning.unanswered = _failed(learning.unanswered, error, now)
         _forget(learning, asked)
         spec = pods.agent.spec
         for objective in asked:
@@ -194,10 +218,12 @@ class Learner:
         ready = settled_pods(view, view.accepted.repository)
         pods = [pod for pod in ready if of_set.selects(pod.labels)]
         if not pods or not asked:
+            learning.unanswered = None  # nobody was to answer
             return
         pod = next((pod for pod in pods if pod.server_id == learning.server_id), pods[0])
         async with self._asking:
             statistics = await triton.statistics(f"{pod.address}:{names.HTTP_PORT}")
+        learning.unanswered = None
         executing = _note(learning, pod, statistics, self._clock())
         for model, serving in {m: s for o in asked for m, s in o.served_models.items()}.items():
             intervals = learning.intervals.get(model, ())
@@ -286,6 +312,21 @@ class Learner:
                 found = await asyncio.to_thread(advise, asked.served, asked.objective, asked.space)
             learning.advice[objective.model] = found
             learning.advised[objective.model] = asked
+
+
+def _failed(before: Unanswered | None, error: ServerError, now: datetime) -> Unanswered:
+    """One more look that failed. A server that refuses says why; one that cannot be reached may be
+    behind a policy.
+    """
+    why = str(error)
+    if len(why) > _LONGEST_WHY:
+        why = f"{why[:_LONGEST_WHY]}..."
+    if not isinstance(error, ServerRefused):
+        why += (
+            f"; the operator must reach port {names.HTTP_PORT} of the pods: let its namespace in "
+            "where a NetworkPolicy closes that"
+        )
+    return Unanswered(before.since if before else now, before.looks + 1 if before else 1, why)
 
 
 def _expire(learning: Learning, now: datetime) -> None:

@@ -204,7 +204,7 @@ async def _act(
             *(in_place.work(updates.handle) for _ in range(settings.workers)),
             _resync(store, queue, settings.resync_seconds),
             autoscaler.run(settings.autoscale_interval_seconds, state.beat),
-            Learner(store=store, clock=utc_now).learn(),
+            Learner(store=store, metrics=metrics, clock=utc_now).learn(),
             recaller.recall(),
             reader.read(),
             canaries.run(),

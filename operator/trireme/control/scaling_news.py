@@ -269,6 +269,7 @@ def _scaling_status(
         lead,
         pipelines_status(learnt.repository_digest, learnt.calls, learnt.capacities, memory),
         _classes_status(view, fleet, made),
+        learning.unanswered_status(view),
     )
 
 

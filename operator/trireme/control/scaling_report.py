@@ -15,6 +15,7 @@ from trireme.api.types import (
     ObservedLoad,
     PipelineCapacityStatus,
     ScalingStatus,
+    UnansweredStatus,
 )
 from trireme.autoscaler.memory import targets_status
 from trireme.autoscaler.types import Decision, Memory, NoSignals, Outside, Signals, Source
@@ -190,6 +191,7 @@ def scaling_status(
     lead_time: LeadTimeStatus | None = None,
     pipelines: Sequence[PipelineCapacityStatus] = (),
     node_classes: Sequence[NodeClassStatus] = (),
+    unanswered: UnansweredStatus | None = None,
 ) -> ScalingStatus:
     """The status after a decision. Of the notable ones, the `untold` among them, the last ten are
     kept, newest first, as far as they fit; a hold that only began anew takes the place of itself.
@@ -212,6 +214,7 @@ def scaling_status(
         pipelines=[] if node_classes else list(pipelines),
         lead_time=lead_time,
         node_classes=list(node_classes),
+        unanswered=unanswered,
         decisions=decisions,
     )
 
@@ -220,8 +223,10 @@ def is_worth_showing(before: ScalingStatus | None, after: ScalingStatus) -> bool
     """Whether a status says something that the one before does not: figures that are within a
     tenth of each other are the same to a reader, and each write is one for the API server.
     """
-    if before is None or before.observed is None or after.observed is None:
-        return before != after
+    if before is None or _unanswered_since(before) != _unanswered_since(after):
+        return True
+    if before.observed is None or after.observed is None:
+        return before != after.model_copy(update={"unanswered": before.unanswered})
     if _without_figures(before) != _without_figures(after):
         return True
     if _curves_differ(before.curves, after.curves):
@@ -256,9 +261,14 @@ _CURVE_FIGURES = (
 
 
 def _without_figures(status: ScalingStatus) -> ScalingStatus:
-    figures = dict.fromkeys(("observed", "lead_time"))
+    figures = dict.fromkeys(("observed", "lead_time", "unanswered"))
     lists: dict[str, list[object]] = {"curves": [], "pipelines": [], "node_classes": []}
     return status.model_copy(update={**figures, **lists})
+
+
+def _unanswered_since(status: ScalingStatus) -> str | None:
+    """What of looks that fail is news: one more of them is not."""
+    return status.unanswered.since if status.unanswered is not None else None
 
 
 def _classes_differ(old: Sequence[NodeClassStatus], new: Sequence[NodeClassStatus]) -> bool:

@@ -43,6 +43,11 @@ class Metrics:
             "Scaling rounds that failed for all agents",
             registry=self.registry,
         )
+        self.failed_looks = Counter(
+            "trireme_failed_looks",
+            "Times that a server did not tell its statistics: nothing is learnt of it then",
+            registry=self.registry,
+        )
         self.agents_written = Gauge(
             "trireme_agents_being_written",
             "Agents that a scaling round left as they are: an earlier one's writes are under way",
