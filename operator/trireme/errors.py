@@ -6,6 +6,7 @@
   x InvalidSpec: a spec cannot be used; carries its faults.
   x InvalidSettings: the operator cannot run as it is set up; says what is missing.
   x SignalsUnavailable: a source of signals did not answer usefully; carries the reason.
+    x SignalsUnanswered: it did not answer at all, whatever it was asked.
   x ClusterError: the Kubernetes API refused or did not answer.
   x ServerError: a Triton server refused or did not answer.
     x ServerRefused: it answered, and refused.
@@ -82,6 +83,10 @@ class InvalidSettings(TriremeError):
 
 class SignalsUnavailable(TriremeError):
     """Prometheus, or what stands in for it, did not answer usefully; the text says how."""
+
+
+class SignalsUnanswered(SignalsUnavailable):
+    """It cannot be reached, or did not answer in time: others will hardly fare better now."""
 
 
 class ClusterError(TriremeError):

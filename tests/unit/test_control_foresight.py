@@ -20,7 +20,7 @@ from trireme.control.foresight import Recaller, foresee
 from trireme.control.queue import Key
 from trireme.control.store import Store
 from trireme.edge.prometheus import Prometheus
-from trireme.errors import SignalsUnavailable
+from trireme.errors import SignalsUnanswered, SignalsUnavailable
 from unit.autoscaling import NOW, SETTLED, objective, observed, policy, seconds, seen
 
 KEY = Key("default", "echo")
@@ -38,6 +38,7 @@ class Told:
     labels: Mapping[str, str]
     asked: list[tuple[Query, datetime, datetime, timedelta]] = field(default_factory=list)
     is_away: bool = False
+    refuses: str = "nobody"
     knows: bool = True
 
     async def past(
@@ -45,7 +46,9 @@ class Told:
     ) -> tuple[Past, ...]:
         self.asked.append((name, begin, end, step))
         if self.is_away:
-            raise SignalsUnavailable("Prometheus cannot be reached")
+            raise SignalsUnanswered("Prometheus cannot be reached")
+        if self.refuses in query:
+            raise SignalsUnavailable("Prometheus refuses a query over too much")
         first, last, width = (
             round(each) for each in (begin.timestamp(), end.timestamp(), step.total_seconds())
         )
@@ -63,14 +66,19 @@ class Told:
 def watched(**spec: Any) -> tuple[Store, dict[str, Foresight]]:
     """One agent, of which one round was seen."""
     store = Store()
-    body = {"metadata": {"name": "echo", "namespace": "default", "uid": "0f5e"}, "spec": {}}
-    store.agent_event(body, deleted=False)
-    view = store.view(KEY)
+    return store, beside(store, KEY, **spec)
+
+
+def beside(store: Store, key: Key, **spec: Any) -> dict[str, Foresight]:
+    """One more such agent."""
+    metadata = {"name": key.name, "namespace": key.namespace, "uid": f"uid-{key.name}"}
+    store.agent_event({"metadata": metadata, "spec": {}}, deleted=False)
+    view = store.view(key)
     objectives = [{"model": "m", "latency": {"target": "100ms"}}]
     agent = agent_of(models=[model_of("m")], objectives=objectives, **spec)
     view.accepted = Accepted(agent, repository_of(directory_of("m")))
     foresee(view.foresights, OBSERVED, policy(objective()), SETTLED)
-    return store, view.foresights
+    return view.foresights
 
 
 def recaller(store: Store, told: Told, now: datetime = NOW) -> Recaller:
@@ -120,6 +128,29 @@ async def test_a_prometheus_that_is_away_is_asked_again_a_minute_later() -> None
     told.is_away = False
     await recaller(store, told, NOW + seconds(60)).round()
     assert foresights["m"].demand is not before
+
+
+async def test_while_prometheus_does_not_answer_one_of_many_is_asked_for_at_a_time() -> None:
+    store, first = watched()
+    second = beside(store, Key("default", "other"))
+    told = Told({}, is_away=True)
+    await recaller(store, told).round()
+    assert len(told.asked) == 1
+    await recaller(store, told, NOW + seconds(60)).round()
+    assert len(told.asked) == 2
+    # By now both are due again: the one that has waited for longer is the second.
+    assert (first["m"].recall_due, second["m"].recall_due) == (
+        NOW + seconds(60),
+        NOW + seconds(120),
+    )
+
+
+async def test_a_past_that_prometheus_refuses_keeps_no_other_from_being_read() -> None:
+    store, first = watched()
+    second = beside(store, Key("default", "other"))
+    told = Told({}, refuses='"echo"')
+    await recaller(store, told).round()
+    assert (first["m"].recall_due, second["m"].recall_due) == (NOW + seconds(60), None)
 
 
 async def test_until_the_past_is_read_a_fleet_is_held_as_without_a_forecast() -> None:

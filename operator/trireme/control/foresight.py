@@ -2,7 +2,8 @@
 
 Each round adds what it saw to the past of each objective whose pods' capacity is known, and asks
 what to be ready for. What came before this process is read once from Prometheus, one agent at a
-time, and tested in a thread: the rounds go on meanwhile by what they saw themselves.
+time, and tested in a thread: the rounds go on meanwhile by what they saw themselves. While
+Prometheus does not answer one, the others are not asked for either.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ from trireme.control.agent_state import Foresight
 from trireme.control.queue import Key
 from trireme.control.store import Store
 from trireme.edge.prometheus import Prometheus
-from trireme.errors import SignalsUnavailable
+from trireme.errors import SignalsUnanswered, SignalsUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -104,33 +105,47 @@ class Recaller:
             await asyncio.sleep(_TICK_SECONDS)
 
     async def round(self) -> None:
-        """Read the pasts that are due, one after the other."""
-        for key in self._store.agents():
+        """Read the pasts that are due, one after the other, those that have waited for longest
+        first: who keeps failing does not come before the others. The first that Prometheus does not
+        answer is the last of a round.
+        """
+        for key, model, known in self._due():
             try:
-                await self._agent(key)
+                await self._recall(key, model, known)
+            except SignalsUnanswered as error:
+                logger.debug("%s: %s", key, error)
+                return
             except SignalsUnavailable as error:
                 logger.debug("%s: %s", key, error)
             except Exception:
                 logger.exception("%s: its past cannot be recalled", key)
 
-    async def _agent(self, key: Key) -> None:
+    def _due(self) -> list[tuple[Key, str, Foresight]]:
+        """The pasts that are to be read now, by agent and objective."""
+        now = self._clock()
+        due = [
+            (known.recall_due, (key, model, known))
+            for key in self._store.agents()
+            for model, known in self._store.view(key).foresights.items()
+            if known.terms is not None and known.recall_due is not None and now >= known.recall_due
+        ]
+        return [of_one for _, of_one in sorted(due, key=lambda each: each[0])]
+
+    async def _recall(self, key: Key, model: str, known: Foresight) -> None:
         view, now = self._store.view(key), self._clock()
-        if view.accepted is None:
-            return
+        if view.accepted is None or view.foresights.get(model) is not known or known.terms is None:
+            return  # others were read before it, and it went meanwhile
         spec = view.accepted.agent.spec
-        for model, known in list(view.foresights.items()):
-            if known.terms is None or known.recall_due is None or now < known.recall_due:
-                continue
-            known.recall_due = now + _AGAIN
-            hours = await self._rates(key, spec, model, now - KEPT_STEPS * _STEP, now, _STEP)
-            week = await self._rates(key, spec, model, now - KEPT_BINS * _BIN, now, _BIN)
-            known.recall_due = now + _LATER
-            if hours:
-                seen = known.demand.history.known
-                known.demand = await asyncio.to_thread(
-                    Demand.recalled, week, {**hours, **seen}, known.terms, now
-                )
-                known.recall_due = None
+        known.recall_due = now + _AGAIN
+        hours = await self._rates(key, spec, model, now - KEPT_STEPS * _STEP, now, _STEP)
+        week = await self._rates(key, spec, model, now - KEPT_BINS * _BIN, now, _BIN)
+        known.recall_due = now + _LATER
+        if hours:
+            seen = known.demand.history.known
+            known.demand = await asyncio.to_thread(
+                Demand.recalled, week, {**hours, **seen}, known.terms, now
+            )
+            known.recall_due = None
 
     async def _rates(
         self,

@@ -29,7 +29,7 @@ from trireme.autoscaler.past_demand import Past
 from trireme.autoscaler.queries import Query
 from trireme.autoscaler.samples import Round, Series
 from trireme.edge.line import Line, TooManyHang
-from trireme.errors import SignalsUnavailable
+from trireme.errors import SignalsUnanswered, SignalsUnavailable
 from trireme.settings import Settings
 
 T = TypeVar("T")
@@ -151,7 +151,7 @@ class Prometheus:
         except TimeoutError:
             problem = self._late(what)
         except TooManyHang as error:
-            problem = self._unavailable(f"is not asked: {error}")
+            problem = SignalsUnanswered(self._words(f"is not asked: {error}"))
         raise problem
 
     def _params(self, now: datetime) -> dict[str, str]:
@@ -259,9 +259,10 @@ class Prometheus:
             problem = f"has no TLS that is trusted: {_shortened(str(_root_cause(error)))}"
         except requests.exceptions.RequestException as error:
             cause = _root_cause(error)
-            problem = f"does not answer: {_shortened(str(cause))}"
             if isinstance(cause, TimeoutError):
                 raise self._late(f"the query {name}") from None
+            words = self._words(f"does not answer: {_shortened(str(cause))}")
+            raise SignalsUnanswered(words) from None
         except PrometheusApiClientException as error:
             problem = f"refused the query {name}: {_shortened(str(error))}"
         except OSError as error:
@@ -270,11 +271,15 @@ class Prometheus:
             problem = f"answered the query {name} with something other than {kind}"
         raise self._unavailable(problem)
 
-    def _late(self, what: str) -> SignalsUnavailable:
-        return self._unavailable(f"did not answer {what} within {self._access.timeout_seconds:g} s")
+    def _late(self, what: str) -> SignalsUnanswered:
+        limit = self._access.timeout_seconds
+        return SignalsUnanswered(self._words(f"did not answer {what} within {limit:g} s"))
 
     def _unavailable(self, problem: str) -> SignalsUnavailable:
-        return SignalsUnavailable(f"Prometheus at {self._access.name} {problem}")
+        return SignalsUnavailable(self._words(problem))
+
+    def _words(self, problem: str) -> str:
+        return f"Prometheus at {self._access.name} {problem}"
 
 
 class _Connection:
