@@ -151,7 +151,7 @@ class Autoscaler:
         tried again in the next one.
         """
         keys = self._store.agents()
-        for gone in self._fleets.keys() - set(keys):
+        async for gone in _by_turns(self._fleets.keys() - set(keys)):
             del self._fleets[gone]
             self._news.forget(gone)
             self._history.forget(gone)

@@ -1,8 +1,34 @@
 """The operator's own metrics, in Prometheus' text format on /metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+M = TypeVar("M", Counter, Gauge)
+
+
+class _OfAgents(Generic[M]):
+    """A metric of agents with one more label, and which values of that each agent has: the client
+    would look through the series of all agents to find those of one.
+    """
+
+    def __init__(self, metric: M) -> None:
+        self._metric: M = metric
+        self._values: dict[tuple[str, str], set[str]] = {}
+
+    def labels(self, namespace: str, agent: str, value: str) -> M:
+        """The series of an agent with this value."""
+        self._values.setdefault((namespace, agent), set()).add(value)
+        return self._metric.labels(namespace, agent, value)
+
+    def keep(self, namespace: str, agent: str, values: Collection[str]) -> None:
+        """Drop the series of an agent but for those with these values."""
+        known = self._values.pop((namespace, agent), set())
+        for value in known.difference(values):
+            self._metric.remove(namespace, agent, value)
+        if kept := known.intersection(values):
+            self._values[namespace, agent] = kept
 
 
 class Metrics:
@@ -10,7 +36,6 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._classes: dict[tuple[str, str], frozenset[str]] = {}
         agent = ("namespace", "agent")
         self.leader = Gauge("trireme_leader", "1 while this replica acts", registry=self.registry)
         self.agents = Gauge("trireme_agents", "Agents known", registry=self.registry)
@@ -56,11 +81,13 @@ class Metrics:
         self.desired_replicas = Gauge(
             "trireme_agent_desired_replicas", "Pods wanted", agent, registry=self.registry
         )
-        self.class_replicas = Gauge(
-            "trireme_agent_class_desired_replicas",
-            "Pods wanted of each node class, where an agent has some",
-            (*agent, "node_class"),
-            registry=self.registry,
+        self.class_replicas = _OfAgents(
+            Gauge(
+                "trireme_agent_class_desired_replicas",
+                "Pods wanted of each node class, where an agent has some",
+                (*agent, "node_class"),
+                registry=self.registry,
+            )
         )
         self.budget_gpus = Gauge(
             "trireme_gpu_budget_gpus",
@@ -68,11 +95,13 @@ class Metrics:
             ("budget", "kind"),
             registry=self.registry,
         )
-        self.decisions = Counter(
-            "trireme_agent_decisions",
-            "Decisions that changed something or began to hold, by reason",
-            (*agent, "reason"),
-            registry=self.registry,
+        self.decisions = _OfAgents(
+            Counter(
+                "trireme_agent_decisions",
+                "Decisions that changed something or began to hold, by reason",
+                (*agent, "reason"),
+                registry=self.registry,
+            )
         )
         self.signals_available = Gauge(
             "trireme_agent_signals_available",
@@ -86,11 +115,13 @@ class Metrics:
             agent,
             registry=self.registry,
         )
-        self.start_stage = Gauge(
-            "trireme_agent_start_stage_seconds",
-            "Median of each stage of a pod's start: schedule, pull, fetch, load",
-            (*agent, "stage"),
-            registry=self.registry,
+        self.start_stage = _OfAgents(
+            Gauge(
+                "trireme_agent_start_stage_seconds",
+                "Median of each stage of a pod's start: schedule, pull, fetch, load",
+                (*agent, "stage"),
+                registry=self.registry,
+            )
         )
         self.signals_read_directly = Gauge(
             "trireme_agent_signals_read_directly",
@@ -105,32 +136,40 @@ class Metrics:
             agent,
             registry=self.registry,
         )
-        self.canary_phase = Gauge(
-            "trireme_canary_phase",
-            "1 for the phase that an agent's canary is in",
-            (*agent, "phase"),
-            registry=self.registry,
+        self.canary_phase = _OfAgents(
+            Gauge(
+                "trireme_canary_phase",
+                "1 for the phase that an agent's canary is in",
+                (*agent, "phase"),
+                registry=self.registry,
+            )
         )
         of_track = (*agent, "track")
-        self.canary_requests = Counter(
-            "trireme_canary_requests",
-            "Requests answered while a canary was watched, by track",
-            of_track,
-            registry=self.registry,
+        self.canary_requests = _OfAgents(
+            Counter(
+                "trireme_canary_requests",
+                "Requests answered while a canary was watched, by track",
+                of_track,
+                registry=self.registry,
+            )
         )
-        self.canary_failures = Counter(
-            "trireme_canary_failures", "Of these, failures", of_track, registry=self.registry
+        self.canary_failures = _OfAgents(
+            Counter(
+                "trireme_canary_failures", "Of these, failures", of_track, registry=self.registry
+            )
         )
-        self.canary_late = Counter(
-            "trireme_canary_late",
-            "Of these, over the objective's latency, or failed",
-            of_track,
-            registry=self.registry,
+        self.canary_late = _OfAgents(
+            Counter(
+                "trireme_canary_late",
+                "Of these, over the objective's latency, or failed",
+                of_track,
+                registry=self.registry,
+            )
         )
 
     def set_canary(self, namespace: str, agent: str, phase: str, weight: float) -> None:
         """An agent's canary, by its present phase alone."""
-        self.canary_phase.remove_by_labels({"namespace": namespace, "agent": agent})
+        self.canary_phase.keep(namespace, agent, (phase,))
         self.canary_phase.labels(namespace, agent, phase).set(1)
         self.canary_weight.labels(namespace, agent).set(weight)
 
@@ -147,35 +186,35 @@ class Metrics:
 
     def forget_canary(self, namespace: str, agent: str) -> None:
         """Drop what is told of a canary that is gone; its counters stay, as counters do."""
-        for metric in (self.canary_weight, self.canary_phase):
-            metric.remove_by_labels({"namespace": namespace, "agent": agent})
+        self.canary_weight.remove(namespace, agent)
+        self.canary_phase.keep(namespace, agent, ())
 
     def set_classes(self, namespace: str, agent: str, pods: Mapping[str, int]) -> None:
         """The pods wanted by node class; the series of classes that are gone are dropped."""
-        if pods.keys() != self._classes.get((namespace, agent), frozenset()):
-            self.class_replicas.remove_by_labels({"namespace": namespace, "agent": agent})
-            self._classes[namespace, agent] = frozenset(pods)
+        self.class_replicas.keep(namespace, agent, pods)
         for name, count in pods.items():
             self.class_replicas.labels(namespace, agent, name).set(count)
 
     def forget(self, namespace: str, agent: str) -> None:
         """Drop the series of an agent that is gone."""
-        self._classes.pop((namespace, agent), None)
         for metric in (
             self.desired_replicas,
-            self.class_replicas,
-            self.decisions,
             self.signals_available,
             self.signals_read_directly,
             self.lead_time,
-            self.start_stage,
             self.canary_weight,
+        ):
+            metric.remove(namespace, agent)
+        for of_agents in (
+            self.class_replicas,
+            self.decisions,
+            self.start_stage,
             self.canary_phase,
             self.canary_requests,
             self.canary_failures,
             self.canary_late,
         ):
-            metric.remove_by_labels({"namespace": namespace, "agent": agent})
+            of_agents.keep(namespace, agent, ())
 
     def text(self) -> bytes:
         """The exposition in Prometheus' text format."""
