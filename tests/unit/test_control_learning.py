@@ -298,12 +298,14 @@ async def test_a_step_of_a_pipeline_without_an_objective_has_no_gap(server: Serv
     assert (made.curve.gap_seconds, known(made.view).gaps_due) == (0, {})
 
 
-async def test_nobody_waits_for_what_is_searched_for_another(
+async def test_no_look_waits_for_what_is_searched_for(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop, begun, over = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    searched = list[LearntCurve]()
 
-    def search(*_: object) -> None:
+    def search(curve: LearntCurve, *_: object) -> None:
+        searched.append(curve)
         loop.call_soon_threadsafe(begun.set)
         over.wait()
 
@@ -314,8 +316,11 @@ async def test_nobody_waits_for_what_is_searched_for_another(
     searching = asyncio.create_task(made.look(15))
     await begun.wait()
     added(made.store, Key("default", "other"))
+    server.execute(100)
     await made.look(60)
-    assert (server.asked, searching.done()) == (3, False), "the other one alone"
+    assert (server.asked, searching.done()) == (4, False), "of either"
+    assert known(made.view).curves["double"].executions == 600
+    assert len(searched) == 1
     over.set()
     await searching
 

@@ -216,7 +216,7 @@ class Learning:
     `advised` what it was sought for. `looked` is when the server last was, `earlier_until` until
     when curves of other files or configurations are used. `gaps_due` is when the time between a
     model's batches is sought again, whether or not it was found. `unanswered` is there while looks
-    fail.
+    fail, and `is_followed` says that what follows is being searched for.
     """
 
     repository_digest: str
@@ -229,6 +229,7 @@ class Learning:
     advice: dict[str, Advice | None] = field(default_factory=dict)
     advised: dict[str, AdviceAsked] = field(default_factory=dict)
     learnt_for: Accepted | None = None
+    is_followed: bool = False
     server_id: str = ""
     statistics: Statistics = field(default_factory=dict)
     due: datetime | None = None

@@ -4,16 +4,16 @@ Of each set of pods of an agent that is scaled by its objectives, one ready pod 
 Triton's statistics once a minute, and every 15 s while a curve is still to be learnt from what is
 executed: pods of another sort have another curve. A server that does not answer takes nothing away
 that is known; that some looks in a row failed is told. What follows from a new curve is searched in
-a thread, one search at a time: the rounds go on meanwhile by what was known. So do the looks at
-other agents; one that waits for its search misses its own. Of a pipeline its steps' models are
-learnt. The time between batches is learnt last, and what a pod sustains never waits for it.
+a thread, one search at a time: the rounds go on meanwhile by what was known, and so do the looks.
+Of a pipeline its steps' models are learnt. The time between batches is learnt last, and what a pod
+sustains never waits for it.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from trireme.api import names
@@ -37,7 +37,7 @@ from trireme.autoscaler.types import (
     Serving,
 )
 from trireme.control import advising
-from trireme.control.agent_state import Learning, Searched, Unanswered
+from trireme.control.agent_state import Accepted, Learning, Searched, Unanswered
 from trireme.control.in_place import settled_pods
 from trireme.control.observed import PodView
 from trireme.control.queue import Key
@@ -139,6 +139,17 @@ def unanswered_status(view: AgentView) -> UnansweredStatus | None:
     return UnansweredStatus(since=format_time(first.since), looks=first.looks, message=first.why)
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A set of pods that was looked at, when, or whose spec is another; and what is asked of it."""
+
+    learning: Learning
+    accepted: Accepted
+    spec: AgentSpec
+    asked: list[ObjectivePolicy]
+    at: datetime | None
+
+
 class Learner:
     """Looks at servers and leaves what it learnt in the agents' views."""
 
@@ -152,7 +163,7 @@ class Learner:
         self._busy: set[Key] = set()
 
     async def learn(self) -> None:
-        """Look at the agents that are due, for ever; one that takes longer holds up no other."""
+        """Look at the agents that are due, for ever; what takes longer holds up no other round."""
         async with asyncio.TaskGroup() as rounds:
             while True:
                 rounds.create_task(self.round())
@@ -165,25 +176,33 @@ class Learner:
 
     async def _tried(self, key: Key) -> None:
         """One agent; never raises, so that what fails for one is tried again in the next round."""
-        self._busy.add(key)
         try:
-            await self._agent(key, self._store.view(key))
+            for looked in await self._agent(key, self._store.view(key)):
+                await self._follow(looked)
         except Exception:
             logger.exception("%s: learning failed", key)
+
+    async def _agent(self, key: Key, view: AgentView) -> Sequence[_Looked]:
+        """Look at an agent's sets of pods; those of which something may follow."""
+        found = []
+        self._busy.add(key)
+        try:
+            for pods in view.accepted.pod_sets if view.accepted else ():
+                if pods.name not in view.learning:
+                    continue  # the autoscaler has yet to read what was learnt
+                if (looked := await self._set(key, view, pods)) is not None:
+                    found.append(looked)
         finally:
             self._busy.discard(key)
+        return found
 
-    async def _agent(self, key: Key, view: AgentView) -> None:
-        for pods in view.accepted.pod_sets if view.accepted else ():
-            if pods.name in view.learning:  # else the autoscaler has yet to read what was learnt
-                await self._set(key, view, pods)
-
-    async def _set(self, key: Key, view: AgentView, pods: PodSet) -> None:
+    async def _set(self, key: Key, view: AgentView, pods: PodSet) -> _Looked | None:
         learning, now = known(view, pods), self._clock()
         is_due = learning.due is None or now >= learning.due
-        if not is_due and learning.learnt_for is view.accepted:
-            return
-        view.learning[pods.name], learning.learnt_for = learning, view.accepted
+        accepted = view.accepted
+        if accepted is None or (not is_due and learning.learnt_for is accepted):
+            return None
+        view.learning[pods.name] = learning
         _expire(learning, now)
         policy = policy_of(pods.agent.spec)
         asked = [o for o in policy.objectives if o.serving and policy.mode.is_decided_by_trireme]
@@ -196,14 +215,28 @@ class Learner:
                 self._metrics.failed_looks.inc()
                 learning.unanswered = _failed(learning.unanswered, error, now)
         _forget(learning, asked)
-        spec = pods.agent.spec
-        for objective in asked:
-            await self._search(learning, objective)
-            await self._advise(learning, spec, objective)
-        for objective in asked if is_due else ():
-            if await self._find_gap(learning, spec, objective, now):
+        return _Looked(learning, accepted, pods.agent.spec, asked, now if is_due else None)
+
+    async def _follow(self, looked: _Looked) -> None:
+        """Search for what follows from a look, or from another spec. Looks go on meanwhile, and
+        what they tell is searched for with the first one after it.
+        """
+        learning, spec = looked.learning, looked.spec
+        if learning.is_followed:
+            return
+        learning.is_followed, learning.learnt_for = True, looked.accepted
+        try:
+            for objective in looked.asked:
                 await self._search(learning, objective)
                 await self._advise(learning, spec, objective)
+            if looked.at is None:
+                return
+            for objective in looked.asked:
+                if await self._find_gap(learning, spec, objective, looked.at):
+                    await self._search(learning, objective)
+                    await self._advise(learning, spec, objective)
+        finally:
+            learning.is_followed = False
 
     async def _look(
         self,
@@ -270,26 +303,24 @@ class Learner:
             return False
         if found is None:
             return False
-        learning.curves[model] = gap.taken(learnt, found)
-        return learning.curves[model] != learnt
+        if (now_learnt := learning.curves.get(model)) is None:
+            return False  # a look has found that there is none
+        learning.curves[model] = gap.taken(now_learnt, found)
+        return learning.curves[model] != now_learnt
 
     async def _search(self, learning: Learning, objective: ObjectivePolicy) -> None:
         """Find what a pod sustains, where that may be something else than before."""
         name, serving = objective.model, objective.serving
-        curves = {m: c for m in objective.served_models if (c := learning.curves.get(m))}
-        if serving is None or len(curves) < len(objective.served_models):
-            learning.capacities.pop(name, None)
-            learning.searched.pop(name, None)
-            return
-        calls = learning.calls.get(name, {})
-        stood_on = {m: (c.curve, c.noise, c.source) for m, c in curves.items()}
-        asked = Searched(stood_on, calls, objective)
-        if learning.searched.get(name) == asked:
+        if _to_search(learning, objective) is None or serving is None:
             return
         async with self._searching:
+            asked = _to_search(learning, objective)  # by what was learnt while it waited for others
+            if asked is None:
+                return
+            curves = {model: learning.curves[model] for model in objective.served_models}
             if isinstance(serving, ServedPipeline):
                 found = await asyncio.to_thread(
-                    pipeline_capacity, curves, calls, serving, objective
+                    pipeline_capacity, curves, asked.calls, serving, objective
                 )
             else:
                 found = await asyncio.to_thread(capacity, curves[name], serving, objective)
@@ -312,6 +343,21 @@ class Learner:
                 found = await asyncio.to_thread(advise, asked.served, asked.objective, asked.space)
             learning.advice[objective.model] = found
             learning.advised[objective.model] = asked
+
+
+def _to_search(learning: Learning, objective: ObjectivePolicy) -> Searched | None:
+    """What a capacity is to be searched for; None where there are no curves for it, and it is
+    dropped, or where it was searched for the same.
+    """
+    name = objective.model
+    curves = {m: c for m in objective.served_models if (c := learning.curves.get(m))}
+    if objective.serving is None or len(curves) < len(objective.served_models):
+        learning.capacities.pop(name, None)
+        learning.searched.pop(name, None)
+        return None
+    stood_on = {m: (c.curve, c.noise, c.source) for m, c in curves.items()}
+    asked = Searched(stood_on, learning.calls.get(name, {}), objective)
+    return None if learning.searched.get(name) == asked else asked
 
 
 def _failed(before: Unanswered | None, error: ServerError, now: datetime) -> Unanswered:
