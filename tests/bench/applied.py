@@ -353,7 +353,10 @@ def share_words(share: Share) -> str:
 
 def setting_words(adoption: Adoption) -> str:
     """What was set, and what came of it."""
-    before, after = adoption.sustained_before, adoption.sustained_after
+    before, after = (
+        "-" if each is None else f"{each:.1f}"
+        for each in (adoption.sustained_before, adoption.sustained_after)
+    )
     sustains = f"a pod sustained {before} requests a second before it, and {after} with it"
     return f"{adoption.summary}: {adoption.phase}; {sustains}. {adoption.message}"
 

@@ -53,17 +53,18 @@ def run(kube: Kube, system: Kube) -> str:
     does not take the other's result with it.
     """
     files, agent = yaml.safe_load_all(_MANIFESTS.read_text())
+    kube.apply(files)
     with ThreadPoolExecutor() as pool:
-        parts = [pool.submit(part, kube, agent, files) for part in (gained, disappointed)]
+        parts = [pool.submit(part, kube, agent) for part in (gained, disappointed)]
     if any(part.exception() for part in parts):
         for part in parts:
             print(part.exception() or part.result(), flush=True)
     return "\n".join(part.result() for part in parts)
 
 
-def gained(kube: Kube, agent: Object, files: Object) -> str:
+def gained(kube: Kube, agent: Object) -> str:
     """A setting that is kept, and what the fleet is before and after it."""
-    subject = Subject(kube, start(kube, agent, files), RATE, LIMIT_SECONDS, _ARGUMENTS)
+    subject = Subject(kube, start(kube, agent), RATE, LIMIT_SECONDS, _ARGUMENTS)
     before = settled(subject, SETTLES_SECONDS)
     diary = applied(subject, _applying(agent), before.curve, _NEVER, KEPT_SECONDS, SETTLES_SECONDS)
     after = fleet(subject, "after")
@@ -71,10 +72,10 @@ def gained(kube: Kube, agent: Object, files: Object) -> str:
     return "\n".join([_words(title, subject, diary), fleets_table(subject, before, after)])
 
 
-def disappointed(kube: Kube, agent: Object, files: Object) -> str:
+def disappointed(kube: Kube, agent: Object) -> str:
     """A setting that is taken back."""
     bent = _bent(agent)
-    subject = Subject(kube, start(kube, bent, files), BENT_RATE, LIMIT_SECONDS, _ARGUMENTS)
+    subject = Subject(kube, start(kube, bent), BENT_RATE, LIMIT_SECONDS, _ARGUMENTS)
     with diary_of(subject, "meanwhile", REFUSED_SECONDS + GONE_SECONDS) as diary:
         is_refused = partial(diary.is_told, EventReason.SETTING_REFUSED)
         diary.until("it is refused", is_refused, REFUSED_SECONDS)

@@ -20,10 +20,10 @@ def slow_agent(name: str, **scaling: Any) -> tuple[Object, Object]:
     return merged(agent, {"metadata": {"name": name}, "spec": spec}), files
 
 
-def start(kube: Kube, agent: Object, files: Object, seconds: float = 180) -> str:
-    """Apply an agent and wait until it is Ready; its name."""
+def start(kube: Kube, agent: Object, *files: Object, seconds: float = 180) -> str:
+    """Apply an agent, after what it needs, and wait until it is Ready; its name."""
     name: str = agent["metadata"]["name"]
-    kube.apply(files, agent)
+    kube.apply(*files, agent)
     kube.until("a status", lambda: (kube.find("agd", name) or {}).get("status"), 60, name)
     kube.until("Ready", lambda: kube.is_ready(name), seconds, name)
     return name
