@@ -163,10 +163,11 @@ class Operator:
 
     async def look(self, later: int) -> None:
         self.seconds += later
-        assert self.view.accepted is not None
-        configs = wanted_configs(self.runs or self.view.accepted.repository)
-        served = {config.name: config for config in configs}
-        self.view.in_place.servers = {pod.server_id: served for pod in self.view.stable_pods}
+        for view in map(self.store.view, self.store.agents()):
+            assert view.accepted is not None
+            configs = wanted_configs(self.runs or view.accepted.repository)
+            served = {config.name: config for config in configs}
+            view.in_place.servers = {pod.server_id: served for pod in view.stable_pods}
         await self.learner.round()
 
     @property
@@ -317,11 +318,13 @@ async def test_no_look_waits_for_what_is_searched_for(
     await begun.wait()
     added(made.store, Key("default", "other"))
     server.execute(100)
-    await made.look(60)
-    assert (server.asked, searching.done()) == (4, False), "of either"
-    assert known(made.view).curves["double"].executions == 600
-    assert len(searched) == 1
-    over.set()
+    try:
+        await made.look(60)
+        assert (server.asked, searching.done()) == (4, False), "of either"
+        assert known(made.view).curves["double"].executions == 600
+        assert len(searched) == 1
+    finally:
+        over.set()
     await searching
 
 
