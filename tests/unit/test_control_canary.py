@@ -438,12 +438,12 @@ async def test_a_gateway_pod_that_cannot_be_read_is_said_and_not_counted() -> No
     await rounds.serve(key, 9)
     canary = rounds.canary(key)
     assert canary.memory is not None
-    assert canary.memory.evidence.canary.requests == 120
+    assert canary.memory.evidence.canary.requests == 320
     words = "1 of 2 pods that count were not read: echo-gateway-2"
     assert canary.message.endswith(f"({words})")
     rounds.pods.silent.add("echo-gateway-1")
     await rounds.serve(key, 1)
-    assert canary.memory.evidence.canary.requests == 120
+    assert canary.memory.evidence.canary.requests == 320
 
 
 async def test_without_a_gateway_failures_alone_are_judged_and_that_is_said() -> None:
@@ -486,24 +486,68 @@ async def test_one_that_cannot_run_is_taken_back_at_once_in_the_words_of_why() -
     assert rounds.canary(key).message == "ModelLoadFailed: no such file"
 
 
-async def test_what_stable_pods_may_have_answered_does_not_count_as_the_canarys() -> None:
+async def test_what_stable_pods_may_have_answered_is_none_of_a_step_s_requests() -> None:
     rounds = Rounds()
     key = rounds.add()
     canary = rounds.canary(key)
     canary.is_reachable = False
-    await rounds.serve(key, 6)
-    assert canary.weight == 0.0
+    await rounds.serve(key, 6, failed=40)
+    assert canary.memory is not None
+    assert (canary.weight, canary.memory.evidence.canary.requests) == (0.0, 0)
     canary.is_reachable = True
     await rounds.serve(key, 6)  # until Envoy has resolved its name anew
-    assert canary.memory is not None
-    assert (canary.weight, canary.memory.evidence.canary.requests) == (0.05, 0)
+    assert (canary.weight, canary.memory.seen) == (0.05, 0)
+    assert canary.message.endswith("(the canary's requests may still be answered by stable pods)")
     await rounds.serve(key, 1)
-    assert canary.memory.evidence.canary.requests == 40
+    assert canary.memory.seen == 40
     gone = rounds.store.view(key).pods.pop("echo-canary-0")
     await rounds.serve(key, 1)
     rounds.store.view(key).pods["echo-canary-0"] = gone
     await rounds.serve(key, 6)
-    assert canary.memory.evidence.canary.requests == 80  # with those of the round in which it went
+    assert canary.memory.seen == 40
+
+
+async def test_failures_count_from_the_canarys_first_request_on_and_latencies_do_not() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    await rounds.serve(key, 1)
+    await rounds.serve(key, 1, failed=1, late=40)
+    seen = rounds.seen(key)
+    assert (seen.requests, seen.failed, seen.timed) == (40, 1, 0)
+    await rounds.serve(key, 9, failed=20, late=40)
+    assert rounds.canary(key).phase is RolloutPhase.ROLLED_BACK
+    assert rounds.seen(key).requests <= 200, "before its first 30 s were over"
+
+
+async def test_failures_count_before_the_stable_pods_usual_latency_is_known() -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    for failed in (0, 0, 1, *[0] * 7):
+        rounds.pods.serve("echo-gateway-1", STABLE, 9, 0, 0)
+        rounds.pods.serve("echo-gateway-1", CANARY, 3, failed, 3)
+        await rounds.round()
+    canary = rounds.canary(key)
+    assert canary.memory is not None
+    assert canary.memory.usual_milliseconds is None
+    assert (rounds.seen(key).failed, rounds.seen(key).timed, canary.memory.seen) == (1, 0, 0)
+    assert "usual latency is not known yet: 81 of 100 requests" in canary.message
+
+
+async def test_without_a_gateway_a_pod_s_requests_count_from_its_start_on() -> None:
+    rounds = Rounds()
+    key = rounds.add(gateway={"enabled": False})
+    rounds.start(key, "stable-0", {names.AGENT: "echo", names.TRACK: names.TRACK_STABLE})
+    ready = rounds.store.view(key).pods["echo-canary-0"]
+    starting = {**ready, "status": {"podIP": "echo-canary-0"}}
+    rounds.store.view(key).pods["echo-canary-0"] = starting
+    await rounds.round()
+    rounds.store.view(key).pods["echo-canary-0"] = ready
+    for name, failed in (("stable-0", 0), ("echo-canary-0", 3)):
+        own = {"model": "double"}
+        rounds.pods.count(name, 100 - failed, "nv_inference_request_success", **own)
+        rounds.pods.count(name, failed, "nv_inference_request_failure", reason="BACKEND", **own)
+    await rounds.round()
+    assert (rounds.seen(key).requests, rounds.seen(key).failed) == (100, 3)
 
 
 async def test_what_fails_while_the_canarys_only_pod_dies_counts() -> None:

@@ -327,3 +327,6 @@ def test_each_step_says_what_it_waits_for() -> None:
     assert verdict.message == (
         "step 1 of 3, 5%: waits: the canary's pods cannot carry 5% of the requests yet"
     )
+    verdict, memory = advance(PLAN, memory, replace(FEW, whole=False))
+    assert verdict.message == "step 1 of 3, 5%: waits: no figures of both tracks"
+    assert memory.seen == 0

@@ -188,6 +188,7 @@ class CanaryAnalysis:
                 note="; ".join(filter(None, (seen.note, _trouble(view)))),
                 fault=fault,
                 warm=are_warm(view, now),
+                whole=seen.whole,
             ),
         )
         before = (canary.phase, canary.weight)

@@ -57,13 +57,11 @@ class LastReadings:
     """What is remembered of the readings of one canary between rounds.
 
     `ready_since` is since when pods of it are ready that the gateway may send requests to, None
-    while there are none, and `was_reached` whether they got them in the last round. `pods` and
-    `comparers` are the last readings; `first` is what the stable pods answered until their usual
-    latency was known.
+    while there are none. `pods` and `comparers` are the last readings; `first` is what the stable
+    pods answered until their usual latency was known.
     """
 
     ready_since: datetime | None = None
-    was_reached: bool = False
     pods: Mapping[str, Reading] = field(default_factory=dict)
     comparers: Mapping[str, Share] = field(default_factory=dict)
     first: Counts = field(default_factory=Counts)
@@ -71,12 +69,16 @@ class LastReadings:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The figures of one round: unknown where they are None, and what is to be said of them."""
+    """The figures of one round: unknown where they are None, and what is to be said of them. They
+    are not `whole` where failures alone count: the canary's may be of stable pods that answer for
+    it, or the latency that is usual is not known yet.
+    """
 
     canary: Answers | None
     stable: Answers | None
     compared: Share
     note: str
+    whole: bool = True
 
 
 class CanaryReader:
@@ -104,36 +106,36 @@ class CanaryReader:
         elif canary.memory.usual_milliseconds is None:
             _learn_usual(last, canary, stable)
         usual = canary.memory.usual_milliseconds
-        was_reached = last.was_reached
-        last.was_reached = not spec.gateway.enabled or self._is_reached(view, canary, last)
-        if not last.was_reached and not was_reached:
-            if last.ready_since is not None:
-                notes.append("the canary's requests may still be answered by stable pods")
+        since = self._ready_since(view, canary, last)
+        had_pods, last.ready_since = last.ready_since is not None, since
+        through_gateway, now = spec.gateway.enabled, self._clock()
+        is_reached = not through_gateway or (since is not None and now - since >= _REACHED)
+        if stable is None or tried is None or not (is_reached or had_pods or since is not None):
             return Seen(None, None, different, "; ".join(notes))
-        if stable is None or tried is None:
-            return Seen(None, None, different, "; ".join(notes))
-        if is_timed and usual is None:
+        if not is_reached and since is not None:
+            notes.append("the canary's requests may still be answered by stable pods")
+        elif is_timed and usual is None:
             known = f"{last.first.requests:.0f} of {LEAST_FOR_USUAL} requests"
             notes.append(f"the stable pods' usual latency is not known yet: {known}")
-            return Seen(None, None, different, "; ".join(notes))
+        whole = is_reached and (not is_timed or usual is not None)
         targets = [o.latency.target / timedelta(milliseconds=1) for o in spec.objectives]
         late = max(targets, default=None)
-        timed = is_timed and last.was_reached and are_warm(view, self._clock())
+        timed = whole and is_timed and are_warm(view, now)
         return Seen(
             answers(tried, late, usual, timed=timed),
             answers(stable, late, usual, timed=timed),
             different,
             "; ".join(notes),
+            whole,
         )
 
-    def _is_reached(self, view: AgentView, canary: CanaryState, last: LastReadings) -> bool:
-        """Whether what the gateway counts as the canary's was answered by its pods."""
-        now = self._clock()
+    def _ready_since(
+        self, view: AgentView, canary: CanaryState, last: LastReadings
+    ) -> datetime | None:
+        """Since when pods of the canary are ready that the gateway may send requests to."""
         if not canary.is_reachable or all(p.ready_since is None for p in candidate_pods(view)):
-            last.ready_since = None
-            return False
-        last.ready_since = last.ready_since or now
-        return now - last.ready_since >= _REACHED
+            return None
+        return last.ready_since or self._clock()
 
     async def _readings(
         self, view: AgentView, spec: AgentSpec
@@ -148,7 +150,7 @@ class CanaryReader:
                 lambda _, samples: gateway_reading(samples),
             )
         models = _asked_models(spec)
-        return await self._read(
+        told, unread = await self._read(
             (*view.stable_pods, *candidate_pods(view)),
             names.METRICS_PORT,
             SERVER_METRICS_PATH,
@@ -157,6 +159,13 @@ class CanaryReader:
                 samples, pod.labels.get(names.TRACK, names.TRACK_STABLE), models
             ),
         )
+        # So what it answers until its first reading counts, as failures do in its first minute.
+        starting = {
+            pod.name: {names.TRACK_CANARY: Counts()}
+            for pod in candidate_pods(view)
+            if pod.ready_since is None and not pod.started
+        }
+        return {**starting, **told}, unread
 
     async def _comparers(self, view: AgentView) -> tuple[Mapping[str, Share], str]:
         """What the pods that compare mirrored answers have counted, and which of them could not be

@@ -85,7 +85,7 @@ def _with(plan: Plan, memory: Memory, seen: Round) -> Memory:
         looked=seen.at,
         watched=memory.watched + passed,
         carried=memory.carried + (passed if seen.carries and seen.warm else timedelta(0)),
-        seen=memory.seen + (canary.requests if seen.carries else 0),
+        seen=memory.seen + (canary.requests if seen.carries and seen.whole else 0),
         compared=memory.compared + seen.compared.requests,
         evidence=observe(memory.evidence, canary, stable, seen.compared, plan.limits),
     )
@@ -100,7 +100,7 @@ def _waits_for(
     if not seen.carries:
         words = f"the canary's pods cannot carry {step.weight:.0%} of the requests yet"
         return Why.PODS, words
-    if seen.canary is None or seen.stable is None:
+    if seen.canary is None or seen.stable is None or not seen.whole:
         return Why.FIGURES, "no figures of both tracks"
     if memory.seen < step.least_requests:
         return Why.REQUESTS, f"{memory.seen} of {step.least_requests} requests in this step"

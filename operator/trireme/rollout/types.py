@@ -135,9 +135,11 @@ class Round:
 
     `carries`: whether the canary's ready pods can carry the step's share of the requests; `warm`:
     whether none of them is in its first minute, when any pod is slower. `canary` and `stable` are
-    None where nothing is known of them. `compared`: mirrored requests that both tracks answered,
-    and those of them whose answers differ. `note`: what a reader has to know of these figures.
-    `fault`: why the canary cannot run, empty where it can.
+    None where nothing is known of them. `whole`: whether they tell of the canary's own pods, and
+    all that is judged; else its failures count, and are none of a step's requests. `compared`:
+    mirrored requests that both tracks answered, and those of them whose answers differ. `note`:
+    what a reader has to know of these figures. `fault`: why the canary cannot run, empty where it
+    can.
     """
 
     at: datetime
@@ -149,6 +151,7 @@ class Round:
     note: str = ""
     fault: str = ""
     warm: bool = True
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
