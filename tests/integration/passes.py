@@ -15,12 +15,14 @@ from kubernetes.aio import client, config
 from integration.operator_process import OPERATOR_KEY
 from kube import Kube
 from trireme.api import kinds, names
+from trireme.control.canary import CanaryAnalysis
 from trireme.control.pod_secrets import Keys
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.reconcile import Reconciler
 from trireme.control.store import AgentView, Store
 from trireme.edge.cluster import Cluster
 from trireme.edge.metrics import Metrics
+from trireme.edge.pod_metrics import PodMetrics
 from trireme.edge.recorder import Recorder
 from trireme.resources.control import OperatorKey
 from trireme.resources.options import ResourceOptions
@@ -36,13 +38,24 @@ class Clock:
 class Operator:
     """What one process knows and does of one agent."""
 
-    def __init__(self, kube: Kube, cluster: Cluster, agent: str, clock: Clock) -> None:
+    def __init__(
+        self, kube: Kube, cluster: Cluster, pod_metrics: PodMetrics, agent: str, clock: Clock
+    ) -> None:
         self._kube, self._key = kube, Key(kube.namespace, agent)
         self.cluster = cluster
-        self._store = Store()
+        self.store = Store()
+        self.canaries = CanaryAnalysis(
+            cluster=cluster,
+            store=self.store,
+            queue=WorkQueue(),
+            pod_metrics=pod_metrics,
+            recorder=Recorder(cluster, "test"),
+            metrics=Metrics(),
+            clock=lambda: clock.now,
+        )
         self._reconciler = Reconciler(
             cluster=cluster,
-            store=self._store,
+            store=self.store,
             queue=WorkQueue(),
             in_place=WorkQueue(),
             recorder=Recorder(cluster, "test"),
@@ -55,7 +68,7 @@ class Operator:
 
     @property
     def view(self) -> AgentView:
-        return self._store.view(self._key)
+        return self.store.view(self._key)
 
     async def passes(self) -> None:
         """Passes until one changes nothing, each after a look at the cluster."""
@@ -76,22 +89,22 @@ class Operator:
         """Tell the store what is there; the versions of the agent and its children."""
         agent = await self.cluster.get(kinds.AGENT_DEPLOYMENT, *self._key)
         assert agent is not None
-        self._store.agent_event(agent, deleted=False)
+        self.store.agent_event(agent, deleted=False)
         selector = f"{names.OWNER}={self._key.name}"
         versions = {("", ""): agent["metadata"]["resourceVersion"]}
         for kind in kinds.CHILD_KINDS:
             for item in await self.cluster.list(kind, self._key.namespace, selector):
                 body = {"apiVersion": kind.api_version, "kind": kind.name, **item}
-                self._store.child_event(self._key, body, deleted=False)
+                self.store.child_event(self._key, body, deleted=False)
                 child = (kind.name, item["metadata"]["name"])
                 versions[child] = item["metadata"]["resourceVersion"]
         for child in self.view.children.keys() - versions.keys():
-            self._store.child_event(self._key, self.view.children[child], deleted=True)
+            self.store.child_event(self._key, self.view.children[child], deleted=True)
         pods = await self.cluster.list(kinds.POD, self._key.namespace, selector)
         for pod in pods:
-            self._store.pod_event(self._key, {"kind": "Pod", **pod}, deleted=False)
+            self.store.pod_event(self._key, {"kind": "Pod", **pod}, deleted=False)
         for name in self.view.pods.keys() - {pod["metadata"]["name"] for pod in pods}:
-            self._store.pod_event(self._key, self.view.pods[name], deleted=True)
+            self.store.pod_event(self._key, self.view.pods[name], deleted=True)
         return versions
 
 
@@ -100,8 +113,8 @@ async def started(kube: Kube, agent: str, clock: Clock) -> AsyncIterator[Operato
     """An operator that knows nothing yet."""
     configuration = client.Configuration()
     await config.load_kube_config(str(kube.kubeconfig), client_configuration=configuration)
-    async with client.ApiClient(configuration) as api:
-        yield Operator(kube, Cluster(api), agent, clock)
+    async with client.ApiClient(configuration) as api, PodMetrics() as pod_metrics:
+        yield Operator(kube, Cluster(api), pod_metrics, agent, clock)
 
 
 READY = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-01T00:00:00Z"}

@@ -13,6 +13,7 @@ from trireme.api import names
 from trireme.api.kinds import Kind
 from trireme.api.rollout import RolloutPhase
 from trireme.autoscaler.direct import Sample
+from trireme.autoscaler.types import Grant
 from trireme.control.agent_state import Accepted, CanaryState
 from trireme.control.canary import CanaryAnalysis
 from trireme.control.queue import Key, WorkQueue
@@ -663,6 +664,84 @@ async def test_without_stable_pods_the_canary_stays_as_it_is(gone: bool) -> None
     canary = rounds.canary(key)
     assert (canary.phase, canary.weight, canary.replicas) == (RolloutPhase.PROGRESSING, 0.5, 4)
     assert rounds.api.sizes == {"echo-canary": 4}
+
+
+def sharing(rounds: Rounds) -> Key:
+    """An agent with a canary of no pod yet, whose GPUs are shared with other agents."""
+    gpus = {"image": "x:24.10-py3", "gpus": {"count": 1}}
+    budget = {"budget": {"name": "team-a"}}
+    key = rounds.add(rollout=HALF, server=gpus, scaling=budget)
+    del rounds.store.view(key).pods["echo-canary-0"]
+    rounds.deploy(key, "echo-canary", 0)
+    rounds.canary(key).replicas = 0
+    return key
+
+
+async def test_a_canary_waits_for_gpus_that_others_have_and_says_so() -> None:
+    rounds = Rounds()
+    key = sharing(rounds)
+    canary = rounds.canary(key)
+    await rounds.serve(key, 2)
+    assert (canary.replicas, canary.needed) == (0, 4)
+    assert "the canary's pods cannot carry 50% of the requests yet" in canary.message
+    canary.grant = Grant(0, "GPUs of budget team-a: needs 4, 1 is free")
+    await rounds.serve(key, 30)
+    words = "step 1 of 1, 50%: waits for GPUs of budget team-a: needs 4, 1 is free"
+    assert rounds.api.told("CanaryHeld") == [words]
+    assert rounds.api.statuses[-1]["message"] == words
+    assert rounds.api.sizes == {}
+    canary.grant = Grant(4, "")
+    await rounds.serve(key, 1)
+    assert rounds.api.sizes == {"echo-canary": 4}
+    rounds.grow(key)
+    await rounds.serve(key, 1)
+    assert canary.weight == 0.5
+
+
+async def test_a_canary_that_has_to_give_up_its_gpus_has_no_share_until_it_is_back() -> None:
+    rounds = Rounds()
+    key = sharing(rounds)
+    canary = rounds.canary(key)
+    canary.grant = Grant(4, "")
+    await rounds.serve(key, 1)
+    rounds.grow(key)
+    await rounds.serve(key, 9)
+    before = rounds.seen(key)
+    assert canary.weight == 0.5
+    canary.grant = Grant(0, "GPUs of budget team-a: needs 4, 3 are free")
+    await rounds.serve(key, 1)
+    assert (canary.weight, canary.phase) == (0.0, RolloutPhase.PROGRESSING)
+    assert rounds.api.sizes == {"echo-canary": 0}
+    for number in range(4):
+        del rounds.store.view(key).pods[f"echo-canary-{number}"]
+    await rounds.serve(key, 5, canary=0)
+    assert "waits for GPUs of budget team-a" in canary.message
+    canary.grant = Grant(4, "")
+    await rounds.serve(key, 1, canary=0)
+    rounds.grow(key)
+    await rounds.serve(key, 2)
+    assert canary.weight == 0.5
+    assert rounds.seen(key).requests > before.requests, "what was seen counts on"
+
+
+async def test_until_it_is_known_what_others_leave_a_canary_stays_as_large_as_it_is() -> None:
+    rounds = Rounds()
+    key = sharing(rounds)
+    rounds.deploy(key, "echo-canary", 3)
+    await rounds.serve(key, 2)
+    assert rounds.canary(key).replicas == 3
+    assert rounds.api.sizes == {}
+
+
+async def test_a_canary_that_never_gets_its_gpus_ends_undecided() -> None:
+    rounds = Rounds()
+    key = sharing(rounds)
+    canary = rounds.canary(key)
+    canary.grant = Grant(0, "GPUs of budget team-a: needs 4, 0 are free")
+    await rounds.serve(key, 721)
+    assert (canary.phase, canary.is_undecided) == (RolloutPhase.ROLLED_BACK, True)
+    words = "undecided after 3600s: GPUs of budget team-a: needs 4, 0 are free"
+    assert rounds.api.told("CanaryRolledBack") == [words]
 
 
 async def test_that_mirrored_answers_cannot_be_read_is_said() -> None:

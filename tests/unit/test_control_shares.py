@@ -12,6 +12,7 @@ from agents import agent_of, repository_of
 from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.gpu_budgets import GpuBudget
+from trireme.api.rollout import RolloutPhase
 from trireme.api.types import Paused, ScalingMode
 from trireme.autoscaler.records import Concluded, Inputs, conclude
 from trireme.autoscaler.types import ClassPods, Grant, NodeClass, NoSignals
@@ -26,6 +27,7 @@ from unit.autoscaling import NOW, SETTLED, observed, policy, seconds, seen
 
 OBJECTIVES = [{"model": "double", "latency": {"target": "100ms"}}]
 STALE = NoSignals(Reason.STALE, "the newest sample is 95s old")
+PROGRESSING, PROMOTED, TAKEN_BACK = RolloutPhase
 FULL = "GPU budget team-a: 4 of 4 GPUs given"
 
 
@@ -397,7 +399,7 @@ def test_the_surge_of_a_rollout_takes_the_gpu_of_the_pod_that_is_last_in_rank() 
 
 def test_a_canary_has_its_gpus_from_when_it_is_to_have_pods() -> None:
     cluster = Cluster()
-    cluster.add("tries", 2, wanting(6, 2))
+    cluster.add("tries", 2, wanting(3, 2))
     key = Key("team", "tries")
     metadata = {"name": "tries-canary", "labels": {}, "ownerReferences": []}
     body = {"kind": "Deployment", "metadata": metadata, "spec": {"replicas": 1}}
@@ -426,6 +428,89 @@ def test_a_canary_has_the_gpus_of_its_candidate(gpus: dict[str, Any], left: int)
     body = {"kind": "Deployment", "metadata": metadata, "spec": {"replicas": 1}}
     view.children["Deployment", "tries-canary"] = body
     assert cluster.grants()["tries"].replicas == left
+
+
+def trying(cluster: Cluster, size: int, needed: int, phase: RolloutPhase) -> CanaryState:
+    """The agent `tries` has a canary of so many pods, which are to be `needed`."""
+    view = cluster.store.view(Key("team", "tries"))
+    assert view.accepted is not None
+    canary = CanaryState(view.accepted, 2, "d1", NOW, phase=phase, needed=needed, replicas=size)
+    metadata = {"name": "tries-canary", "labels": {}, "ownerReferences": []}
+    body = {"kind": "Deployment", "metadata": metadata, "spec": {"replicas": size}}
+    view.children["Deployment", "tries-canary"] = body
+    view.canary = canary
+    return canary
+
+
+@pytest.mark.parametrize(
+    ("size", "phase", "load", "grant"),
+    [
+        pytest.param(0, PROGRESSING, 2, Grant(2, ""), id="what is free for it"),
+        pytest.param(
+            0,
+            PROGRESSING,
+            3,
+            Grant(0, "GPUs of budget team-a: needs 2, 1 is free"),
+            id="nothing of what is too little",
+        ),
+        pytest.param(
+            1,
+            PROGRESSING,
+            3,
+            Grant(1, "GPUs of budget team-a: needs 1 more, 0 are free"),
+            id="what it has, for its next step",
+        ),
+        pytest.param(1, PROMOTED, 3, Grant(1, ""), id="what it has, once it is promoted"),
+        pytest.param(
+            1,
+            PROMOTED,
+            4,
+            Grant(0, "GPUs of budget team-a: needs 1, 0 are free"),
+            id="nothing where pods are needed, promoted or not",
+        ),
+        pytest.param(1, TAKEN_BACK, 2, Grant(1, ""), id="it goes, once it is taken back"),
+    ],
+)
+def test_a_canary_may_have_what_the_agents_leave(
+    size: int, phase: RolloutPhase, load: int, grant: Grant
+) -> None:
+    cluster = Cluster()
+    cluster.add("tries", 2, wanting(load, 2))
+    canary = trying(cluster, size, 2, phase)
+    cluster.grants()
+    assert canary.grant == grant
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [
+        pytest.param("team-z", "the operator's gpuBudgets do not have", id="it is not there"),
+        pytest.param("team-0", "which could not be shared out", id="it fails"),
+    ],
+)
+def test_a_canary_waits_where_its_budget_cannot_be_used(budget: str, words: str) -> None:
+    cluster = Cluster(budgets=(uncountable("team-0"),))
+    cluster.add("tries", 2, wanting(2, 2), {"name": budget})
+    canary = trying(cluster, 1, 2, PROGRESSING)
+    cluster.grants()
+    assert canary.grant is not None
+    assert canary.grant.replicas == 1
+    assert words in canary.grant.words
+    canary = trying(cluster, 2, 2, PROGRESSING)
+    cluster.grants()
+    assert canary.grant == Grant(2, "")
+
+
+def test_a_canary_of_an_agent_that_left_its_budget_is_bounded_by_none() -> None:
+    cluster = Cluster()
+    cluster.add("tries", 2, wanting(2, 2))
+    canary = trying(cluster, 0, 2, PROGRESSING)
+    cluster.grants()
+    assert canary.grant is not None
+    view = cluster.store.view(Key("team", "tries"))
+    view.accepted = Accepted(agent_of(), repository_of())
+    cluster.grants()
+    assert canary.grant is None
 
 
 def test_the_pods_of_an_agent_that_is_gone_have_their_gpus_until_they_are_gone_too() -> None:

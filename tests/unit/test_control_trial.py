@@ -10,6 +10,7 @@ from agents import agent_of, model_of
 from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus
+from trireme.autoscaler.types import Grant
 from trireme.control.agent_state import Accepted, CanaryState, Refused, RolledBack
 from trireme.control.canary_course import Course, Known, course
 from trireme.control.store import AgentView
@@ -323,6 +324,20 @@ def test_a_canary_begins_without_a_share_and_one_that_goes_on_from_when_it_began
 
 
 @pytest.mark.parametrize(
+    ("gpus", "pods"), [pytest.param(1, 0, id="one of GPUs"), pytest.param(0, 1, id="one of CPUs")]
+)
+def test_a_canary_of_an_agent_that_shares_gpus_begins_without_a_pod(gpus: int, pods: int) -> None:
+    server = {"image": "registry.example/triton:24.11-py3", "gpus": {"count": gpus}}
+    agent = agent_of(rollout=CANARY, server=server, scaling={"budget": {"name": "team-a"}})
+    new = Accepted(agent, render(agent.spec, FILES))
+
+    begun = taken(new, Case(new, OLD)).canary
+
+    assert begun is not None
+    assert begun.replicas == pods
+
+
+@pytest.mark.parametrize(
     ("left", "weight"),
     [
         pytest.param(3, 0.5, id="with the pods for it"),
@@ -468,6 +483,9 @@ def test_what_trireme_tries_of_its_own_is_never_rolled_out_untried(case: Case, w
     assert taken(OURS, case).untried == why
 
 
+LACKING = "GPUs of budget team-a: needs 2, 1 is free"
+
+
 def test_what_was_taken_back_undecided_says_so_in_whichever_process() -> None:
     before = canary_of(NEW, TAKEN_BACK, "0 of 200 requests")
     before.is_undecided = True
@@ -479,18 +497,38 @@ def test_what_was_taken_back_undecided_says_so_in_whichever_process() -> None:
 
 
 @pytest.mark.parametrize(
-    ("candidate", "words"),
+    ("candidate", "grant", "words"),
     [
         pytest.param(
             NEW,
+            None,
             "generation 6 is tried on a canary, the others stay: see status.rollout",
             id="an edit is on its way",
         ),
-        pytest.param(OURS, "", id="of what Trireme tries the spec says nothing: it is in force"),
+        pytest.param(
+            NEW,
+            Grant(0, LACKING),
+            "generation 6 is tried on a canary, the others stay: see status.rollout; it waits for "
+            "GPUs of budget team-a: needs 2, 1 is free",
+            id="it waits for GPUs",
+        ),
+        pytest.param(
+            NEW,
+            Grant(2, ""),
+            "generation 6 is tried on a canary, the others stay: see status.rollout",
+            id="it has its GPUs",
+        ),
+        pytest.param(
+            OURS, None, "", id="of what Trireme tries the spec says nothing: it is in force"
+        ),
     ],
 )
-def test_what_the_conditions_say_of_a_canary(candidate: Accepted, words: str) -> None:
-    assert words_of_trial(AgentView(canary=canary_of(candidate))) == words
+def test_what_the_conditions_say_of_a_canary(
+    candidate: Accepted, grant: Grant | None, words: str
+) -> None:
+    canary = canary_of(candidate)
+    canary.grant = grant
+    assert words_of_trial(AgentView(canary=canary)) == words
 
 
 REFUSED = {"type": "ReplicaFailure", "status": "True"}
@@ -536,6 +574,13 @@ def following(*conditions: dict[str, Any], pod: dict[str, Any] | None = None) ->
     )
 
 
+def with_grant(grant: Grant) -> AgentView:
+    view = following()
+    assert view.canary is not None
+    view.canary.grant = grant
+    return view
+
+
 def given_up() -> AgentView:
     view = following()
     assert view.canary is not None
@@ -561,6 +606,12 @@ def given_up() -> AgentView:
             following(LATE),
             "the stable pods do not follow: it has timed out",
             id="pods that do not come within their Deployment's deadline",
+        ),
+        pytest.param(with_grant(Grant(2, "")), "", id="pods that start while it has its GPUs"),
+        pytest.param(
+            with_grant(Grant(0, LACKING)),
+            f"it makes room for pods that are needed: {LACKING}",
+            id="a budget that has no GPUs for it any more",
         ),
         pytest.param(
             given_up(),

@@ -1,11 +1,11 @@
 """How many pods each of several agents may have, which share a budget of GPUs. Pure.
 
-First, what each is to have (`granted`). Everybody keeps their min, and the pods of a rollout and of
-a canary, which come on top of a size, are kept, too. What is left goes to the highest priority
-first, and within one priority, pod by pod, to the agent that gains the most by a GPU: of `need`
-pods that its load fills, n are `need / n` full each, so one more takes `need / (n (n + 1))` off.
-That falls with every pod, so the gains are shared evenly, and no agent of a priority is left at its
-min while another has its last.
+First, what each is to have (`granted`). Everybody keeps their min, and the pods of a rollout, and
+of a canary as long as it has them (`canary_room`), which come on top of a size, are kept, too. What
+is left goes to the highest priority first, and within one priority, pod by pod, to the agent that
+gains the most by a GPU: of `need` pods that its load fills, n are `need / n` full each, so one more
+takes `need / (n (n + 1))` off. That falls with every pod, so the gains are shared evenly, and no
+agent of a priority is left at its min while another has its last.
 
 A pod that runs is not moved for a little: its gain counts for more by a quarter, and what was moved
 a short time ago is not moved again (`may_move`).
@@ -50,7 +50,8 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class Member:
     """One agent of a budget: it has `current` pods, each of so many `gpus`, wants to have `wanted`,
-    and its load fills `need` of them. `least` it has in any case. `held` comes on top.
+    and its load fills `need` of them. `least` it has in any case. `held` comes on top, and so do
+    the GPUs that its `canary` needs for its step.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Member:
     gpus: int
     priority: int
     held: Held = Held()
+    canary: int = 0
 
     def gain(self, pods: int) -> float:
         """What one more than so many pods takes off the load of each, by GPU; nothing, where the
@@ -102,10 +104,14 @@ def usable(members: Iterable[Member], pods: Mapping[str, int], gpus: int) -> dic
     """
     ordered = sorted(members, key=lambda member: member.name)
     now = {m.name: min(pods[m.name], max(m.least, m.current)) for m in ordered}
-    taken = sum(
-        max(now[m.name], m.current) * m.gpus + m.held.staying + m.held.ending for m in ordered
+    return _by_turns(ordered, now, pods, gpus - taken(ordered, now))
+
+
+def taken(members: Iterable[Member], now: Mapping[str, int]) -> int:
+    """The GPUs that are not free, where so many pods of each are to be there now."""
+    return sum(
+        max(now[m.name], m.current) * m.gpus + m.held.staying + m.held.ending for m in members
     )
-    return _by_turns(ordered, now, pods, gpus - taken)
 
 
 def _by_turns(

@@ -20,7 +20,7 @@ from trireme.autoscaler.capacity import Calls, LearntCurve, ModelStatistics, Sta
 from trireme.autoscaler.demand import Demand, Terms
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity, ObjectivePolicy, OutOfReach, Policy
+from trireme.autoscaler.types import Capacity, Grant, ObjectivePolicy, OutOfReach, Policy
 from trireme.control.observed import Trouble
 from trireme.errors import Fault, ServerError
 from trireme.modelrepo.proto import ModelConfig
@@ -165,8 +165,11 @@ class CanaryState:
     others. It leaves `is_made`, whether its objects have been, `is_reachable`, whether the gateway
     may send requests to it yet, and `fault`, why it cannot run: the analysis takes it back for
     that. The analysis leaves `phase`, `weight`, the share of the requests that it is to get now,
-    `replicas`, the pods that it needs for that, `message`, why, and `memory`, None until its first
-    round; and `is_given_up` of one that is promoted, where a person does not wait for the others.
+    `needed`, the pods that it needs for that, 0 until it is known, `replicas`, those of them that
+    it is to have, `message`, why, and `memory`, None until its first round; and `is_given_up` of
+    one that is promoted, where a person does not wait for the others. The autoscaler leaves
+    `grant`, the pods that it may have of GPUs that are shared and what it waits for, None where
+    none are or it is not known.
     """
 
     candidate: Accepted
@@ -178,7 +181,9 @@ class CanaryState:
     fault: str = ""
     phase: RolloutPhase = RolloutPhase.PROGRESSING
     weight: float = 0.0
+    needed: int = 0
     replicas: int = 1
+    grant: Grant | None = None
     message: str = ""
     is_undecided: bool = False
     memory: Memory | None = None

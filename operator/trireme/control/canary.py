@@ -21,7 +21,8 @@ from trireme.api.rollout import RolloutPhase
 from trireme.control.agent_state import CanaryState
 from trireme.control.canary_news import ACTION, CanaryNews, LastTold, note
 from trireme.control.canary_readings import CanaryReader, LastReadings, Seen, are_warm
-from trireme.control.canary_share import follow, ready_pods
+from trireme.control.canary_share import follow, most_pods, ready_pods
+from trireme.control.held_gpus import canary_size
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.store import AgentView, Store
 from trireme.control.trial import candidate_pods
@@ -189,10 +190,12 @@ class CanaryAnalysis:
                 fault=fault,
                 warm=are_warm(view, now),
                 whole=seen.whole,
+                lacks=canary.grant.words if canary.grant is not None else "",
             ),
         )
         before = (canary.phase, canary.weight)
-        watched.carriers = follow(canary, verdict, pods, watched.carriers)
+        most = most_pods(key.name, view, canary)
+        watched.carriers = follow(canary, verdict, pods, watched.carriers, most)
         if (canary.phase, canary.weight) != before:
             await self._queue.add(key, Work.APPLY)
         self._news.measure(key, canary, seen)
@@ -207,6 +210,7 @@ class CanaryAnalysis:
         if watched is not None and watched.canary is canary:
             return watched
         watched = self._watched[key] = _Watched(canary)
+        canary.replicas = canary_size(key.name, view)  # until it is known what it needs
         told = readable_status((view.body or {}).get("status")).rollout
         if told is not None and told.candidate == canary.digest:
             watched.told.status = told

@@ -104,7 +104,7 @@ def course(new: Accepted, known: Known, options: ResourceOptions) -> Course | Re
         note = f"generation {known.generation} is rolled out without a canary: {why}"
         skipped = Event(EventReason.CANARY_SKIPPED, note, _CANARY_ACTION, warning=True)
         return Course(new, events=(*_ended(known.canary, why), skipped))
-    begun = CanaryState(new, known.generation, digest, known.now)
+    begun = CanaryState(new, known.generation, digest, known.now, replicas=_first_pods(new))
     events = (_started(stable, new, known, options),)
     return replace(_beside(stable, new, options, begun), events=events)
 
@@ -137,9 +137,15 @@ def _recalled(new: Accepted, digest: str, known: Known) -> CanaryState | None:
         began,
         phase=told.phase,
         weight=told.weight if carries else 0.0,
+        replicas=_first_pods(new),
         message=told.message,
         is_undecided=told.undecided,
     )
+
+
+def _first_pods(new: Accepted) -> int:
+    """The pods that a canary is made with: one of GPUs that are shared waits for these."""
+    return 0 if shares_gpus(new, new) else 1
 
 
 def _refused(new: Accepted, is_rolled_back: bool) -> Refused:
@@ -206,6 +212,12 @@ def _ended(canary: CanaryState | None, why: str) -> tuple[Event, ...]:
 def _what(canary: CanaryState) -> str:
     """What a canary is of: a spec, or what Trireme tries of its own."""
     return canary.candidate.tries or f"generation {canary.generation}"
+
+
+def shares_gpus(accepted: Accepted, candidate: Accepted) -> bool:
+    """Whether a candidate's pods have GPUs, of a budget that the agent shares with others."""
+    shared = accepted.agent.spec.scaling.budget is not None
+    return shared and candidate.agent.spec.server.gpus.count > 0
 
 
 def is_on(canary: CanaryState | None) -> bool:

@@ -25,7 +25,7 @@ ACTION = "Rollout"
 _QUIET = timedelta(seconds=60)  # without news, a status is written at most this often
 _SETTLED = timedelta(seconds=15)  # news that may be gone again in the next round wait for so long
 _LASTS = timedelta(minutes=2)  # what a canary waits for longer than that is told
-_TOLD_WAITS = frozenset({Why.PODS, Why.FIGURES, Why.REQUESTS, Why.COMPARED, Why.DOUBT})
+_TOLD_WAITS = frozenset({Why.GPUS, Why.PODS, Why.FIGURES, Why.REQUESTS, Why.COMPARED, Why.DOUBT})
 
 
 @dataclass(slots=True)

@@ -4,8 +4,11 @@ are left in `CanaryState`, which the reconciler acts on.
 
 from dataclasses import dataclass
 
+from trireme.api import names
 from trireme.api.rollout import RolloutPhase
 from trireme.control.agent_state import CanaryState
+from trireme.control.canary_course import shares_gpus
+from trireme.control.observed import deployment_view
 from trireme.control.store import AgentView
 from trireme.control.trial import candidate_pods
 from trireme.rollout.size import canary_pods, share_of_pods
@@ -36,15 +39,32 @@ def ready_pods(view: AgentView) -> ReadyPods:
     return ReadyPods(ready, together.ready, together.replicas)
 
 
+def most_pods(agent: str, view: AgentView, canary: CanaryState) -> int | None:
+    """How many pods a canary may have; None where it shares no GPUs with others. Until it is known
+    what these leave, it stays as large as it is.
+    """
+    if view.accepted is None or not shares_gpus(view.accepted, canary.candidate):
+        return None
+    if canary.grant is not None:
+        return canary.grant.replicas
+    deployment = view.deployment(names.canary(agent))
+    return deployment_view(deployment).replicas if deployment is not None else 0
+
+
 def follow(
-    canary: CanaryState, verdict: Verdict, pods: ReadyPods, carriers: int | None
+    canary: CanaryState,
+    verdict: Verdict,
+    pods: ReadyPods,
+    carriers: int | None,
+    most: int | None = None,
 ) -> int | None:
     """Leave a verdict to the reconciler. A share is given only once the pods for it are ready; one
-    that is taken away is so at once. While no stable pod is ready neither size nor share has a
-    measure, and both stay.
+    that is taken away is so at once, as is all of it where the canary may have no pods. While no
+    stable pod is ready neither size nor share has a measure, and both stay.
 
-    `carriers` are the ready pods that the share was left to, None until it was; the answer is how
-    many it is left to from now on.
+    `most` is how many pods it may have, None where nothing bounds them. `carriers` are the ready
+    pods that the share was left to, None until it was; the answer is how many it is left to from
+    now on.
     """
     canary.phase, canary.message = verdict.phase, verdict.message
     canary.is_undecided = verdict.why is Why.UNDECIDED
@@ -56,7 +76,11 @@ def follow(
     needed = canary_pods(pods.wanted, verdict.weight)
     # Within a step stable pods come and go, and the canary's are not to.
     is_new = verdict.why is Why.STEP_BEGAN
-    canary.replicas = needed if is_new else max(canary.replicas, needed)
+    canary.needed = needed if is_new else max(canary.needed, needed)
+    canary.replicas = canary.needed if most is None else min(canary.needed, most)
+    if not canary.replicas:
+        canary.weight = 0.0
+        return None
     if verdict.weight < canary.weight or (canary.is_reachable and pods.carry(verdict.weight)):
         canary.weight = verdict.weight
     return _keep_to(canary, pods, carriers)

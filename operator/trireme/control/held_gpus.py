@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from trireme.api import names
+from trireme.api.rollout import RolloutPhase
 from trireme.autoscaler.budget import Held
 from trireme.control.agent_state import Accepted
 from trireme.control.observed import PodView, class_of, deployment_view
@@ -53,13 +54,23 @@ def beyond_size(
     return Held(ending, rollout, _canary(agent, view, accepted, resource, now))
 
 
+def gpus_of_canary_pod(view: AgentView, accepted: Accepted, resource: str) -> int:
+    """Of these GPUs; where the candidate is not known yet, as many as a stable pod has."""
+    candidate = view.canary.candidate if view.canary is not None else accepted
+    gpus = candidate.agent.spec.server.gpus
+    return gpus.count if gpus.resource == resource else 0
+
+
+def canary_size(agent: str, view: AgentView) -> int:
+    """The pods that a canary is to have, whether or not it was told so yet."""
+    deployment, canary = view.deployment(names.canary(agent)), view.canary
+    size = deployment_view(deployment).replicas if deployment is not None else 0
+    is_on = canary is not None and canary.phase is RolloutPhase.PROGRESSING
+    return max(size, canary.replicas) if canary is not None and is_on else size
+
+
 def _canary(agent: str, view: AgentView, accepted: Accepted, resource: str, now: datetime) -> int:
     """What a canary's pods have, or are to have."""
     there = of_pods((pod for pod in view.canary_pods if not pod.terminating), resource, now)
-    deployment = view.deployment(names.canary(agent))
-    if deployment is None:
-        return there
-    candidate = view.canary.candidate if view.canary is not None else accepted
-    gpus = candidate.agent.spec.server.gpus
-    of_pod = gpus.count if gpus.resource == resource else 0
-    return max(there, deployment_view(deployment).replicas * of_pod)
+    of_pod = gpus_of_canary_pod(view, accepted, resource)
+    return max(there, canary_size(agent, view) * of_pod)

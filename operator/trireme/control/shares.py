@@ -3,7 +3,8 @@
 What each would decide by itself is known here; where what it was granted may bind, the loop decides
 anew. The agents that are not scaled now (another decides, signals are missing, nobody has
 looked yet) keep what they have, and it counts. So do the pods beyond a size: those that end, those
-of a rollout and of a canary, and the last ones of an agent that is gone.
+of a rollout and of a canary, and the last ones of an agent that is gone. What a canary may have
+itself is left in its state.
 """
 
 import logging
@@ -16,6 +17,7 @@ from datetime import datetime, timedelta
 from trireme.api.conditions import Reason
 from trireme.api.gpu_budgets import GpuBudget
 from trireme.api.node_classes import by_class
+from trireme.api.rollout import RolloutPhase
 from trireme.api.types import AgentSpec, BudgetShare, Paused, ScalingMode
 from trireme.autoscaler.budget import (
     PATIENCE,
@@ -27,10 +29,17 @@ from trireme.autoscaler.budget import (
     moves,
     usable,
 )
+from trireme.autoscaler.canary_room import Room, kept, rooms
 from trireme.autoscaler.records import Concluded
 from trireme.autoscaler.types import Decision, Grant
 from trireme.control.agent_state import Accepted
-from trireme.control.held_gpus import beyond_size, gpus_of_pod, of_pods
+from trireme.control.held_gpus import (
+    beyond_size,
+    canary_size,
+    gpus_of_canary_pod,
+    gpus_of_pod,
+    of_pods,
+)
 from trireme.control.observed import class_of
 from trireme.control.queue import Key
 from trireme.control.store import AgentView, Store
@@ -73,6 +82,8 @@ class Shares:
         unread: dict[str, list[Key]] = {name: [] for name in self._budgets}
         for key in self._store.agents():
             view = self._store.view(key)
+            if view.canary is not None:
+                view.canary.grant = None
             if view.accepted is None:
                 if (name := _budget_named(view)) in unread:
                     unread[name].append(key)
@@ -90,7 +101,7 @@ class Shares:
     def _shared_out(
         self,
         name: str,
-        agents: Iterable[_Sharing],
+        agents: Sequence[_Sharing],
         unread: Iterable[Key],
         alone: Mapping[Key, Concluded],
     ) -> dict[Key, Grant]:
@@ -103,13 +114,19 @@ class Shares:
             member = _member(key, accepted, share, view, alone.get(key))
             if (wrong := _unusable(name, budget, accepted.agent.spec)) is not None:
                 found[key] = Grant(max(member.least, member.current), wrong)
+                _hold_canary(key, view, wrong)
             elif budget is not None:
                 held = beyond_size(key.name, view, accepted, budget.resource, now)
-                members[key] = replace(member, held=held)
+                canary = _canary_needs(view, accepted, held, budget.resource)
+                members[key] = replace(member, held=held, canary=canary)
         if budget is not None:
             holders = [*self._unread(budget, unread, now), *self._gone(budget, members.keys(), now)]
-            given = self._of_budget(budget, [*members.values(), *holders], now)
+            given, left = self._of_budget(budget, [*members.values(), *holders], now)
             found |= {key: given[member.name] for key, member in members.items()}
+            for key, accepted, _ in agents:
+                if key in members:
+                    view, room = self._store.view(key), left[members[key].name]
+                    _grant_canary(view, room, gpus_of_canary_pod(view, accepted, budget.resource))
         return found
 
     def _unread(self, budget: GpuBudget, keys: Iterable[Key], now: datetime) -> Iterator[Member]:
@@ -140,12 +157,17 @@ class Shares:
 
     def _of_budget(
         self, budget: GpuBudget, members: Sequence[Member], now: datetime
-    ) -> dict[str, Grant]:
+    ) -> tuple[dict[str, Grant], dict[str, Room]]:
         may_move = now - self._moved[budget.name] >= PATIENCE
-        pods = granted(members, budget.gpus, may_move=may_move)
-        if moves(members, pods):
+        canaries = sum(member.held.canary for member in members)
+        members = kept(members, budget.gpus, may_move=may_move)
+        planned = granted(members, budget.gpus, may_move=may_move)
+        gives_back = sum(member.held.canary for member in members) < canaries
+        if gives_back or moves(members, planned):
             self._moved[budget.name] = now
-        pods = usable(members, pods, budget.gpus)
+        pods = usable(members, planned, budget.gpus)
+        left = rooms(budget.name, members, planned, pods, budget.gpus)
+        members = [replace(m, held=replace(m.held, canary=left[m.name].gpus)) for m in members]
         figures = {
             "total": budget.gpus,
             "given": sum(pods[member.name] * member.gpus for member in members),
@@ -154,7 +176,7 @@ class Shares:
         }
         for kind, gpus in figures.items():
             self._metrics.budget_gpus.labels(budget.name, kind).set(gpus)
-        return grants(budget.name, members, pods, budget.gpus)
+        return grants(budget.name, members, pods, budget.gpus), left
 
     def _as_they_are(
         self, budget: str, agents: Iterable[_Sharing], alone: Mapping[Key, Concluded]
@@ -163,10 +185,36 @@ class Shares:
         words = f"GPU budget {budget}, which could not be shared out: the operator's log says why"
         found = {}
         for key, accepted, share in agents:
+            _hold_canary(key, self._store.view(key), words)
             if (made := alone.get(key)) is not None:
                 current = _member(key, accepted, share, self._store.view(key), made).current
                 found[key] = Grant(max(_least(accepted, made), current), words)
         return found
+
+
+def _canary_needs(view: AgentView, accepted: Accepted, held: Held, resource: str) -> int:
+    """The GPUs that a canary needs now; one that is promoted does not grow."""
+    canary = view.canary
+    if canary is None or canary.phase is RolloutPhase.ROLLED_BACK:
+        return 0
+    if canary.phase is RolloutPhase.PROMOTED:
+        return held.canary
+    return canary.needed * gpus_of_canary_pod(view, accepted, resource)
+
+
+def _grant_canary(view: AgentView, room: Room, gpus_of_pod: int) -> None:
+    if (canary := view.canary) is not None:
+        pods = room.gpus // gpus_of_pod if gpus_of_pod else canary.needed
+        canary.grant = Grant(pods, room.words)
+
+
+def _hold_canary(key: Key, view: AgentView, words: str) -> None:
+    """It keeps what it has: what is left of the budget is not known."""
+    canary = view.canary
+    if canary is not None:
+        size = canary_size(key.name, view)
+        is_short = canary.phase is RolloutPhase.PROGRESSING and size < canary.needed
+        canary.grant = Grant(size, words if is_short else "")
 
 
 def _budget_named(view: AgentView) -> str:

@@ -81,6 +81,8 @@ def hindrance(view: AgentView) -> str:
         return ""
     if canary.is_given_up:
         return "a person does not wait for the stable pods to follow"
+    if canary.grant is not None and canary.grant.words:
+        return f"it makes room for pods that are needed: {canary.grant.words}"
     servers = _following(view)
     if servers is None:
         return ""
@@ -121,6 +123,8 @@ def words_of_trial(view: AgentView) -> str:
     words = (
         f"generation {canary.generation} is tried on a canary, the others stay: see status.rollout"
     )
+    if canary.grant is not None and canary.grant.words:
+        words += f"; it waits for {canary.grant.words}"
     return words + (f"; it is taken back: {canary.fault}" if canary.fault else _withheld(view))
 
 

@@ -57,7 +57,8 @@ def advance(plan: Plan, memory: Memory, seen: Round) -> tuple[Verdict, Memory]:
         return _end(seen, RolloutPhase.ROLLED_BACK, step, Why.UNDECIDED, message), memory
     if waits is not None:
         why, words = waits
-        return _progress(plan, memory, seen, why, f"waits: {words}"), memory
+        told = f"waits for {words}" if why is Why.GPUS else f"waits: {words}"
+        return _progress(plan, memory, seen, why, told), memory
     if memory.step + 1 >= len(plan.steps):
         message = f"not worse than the stable pods: {_told(step, found)}"
         return _end(seen, RolloutPhase.PROMOTED, step, Why.NO_HARM, message), memory
@@ -97,6 +98,8 @@ def _waits_for(
     """What keeps the step from ending; None where nothing does."""
     if seen.carries and not seen.warm:
         return Why.PODS, "the canary's newest pods are in their first minute"
+    if not seen.carries and seen.lacks:
+        return Why.GPUS, seen.lacks
     if not seen.carries:
         words = f"the canary's pods cannot carry {step.weight:.0%} of the requests yet"
         return Why.PODS, words

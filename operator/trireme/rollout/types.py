@@ -139,7 +139,7 @@ class Round:
     all that is judged; else its failures count, and are none of a step's requests. `compared`:
     mirrored requests that both tracks answered, and those of them whose answers differ. `note`:
     what a reader has to know of these figures. `fault`: why the canary cannot run, empty where it
-    can.
+    can. `lacks`: the GPUs that it waits for.
     """
 
     at: datetime
@@ -152,6 +152,7 @@ class Round:
     fault: str = ""
     warm: bool = True
     whole: bool = True
+    lacks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +235,7 @@ class Why(StrEnum):
     """What a verdict rests on."""
 
     STEP_BEGAN = "StepBegan"
+    GPUS = "Gpus"  # waits for GPUs that others have
     PODS = "Pods"  # waits for pods that carry its share
     FIGURES = "Figures"  # waits for figures of both tracks
     REQUESTS = "Requests"  # waits for its requests
