@@ -618,9 +618,13 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {**mirroring(share="10%"), "spec.gateway": {"enabled": False}},
         ["spec.rollout.canary.mirror"],
     ),
-    "a canary of an agent with node classes": (
-        classes({}, {}, **{"spec.rollout": {"strategy": "Canary"}}),
-        ["spec.rollout.strategy"],
+    "settings that are tried on pods of several node classes": (
+        classes(
+            {},
+            {},
+            **{"spec.rollout": {"strategy": "Canary"}, "spec.tuning": {"mode": "Apply"}},
+        ),
+        ["spec.tuning.mode"],
     ),
 }
 """By what is wrong: the edits that make a valid spec so, and the paths of its faults."""
@@ -698,6 +702,10 @@ WARNINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
             "spec.scaling.mode": "Fixed",
             "spec.replicas": 2,
         },
+        ["spec.rollout.strategy"],
+    ),
+    "a canary of a node class whose latency nobody measures": (
+        classes({}, {}, **{"spec.rollout": {"strategy": "Canary"}}),
         ["spec.rollout.strategy"],
     ),
     "memory for instances that take nobody knows what": (

@@ -51,6 +51,20 @@ def test_a_spec_that_is_right_has_no_fault_and_no_warning() -> None:
     ("spec", "path", "words"),
     [
         pytest.param(
+            spec_of(
+                {"mode": "Apply"},
+                rollout={"strategy": "Canary"},
+                server={
+                    "image": "registry.example/triton:24.10-py3",
+                    "nodeClasses": [{"name": "a100", "price": 1.0}],
+                },
+            ),
+            f"{PATH}.mode",
+            "a setting is tried and learnt of on pods of one kind, and these are of several node "
+            "classes (received 'Apply'). Use Recommend, or make an agent of each class",
+            id="mode Apply on pods of node classes",
+        ),
+        pytest.param(
             spec_of({"mode": "Apply"}),
             f"{PATH}.mode",
             "optimization.mode Apply tries each model on a canary: set rollout.strategy to Canary. "

@@ -465,6 +465,90 @@ async def test_without_a_gateway_failures_alone_are_judged_and_that_is_said() ->
     assert "latencies are not judged: without a gateway" in note
 
 
+def of_class(rounds: Rounds, histogram: bool) -> Key:
+    """An agent with slow pods of the class `slow`, and a canary of the class `fast`."""
+    key = rounds.add()
+    rounds.canary(key).node_class = "fast"
+    for name in ("fast", "slow"):
+        labels = {names.AGENT: "echo", names.TRACK: names.TRACK_STABLE, names.NODE_CLASS: name}
+        rounds.start(key, name, labels)
+        rounds.pods.count(name, 0, SUCCESS, model="double")
+    rounds.pods.count("echo-canary-0", 0, SUCCESS, model="double")
+    if histogram:
+        for name, late in (("fast", 0), ("slow", 30), ("echo-canary-0", 0)):
+            count_times(rounds, name, 0, late)
+    return key
+
+
+SUCCESS = "nv_inference_request_success"
+
+
+def count_times(rounds: Rounds, pod: str, requests: int, late: int) -> None:
+    """So many requests more of a server, half of which take up to 33 ms and the others to 100."""
+    within = {"33": requests // 2, "100": requests - late, "+Inf": requests}
+    for edge, count in within.items():
+        metric = "nv_inference_first_response_histogram_ms_bucket"
+        rounds.pods.count(pod, count, metric, model="double", le=edge)
+
+
+@pytest.mark.parametrize(
+    ("late", "phase"),
+    [
+        pytest.param(0, RolloutPhase.PROGRESSING, id="as good as these"),
+        pytest.param(9, RolloutPhase.ROLLED_BACK, id="late beside these, though not beside all"),
+    ],
+)
+async def test_of_node_classes_a_canary_is_as_late_as_pods_of_its_own(
+    late: int, phase: RolloutPhase
+) -> None:
+    rounds = Rounds()
+    key = of_class(rounds, histogram=True)
+    for _ in range(60):
+        for name, requests, slow in (
+            ("fast", 40, 0),
+            ("slow", 60, 30),
+            ("echo-canary-0", 40, late),
+        ):
+            rounds.pods.count(name, requests, SUCCESS, model="double")
+            count_times(rounds, name, requests, slow)
+        rounds.pods.serve("echo-gateway-1", STABLE, 100, 0, 30)
+        rounds.pods.serve("echo-gateway-1", CANARY, 42, 0, late)
+        await rounds.round()
+        if rounds.canary(key).phase is not RolloutPhase.PROGRESSING:
+            break
+    assert rounds.canary(key).phase is phase
+    seen = rounds.seen(key)
+    assert 0 < seen.timed < seen.requests
+    if late:
+        (note,) = rounds.api.told("CanaryRolledBack")
+        assert note.startswith("worse than the stable pods: late: ")
+
+
+async def test_while_no_stable_pod_is_of_its_class_a_canary_waits_and_says_so() -> None:
+    rounds = Rounds()
+    key = of_class(rounds, histogram=True)
+    del rounds.store.view(key).pods["fast"]
+    for _ in range(30):
+        rounds.pods.count("echo-canary-0", 40, SUCCESS, model="double")
+        count_times(rounds, "echo-canary-0", 40, 9)
+        await rounds.serve(key, 1)
+    canary = rounds.canary(key)
+    assert (canary.phase, rounds.seen(key).timed) == (RolloutPhase.PROGRESSING, 0)
+    assert "no figures of both tracks" in canary.message
+    assert "no stable pod of node class fast was read" in canary.message
+
+
+async def test_of_node_classes_failures_are_judged_alone_where_servers_tell_no_latency() -> None:
+    rounds = Rounds()
+    key = of_class(rounds, histogram=False)
+    await rounds.serve(key, 20, late=40)
+    assert rounds.canary(key).phase is RolloutPhase.PROGRESSING
+    assert rounds.seen(key).timed == 0
+    assert "latencies are not judged: of pods of one node class" in rounds.canary(key).message
+    await rounds.serve(key, 20, failed=20)
+    assert rounds.canary(key).phase is RolloutPhase.ROLLED_BACK
+
+
 async def test_mirrored_answers_that_differ_take_a_canary_back() -> None:
     rounds = Rounds()
     key = rounds.add()

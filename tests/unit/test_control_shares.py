@@ -481,6 +481,24 @@ def test_a_canary_may_have_what_the_agents_leave(
     assert canary.grant == grant
 
 
+@pytest.mark.parametrize("is_known", [True, False], ids=["known", "not looked at yet"])
+def test_a_canary_of_a_node_class_has_the_gpus_of_its_pods(is_known: bool) -> None:
+    cluster = Cluster(budgets=(GpuBudget(name="team-a", gpus=8),))
+    duo = {"name": "duo", "price": 1.0, "gpus": {"count": 2}}
+    cluster.add("tries", 0, None, node_classes=[duo])
+    cluster.deploy(Key("team", "tries"), 2, "duo")
+    canary = trying(cluster, 1, 1, PROGRESSING)
+    canary.node_class = "duo"
+    view = cluster.store.view(Key("team", "tries"))
+    if not is_known:
+        view.canary = None
+        labels = {names.NODE_CLASS: "duo"}
+        view.children["Deployment", "tries-canary"]["metadata"]["labels"] = labels
+    cluster.add("busy", 1, wanting(2, 1))
+    words = "GPU budget team-a: 6 of 8 GPUs given, 2 are held by the canary of team/tries"
+    assert cluster.grants()["busy"] == Grant(2, words)
+
+
 @pytest.mark.parametrize(
     ("budget", "words"),
     [

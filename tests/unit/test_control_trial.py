@@ -82,6 +82,8 @@ class Case:
     serves: bool = True
     is_spread: bool = False
     hindrance: str = ""
+    node_class: str | None = ""
+    left_class: str | None = None
 
     @property
     def known(self) -> Known:
@@ -97,6 +99,8 @@ class Case:
             self.hindrance,
             7,
             NOW,
+            node_class=self.node_class,
+            left_class=self.left_class,
         )
 
 
@@ -304,6 +308,88 @@ def test_what_was_tried_does_not_replace_pods_that_nothing_is_known_of(
     assert found.reason is Reason.STABLE_UNKNOWN
     assert f"it was tried on a canary and {words}, and what the pods run" in found.message
     assert "ConfigMap echo-accepted is gone" in found.message
+
+
+SPOT = {"name": "spot", "price": 0.3, "placement": {"nodeSelector": {"sort": "spot"}}}
+FIRM = {"name": "firm", "price": 0.9, "placement": {"nodeSelector": {"sort": "firm"}}}
+LARGE = {"name": "large", "price": 2.5, "placement": {"nodeSelector": {"sort": "large"}}}
+
+
+def of_classes(*classes: dict[str, Any], month: int = 10) -> Accepted:
+    image = f"registry.example/triton:24.{month}-py3"
+    server = {"image": image, "gpus": {"count": 0}, "nodeClasses": [*classes]}
+    agent = agent_of(rollout=CANARY, server=server)
+    return Accepted(agent, render(agent.spec, FILES))
+
+
+@pytest.mark.parametrize(
+    ("after", "is_tried"),
+    [
+        pytest.param(of_classes(SPOT, FIRM, month=11), True, id="other pods of all"),
+        pytest.param(
+            of_classes(SPOT, {**FIRM, "placement": {"nodeSelector": {"sort": "x"}}}),
+            True,
+            id="other pods of one",
+        ),
+        pytest.param(of_classes(SPOT, {**FIRM, "price": 0.8}), False, id="another price"),
+        pytest.param(of_classes(SPOT, FIRM, LARGE), False, id="one more"),
+        pytest.param(of_classes(SPOT), False, id="one fewer"),
+    ],
+)
+def test_what_is_tried_of_an_agent_with_node_classes(after: Accepted, is_tried: bool) -> None:
+    before = of_classes(SPOT, FIRM)
+
+    found = course(after, Case(after, before, stable=before, node_class="firm").known, OPTIONS)
+
+    assert isinstance(found, Course)
+    assert (found.canary is not None) == is_tried
+    if found.canary is not None:
+        assert found.canary.node_class == "firm"
+        assert found.accepted.agent.spec.server == before.agent.spec.server
+    else:
+        assert found.accepted == after
+
+
+def test_what_node_classes_cost_and_their_bounds_are_in_force_while_others_pods_are_tried() -> None:
+    before = of_classes(SPOT, FIRM)
+    dearer = {**SPOT, "price": 0.5, "min": 1, "max": 4}
+    after = of_classes(dearer, FIRM, LARGE, month=11)
+
+    found = course(after, Case(after, before, stable=before, node_class="spot").known, OPTIONS)
+
+    assert isinstance(found, Course)
+    assert found.canary is not None
+    assert found.accepted.agent.spec.server == of_classes(dearer, FIRM).agent.spec.server
+
+
+def test_where_no_stable_pod_is_of_a_class_of_the_candidate_it_is_rolled_out_and_told() -> None:
+    before, after = of_classes(SPOT), of_classes(FIRM)
+
+    found = course(after, Case(after, before, stable=before, node_class=None).known, OPTIONS)
+
+    assert isinstance(found, Course)
+    assert found.canary is None
+    (event,) = found.events
+    assert event.reason == "CanarySkipped"
+    why = "no stable pod is ready of a node class that it has, to be compared with"
+    assert event.note == f"generation 7 is rolled out without a canary: {why}"
+
+
+def test_a_canary_that_goes_on_has_the_class_that_its_pods_are_of() -> None:
+    before, after = of_classes(SPOT, FIRM), of_classes(SPOT, FIRM, month=11)
+    case = Case(
+        *(after, before),
+        stable=before,
+        status=told_of(after, IN_PROGRESS),
+        node_class="spot",
+        left_class="firm",
+    )
+
+    found = course(after, case.known, OPTIONS)
+
+    assert isinstance(found, Course)
+    assert found.canary is not None
+    assert found.canary.node_class == "firm"
 
 
 def test_the_state_that_the_analysis_holds_stays_the_same_object() -> None:

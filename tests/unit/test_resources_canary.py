@@ -74,6 +74,56 @@ def test_a_candidate_stays_the_same_where_the_operator_makes_other_pods_of_it(
     assert candidate_digest(*before) == candidate
 
 
+SPOT = {"name": "spot", "price": 0.3, "placement": {"nodeSelector": {"sort": "spot"}}}
+FIRM = {"name": "firm", "price": 0.9, "gpus": {"count": 2}}
+
+
+def of_classes(*classes: dict[str, Any]) -> tuple[AgentDeployment, Repository]:
+    return running(server={**IMAGE, "nodeClasses": [*classes]})
+
+
+@pytest.mark.parametrize(
+    ("spot", "same_pods", "same_candidate"),
+    [
+        pytest.param({"price": 0.4}, True, True, id="its price"),
+        pytest.param({"min": 1, "max": 4}, True, True, id="its bounds"),
+        pytest.param({"placement": {"nodeSelector": {"sort": "s"}}}, False, False, id="its nodes"),
+    ],
+)
+def test_of_a_node_class_its_pods_alone_tell_specs_apart(
+    spot: dict[str, Any], same_pods: bool, same_candidate: bool
+) -> None:
+    before, after = of_classes(SPOT, FIRM), of_classes({**SPOT, **spot}, FIRM)
+
+    assert (pods_digest(*before) == pods_digest(*after)) == same_pods
+    assert pods_digest(*before, ["firm"]) == pods_digest(*after, ["firm"])
+    assert (candidate_digest(*before) == candidate_digest(*after)) == same_candidate
+
+
+def test_its_pods_are_as_those_of_one_node_class_by_a_selector_without_it() -> None:
+    agent, repository = of_classes(SPOT, FIRM)
+    (deployment,) = (
+        each
+        for each in canary_objects(
+            *(agent, repository, OPTIONS),
+            digest="c" * 64,
+            initial_replicas=1,
+            is_reachable=False,
+            node_class="firm",
+        )
+        if each["kind"] == "Deployment"
+    )
+
+    template = deployment["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "2"
+    assert "nodeSelector" not in template["spec"]
+    selector = deployment["spec"]["selector"]["matchLabels"]
+    assert selector == {"trireme.dev/agent": "echo", "trireme.dev/track": "canary"}
+    for labels in (deployment["metadata"]["labels"], template["metadata"]["labels"]):
+        assert labels["trireme.dev/node-class"] == "firm"
+
+
 def test_a_candidate_stays_the_same_where_a_default_is_written_out() -> None:
     drain = agent_of(server=IMAGE).spec.server.model_dump(mode="json", by_alias=True)["drainTime"]
 

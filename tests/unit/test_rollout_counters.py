@@ -158,17 +158,27 @@ def test_a_new_edge_that_only_some_pods_have_is_left_out() -> None:
 )
 def test_late_and_slow_answers(late: float | None, usual: float, expected: Answers) -> None:
     counts = Counts(100, 4, {33.0: 50, 100.0: 90, math.inf: 100})
-    assert answers(counts, late, usual) == expected
+    assert answers(counts, counts, late, usual) == expected
 
 
 def test_a_histogram_that_is_ahead_of_the_counters_makes_no_more_cases_than_requests() -> None:
-    assert answers(Counts(3, 1, {100.0: 0, math.inf: 9}), 100.0, 100.0) == Answers(3, 1, 3, 3)
+    counts = Counts(3, 1, {100.0: 0, math.inf: 9})
+    assert answers(counts, counts, 100.0, 100.0) == Answers(3, 1, 3, 3)
 
 
 def test_where_no_latency_is_told_failures_alone_are_known() -> None:
-    assert answers(Counts(10, 2, None), 100.0, None) == Answers(10, 2, untimed=10)
+    untimed = Counts(10, 2, None)
+    assert answers(untimed, untimed, 100.0, None) == Answers(10, 2, untimed=10)
     told = Counts(10, 2, {100.0: 3, math.inf: 10})
-    assert answers(told, 100.0, None, timed=False) == Answers(10, 2, untimed=10)
+    assert answers(told, None, 100.0, None) == Answers(10, 2, untimed=10)
+
+
+def test_latencies_may_be_told_by_other_counters_of_fewer_requests() -> None:
+    times = Counts(6, 1, {100.0: 4, math.inf: 6})
+    found = answers(Counts(10, 2, None), times, 100.0, 100.0)
+    assert (found, found.timed) == (Answers(10, 2, 3, 3, untimed=4), 6)
+    more = answers(Counts(2, 2, None), times, 100.0, 100.0)
+    assert (more, more.timed) == (Answers(2, 2, 2, 2), 2)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +244,7 @@ def test_whatever_a_pod_tells_there_are_never_more_cases_than_requests(
     before = {"one": {STABLE: Counts(), CANARY: Counts()}}
     counts = answered(before, {"one": gateway_reading(samples)}, CANARY)
     if counts is not None:
-        found = answers(counts, 1.0, 1.0)
+        found = answers(counts, counts, 1.0, 1.0)
         assert 0 <= found.failed <= found.late <= found.requests
 
 

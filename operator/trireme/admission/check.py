@@ -199,9 +199,10 @@ _OF_CLASSES: tuple[Rule, ...] = (
     node_classes.class_bounds_exclude_each_other,
     node_classes.class_is_none_of_its_own,
     node_classes.classes_of_another_mode,
-    rollout.canary_of_node_classes,
+    node_classes.setting_is_applied_to_classes,
     rollout.mirror_without_gateway,
 )
+_WARNINGS_OF_CLASSES: tuple[Rule, ...] = (rollout.canary_is_judged_by_little,)
 _WARNINGS: tuple[Rule, ...] = (
     server.backend_is_not_in_image,
     server.control_stays_open,
@@ -228,7 +229,6 @@ _WARNINGS: tuple[Rule, ...] = (
     scaling.demand_of_another_mode,
     scaling.budget_without_gpus,
     rollout.canary_without_pods,
-    rollout.canary_is_judged_by_little,
     optimization.pods_have_gpus,
     tuning.memory_bound_is_half_told,
 )
@@ -244,7 +244,10 @@ def check(spec: AgentSpec) -> tuple[Fault, ...]:
 
 def warnings(spec: AgentSpec) -> tuple[Fault, ...]:
     """What Triton accepts, but the user hardly meant; it is reported and rolled out."""
-    return in_each_class(spec, lambda of_class: _found(_WARNINGS, of_class))
+    return (
+        *(fault for rule in _WARNINGS_OF_CLASSES for fault in rule(spec)),
+        *in_each_class(spec, lambda of_class: _found(_WARNINGS, of_class)),
+    )
 
 
 def in_each_class(

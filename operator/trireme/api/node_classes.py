@@ -31,6 +31,13 @@ def by_class(server: Server) -> dict[str, Server]:
     return {each.name: of_class(server, each) for each in server.node_classes}
 
 
+def with_terms(server: Server, told: Server) -> Server:
+    """The server, its classes at the prices and within the bounds that another tells of them."""
+    terms = {e.name: {"price": e.price, "min": e.min, "max": e.max} for e in told.node_classes}
+    classes = [each.model_copy(update=terms.get(each.name, {})) for each in server.node_classes]
+    return server.model_copy(update={"node_classes": classes}) if classes else server
+
+
 def _said(fields: object) -> dict[str, object]:
     """The fields that a class sets."""
     return {name: value for name, value in dict(fields).items() if value is not None}  # type: ignore[call-overload]

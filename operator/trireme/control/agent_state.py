@@ -162,20 +162,22 @@ class CanaryState:
     """A canary: what its pods are made of, and what the analysis says of it.
 
     The reconciler begins one, from the spec of `generation`, and ends it; `digest` tells it from
-    others. It leaves `is_made`, whether its objects have been, `is_reachable`, whether the gateway
-    may send requests to it yet, and `fault`, why it cannot run: the analysis takes it back for
-    that. The analysis leaves `phase`, `weight`, the share of the requests that it is to get now,
-    `needed`, the pods that it needs for that, 0 until it is known, `replicas`, those of them that
-    it is to have, `message`, why, and `memory`, None until its first round; and `is_given_up` of
-    one that is promoted, where a person does not wait for the others. The autoscaler leaves
-    `grant`, the pods that it may have of GPUs that are shared and what it waits for, None where
-    none are or it is not known.
+    others, and `node_class` is what its pods are of, empty where there are no classes. It leaves
+    `is_made`, whether its objects have been, `is_reachable`, whether the gateway may send requests
+    to it yet, and `fault`, why it cannot run: the analysis takes it back for that. The analysis
+    leaves `phase`, `weight`, the share of the requests that it is to get now, `needed`, the pods
+    that it needs for that, 0 until it is known, `replicas`, those of them that it is to have,
+    `message`, why, and `memory`, None until its first round; and `is_given_up` of one that is
+    promoted, where a person does not wait for the others. The autoscaler leaves `grant`, the pods
+    that it may have of GPUs that are shared and what it waits for, None where none are or it is not
+    known.
     """
 
     candidate: Accepted
     generation: int
     digest: str
     began: datetime
+    node_class: str = ""
     is_made: bool = False
     is_reachable: bool = False
     fault: str = ""

@@ -28,11 +28,13 @@ class Known:
     """What a course is set by, beside the spec.
 
     `stable` is what the stable pods are to run, None where nothing is known to; `serves` says that
-    some of them are ready, and `is_spread` that all of them run it; `wanted` is how many there are
-    to be. `hindrance` is why a promoted canary is not to stay until then, empty where it may.
-    `told` is what the status says of a canary that this process has not looked at yet, and `left`
-    how many ready pods it has. `tried_since` is when Trireme began what it tries of its own, None
-    where it tries nothing.
+    some of them are ready, and `is_spread` that all of them run it. A canary that begins has its
+    pods of `node_class`, None where no stable pod is ready that it could be compared with; `wanted`
+    is how many stable pods there are to be, as so many of it. `hindrance` is why a promoted canary
+    is not to stay until then, empty where it may. `told` is what the status says of a canary that
+    this process has not looked at yet, `left` how many ready pods it has, and `left_class` of which
+    class, None where nothing is left of it. `tried_since` is when Trireme began what it tries of
+    its own, None where it tries nothing.
     """
 
     stable: Accepted | None
@@ -47,6 +49,8 @@ class Known:
     generation: int
     now: datetime
     tried_since: datetime | None = None
+    node_class: str | None = ""
+    left_class: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,11 @@ def course(new: Accepted, known: Known, options: ResourceOptions) -> Course | Re
         note = f"generation {known.generation} is rolled out without a canary: {why}"
         skipped = Event(EventReason.CANARY_SKIPPED, note, _CANARY_ACTION, warning=True)
         return Course(new, events=(*_ended(known.canary, why), skipped))
-    begun = CanaryState(new, known.generation, digest, known.now, replicas=_first_pods(new))
+    begun = CanaryState(
+        *(new, known.generation, digest, known.now),
+        node_class=known.node_class or "",
+        replicas=_first_pods(new),
+    )
     events = (_started(stable, new, known, options),)
     return replace(_beside(stable, new, options, begun), events=events)
 
@@ -113,6 +121,8 @@ def _not_tried(stable: Accepted, known: Known) -> str:
     """Why a change of the pods cannot be tried; empty where it can."""
     if not known.serves:
         return "no stable pod is ready, to be compared with or to be lost"
+    if known.node_class is None:
+        return "no stable pod is ready of a node class that it has, to be compared with"
     # A process that is started anew would not know what the stable pods run.
     if not accepted_record(stable.agent, stable.repository):
         return "the spec of the stable pods is too large for the ConfigMap of its record"
@@ -135,6 +145,7 @@ def _recalled(new: Accepted, digest: str, known: Known) -> CanaryState | None:
         told.generation,
         digest,
         began,
+        node_class=(known.node_class or "") if known.left_class is None else known.left_class,
         phase=told.phase,
         weight=told.weight if carries else 0.0,
         replicas=_first_pods(new),
@@ -217,7 +228,7 @@ def _what(canary: CanaryState) -> str:
 def shares_gpus(accepted: Accepted, candidate: Accepted) -> bool:
     """Whether a candidate's pods have GPUs, of a budget that the agent shares with others."""
     shared = accepted.agent.spec.scaling.budget is not None
-    return shared and candidate.agent.spec.server.gpus.count > 0
+    return shared and any(p.agent.spec.server.gpus.count for p in candidate.pod_sets)
 
 
 def is_on(canary: CanaryState | None) -> bool:

@@ -46,10 +46,10 @@ _REACHED = timedelta(seconds=30)
 name anew, which a cache of the cluster's DNS may put off so long, the stable pods answer it."""
 
 _COMPARER_METRICS_PATH = "/metrics"
-_UNTIMED = (
-    "latencies are not judged: without a gateway Triton tells them, from 26.01 on, of models "
-    "that have an objective"
-)
+_TRACKS = (names.TRACK_STABLE, names.TRACK_CANARY)
+_TOLD = "Triton tells them, from 26.01 on, of models that have an objective"
+_UNTIMED = f"latencies are not judged: without a gateway {_TOLD}"
+_UNTIMED_OF_CLASS = f"latencies are not judged: of pods of one node class {_TOLD}"
 
 
 @dataclass(slots=True)
@@ -57,12 +57,13 @@ class LastReadings:
     """What is remembered of the readings of one canary between rounds.
 
     `ready_since` is since when pods of it are ready that the gateway may send requests to, None
-    while there are none. `pods` and `comparers` are the last readings; `first` is what the stable
-    pods answered until their usual latency was known.
+    while there are none. `pods`, `times` of node classes, and `comparers` are the last readings;
+    `first` is what the stable pods answered until their usual latency was known.
     """
 
     ready_since: datetime | None = None
     pods: Mapping[str, Reading] = field(default_factory=dict)
+    times: Mapping[str, Reading] = field(default_factory=dict)
     comparers: Mapping[str, Share] = field(default_factory=dict)
     first: Counts = field(default_factory=Counts)
 
@@ -92,23 +93,28 @@ class CanaryReader:
         """What both tracks answered since the last round."""
         assert canary.memory is not None  # noqa: S101  # who looks has seen to it
         spec = (view.accepted or canary.candidate).agent.spec
-        (pods, unread), (comparers, uncompared) = await asyncio.gather(
-            self._readings(view, spec), self._comparers(view)
+        through_gateway, now = spec.gateway.enabled, self._clock()
+        by_class = through_gateway and bool(canary.node_class)
+        (pods, unread), (comparers, uncompared), (times, untimed) = await asyncio.gather(
+            self._gateways(view) if through_gateway else self._servers(view, canary, spec),
+            self._comparers(view),
+            self._servers(view, canary, spec) if by_class else _nothing(),
         )
-        stable = answered(last.pods, pods, names.TRACK_STABLE)
-        tried = answered(last.pods, pods, names.TRACK_CANARY)
+        stable, tried = _of_tracks(last.pods, pods)
+        stable_times, tried_times = _of_tracks(last.times, times) if by_class else (stable, tried)
         different = compared(last.comparers, comparers)
-        last.pods, last.comparers = pods, comparers
-        notes = [note for note in (unread, uncompared) if note]
-        is_timed = all(each is None or each.within is not None for each in (stable, tried))
+        last.pods, last.times, last.comparers = pods, times, comparers
+        notes = [note for note in (unread, untimed, uncompared) if note]
+        is_timed = all(
+            each is None or each.within is not None for each in (stable_times, tried_times)
+        )
         if not is_timed:
-            notes.append(_UNTIMED)
+            notes.append(_UNTIMED_OF_CLASS if by_class else _UNTIMED)
         elif canary.memory.usual_milliseconds is None:
-            _learn_usual(last, canary, stable)
+            _learn_usual(last, canary, stable_times)
         usual = canary.memory.usual_milliseconds
         since = self._ready_since(view, canary, last)
         had_pods, last.ready_since = last.ready_since is not None, since
-        through_gateway, now = spec.gateway.enabled, self._clock()
         is_reached = not through_gateway or (since is not None and now - since >= _REACHED)
         if stable is None or tried is None or not (is_reached or had_pods or since is not None):
             return Seen(None, None, different, "; ".join(notes))
@@ -117,13 +123,17 @@ class CanaryReader:
         elif is_timed and usual is None:
             known = f"{last.first.requests:.0f} of {LEAST_FOR_USUAL} requests"
             notes.append(f"the stable pods' usual latency is not known yet: {known}")
-        whole = is_reached and (not is_timed or usual is not None)
+        if stable_times is None:
+            notes.append(f"no stable pod of node class {canary.node_class} was read")
+        is_known = usual is not None and None not in (stable_times, tried_times)
+        whole = is_reached and (not is_timed or is_known)
+        if not (whole and are_warm(view, now) and _are_comparable(stable_times, tried_times)):
+            stable_times = tried_times = None
         targets = [o.latency.target / timedelta(milliseconds=1) for o in spec.objectives]
         late = max(targets, default=None)
-        timed = whole and is_timed and are_warm(view, now)
         return Seen(
-            answers(tried, late, usual, timed=timed),
-            answers(stable, late, usual, timed=timed),
+            answers(tried, tried_times, late, usual),
+            answers(stable, stable_times, late, usual),
             different,
             "; ".join(notes),
             whole,
@@ -137,21 +147,28 @@ class CanaryReader:
             return None
         return last.ready_since or self._clock()
 
-    async def _readings(
-        self, view: AgentView, spec: AgentSpec
+    async def _gateways(self, view: AgentView) -> tuple[Mapping[str, Reading], str]:
+        """What the gateway's pods have counted, and which of them could not be read."""
+        return await self._read(
+            view.gateway_pods,
+            names.GATEWAY_METRICS_PORT,
+            GATEWAY_METRICS_PATH,
+            GATEWAY_METRICS,
+            lambda _, samples: gateway_reading(samples),
+        )
+
+    async def _servers(
+        self, view: AgentView, canary: CanaryState, spec: AgentSpec
     ) -> tuple[Mapping[str, Reading], str]:
-        """What the pods that count requests have counted, and which of them could not be read."""
-        if spec.gateway.enabled:
-            return await self._read(
-                view.gateway_pods,
-                names.GATEWAY_METRICS_PORT,
-                GATEWAY_METRICS_PATH,
-                GATEWAY_METRICS,
-                lambda _, samples: gateway_reading(samples),
-            )
+        """The same of the servers, of the stable ones those on the canary's nodes."""
         models = _asked_models(spec)
+        alike = [
+            pod
+            for pod in view.stable_pods
+            if pod.labels.get(names.NODE_CLASS, "") == canary.node_class
+        ]
         told, unread = await self._read(
-            (*view.stable_pods, *candidate_pods(view)),
+            (*alike, *candidate_pods(view)),
             names.METRICS_PORT,
             SERVER_METRICS_PATH,
             SERVER_METRICS,
@@ -208,6 +225,25 @@ class CanaryReader:
         return told, f"{len(unread)} of {len(ready)} pods that count were not read: {unread[0]}" + (
             " and others" if len(unread) > 1 else ""
         )
+
+
+def _of_tracks(
+    before: Mapping[str, Reading], after: Mapping[str, Reading]
+) -> tuple[Counts | None, Counts | None]:
+    """What the stable pods and the canary answered between two readings."""
+    stable, canary = (answered(before, after, track) for track in _TRACKS)
+    return stable, canary
+
+
+def _are_comparable(stable: Counts | None, canary: Counts | None) -> bool:
+    """Whether both tell of how long requests took: beside none, no request is late."""
+    both = (stable, canary)
+    return all(each is not None and each.within is not None and each.requests for each in both)
+
+
+async def _nothing() -> tuple[Mapping[str, Reading], str]:
+    """Where there is nothing to be read."""
+    return {}, ""
 
 
 def are_warm(view: AgentView, now: datetime) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from trireme.api import names
 from trireme.api.rollout import RolloutPhase
 from trireme.control.agent_state import CanaryState
+from trireme.control.canary_class import stable_pods
 from trireme.control.canary_course import shares_gpus
 from trireme.control.observed import deployment_view
 from trireme.control.store import AgentView
@@ -18,7 +19,7 @@ from trireme.rollout.types import Verdict, Why
 @dataclass(frozen=True, slots=True)
 class ReadyPods:
     """The candidate's ready pods beside the stable ones: those that are ready, and those that are
-    wanted for the whole demand.
+    wanted for the whole demand, as so many of the candidate's class.
     """
 
     ready: int
@@ -32,11 +33,9 @@ class ReadyPods:
 
 def ready_pods(view: AgentView) -> ReadyPods:
     """Of an agent that tries a candidate."""
-    together = view.servers.together
     ready = sum(pod.ready_since is not None for pod in candidate_pods(view))
-    if together is None:
-        return ReadyPods(ready, 0, 0)
-    return ReadyPods(ready, together.ready, together.replicas)
+    stable = stable_pods(view, view.canary.node_class if view.canary is not None else "")
+    return ReadyPods(ready, stable.ready, stable.wanted)
 
 
 def most_pods(agent: str, view: AgentView, canary: CanaryState) -> int | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from trireme.api import names
+from trireme.api.node_classes import by_class
 from trireme.api.rollout import RolloutPhase
 from trireme.autoscaler.budget import Held
 from trireme.control.agent_state import Accepted
@@ -54,10 +55,16 @@ def beyond_size(
     return Held(ending, rollout, _canary(agent, view, accepted, resource, now))
 
 
-def gpus_of_canary_pod(view: AgentView, accepted: Accepted, resource: str) -> int:
+def gpus_of_canary_pod(agent: str, view: AgentView, accepted: Accepted, resource: str) -> int:
     """Of these GPUs; where the candidate is not known yet, as many as a stable pod has."""
-    candidate = view.canary.candidate if view.canary is not None else accepted
-    gpus = candidate.agent.spec.server.gpus
+    canary = view.canary
+    deployment = view.deployment(names.canary(agent))
+    if canary is not None:
+        server, node_class = canary.candidate.agent.spec.server, canary.node_class
+    else:
+        server = accepted.agent.spec.server
+        node_class = class_of(deployment) if deployment is not None else ""
+    gpus = by_class(server).get(node_class, server).gpus
     return gpus.count if gpus.resource == resource else 0
 
 
@@ -72,5 +79,5 @@ def canary_size(agent: str, view: AgentView) -> int:
 def _canary(agent: str, view: AgentView, accepted: Accepted, resource: str, now: datetime) -> int:
     """What a canary's pods have, or are to have."""
     there = of_pods((pod for pod in view.canary_pods if not pod.terminating), resource, now)
-    of_pod = gpus_of_canary_pod(view, accepted, resource)
+    of_pod = gpus_of_canary_pod(agent, view, accepted, resource)
     return max(there, canary_size(agent, view) * of_pod)

@@ -117,7 +117,7 @@ class Shares:
                 _hold_canary(key, view, wrong)
             elif budget is not None:
                 held = beyond_size(key.name, view, accepted, budget.resource, now)
-                canary = _canary_needs(view, accepted, held, budget.resource)
+                canary = _canary_needs(key, view, accepted, held, budget.resource)
                 members[key] = replace(member, held=held, canary=canary)
         if budget is not None:
             holders = [*self._unread(budget, unread, now), *self._gone(budget, members.keys(), now)]
@@ -126,7 +126,8 @@ class Shares:
             for key, accepted, _ in agents:
                 if key in members:
                     view, room = self._store.view(key), left[members[key].name]
-                    _grant_canary(view, room, gpus_of_canary_pod(view, accepted, budget.resource))
+                    of_pod = gpus_of_canary_pod(key.name, view, accepted, budget.resource)
+                    _grant_canary(view, room, of_pod)
         return found
 
     def _unread(self, budget: GpuBudget, keys: Iterable[Key], now: datetime) -> Iterator[Member]:
@@ -192,14 +193,14 @@ class Shares:
         return found
 
 
-def _canary_needs(view: AgentView, accepted: Accepted, held: Held, resource: str) -> int:
+def _canary_needs(key: Key, view: AgentView, accepted: Accepted, held: Held, resource: str) -> int:
     """The GPUs that a canary needs now; one that is promoted does not grow."""
     canary = view.canary
     if canary is None or canary.phase is RolloutPhase.ROLLED_BACK:
         return 0
     if canary.phase is RolloutPhase.PROMOTED:
         return held.canary
-    return canary.needed * gpus_of_canary_pod(view, accepted, resource)
+    return canary.needed * gpus_of_canary_pod(key.name, view, accepted, resource)
 
 
 def _grant_canary(view: AgentView, room: Room, gpus_of_pod: int) -> None:

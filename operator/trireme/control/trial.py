@@ -18,10 +18,12 @@ from trireme.api.rollout import RolloutPhase, RolloutStatus, RolloutStrategy
 from trireme.api.types import AgentDeployment
 from trireme.control.agent_state import Accepted, Refused, RolledBack
 from trireme.control.apply import Applier, child_id, is_final
+from trireme.control.canary_class import class_to_try, stable_pods
 from trireme.control.canary_course import Course, Known, course, has_pods, is_on
 from trireme.control.observed import (
     DeploymentView,
     PodView,
+    class_of,
     deployment_view,
     owned_by,
     parse_time,
@@ -170,29 +172,32 @@ class Trial:
         """What becomes of a spec; where it is refused, of the one that is tried; None where there
         is neither. Raises ClusterError.
         """
-        told, left = None, 0
+        told, left, left_class = None, 0, None
         is_tried = new is None or new.agent.spec.rollout.strategy is RolloutStrategy.CANARY
         if not view.is_recalled and is_tried:
             told = await self._recall(view, body)
-            left = await self._left(body, told)
+            left, left_class = await self._left(body, told)
         generation = body["metadata"]["generation"]
         candidate = new or await self._tried(view, body, told)
         if candidate is None:
             return None
         servers, tried = view.servers.together, adoption.tried(view.adoption.present)
+        node_class = class_to_try(view, candidate)
         known = Known(
             stable=view.accepted,
             canary=view.canary,
             rolled_back=view.rolled_back,
             told=told,
             left=left,
-            wanted=servers.replicas if servers is not None else 0,
+            wanted=stable_pods(view, left_class or node_class or "").wanted,
             serves=servers is not None and servers.ready > 0,
             is_spread=is_spread(view),
             hindrance=hindrance(view),
             generation=generation,
             now=self._clock(),
             tried_since=parse_time(tried.since) if tried is not None else None,
+            node_class=node_class,
+            left_class=left_class,
         )
         found = course(candidate, known, self._options)
         if isinstance(found, Refused):
@@ -227,16 +232,18 @@ class Trial:
         is_its = told.candidate == candidate_digest(found.agent, found.repository)
         return found if is_its else None
 
-    async def _left(self, body: Object, told: RolloutStatus | None) -> int:
-        """How many ready pods the canary has that an earlier process tells of."""
+    async def _left(self, body: Object, told: RolloutStatus | None) -> tuple[int, str | None]:
+        """How many ready pods the canary has that an earlier process tells of, and of which class;
+        None where nothing is left of it.
+        """
         metadata = body["metadata"]
         name = names.canary(metadata["name"])
         live = await self._cluster.get(kinds.DEPLOYMENT, metadata["namespace"], name)
         if told is None or live is None or not owned_by(live, metadata["uid"]):
-            return 0
+            return 0, None
         labels = live["spec"]["template"]["metadata"]["labels"]
         is_its = labels.get(names.CANDIDATE) == names.candidate_label(told.candidate)
-        return deployment_view(live).ready if is_its else 0
+        return (deployment_view(live).ready, class_of(live)) if is_its else (0, None)
 
     async def share(self, key: Key, view: AgentView, agent: AgentDeployment) -> Share:
         """What the gateway is to be told, and with it whether it may reach the canary yet. Raises
@@ -295,6 +302,7 @@ class Trial:
                 digest=canary.digest,
                 initial_replicas=None if live else canary.replicas,
                 is_reachable=canary.is_reachable,
+                node_class=canary.node_class,
             )
             if child_id(manifest) not in wanted
         ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+from trireme.api.node_classes import with_terms
 from trireme.api.schema import ApiModel
 from trireme.api.types import AgentDeployment, AgentSpec
 from trireme.modelrepo.change import differences
@@ -80,6 +81,7 @@ def change(before: Running, after: Running, options: ResourceOptions) -> Change:
 def keeping_pods(before: Running, after: Running, options: ResourceOptions) -> AgentSpec:
     """The spec of `after`, with all that would replace pods as it was before: each of its top-level
     fields as a whole, since the parts of one fit each other, and models and pipelines together.
+    Only what node classes cost and how many they may have is of no other part.
     """
     replacing = {
         re.split(r"[.\[]", part.path)[0]
@@ -93,6 +95,8 @@ def keeping_pods(before: Running, after: Running, options: ResourceOptions) -> A
         for name, field in AgentSpec.model_fields.items()
         if (field.alias or name) in replacing
     }
+    if "server" in kept:
+        kept["server"] = with_terms(before.agent.spec.server, after.agent.spec.server)
     return after.agent.spec.model_copy(update=kept)
 
 

@@ -52,21 +52,26 @@ class PodSet:
         }
 
 
-def canary_set(agent: AgentDeployment) -> PodSet:
-    """The pods that try an agent's spec beside the stable ones."""
-    return PodSet(names.canary(agent.metadata.name), agent, track=names.TRACK_CANARY)
+def canary_set(agent: AgentDeployment, node_class: str = "") -> PodSet:
+    """The pods that try an agent's spec beside the stable ones, as those of one class. That is none
+    of their selector, which no later canary could change.
+    """
+    name = names.canary(agent.metadata.name)
+    return PodSet(name, _as_of(agent, node_class), track=names.TRACK_CANARY)
 
 
 def pod_sets(agent: AgentDeployment) -> tuple[PodSet, ...]:
     """The stable sets that an agent's spec asks for, in the order of the spec."""
     name = agent.metadata.name
     return tuple(
-        PodSet(
-            names.server_set(name, node_class),
-            agent.model_copy(update={"spec": agent.spec.model_copy(update={"server": server})})
-            if node_class
-            else agent,
-            node_class,
-        )
-        for node_class, server in by_class(agent.spec.server).items()
+        PodSet(names.server_set(name, node_class), _as_of(agent, node_class), node_class)
+        for node_class in by_class(agent.spec.server)
     )
+
+
+def _as_of(agent: AgentDeployment, node_class: str) -> AgentDeployment:
+    """The agent as the pods of a class have it."""
+    if not node_class:
+        return agent
+    server = by_class(agent.spec.server)[node_class]
+    return agent.model_copy(update={"spec": agent.spec.model_copy(update={"server": server})})

@@ -120,22 +120,25 @@ def answered(
 
 
 def answers(
-    counts: Counts, late: float | None, usual: float | None, *, timed: bool = True
+    counts: Counts, times: Counts | None, late: float | None, usual: float | None
 ) -> Answers:
-    """These requests by a latency target and the usual latency, in milliseconds; not `timed`, by
-    failures alone. A failure is late and slow; one that took long, too, counts twice where the
+    """These requests by a latency target and the usual latency, in milliseconds. What these took
+    is told by `times`: the same counts, or others that may tell of fewer requests; without them,
+    failures alone are. A failure is late and slow; one that took long, too, counts twice where the
     histogram has it, as for both tracks.
     """
     requests = round(counts.requests)
     failed = min(round(counts.failed), requests)
-    if not timed or counts.within is None:
+    if times is None or times.within is None:
         return Answers(requests, failed, untimed=requests)
-    within = counts.within
+    within, of_times = times.within, round(times.requests)
+    timed = min(of_times, requests)
+    not_answered = min(round(times.failed), of_times)
 
     def over(edge: float | None) -> int:
-        return min(requests, failed + round(_over(within, edge)))
+        return min(timed, not_answered + round(_over(within, edge)))
 
-    return Answers(requests, failed, over(late), over(usual))
+    return Answers(requests, failed, over(late), over(usual), requests - timed)
 
 
 def usual_milliseconds(counts: Counts) -> float | None:

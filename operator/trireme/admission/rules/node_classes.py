@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from trireme.admission.places import repeated
 from trireme.api import names
 from trireme.api.node_classes import by_class
+from trireme.api.optimization import OptimizationMode
+from trireme.api.tuning import TuningMode
 from trireme.api.types import AgentSpec, Scaling, ScalingMode, Schedule
 from trireme.errors import Fault
 
@@ -106,3 +108,22 @@ def classes_of_another_mode(spec: AgentSpec) -> Iterator[Fault]:
             "Set it to Automatic, with scaling.paused All to see what Trireme would do; or remove "
             "server.nodeClasses",
         )
+
+
+def setting_is_applied_to_classes(spec: AgentSpec) -> Iterator[Fault]:
+    """What it gains is learnt of pods that are all alike."""
+    if not spec.server.node_classes:
+        return
+    modes = {
+        "spec.tuning.mode": spec.tuning.mode,
+        "spec.optimization.mode": spec.optimization and spec.optimization.mode,
+    }
+    for path, mode in modes.items():
+        if mode in (TuningMode.APPLY, OptimizationMode.APPLY):
+            yield Fault(
+                path,
+                "Apply",
+                "a setting is tried and learnt of on pods of one kind, and these are of several "
+                "node classes",
+                "Use Recommend, or make an agent of each class",
+            )

@@ -66,17 +66,6 @@ def step_outlasts_its_deadline(spec: AgentSpec) -> Iterator[Fault]:
             )
 
 
-def canary_of_node_classes(spec: AgentSpec) -> Iterator[Fault]:
-    """Its pods would be of one class, and be compared with pods of all."""
-    if _is_canary(spec) and spec.server.node_classes:
-        yield Fault(
-            "spec.rollout.strategy",
-            spec.rollout.strategy.value,
-            "a canary's pods are of one kind, and these of several node classes",
-            "Set it to RollingUpdate, or make an agent of each class",
-        )
-
-
 def canary_without_pods(spec: AgentSpec) -> Iterator[Fault]:
     """Nothing to compare with: the change is made at once."""
     fixed = spec.scaling.mode is not ScalingMode.AUTOMATIC
@@ -94,8 +83,17 @@ def canary_is_judged_by_little(spec: AgentSpec) -> Iterator[Fault]:
     """What nobody measures takes no canary back."""
     if not _is_canary(spec):
         return
-    measured = spec.gateway.enabled or supports(release_of(spec.server), Feature.LATENCY_HISTOGRAM)
-    if not measured:
+    has_histogram = supports(release_of(spec.server), Feature.LATENCY_HISTOGRAM)
+    if spec.server.node_classes and not (has_histogram and spec.objectives):
+        yield Fault(
+            "spec.rollout.strategy",
+            spec.rollout.strategy.value,
+            "the canary is judged by failures alone: it is compared with pods of its own node "
+            "class, of which the gateway tells no latency, and Triton from 26.01 on, of models "
+            "with an objective",
+            "Take an image of 26.01 or later, and add an objective",
+        )
+    elif not spec.gateway.enabled and not has_histogram:
         yield Fault(
             "spec.rollout.strategy",
             spec.rollout.strategy.value,
