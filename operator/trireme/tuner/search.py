@@ -68,11 +68,12 @@ def next_step(
     again = to_repeat(found) if left > 0 else None
     is_for_others = len(found) < most_measurements - _kept(most_measurements)
     reason = "no other could be measured twice within what is allowed"
-    if (left > 0 and is_for_others) or (left >= LEAST_TIMES and again is None):
+    if is_for_others or (left >= LEAST_TIMES and again is None):
         other = _other(space, objective, found, start, margin)
-        if isinstance(other, Try):
+        if isinstance(other, str):
+            reason = other
+        elif left > 0:
             return other
-        reason = other
     if again is not None:
         return Try(again.configuration, again.per_second)
     return Done(best_of(found), reason)
