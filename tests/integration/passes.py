@@ -98,8 +98,10 @@ class Operator:
                 self.store.child_event(self._key, body, deleted=False)
                 child = (kind.name, item["metadata"]["name"])
                 versions[child] = item["metadata"]["resourceVersion"]
+        watched = {kind.name for kind in kinds.CHILD_KINDS}
         for child in self.view.children.keys() - versions.keys():
-            self.store.child_event(self._key, self.view.children[child], deleted=True)
+            if child[0] in watched:
+                self.store.child_event(self._key, self.view.children[child], deleted=True)
         pods = await self.cluster.list(kinds.POD, self._key.namespace, selector)
         for pod in pods:
             self.store.pod_event(self._key, {"kind": "Pod", **pod}, deleted=False)

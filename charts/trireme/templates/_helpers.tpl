@@ -136,7 +136,7 @@ nothing in pods. */}}
   verbs: [get, list, watch, create, patch, delete]   # of the pods that optimise models
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
-  verbs: [get, create, patch]   # of caches that are made from a storage class
+  verbs: [get, create, patch]   # of caches that are made from a storage class; none is deleted
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]

@@ -246,7 +246,7 @@ class ModelCache(ApiModel):
         min_length=1,
         max_length=253,
         description="The storage class of a claim that is made for this agent, with access mode "
-        "ReadWriteMany, and deleted with it.",
+        "ReadWriteMany. It goes with the agent, and not before: without this field it stays.",
     )
     node: bool | None = Field(
         None,
@@ -256,7 +256,8 @@ class ModelCache(ApiModel):
     size: Quantity = Field(
         "100Gi",
         description="What the files in the cache may sum up to, and the size of a claim that is "
-        "made; what was used longest ago goes first. Of a node's cache the chart says it.",
+        "made; what was used longest ago goes first. A claim can grow where its class allows that, "
+        "and never shrinks. Of a node's cache the chart says it.",
     )
 
 

@@ -12,6 +12,7 @@ from trireme.control.queue import Key
 from trireme.control.store import AgentView, ChildId, Store
 from trireme.edge.cluster import Cluster, Object
 from trireme.errors import ClusterError
+from trireme.resources.fetch import claim_stays
 
 _ATTEMPTS = 5  # at a write that somebody else's write may forestall
 _CONFLICT = 409
@@ -44,9 +45,10 @@ class Applier:
         """Apply the objects in their order; False where a Deployment of `live` is gone meanwhile,
         so that all is to be begun again. Raises ClusterError.
 
-        `sizes` are those of the Deployments that are made. What the API answers is learnt at once:
-        the watch tells of it later, and until then a rollout that has just begun would look
-        finished.
+        A claim that is there serves as it is: what the API refuses to change of it is left in the
+        agent's view, and holds up nothing behind it. `sizes` are those of the Deployments that are
+        made. What the API answers is learnt at once: the watch tells of it later, and until then a
+        rollout that has just begun would look finished.
         """
         for body in live.values():
             if deployment_view(body).replicas_manager in (None, names.TEMPLATE_MANAGER):
@@ -60,10 +62,14 @@ class Applier:
             try:
                 applied = await self._cluster.apply(manifest, names.TEMPLATE_MANAGER, uid)
             except ClusterError as error:
-                if uid is None or error.status != _CONFLICT:
+                if uid is not None and error.status == _CONFLICT:
+                    return False
+                if not await self._serves_as_it_is(key, manifest, error):
                     raise
-                return False
+                continue
             self._store.learn(key, applied)
+            if kind == kinds.PERSISTENT_VOLUME_CLAIM.name:
+                self._store.view(key).claim_stays = None
             if kind == kinds.DEPLOYMENT.name and name in sizes:
                 await self._own_scale(key, applied)
         return True
@@ -99,6 +105,19 @@ class Applier:
         kind = kinds.kind_of(body["apiVersion"], body["kind"])
         await self._cluster.delete(kind, key.namespace, child[1])
         view.children.pop(child, None)
+
+    async def _serves_as_it_is(self, key: Key, manifest: Object, refusal: ClusterError) -> bool:
+        """Whether what the API refuses is a change of a claim that is there, which is then
+        left to be told. Raises ClusterError.
+        """
+        claims = kinds.PERSISTENT_VOLUME_CLAIM
+        if manifest["kind"] != claims.name or not is_final(refusal):
+            return False
+        live = await self._cluster.get(claims, key.namespace, manifest["metadata"]["name"])
+        if live is None:
+            return False
+        self._store.view(key).claim_stays = claim_stays(manifest, live, refusal.message)
+        return True
 
     async def _own_scale(self, key: Key, deployment: Object) -> None:
         """Make the scale manager the owner of the size, as it is.

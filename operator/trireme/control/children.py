@@ -21,6 +21,7 @@ from trireme.control.store import AgentView, ChildId
 from trireme.control.trial import Trial
 from trireme.edge.cluster import Cluster, Object
 from trireme.edge.recorder import Event
+from trireme.errors import ClusterError
 from trireme.resources.desired import desired_objects
 from trireme.resources.initial_size import initial_sizes
 from trireme.resources.options import ResourceOptions
@@ -78,6 +79,8 @@ class Children:
             return []
         record = (kinds.CONFIG_MAP.name, names.inspected_record(key.name))
         wanted = frozenset({record, *map(child_id, objects)})
+        if (kinds.PERSISTENT_VOLUME_CLAIM.name, names.cache_claim(key.name)) not in wanted:
+            view.claim_stays = None
         repairs = await self._apply_canary(key, view, wanted)
         if view.canary is not None and has_pods(view.canary) and not view.canary.is_reachable:
             delay = share.follows_in(self._clock()).total_seconds()
@@ -113,14 +116,14 @@ class Children:
         canary.is_made = True
         return [event for name, size in made.items() for event in _repairs(view, name, size)]
 
-    async def prune(self, key: Key, view: AgentView, uid: str) -> None:
-        """Delete children no longer wanted; configurations only once nothing mounts them. Raises
-        ClusterError.
+    async def prune(self, key: Key, view: AgentView, uid: str) -> ClusterError | None:
+        """Delete children no longer wanted; configurations only once nothing mounts them, and
+        claims never. What cannot be deleted holds up no other: the first failure is the answer.
 
         A rollout ends in a pass that only observes, so every pass looks.
         """
         if view.wanted is None or view.apply_failure is not None:
-            return
+            return None
         settled = all(
             (body := view.children.get(child)) is not None and deployment_view(body).rolled_out
             for child in view.wanted
@@ -134,14 +137,22 @@ class Children:
         is_mounted = (
             not settled or bool(emptying) or bool(view.canary_pods and not has_pods(view.canary))
         )
+        failure = None
         for child, body in list(view.children.items()):
             if child in view.wanted or not owned_by(body, uid):
                 continue
             kind, name = child
+            if kind == kinds.PERSISTENT_VOLUME_CLAIM.name:
+                continue  # it holds data: it goes with the agent, or by the user's hand
             if name in emptying and kind == kinds.DEPLOYMENT.name:
                 continue  # the autoscaler says when others carry the load
-            if kind != kinds.CONFIG_MAP.name or not is_mounted:
+            if kind == kinds.CONFIG_MAP.name and is_mounted:
+                continue
+            try:
                 await self._applier.delete(key, view, child)
+            except ClusterError as error:
+                failure = failure or error
+        return failure
 
 
 def leads_past_gateway(key: Key, view: AgentView) -> bool:

@@ -118,11 +118,13 @@ class Reconciler:
         await self._report(key, view, view.body)
         if view.apply_failure is not None and Work.APPLY in work:
             raise view.apply_failure
-        await self._children.prune(key, view, view.body["metadata"]["uid"])
+        undeleted = await self._children.prune(key, view, view.body["metadata"]["uid"])
         is_due = Work.APPLY in work or view.optimization.under_way
         if is_due and (asked := last_asked(view)) is not None:
             told = await self._optimizing.advance(view, view.body, asked)
             await self._emit(key, told)
+        if undeleted is not None:
+            raise undeleted
 
     async def _apply_generation(self, key: Key, view: AgentView, body: Object) -> None:
         """Accept or refuse the spec as it is now; what was last accepted is applied, so that drift

@@ -23,6 +23,7 @@ from trireme.control.store import AgentView
 from trireme.control.trial import candidate_pods, words_of_rollback, words_of_trial
 from trireme.edge.cluster import Cluster
 from trireme.edge.recorder import Event
+from trireme.errors import Fault
 from trireme.resources.control import OperatorKey
 
 
@@ -60,7 +61,7 @@ class Reporter:
         control_key = self._operator_key.of_agent(body["metadata"]["uid"])
         observed = await _observe(key, view, control_key, pods, before)
         await _look_at_canary(key, view, control_key)
-        warned = "\n".join(map(str, running.warnings)) if running and not view.refused else ""
+        warned = "\n".join(map(str, _warnings(view)))
         verdict = _verdict(view.refused, warned)
         found = status.findings(generation, before, verdict, observed)
         conditions = status.dated(found, before.conditions, generation, now)
@@ -136,6 +137,13 @@ async def _look_at_canary(key: Key, view: AgentView, control_key: str) -> None:
         models=await ask_servers(pods, control_key, canary.candidate.repository),
     )
     canary.fault = status.fault(told)
+
+
+def _warnings(view: AgentView) -> tuple[Fault, ...]:
+    """What is odd of a spec that can be used; of one that is refused, its faults are told."""
+    if view.accepted is None or view.refused is not None:
+        return ()
+    return (*view.accepted.warnings, *([view.claim_stays] if view.claim_stays else []))
 
 
 def _verdict(refused: Refused | None, warned: str) -> status.Verdict:

@@ -109,10 +109,11 @@ class AgentView:
     `body` is None until the agent itself was seen. The reconciler leaves `judged`, the generation
     that it last looked into; `accepted`, the last one it could use; `refused`, why the judged one
     cannot be; `asked`, the last one it could use as the user wrote it; `apply_failure`, why not all
-    objects could be applied, and `wanted`, which those are; `applied`, what was last applied whole;
-    `replaced`, what the pods ran before, until all of it is done, and `change`, the difference;
-    `secrets`, which Secrets it has made sure of, since no watch tells of them; and `written`, the
-    part of the status it last wrote. The autoscaler leaves `desired_replicas`, also by node class;
+    objects could be applied, and `wanted`, which those are; `claim_stays`, what of its cache's
+    claim the API does not change; `applied`, what was last applied whole; `replaced`, what the pods
+    ran before, until all of it is done, and `change`, the difference; `secrets`, which Secrets it
+    has made sure of, since no watch tells of them; and `written`, the part of the status it last
+    wrote. The autoscaler leaves `desired_replicas`, also by node class;
     `tuning`, the knob that it recommends; `calm_at`, when it last decided, if the fleet is of its
     size and keeps every objective, else None; `learning` by set of pods as the status has it, which
     is learnt on from there; and `foresights` by an objective's model. `canary` is there while one
@@ -128,6 +129,7 @@ class AgentView:
     accepted: Accepted | None = None
     refused: Refused | None = None
     apply_failure: ClusterError | None = None
+    claim_stays: Fault | None = None
     wanted: frozenset[ChildId] | None = None
     applied: Accepted | None = None
     replaced: Accepted | None = None

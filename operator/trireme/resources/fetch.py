@@ -13,6 +13,7 @@ from trireme.api.models import Model, Source
 from trireme.api.node_cache import ROOT
 from trireme.api.scalars import quantity_value
 from trireme.api.types import AgentDeployment
+from trireme.errors import Fault
 from trireme.modelrepo.backends import loaded_files
 from trireme.modelrepo.repository import Fetched, Repository
 from trireme.modelrepo.sources import claim_of
@@ -93,6 +94,29 @@ def fetch_objects(
         },
     )
     return (claim, config_map)
+
+
+def claim_stays(claim: Manifest, live: Manifest, refusal: str) -> Fault:
+    """That the cache's claim stays as it is, since the API refuses what the spec asks of it."""
+    asked, has = claim["spec"], live["spec"]
+    field, wanted, present = "size", *(_requested(spec) for spec in (asked, has))
+    if asked["storageClassName"] != has.get("storageClassName"):
+        field = "storageClassName"
+        wanted, present = asked["storageClassName"], has.get("storageClassName")
+    name = claim["metadata"]["name"]
+    first, *_ = refusal.splitlines() or [""]
+    return Fault(
+        f"spec.download.cache.{field}",
+        wanted,
+        f"the claim {name} keeps {present}, and is used as it is: {first}",
+        f"Write {present} again; or leave cache out, delete the claim once no pod has it "
+        f"(kubectl delete pvc {name}), and have another one made",
+    )
+
+
+def _requested(spec: Manifest) -> str:
+    size: str = spec["resources"]["requests"]["storage"]
+    return size
 
 
 def fetch_pod_parts(
