@@ -33,6 +33,7 @@ def test_event_reasons() -> None:
         "FetchFailed ModelsReady DriftRepaired SpecWarning ScaledUp ScaledDown ScalingHeld "
         "ScalingLimited SignalsLost SignalsRestored SignalsReadDirectly "
         "SignalsFromPrometheus ScalingResumed ForeignWriter "
-        "CanaryStep CanaryHeld CanaryPromoted CanaryRolledBack NoCanary "
+        "CanaryStep CanaryHeld CanaryPromoted CanaryRolledBack "
+        "CommandRefused NoCanary "
         "SettingTried SettingKept SettingRefused SettingUndecided SettingDropped TuningRecommended"
     )

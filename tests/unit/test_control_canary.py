@@ -1,7 +1,7 @@
 """Whole rounds of the canary loop over agents of a store, with pods that count."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -17,7 +17,7 @@ from trireme.autoscaler.types import Grant
 from trireme.control.agent_state import Accepted, CanaryState
 from trireme.control.canary import CanaryAnalysis
 from trireme.control.queue import Key, WorkQueue
-from trireme.control.store import Store
+from trireme.control.store import AgentView, Store
 from trireme.edge.cluster import Cluster, Object
 from trireme.edge.metrics import Metrics
 from trireme.edge.pod_metrics import PodMetrics
@@ -385,12 +385,67 @@ async def test_a_command_without_a_canary_is_answered_once() -> None:
     assert rounds.api.statuses == []
 
 
-async def test_other_commands_are_left_to_others() -> None:
+async def test_the_autoscalers_command_is_left_to_it() -> None:
     rounds = Rounds()
     key = rounds.add()
     rounds.tell(key, names.RESUME)
     await rounds.round()
     assert rounds.api.merged == []
+
+
+def fixed(view: AgentView) -> None:
+    agent = agent_of(replicas=1, scaling={"mode": "Fixed"})
+    view.accepted = Accepted(agent, repository_of())
+
+
+def never_accepted(view: AgentView) -> None:
+    view.accepted = view.canary = None
+
+
+@pytest.mark.parametrize(
+    ("word", "becomes", "answer"),
+    [
+        pytest.param(
+            "resume",
+            fixed,
+            "told to: resume: in mode Fixed Trireme sets no size, so there is none to take back",
+            id="resume in a mode in which Trireme does not scale",
+        ),
+        pytest.param(
+            "resume",
+            never_accepted,
+            "told to: resume: no spec was accepted yet, so there is no size to take back",
+            id="resume of an agent that was never accepted",
+        ),
+        pytest.param(
+            "resum",
+            fixed,
+            "'resum' is no command: known are promote, abort, resume",
+            id="a misspelt word",
+        ),
+        pytest.param(
+            "", fixed, "'' is no command: known are promote, abort, resume", id="no word at all"
+        ),
+        pytest.param(
+            "x" * 5000,
+            fixed,
+            f"'{'x' * 80}' is no command: known are promote, abort, resume",
+            id="a word that is longer than an Event",
+        ),
+    ],
+)
+async def test_a_word_that_nobody_can_follow_is_consumed_and_answered_once(
+    word: str, becomes: Callable[[AgentView], None], answer: str
+) -> None:
+    rounds = Rounds()
+    key = rounds.add()
+    becomes(rounds.store.view(key))
+    rounds.tell(key, word)
+    await rounds.round()
+    await rounds.round()  # the watch has not told yet that the annotation is gone
+    assert rounds.api.told("CommandRefused") == [answer]
+    (patch,) = rounds.api.merged
+    assert patch["metadata"]["annotations"] == {"trireme.dev/command": None}
 
 
 async def test_a_verdict_that_cannot_be_written_is_written_later() -> None:

@@ -123,6 +123,7 @@ class EventReason(StrEnum):
     CANARY_HELD = "CanaryHeld"  # a step waits for something that lasts
     CANARY_PROMOTED = "CanaryPromoted"  # it was no worse, or a person said so
     CANARY_ROLLED_BACK = "CanaryRolledBack"  # it was worse, undecided, or a person said so
+    COMMAND_REFUSED = "CommandRefused"  # a person's word that nobody knows, or can follow here
     NO_CANARY = "NoCanary"  # a person told a canary to end, and there is none
     SETTING_TRIED = "SettingTried"  # of Trireme's own, on a canary, in a mode Apply
     SETTING_KEPT = "SettingKept"  # all pods have it; the spec stays as it is

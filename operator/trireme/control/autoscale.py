@@ -31,6 +31,7 @@ from trireme.autoscaler.records import Concluded, Inputs, Record
 from trireme.autoscaler.signals import Subject
 from trireme.autoscaler.types import Decision, Grant, NoSignals, Signals
 from trireme.control import advising
+from trireme.control.commands import resumes
 from trireme.control.direct import PodReader
 from trireme.control.fleet import Fleet, learnt_before, look, observed, policy_now, restored
 from trireme.control.foresight import foresee
@@ -246,14 +247,12 @@ class Autoscaler:
         forecasts = foresee(view.foresights, observation, policy, fleet.memory)
         if forecasts:
             observation = dataclasses.replace(observation, forecasts=forecasts)
-        command = view.body["metadata"].get("annotations", {}).get(names.COMMAND)
         automatic = view.accepted.agent.spec.scaling.mode is ScalingMode.AUTOMATIC
-        resumes = automatic and command == names.RESUME
-        foreign_writer = None
-        if automatic and not resumes and live.replicas_manager not in _OURS:
+        is_resumed, foreign_writer = resumes(view), None
+        if automatic and not is_resumed and live.replicas_manager not in _OURS:
             foreign_writer = live.replicas_manager
         alone = Concluded.by(Inputs(observation, policy, fleet.memory, foreign_writer))
-        return _Observed(key, view, view.servers, fleet, alone, resumes)
+        return _Observed(key, view, view.servers, fleet, alone, is_resumed)
 
     def _restore(self, key: Key, view: AgentView, live: DeploymentView, now: datetime) -> Fleet:
         """What an earlier process knew of an agent, from its status."""

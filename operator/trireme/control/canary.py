@@ -22,6 +22,7 @@ from trireme.control.agent_state import CanaryState
 from trireme.control.canary_news import ACTION, CanaryNews, LastTold, note
 from trireme.control.canary_readings import CanaryReader, LastReadings, Seen, are_warm
 from trireme.control.canary_share import follow, most_pods, ready_pods
+from trireme.control.commands import refusal, word_for_rollout
 from trireme.control.held_gpus import canary_size
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.store import AgentView, Store
@@ -100,7 +101,7 @@ class CanaryAnalysis:
 
     def _is_due(self, key: Key) -> bool:
         view = self._store.view(key)
-        return view.canary is not None or key in self._watched or _command(view) is not None
+        return view.canary is not None or key in self._watched or word_for_rollout(view) is not None
 
     async def _tried(self, key: Key) -> None:
         """One agent; never raises: what fails is tried again in the next round."""
@@ -116,9 +117,11 @@ class CanaryAnalysis:
 
     async def _agent(self, key: Key) -> None:
         view = self._store.view(key)
-        command = _command(view)
-        if command is not None and not await self._consumed(key, view):
-            command = None
+        word, command = word_for_rollout(view), None
+        if word is not None and await self._consumed(key, view):
+            command = _COMMANDS.get(word)
+            if command is None:
+                await self._news.emit(key, view, [refusal(view, word)])
         canary = view.canary
         if canary is not None and canary.phase is RolloutPhase.PROGRESSING:
             await self._look(key, view, canary, command)
@@ -143,10 +146,10 @@ class CanaryAnalysis:
         return Event(EventReason.CANARY_ENDED, words, ACTION)
 
     async def _consumed(self, key: Key, view: AgentView) -> bool:
-        """Take a command off the resource, once: of a resource that has changed since it was seen
+        """Take a word off the resource, once: of a resource that has changed since it was seen
         it is not known whether it is still there.
         """
-        assert view.body is not None  # noqa: S101  # it has a command
+        assert view.body is not None  # noqa: S101  # it has a word
         version = view.body["metadata"].get("resourceVersion")
         metadata = {"annotations": {names.COMMAND: None}, "resourceVersion": version}
         patch = {"metadata": metadata}
@@ -239,16 +242,6 @@ class CanaryAnalysis:
         if view.canary is None:
             del self._watched[key]
             self._news.forget(key)
-
-
-def _command(view: AgentView) -> Command | None:
-    """What a person tells the rollout; other commands are others' to take. Until the reconciler has
-    looked into the spec as it is, it is not known which canary is meant.
-    """
-    metadata = (view.body or {}).get("metadata", {})
-    if view.judged != metadata.get("generation"):
-        return None
-    return _COMMANDS.get((metadata.get("annotations") or {}).get(names.COMMAND, ""))
 
 
 def _crash(watched: _Watched, view: AgentView) -> str:

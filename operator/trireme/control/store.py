@@ -37,7 +37,7 @@ from trireme.control.observed import (
     together,
 )
 from trireme.control.queue import Key, Work
-from trireme.errors import ClusterError
+from trireme.errors import ClusterError, Fault
 from trireme.resources.change import Change
 
 T = TypeVar("T")
