@@ -5,13 +5,17 @@ import selectors
 
 
 class _NoWait(selectors.SelectSelector):
-    """Lets the loop's clock jump to the next timer instead of waiting for it."""
+    """Lets the loop's clock jump to the next timer instead of waiting for it, unless there is
+    something to be read or written, such as by a server of the test's own.
+    """
 
     loop: "VirtualTimeLoop"
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.loop.now += timeout or 0.0
-        return super().select(0)
+        ready = super().select(0)
+        if not ready:
+            self.loop.now += timeout or 0.0
+        return ready
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):

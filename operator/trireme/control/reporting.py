@@ -18,7 +18,7 @@ from trireme.control.apply import is_final
 from trireme.control.observed import DeploymentView, PodView, deployment_view, pods_known
 from trireme.control.preflight import described
 from trireme.control.queue import Key
-from trireme.control.starting_pods import ask_fetchers, ask_servers
+from trireme.control.starting_pods import Told, ask
 from trireme.control.store import AgentView
 from trireme.control.trial import candidate_pods, words_of_rollback, words_of_trial
 from trireme.edge.cluster import Cluster
@@ -59,8 +59,9 @@ class Reporter:
             return None  # just started: what an earlier process wrote is better than half a view
         before = readable_status(view.written or body.get("status"))
         control_key = self._operator_key.of_agent(body["metadata"]["uid"])
-        observed = await _observe(key, view, control_key, pods, before)
-        await _look_at_canary(key, view, control_key)
+        told_by_pods = await ask(pods, candidate_pods(view), control_key, view.silent, now)
+        observed = _observe(key, view, told_by_pods, pods, before)
+        _look_at_canary(key, view, told_by_pods)
         warned = "\n".join(map(str, _warnings(view)))
         verdict = _verdict(view.refused, warned)
         found = status.findings(generation, before, verdict, observed)
@@ -96,10 +97,10 @@ class Reporter:
         return Report(found, told)
 
 
-async def _observe(
+def _observe(
     key: Key,
     view: AgentView,
-    control_key: str,
+    told: Told,
     pods: tuple[PodView, ...],
     before: AgentStatus,
 ) -> status.Observed:
@@ -111,32 +112,32 @@ async def _observe(
         gateway_wanted=running.agent.spec.gateway.enabled if running else bool(view.gateway_pods),
         pods=pods,
         gateway_pods=view.gateway_pods,
-        models=await ask_servers(pods, control_key, running.repository if running else None),
+        models=told.models(pods, running.repository if running else None),
         apply_failure=failure.message if failure else None,
         apply_final=failure is not None and is_final(failure),
         in_place=in_place.progress(view, before),
         may_be_empty=running is not None and status.may_be_empty(running.agent.spec),
-        fetches=await ask_fetchers(pods),
+        fetches=told.fetches,
         trial=words_of_trial(view),
         rolled_back=words_of_rollback(view),
     )
 
 
-async def _look_at_canary(key: Key, view: AgentView, control_key: str) -> None:
+def _look_at_canary(key: Key, view: AgentView, told: Told) -> None:
     """Leave in it what its pods cannot start by, for the analysis to take it back."""
     canary, pods = view.canary, candidate_pods(view)
     deployment = view.deployment(names.canary(key.name))
     if canary is None or deployment is None or canary.fault:
         return
-    told = status.Observed(
+    seen = status.Observed(
         server=deployment_view(deployment),
         gateway=None,
         gateway_wanted=False,
         pods=pods,
         gateway_pods=(),
-        models=await ask_servers(pods, control_key, canary.candidate.repository),
+        models=told.models(pods, canary.candidate.repository),
     )
-    canary.fault = status.fault(told)
+    canary.fault = status.fault(seen)
 
 
 def _warnings(view: AgentView) -> tuple[Fault, ...]:

@@ -112,14 +112,15 @@ class AgentView:
     objects could be applied, and `wanted`, which those are; `claim_stays`, what of its cache's
     claim the API does not change; `applied`, what was last applied whole; `replaced`, what the pods
     ran before, until all of it is done, and `change`, the difference; `secrets`, which Secrets it
-    has made sure of, since no watch tells of them; and `written`, the part of the status it last
-    wrote. The autoscaler leaves `desired_replicas`, also by node class;
-    `tuning`, the knob that it recommends; `calm_at`, when it last decided, if the fleet is of its
-    size and keeps every objective, else None; `learning` by set of pods as the status has it, which
-    is learnt on from there; and `foresights` by an objective's model. `canary` is there while one
-    is tried, and until its pods are gone; `rolled_back` is what is not tried again, and `withheld`
-    why the rest of a spec waits with its candidate, where it does. `is_recalled` says that what an
-    earlier process left of a canary was looked at.
+    has made sure of, since no watch tells of them; `written`, the part of the status it last wrote;
+    and `silent`, until when starting pods, by uid, are not asked again that did not answer. The
+    autoscaler leaves `desired_replicas`, also by node class; `tuning`, the knob that it recommends;
+    `calm_at`, when it last decided, if the fleet is of its size and keeps every objective, else
+    None; `learning` by set of pods as the status has it, which is learnt on from there; and
+    `foresights` by an objective's model. `canary` is there while one is tried, and until its pods
+    are gone; `rolled_back` is what is not tried again, and `withheld` why the rest of a spec waits
+    with its candidate, where it does. `is_recalled` says that what an earlier process left of a
+    canary was looked at.
     """
 
     body: Object | None = None
@@ -141,6 +142,7 @@ class AgentView:
     asked: AgentDeployment | None = None
     secrets: set[str] = field(default_factory=set)
     written: Object | None = None
+    silent: dict[str, datetime] = field(default_factory=dict)
     desired_replicas: int | None = None
     desired_by_class: dict[str, int] | None = None
     tuning: TuningStatus | None = None
