@@ -6,6 +6,9 @@ was changed before, so whatever happens here, a pod that starts is as it should 
 
 While a rollout is on, servers are only asked: one disturbance is enough, and the pods that go need
 nothing any more.
+
+A worker has one server load one model, which may take as long as a start, and then takes its turn
+again behind the others: agents whose servers are slow hold up no other.
 """
 
 import asyncio
@@ -30,6 +33,8 @@ from trireme.resources.change import Effect
 from trireme.resources.control import OperatorKey
 
 logger = logging.getLogger(__name__)
+
+AT_ONCE = 32  # models of all agents that are loaded; the operator does nothing but wait for them
 
 
 def wanted_configs(repository: Repository) -> tuple[ModelConfig, ...]:
@@ -131,15 +136,15 @@ class InPlaceUpdates:
         self._operator_key = operator_key
 
     async def handle(self, key: Key, work: Work) -> None:
-        """Bring all pods of an agent to what is wanted; never raises: what failed is tried again
-        later.
+        """Bring the pods of an agent one step nearer to what is wanted; never raises: what failed
+        is tried again later.
         """
         view = self._store.view(key)
         applied = view.applied
         if applied is None or view.body is None:
             return
         try:
-            await self._converge(key, view, applied)
+            is_more = await self._step(key, view, applied)
         except ServerError as error:
             logger.warning("%s: %s", key, error)
             if _is_wanted(view, applied):
@@ -151,9 +156,14 @@ class InPlaceUpdates:
         else:
             view.in_place.failure = None
             self._queue.forgive(key)
+            if is_more:
+                await self._queue.add(key, work)
         await self._reconciliations.add(key, Work.OBSERVE)
 
-    async def _converge(self, key: Key, view: AgentView, applied: Accepted) -> None:
+    async def _step(self, key: Key, view: AgentView, applied: Accepted) -> bool:
+        """Ask the servers that are new, and change one model in one; whether there is more to do.
+        Raises ServerError.
+        """
         state = view.in_place
         known = {pod.server_id for pod in view.stable_pods}
         for gone in state.servers.keys() - known:
@@ -164,9 +174,10 @@ class InPlaceUpdates:
         for failure in failures:
             if failure is not None:
                 raise failure
-        while (pod := self._next(key, view, applied)) is not None:
-            await self._change(pod, state, applied)
-            await self._reconciliations.add(key, Work.OBSERVE)
+        if (pod := self._next(key, view, applied)) is None:
+            return False
+        await self._change(pod, state, applied)
+        return self._next(key, view, applied) is not None
 
     def _next(self, key: Key, view: AgentView, applied: Accepted) -> PodView | None:
         """The next pod to be changed; None once something else is wanted, which the reconciler then
@@ -180,24 +191,23 @@ class InPlaceUpdates:
         return next(iter(differing(view.in_place, pods)), None)
 
     async def _change(self, pod: PodView, state: InPlace, applied: Accepted) -> None:
-        """Load what differs in one pod, and verify that it is served. Raises ServerError."""
+        """Load the first model that differs in a pod, and verify that it is served. Raises
+        ServerError.
+        """
         control_key = self._operator_key.of_agent(applied.agent.metadata.uid)
         timeout_seconds = applied.agent.spec.server.startup_timeout.total_seconds()
         served = state.servers[pod.server_id]
-        for config in state.wanted:
-            before = served.get(config.name)
-            if before == config:
-                continue
-            try:
-                await triton.load_model(_address(pod), control_key, config, timeout_seconds)
-                served.pop(config.name, None)
-                await _verify(_address(pod), config, control_key, state.versions.get(config.name))
-            except ServerRefused as error:
-                raise ServerRefused(_words(pod, config, error)) from error
-            except ServerError as error:
-                served.pop(config.name, None)  # whatever it does now
-                raise ServerError(_words(pod, config, error)) from error
-            served[config.name] = config
+        config = next(each for each in state.wanted if served.get(each.name) != each)
+        try:
+            await triton.load_model(_address(pod), control_key, config, timeout_seconds)
+            served.pop(config.name, None)
+            await _verify(_address(pod), config, control_key, state.versions.get(config.name))
+        except ServerRefused as error:
+            raise ServerRefused(_words(pod, config, error)) from error
+        except ServerError as error:
+            served.pop(config.name, None)  # whatever it does now
+            raise ServerError(_words(pod, config, error)) from error
+        served[config.name] = config
 
 
 def _is_wanted(view: AgentView, applied: Accepted) -> bool:

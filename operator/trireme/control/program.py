@@ -17,7 +17,7 @@ from trireme.control.direct import PodReader
 from trireme.control.foresight import Recaller
 from trireme.control.garbage import collect_seldom
 from trireme.control.history import History
-from trireme.control.in_place import InPlaceUpdates
+from trireme.control.in_place import AT_ONCE, InPlaceUpdates
 from trireme.control.learning import Learner
 from trireme.control.pod_secrets import Keys
 from trireme.control.queue import Work, WorkQueue
@@ -201,7 +201,7 @@ async def _act(
         )
         parts = [
             *(queue.work(reconciler.handle) for _ in range(settings.workers)),
-            *(in_place.work(updates.handle) for _ in range(settings.workers)),
+            *(in_place.work(updates.handle) for _ in range(AT_ONCE)),
             _resync(store, queue, settings.resync_seconds),
             autoscaler.run(settings.autoscale_interval_seconds, state.beat),
             Learner(store=store, metrics=metrics, clock=utc_now).learn(),
