@@ -12,6 +12,7 @@ from trireme.errors import Fault, InvalidSpec
 
 SECRET = "hunter2"  # noqa: S105  # the marker that must not be seen
 ENV = "spec.server.env"
+SIGNED = f"https://models.example/a.onnx?X-Amz-Signature={SECRET}"
 TEMPLATE = "spec.server.podTemplate"
 
 PLACES: dict[str, Callable[[str], Any]] = {
@@ -37,6 +38,22 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "a value and its source": {ENV: [{"name": "TOKEN", "value": SECRET, "valueFrom": {}}]},
     "a variable given twice": {ENV: [{"name": "TOKEN", "value": SECRET}] * 2},
     "a template in a value": {ENV: [{"name": "TOKEN", "value": f"{SECRET}${{{SECRET}}}"}]},
+    "variables of the fetcher as a mapping": {"spec.download": {"env": {"HF_TOKEN": SECRET}}},
+    "a variable of the fetcher as one text": {"spec.download": {"env": [f"TOKEN={SECRET}"]}},
+    "a value of the fetcher's that is a list": {
+        "spec.download": {"env": [{"name": "HF_TOKEN", "value": [SECRET]}]}
+    },
+    "a download that is text": {"spec.download": f"env: TOKEN={SECRET}"},
+    "a size that is a mapping": {"spec.download": {"storage": {"env": {"HF_TOKEN": SECRET}}}},
+    "a duration that is a list": {"spec.download": {"timeout": [{"HF_TOKEN": SECRET}]}},
+    "a ratio that is a URI": {"spec.optimization": {"maxAccuracyDrop": SIGNED}},
+    "a destination that is a list": {"spec.optimization": {"destination": [{"uri": SIGNED}]}},
+    "a destination that is text": {"spec.optimization": {"destination": f"uri: {SIGNED}"}},
+    "a destination within another": {
+        "spec.optimization": {"destination": {"uri": {"uri": SIGNED}}}
+    },
+    "an optimisation that is a list": {"spec.optimization": [{"destination": {"uri": SIGNED}}]},
+    "a choice that is a mapping": {"spec.scaling": {"mode": {"env": {"HF_TOKEN": SECRET}}}},
     "a server that is text": {"spec.server": f"env: TOKEN={SECRET}"},
     "a spec that is a list": {"spec": [{"server": {"env": [{"value": SECRET}]}}]},
     "a source of a value with a field that is none": {

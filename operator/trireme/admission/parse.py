@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from trireme.admission.words import below, did_you_mean, shown_uri
-from trireme.api.types import AgentDeployment, AgentStatus
+from trireme.api.types import AgentDeployment, AgentStatus, EnvVar
 from trireme.errors import Fault, InvalidSpec
 
 _REMEDIES = {
@@ -70,7 +70,7 @@ def readable_status(status: object) -> AgentStatus:
 def _fault(details: ErrorDetails) -> Fault:
     location, kind = details["loc"], details["type"]
     path = below("", *location)
-    value = None if _may_be_secret(location) else _without_secret(location, details["input"])
+    value = _shown(location, details["input"])
     if kind == "missing":
         return Fault(path, None, "it is required", _REMEDIES[kind])
     if kind == "extra_forbidden":
@@ -93,23 +93,42 @@ def _fault(details: ErrorDetails) -> Fault:
     return Fault(path, value, message, remedy)
 
 
-def _may_be_secret(location: Sequence[str | int]) -> bool:
-    """Whether the value of an environment variable is here, or within what is here.
+def _shown(location: Sequence[str | int], value: object) -> object:
+    """What was received, for a fault; None where it may be or hold a secret, by what the field is.
 
-    A variable's name is none, but `env: TOKEN=...` and a pod template in one text are.
+    A mapping or a list in a wrong place may hold anything, and a text in the place of one may be it
+    in one piece. A URI is shown without the parts that may be secret.
     """
-    environment = ("spec", "server", "env")
-    is_above = tuple(location) == environment[: len(location)]
-    is_variable = tuple(location[:3]) == environment and location[-1] != "name"
-    return is_above or is_variable or tuple(location) == ("spec", "server", "podTemplate")
+    kind = _kind_at(location)
+    if not isinstance(value, str | int | float) or _has_secrets(kind):
+        return None
+    if isinstance(value, str) and "://" in value:
+        return shown_uri(value) if _model_in(kind) is None else None
+    return value
 
 
-def _without_secret(location: Sequence[str | int], value: object) -> object:
-    """A URI is shown without the parts that may be one, and what may hold a URI not at all."""
-    if isinstance(value, str):
-        return shown_uri(value) if "://" in value else value
-    may_hold_a_uri = tuple(location[:2]) == ("spec", "models")
-    return None if may_hold_a_uri and isinstance(value, Mapping | list) else value
+def _kind_at(location: Sequence[str | int]) -> object:
+    """What a field is, by its location; of a variable's fields all but its name are the variable,
+    whose value is a secret.
+    """
+    kind: object = AgentDeployment
+    for part in location:
+        model = _model_in(kind)
+        if not isinstance(part, str) or model is None:
+            continue
+        if model is EnvVar and part != "name":
+            return EnvVar
+        fields = {field.alias: field for field in model.model_fields.values()}
+        kind = fields[part].annotation if part in fields else kind
+    return kind
+
+
+def _has_secrets(kind: object) -> bool:
+    """Whether variables, or an object that is handed on as it is, are in what a field is to be."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        fields = kind.model_fields.values()
+        return kind is EnvVar or any(_has_secrets(field.annotation) for field in fields)
+    return kind == dict[str, Any] or any(map(_has_secrets, get_args(kind)))
 
 
 def _wants_text(details: ErrorDetails) -> bool:
@@ -131,11 +150,7 @@ def _explain(location: Sequence[str | int]) -> str:
 
 def _field_names(location: Sequence[str | int]) -> list[str]:
     """The names YAML may hold at a location of the resource."""
-    model: type[BaseModel] | None = AgentDeployment
-    for part in location:
-        if model is not None and isinstance(part, str):
-            fields = {field.alias: field for field in model.model_fields.values()}
-            model = _model_in(fields[part].annotation) if part in fields else None
+    model = _model_in(_kind_at(location))
     return [field.alias or "" for field in model.model_fields.values()] if model else []
 
 

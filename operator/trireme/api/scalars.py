@@ -5,6 +5,7 @@ Each is an annotated type for pydantic models. In Python a duration is a `timede
 """
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -38,11 +39,13 @@ def parse_duration(text: object) -> timedelta:
     if isinstance(text, timedelta):
         return text
     if not _is_written_as(text, DURATION_PATTERN):
-        raise ValueError(f"{text!r} is not a duration: write it with a unit, such as 100ms or 5m")
+        raise ValueError(
+            f"{_told(text)} is not a duration: write it with a unit, such as 100ms or 5m"
+        )
     micros = sum(Decimal(n) * _MICROSECONDS[unit] for n, unit in _DURATION_PART.findall(text))
     if micros > _LONGEST_DURATION // timedelta(microseconds=1):
         longest = format_duration(_LONGEST_DURATION)
-        raise ValueError(f"{text!r} is too long a duration: write {longest} or less")
+        raise ValueError(f"{_told(text)} is too long a duration: write {longest} or less")
     return timedelta(microseconds=int(micros))
 
 
@@ -61,7 +64,7 @@ def format_duration(value: timedelta) -> str:
 def parse_ratio(text: object) -> float:
     """Read `0.1%` as 0.001. Raises ValueError where the text is no percentage from 0 to 100."""
     if not _is_written_as(text, RATIO_PATTERN):
-        raise ValueError(f"{text!r} is not a percentage from 0% to 100%: write it as 0.1%")
+        raise ValueError(f"{_told(text)} is not a percentage from 0% to 100%: write it as 0.1%")
     return float(Decimal(text[:-1]) / 100)
 
 
@@ -79,7 +82,7 @@ def parse_quantity(text: object) -> str:
     if isinstance(text, int) and not isinstance(text, bool):
         text = str(text)
     if not _is_written_as(text, QUANTITY_PATTERN):
-        raise ValueError(f"{text!r} is not a quantity: write it as 4, 500m or 16Gi")
+        raise ValueError(f"{_told(text)} is not a quantity: write it as 4, 500m or 16Gi")
     return text
 
 
@@ -87,6 +90,15 @@ def quantity_value(text: str) -> Decimal:
     """What a quantity is in units: `500m` is 0.5, `1Ki` is 1024."""
     number = text.rstrip("".join(_UNITS))
     return Decimal(number) * _UNITS[text[len(number) :]]
+
+
+def _told(value: object) -> str:
+    """What was received; of a mapping, a list or a URI only that, since secrets may be in it."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    return "a URI" if isinstance(value, str) and "://" in value else repr(value)
 
 
 def _is_written_as(text: object, pattern: str) -> TypeGuard[str]:
