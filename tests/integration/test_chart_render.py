@@ -251,12 +251,15 @@ def test_the_operator_may_do_what_it_does_and_no_more() -> None:
     }
 
 
-def test_pod_monitors_are_allowed_only_where_they_are_made() -> None:
+def test_pod_monitors_may_be_made_where_discovery_says_so_and_else_only_deleted() -> None:
     allowed = [
-        any("podmonitors" in rule["resources"] for rule in rules({"discovery": discovery}))
+        rule["verbs"]
         for discovery in ("PodMonitor", "Annotations", "None")
+        for rule in rules({"discovery": discovery})
+        if "podmonitors" in rule["resources"]
     ]
-    assert allowed == [True, False, False]
+    left = ["list", "delete"]  # of those that were made before
+    assert allowed == [["get", "create", "patch", "delete"], left, left]
 
 
 def test_the_lease_that_may_be_changed_is_the_one_the_operator_takes() -> None:

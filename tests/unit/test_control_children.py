@@ -1,11 +1,15 @@
 """What becomes of children that are not wanted any more."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+
+import pytest
 
 from trireme.api import kinds, names
 from trireme.api.kinds import Kind
 from trireme.control.apply import Applier
+from trireme.control.catching_up import learn_monitors
 from trireme.control.children import Children
 from trireme.control.pod_secrets import Keys
 from trireme.control.queue import Key, WorkQueue
@@ -27,6 +31,15 @@ class Api(Cluster):
     def __init__(self, *refused: str) -> None:
         self.refused = refused
         self.deleted: list[str] = []
+        self.listed: list[dict[str, Any]] | ClusterError = []
+
+    async def list(
+        self, kind: Kind, namespace: str | None, selector: str = ""
+    ) -> Sequence[dict[str, Any]]:
+        assert (kind, namespace, selector) == (kinds.POD_MONITOR, KEY.namespace, names.OWNER)
+        if isinstance(self.listed, ClusterError):
+            raise self.listed
+        return self.listed
 
     async def delete(self, kind: Kind, namespace: str, name: str) -> None:
         if name in self.refused:
@@ -87,3 +100,31 @@ async def test_a_claim_is_never_deleted() -> None:
     )
     assert failure is None
     assert api.deleted == ["echo-old"]
+
+
+async def test_pod_monitors_of_another_discovery_are_found_at_the_start_and_deleted() -> None:
+    api, store = Api(), Store()
+    monitor = child(kinds.POD_MONITOR, "echo")
+    del monitor["kind"], monitor["apiVersion"]  # which the items of a list do not say
+    api.listed = [monitor]
+    await learn_monitors(api, store, [KEY.namespace])
+    view = store.view(KEY)
+    view.wanted = frozenset()
+    assert await children_of(api, store).prune(KEY, view, UID) is None
+    assert api.deleted == ["echo"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_told"),
+    [
+        pytest.param(ClusterError(404, "not found"), False, id="there is no prometheus-operator"),
+        pytest.param(ClusterError(403, "forbidden"), True, id="the right is not there"),
+    ],
+)
+async def test_pod_monitors_that_cannot_be_listed_stop_nothing(
+    answer: ClusterError, is_told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = Api()
+    api.listed = answer
+    await learn_monitors(api, Store(), [KEY.namespace])
+    assert ("PodMonitors that may be left are not looked for" in caplog.text) is is_told

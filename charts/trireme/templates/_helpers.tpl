@@ -143,9 +143,11 @@ nothing in pods. */}}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
-{{- if eq .Values.discovery "PodMonitor" }}
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
+  {{- if eq .Values.discovery "PodMonitor" }}
   verbs: [get, create, patch, delete]
-{{- end }}
+  {{- else }}
+  verbs: [list, delete]   # of those that were made while discovery was PodMonitor
+  {{- end }}
 {{- end }}

@@ -2,12 +2,18 @@
 went while a watch was interrupted.
 """
 
+import logging
+from collections.abc import Sequence
+
 from trireme.api import kinds, names
 from trireme.control.jobs import pods_of_jobs
 from trireme.control.observed import kept, owned_by
 from trireme.control.queue import Key
-from trireme.control.store import AgentView, Store
+from trireme.control.store import AgentView, Store, owner_of
 from trireme.edge.cluster import Cluster
+from trireme.errors import ClusterError
+
+logger = logging.getLogger(__name__)
 
 
 async def catch_up(cluster: Cluster, store: Store, key: Key, view: AgentView) -> None:
@@ -42,3 +48,22 @@ async def _align_pods(cluster: Cluster, key: Key, view: AgentView) -> None:
             del view.pods[name]
     for pod in listed:
         view.pods.setdefault(pod["metadata"]["name"], kept(pod))
+
+
+async def learn_monitors(cluster: Cluster, store: Store, namespaces: Sequence[str]) -> None:
+    """Learn of the PodMonitors that are there, so that those are pruned that an operator with
+    another `discovery` made: they are not watched. Without that right they stay, and the log says
+    so.
+    """
+    kind = kinds.POD_MONITOR
+    for namespace in namespaces or (None,):
+        try:
+            found = await cluster.list(kind, namespace, names.OWNER)
+        except ClusterError as error:
+            if error.status != 404:  # else there is no prometheus-operator
+                logger.warning("PodMonitors that may be left are not looked for: %s", error)
+            continue
+        for monitor in found:
+            if (key := owner_of(monitor)) is not None:
+                told = {"apiVersion": kind.api_version, "kind": kind.name, **monitor}
+                store.learn(key, told)

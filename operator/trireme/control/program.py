@@ -12,6 +12,7 @@ from trireme.autoscaler.queries import Labels
 from trireme.control import health, history_server, shell
 from trireme.control.autoscale import Autoscaler
 from trireme.control.canary import CanaryAnalysis
+from trireme.control.catching_up import learn_monitors
 from trireme.control.clock import utc_now
 from trireme.control.direct import PodReader
 from trireme.control.foresight import Recaller
@@ -33,7 +34,7 @@ from trireme.edge.pod_metrics import PodMetrics
 from trireme.edge.prometheus import Access, Prometheus
 from trireme.edge.recorder import Recorder
 from trireme.errors import ClusterError, TriremeError
-from trireme.resources.options import ResourceOptions
+from trireme.resources.options import Discovery, ResourceOptions
 from trireme.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -136,6 +137,9 @@ async def _act(
     """
     await _until_served(cluster, state)
     store = Store()
+    options = ResourceOptions.of(settings)
+    if options.discovery is not Discovery.POD_MONITOR:
+        await learn_monitors(cluster, store, settings.namespaces)
     queue, in_place = WorkQueue(), WorkQueue()
     recorder = Recorder(cluster, settings.identity)
     reconciler = Reconciler(
@@ -145,7 +149,7 @@ async def _act(
         in_place=in_place,
         recorder=recorder,
         metrics=metrics,
-        options=ResourceOptions.of(settings),
+        options=options,
         keys=keys,
         clock=utc_now,
         optimizer_jobs=settings.optimizer_jobs,
