@@ -7,16 +7,19 @@ name.
 from collections import Counter
 from pathlib import Path
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from trireme.api.gpu_budgets import GpuBudget
+from trireme.errors import InvalidSettings
+
+_PREFIX = "TRIREME_"
 
 
 class Settings(BaseSettings):
     """Everything `trireme run` can be told."""
 
-    model_config = SettingsConfigDict(env_prefix="TRIREME_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
 
     namespaces: list[str] = Field([], description="Namespaces to watch; empty watches all.")
     operator_namespace: str = Field("trireme-system", description="Where the Lease lives.")
@@ -101,3 +104,24 @@ class Settings(BaseSettings):
 
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: str = Field("json", pattern="^(json|text)$")
+
+
+def read_settings() -> Settings:
+    """The settings as the environment has them.
+
+    Raises InvalidSettings with every variable that cannot be read, and without what it holds: URLs
+    and headers have secrets in them.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = [_fault(each["loc"], each["msg"]) for each in error.errors()]
+        raise InvalidSettings("; ".join(faults)) from None
+    except SettingsError as error:  # it says the field, and `from` what the reader of JSON says
+        raise InvalidSettings(f"{error}: {error.__cause__}") from None
+
+
+def _fault(location: tuple[str | int, ...], message: str) -> str:
+    field, *within = location
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in within)
+    return f"{_PREFIX}{str(field).upper()}{place}: {message.removeprefix('Value error, ')}"

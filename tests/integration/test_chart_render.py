@@ -574,6 +574,13 @@ def test_timings_with_which_two_might_act_at_once_are_refused(
         helm.render({"lease": dict(lease)})
 
 
+def test_a_budget_that_is_there_twice_is_refused() -> None:
+    budgets = [{"name": name, "gpus": 1} for name in ("team-a", "team-b", "team-a")]
+    words = "gpuBudgets names team-a more than once: remove all but one"
+    with pytest.raises(helm_python.HelmError, match=words):
+        helm.render({"gpuBudgets": budgets})
+
+
 def test_the_bounds_of_values_are_the_settings() -> None:
     properties = json.loads((helm.CHART / "values.schema.json").read_text())["properties"]
     for value, field in (

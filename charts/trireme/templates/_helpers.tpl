@@ -96,6 +96,22 @@ data:
 {{- end }}
 {{- end }}
 
+{{/* Refuses a budget that is there twice: which of the two is meant is not known. */}}
+{{- define "trireme.checkBudgets" -}}
+{{- $names := list }}
+{{- range .Values.gpuBudgets }}
+{{- if has .name $names }}
+{{- fail (printf "gpuBudgets names %s more than once: remove all but one" .name) }}
+{{- end }}
+{{- $names = append $names .name }}
+{{- end }}
+{{- end }}
+
+{{/* The Lease that the replicas of this release take turns by, and those of no other. */}}
+{{- define "trireme.leaseName" -}}
+{{- printf "%s-leader" (include "trireme.fullname" .) }}
+{{- end }}
+
 {{/* A URL for people: without a user and password that may be in it. */}}
 {{- define "trireme.publicURL" -}}
 {{- regexReplaceAll "//[^/]*@" . "//" }}

@@ -28,6 +28,7 @@ from trireme.cli.top import top
 from trireme.cli.tune import tune
 from trireme.cli.validate import validate
 from trireme.cli.version import version
+from trireme.errors import InvalidSettings
 
 app = typer.Typer(
     name="trireme",
@@ -63,4 +64,8 @@ app.command()(version)
 
 def main() -> None:
     """Run the command line, as `trireme` or as the kubectl plugin `kubectl trireme`."""
-    app()
+    try:
+        app()
+    except InvalidSettings as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(2) from None

@@ -20,7 +20,7 @@ from trireme.modelrepo.render import render
 from trireme.resources.change import Change, Effect, Running, change
 from trireme.resources.options import ResourceOptions
 from trireme.resources.preflight import inspect_plans
-from trireme.settings import Settings
+from trireme.settings import read_settings
 
 if TYPE_CHECKING:
     from trireme.edge.cluster import Cluster
@@ -171,7 +171,7 @@ def _told(before: Running | None, after: Running) -> _Told:
     if before is None:
         return _Told(after.agent, None)
     same = after.agent.model_copy(update={"metadata": before.agent.metadata})
-    options = ResourceOptions.of(Settings())
+    options = ResourceOptions.of(read_settings())
     return _Told(after.agent, change(before, Running(same, after.repository), options))
 
 

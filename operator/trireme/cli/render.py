@@ -24,7 +24,7 @@ from trireme.modelrepo.sources import SourceFiles
 from trireme.resources.desired import desired_objects
 from trireme.resources.initial_size import initial_sizes
 from trireme.resources.options import ResourceOptions
-from trireme.settings import Settings
+from trireme.settings import read_settings
 
 _NOT_SHOWN = """\
 # Not shown: the Secret with the pods' control key. The operator makes it, and its name holds a
@@ -85,7 +85,7 @@ def _rendered(
 
 
 def _print_objects(repositories: Sequence[tuple[AgentDeployment, Repository]]) -> None:
-    options = ResourceOptions.of(Settings())
+    options = ResourceOptions.of(read_settings())
     manifests = [
         manifest
         for agent, files in repositories

@@ -9,7 +9,7 @@ from trireme.api.conditions import ConditionType
 from trireme.api.types import AgentSpec, AgentStatus
 from trireme.autoscaler.explain import Agent
 from trireme.errors import ClusterError, InvalidSpec, RecordsUnavailable
-from trireme.settings import Settings
+from trireme.settings import read_settings
 
 if TYPE_CHECKING:
     from trireme.edge.cluster import Cluster
@@ -26,7 +26,7 @@ async def read_agent(
     from trireme.edge.decision_records import decision_records
 
     namespace = namespace or current_namespace()
-    settings = Settings()
+    settings = read_settings()
     async with await connect() as api:
         body = await Cluster(api).get(kinds.AGENT_DEPLOYMENT, namespace, name)
         if body is None:
