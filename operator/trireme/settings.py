@@ -23,6 +23,9 @@ class Settings(BaseSettings):
 
     namespaces: list[str] = Field([], description="Namespaces to watch; empty watches all.")
     operator_namespace: str = Field("trireme-system", description="Where the Lease lives.")
+    lease_name: str = Field(
+        "trireme-leader", description="Name of the Lease, which those that are to take turns share."
+    )
     identity: str = Field("trireme", description="This replica's name in the Lease: the pod's.")
     leader_election: bool = Field(True, description="Whether to wait for the Lease before acting.")
     lease_duration_seconds: int = Field(15, ge=1)

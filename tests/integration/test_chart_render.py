@@ -20,7 +20,6 @@ from trireme.api import kinds
 from trireme.api.crd import crd
 from trireme.api.gpu_budgets import GpuBudget
 from trireme.cli import app
-from trireme.edge.leader import LEASE_NAME
 from trireme.settings import Settings
 
 FULL_VALUES: dict[str, Any] = {
@@ -262,10 +261,20 @@ def test_pod_monitors_may_be_made_where_discovery_says_so_and_else_only_deleted(
     assert allowed == [["get", "create", "patch", "delete"], left, left]
 
 
-def test_the_lease_that_may_be_changed_is_the_one_the_operator_takes() -> None:
-    named = [rule for rule in rules({}) if "resourceNames" in rule]
-    assert [rule["resourceNames"] for rule in named] == [[LEASE_NAME]]
-    unnamed = [r for r in rules({}) if "leases" in r["resources"] and "resourceNames" not in r]
+@pytest.mark.parametrize(
+    ("values", "lease"),
+    [
+        pytest.param({}, "trireme-leader", id="of the usual release"),
+        pytest.param({"fullnameOverride": "other"}, "other-leader", id="of one beside it"),
+    ],
+)
+def test_the_lease_that_may_be_changed_is_the_one_the_operator_takes(
+    values: Mapping[str, Any], lease: str
+) -> None:
+    named = [rule for rule in rules(values) if "resourceNames" in rule]
+    assert [rule["resourceNames"] for rule in named] == [[lease]]
+    assert environment(values)["TRIREME_LEASE_NAME"] == lease
+    unnamed = [r for r in rules(values) if "leases" in r["resources"] and "resourceNames" not in r]
     assert [rule["verbs"] for rule in unnamed] == [["create"]]
 
 
@@ -280,7 +289,7 @@ def test_who_reads_records_of_decisions_may_find_the_leader_and_forward_its_port
             (rule["resources"], rule.get("resourceNames"), rule["verbs"]) for rule in role["rules"]
         ]
         assert told == [
-            (["leases"], [LEASE_NAME], ["get"]),
+            (["leases"], [environment(values)["TRIREME_LEASE_NAME"]], ["get"]),
             (["pods/portforward"], None, ["get", "create"]),
         ]
 

@@ -53,7 +53,7 @@ class LeaseApi:
     def keep(self, spec: dict[str, Any]) -> None:
         self.version += 1
         metadata = {
-            "name": leader.LEASE_NAME,
+            "name": SETTINGS.lease_name,
             "namespace": "system",
             "resourceVersion": str(self.version),
         }

@@ -34,9 +34,7 @@ async def read_agent(
         status = readable_status(body.get("status"))
         agent = Agent(namespace, name, await _accepted_spec(Cluster(api), body, status), status)
         try:
-            lines = await decision_records(
-                api, settings.operator_namespace, settings.decisions_port, namespace, name
-            )
+            lines = await decision_records(api, settings, namespace, name)
         except RecordsUnavailable as error:
             return agent, [], error
     return agent, lines, None

@@ -29,7 +29,6 @@ from trireme.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-LEASE_NAME = "trireme-leader"
 _RELEASE_SECONDS = 5.0  # the Lease runs out by itself soon after
 _UNANSWERED = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 
@@ -42,7 +41,7 @@ class _PatientLeaseLock(LeaseLock):
     """
 
     def __init__(self, api: client.ApiClient, settings: Settings) -> None:
-        super().__init__(LEASE_NAME, settings.operator_namespace, settings.identity, api)
+        super().__init__(settings.lease_name, settings.operator_namespace, settings.identity, api)
         self._deadline = settings.lease_renew_deadline_seconds
         self._timeout = self._deadline / 2  # leaves time for a second attempt, as in client-go
         self.renewed_at: float | None = None
@@ -80,7 +79,7 @@ class _PatientLeaseLock(LeaseLock):
                 await request
         except (client.ApiException, *_UNANSWERED) as error:
             reason = error.reason if isinstance(error, client.ApiException) else repr(error)
-            logger.warning("the Lease %s was not written: %s", LEASE_NAME, reason)
+            logger.warning("the Lease %s was not written: %s", self.name, reason)
             return False
         self.renewed_at = began
         return True
@@ -157,14 +156,15 @@ async def _first_of(*tasks: asyncio.Task[Any]) -> None:
 
 async def _release(cluster: Cluster, settings: Settings) -> None:
     """Give the Lease back, if it is still ours."""
+    namespace, name = settings.operator_namespace, settings.lease_name
     try:
         async with asyncio.timeout(_RELEASE_SECONDS):
-            lease = await cluster.get(kinds.LEASE, settings.operator_namespace, LEASE_NAME)
+            lease = await cluster.get(kinds.LEASE, namespace, name)
             if lease is not None and lease["spec"].get("holderIdentity") == settings.identity:
                 patch = {
                     "metadata": {"resourceVersion": lease["metadata"]["resourceVersion"]},
                     "spec": {"holderIdentity": None},
                 }
-                await cluster.merge(kinds.LEASE, settings.operator_namespace, LEASE_NAME, patch)
+                await cluster.merge(kinds.LEASE, namespace, name, patch)
     except (ClusterError, TimeoutError) as error:
         logger.warning("the Lease could not be given back: %s", error)
