@@ -121,7 +121,7 @@ class CanaryAnalysis:
         if word is not None and await self._consumed(key, view):
             command = _COMMANDS.get(word)
             if command is None:
-                await self._news.emit(key, view, [refusal(view, word)])
+                await self._news.emit(view, [refusal(view, word)])
         canary = view.canary
         if canary is not None and canary.phase is RolloutPhase.PROGRESSING:
             await self._look(key, view, canary, command)
