@@ -41,7 +41,6 @@ from trireme.autoscaler import capacity
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.demand import Demand, Terms
 from trireme.autoscaler.history import KEPT_BINS, KEPT_STEPS, STEP_SECONDS, STEPS_PER_BIN
-from trireme.autoscaler.promql import queries
 from trireme.autoscaler.queries import Labels, window
 from trireme.autoscaler.records import conclude
 from trireme.autoscaler.samples import index
@@ -56,6 +55,7 @@ from trireme.control.foresight import foresee
 from trireme.control.garbage import collect_seldom
 from trireme.control.history import History
 from trireme.control.queue import Key
+from trireme.control.sampling import questions
 from trireme.control.store import Object, Store
 from trireme.edge.cluster import Cluster
 from trireme.edge.demand import DemandQueries
@@ -219,8 +219,9 @@ async def _parts(
 
     async def parse() -> None:
         nonlocal samples
-        asked = queries(over, labels, (PERCENTILE,), (TARGET,))
-        samples = index(await prometheus.round(asked, now), labels)
+        accepted = (view.accepted for view in views.values())
+        asked = questions((each.agent.spec for each in accepted if each), over, labels)
+        samples = index(await prometheus.round(asked, labels, now), labels)
 
     async def assembled() -> None:
         for key, asked_of in subjects.items():

@@ -17,13 +17,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from trireme.autoscaler.past_demand import Past
-from trireme.autoscaler.queries import Query
+from trireme.autoscaler.queries import Labels, Query
 from trireme.autoscaler.samples import Round
 from trireme.edge.demand import DemandQueries
 from trireme.edge.line import MOST_HANGING
 from trireme.edge.prometheus import Access, Prometheus
 from trireme.errors import SignalsUnavailable
 
+LABELS = Labels()
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ONE = {Query.SAMPLE_TIME: "vector(1)"}
 TWO = {**ONE, Query.SAMPLE_COUNT: "vector(2)"}
@@ -109,7 +110,7 @@ def sample(value: object) -> dict[str, object]:
 
 async def ask(access: Access, queries: dict[Query, str] = ONE) -> Round:
     async with Prometheus(access) as prometheus:
-        return await prometheus.round(queries, NOW)
+        return await prometheus.round(queries, LABELS, NOW)
 
 
 async def problem(access: Access, queries: dict[Query, str] = ONE) -> str:
@@ -235,7 +236,7 @@ async def test_a_closed_port_is_told_without_the_query() -> None:
 async def test_not_a_number_and_infinities_are_handed_on() -> None:
     with serving(result(sample("NaN"), sample("+Inf"), sample("0.5"))) as server:
         answers = await ask(Access(server.url, timeout_seconds=5))
-    nan, infinity, half = (series.value for series in answers[Query.SAMPLE_TIME])
+    nan, infinity, half = (value for _, value in answers[Query.SAMPLE_TIME])
     assert isnan(nan)
     assert (infinity, half) == (inf, 0.5)
 
@@ -295,9 +296,9 @@ async def test_the_token_is_read_anew_and_headers_are_sent(tmp_path: Path) -> No
     with serving(result()) as server:
         access = Access(server.url, 5, token_file=token, headers={"X-Scope-OrgID": "shop"})
         async with Prometheus(access) as prometheus:
-            await prometheus.round(ONE, NOW)
+            await prometheus.round(ONE, LABELS, NOW)
             token.write_text("second\n")
-            await prometheus.round(ONE, NOW)
+            await prometheus.round(ONE, LABELS, NOW)
         assert [h["Authorization"] for h in server.headers] == ["Bearer first", "Bearer second"]
         assert [h["X-Scope-OrgID"] for h in server.headers] == ["shop", "shop"]
 

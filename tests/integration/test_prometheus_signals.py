@@ -277,7 +277,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Round:
 async def ask(url: str) -> Round:
     async with Prometheus(Access(url, timeout_seconds=30)) as client:
         asked = queries(window(None), LABELS, (95, 99), (seconds(0.1), seconds(0.05)))
-        return await client.round(asked, NOW)
+        return await client.round(asked, LABELS, NOW)
 
 
 def objective(model: str = "m", percentile: int = 95, target: float = 0.1) -> ObjectivePolicy:

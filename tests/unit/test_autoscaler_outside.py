@@ -14,7 +14,6 @@ from trireme.autoscaler import outside
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.memory import record
 from trireme.autoscaler.records import Inputs, Record, from_line, replay, written
-from trireme.autoscaler.samples import Series
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
     Capacity,
@@ -392,15 +391,11 @@ def test_more_demand_never_starts_fewer(replicas: int, one: float, other: float)
     assert few.replicas <= many.replicas
 
 
-def series(*values: float) -> tuple[Series, ...]:
-    return tuple(Series({}, value) for value in values)
-
-
 @pytest.mark.parametrize(
     ("answer", "found"),
     [
-        pytest.param(series(12.5), Outside(12.5), id="one value"),
-        pytest.param(series(0), NOTHING, id="zero is a value"),
+        pytest.param((12.5,), Outside(12.5), id="one value"),
+        pytest.param((0.0,), NOTHING, id="zero is a value"),
         pytest.param(
             (),
             NoSignals(
@@ -411,7 +406,7 @@ def series(*values: float) -> tuple[Series, ...]:
             id="none",
         ),
         pytest.param(
-            series(1, 2),
+            (1.0, 2.0),
             NoSignals(
                 Reason.NOT_A_NUMBER,
                 f"scaling.demand ({QUERY}) has several values, and one is needed: put sum(...) "
@@ -421,7 +416,7 @@ def series(*values: float) -> tuple[Series, ...]:
         ),
         *(
             pytest.param(
-                series(value),
+                (value,),
                 NoSignals(
                     Reason.NOT_A_NUMBER,
                     f"scaling.demand ({QUERY}) is {value:g}, and no demand is",
@@ -432,7 +427,7 @@ def series(*values: float) -> tuple[Series, ...]:
         ),
     ],
 )
-def test_what_a_query_tells(answer: tuple[Series, ...], found: Outside | NoSignals) -> None:
+def test_what_a_query_tells(answer: tuple[float, ...], found: Outside | NoSignals) -> None:
     assert outside.told(QUERY, answer) == found
 
 

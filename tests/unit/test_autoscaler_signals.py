@@ -12,7 +12,7 @@ import pytest
 from trireme.api.conditions import Reason
 from trireme.autoscaler.promql import queries
 from trireme.autoscaler.queries import Labels, Query, window
-from trireme.autoscaler.samples import Round, Series, index, scrape_interval
+from trireme.autoscaler.samples import Round, Series, index, read_labels, scrape_interval
 from trireme.autoscaler.signals import Limits, Subject, assemble
 from trireme.autoscaler.types import ModelSignals, NoSignals, Signals
 from unit.autoscaling import NOW, WINDOW, objective, seconds
@@ -23,7 +23,7 @@ Values = Mapping[Query, float | None]
 
 
 def series(value: float, **labels: str) -> Series:
-    return Series({"namespace": "shop", **labels}, value)
+    return read_labels({"namespace": "shop", **labels}, LABELS), value
 
 
 def of_server(value: float, **labels: str) -> Series:
@@ -292,6 +292,7 @@ def summary(value: float, pod: str, quantile: str) -> tuple[Query, Series]:
         ),
         pytest.param([summary(0.1, "a", "0.9")], "mean 50 ms", id="only smaller quantiles"),
         pytest.param([summary(nan, "a", "0.95")], "mean 50 ms", id="nothing was summarised"),
+        pytest.param([summary(0.1, "a", "half")], "mean 50 ms", id="a quantile that is no number"),
     ],
 )
 def test_summaries_are_read_truthfully(summaries: list[tuple[Query, Series]], latency: str) -> None:
@@ -346,7 +347,8 @@ def test_an_interval_beyond_the_limit_does_not_lengthen_everybodys_window() -> N
 
 
 def test_agents_of_the_same_name_in_two_namespaces_are_apart() -> None:
-    other = Series({"namespace": "lab", "trireme_dev_agent": "agent", "model": "m"}, 7.0)
+    labels = {"namespace": "lab", "trireme_dev_agent": "agent", "model": "m"}
+    other = (read_labels(labels, LABELS), 7.0)
     indexed = index(a_round({}, (Query.SERVER_REQUESTS, other)), LABELS)
     assert indexed.of("lab", "agent").value(Query.SERVER_REQUESTS, "m") == 7.0
     assert indexed.of("shop", "agent").value(Query.SERVER_REQUESTS, "m") == 100.0

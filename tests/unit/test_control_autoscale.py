@@ -16,7 +16,7 @@ from trireme.api.kinds import Kind
 from trireme.autoscaler.direct import Sample
 from trireme.autoscaler.queries import Labels, Query
 from trireme.autoscaler.records import Read, replay
-from trireme.autoscaler.samples import Round, Series
+from trireme.autoscaler.samples import Named, Round, Series, read_labels
 from trireme.control.agent_state import Accepted, CanaryState, Refused
 from trireme.control.autoscale import Autoscaler
 from trireme.control.direct import PodReader
@@ -84,7 +84,7 @@ class Told:
     answers: Mapping[Query, tuple[Series, ...]] | Exception = field(default_factory=dict)
     demand: float | Exception = 0.0
 
-    async def round(self, queries: Mapping[Query, str], now: datetime) -> Round:
+    async def round(self, queries: Mapping[Query, str], labels: Labels, now: datetime) -> Round:
         if isinstance(self.answers, Exception):
             raise self.answers
         return self.answers
@@ -98,10 +98,10 @@ class Outside:
 
     async def round(
         self, queries: Iterable[str], now: datetime
-    ) -> Mapping[str, tuple[Series, ...] | SignalsUnavailable]:
+    ) -> Mapping[str, tuple[float, ...] | SignalsUnavailable]:
         if isinstance(self.told.demand, Exception):
             raise self.told.demand
-        return dict.fromkeys(queries, (Series({}, self.told.demand),))
+        return dict.fromkeys(queries, (self.told.demand,))
 
 
 @dataclass
@@ -255,9 +255,9 @@ async def test_answers_that_nobody_can_use_hold_the_fleet_and_the_rounds_go_on()
     assert "what Prometheus answered cannot be used: the operator's log says why" in message
 
 
-async def test_a_series_with_labels_that_are_none_holds_the_fleet_and_the_rounds_go_on() -> None:
-    labels = cast(dict[str, str], {Labels().agent: ["a", "list"]})
-    rounds = Rounds(told=Told(answers={Query.SAMPLE_TIME: (Series(labels, 1.0),)}))
+async def test_a_series_of_an_agent_that_is_none_holds_the_fleet_and_the_rounds_go_on() -> None:
+    named = Named(agent=cast(str, ["a", "list"]))
+    rounds = Rounds(told=Told(answers={Query.SAMPLE_TIME: ((named, 1.0),)}))
     rounds.add("held", 2)
     await rounds.round()
     assert rounds.api.condition("held", "SignalsAvailable")[0] == "False"
@@ -674,7 +674,8 @@ async def test_what_waits_in_a_pipeline_within_a_pipeline_is_in_flight() -> None
     labels = Labels()
 
     def of_agent(value: float, **more: str) -> Series:
-        return Series({labels.agent: "echo", labels.namespace: "team", **more}, value)
+        told = {labels.agent: "echo", labels.namespace: "team", **more}
+        return read_labels(told, labels), value
 
     def by_model(**values: float) -> tuple[Series, ...]:
         return tuple(of_agent(value, model=model) for model, value in values.items())

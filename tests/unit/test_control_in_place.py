@@ -8,9 +8,10 @@ from aiohttp import web
 from agents import agent_of, directory_of, model_of, repository_of
 from ports import own_address
 from trireme.api import names
+from trireme.control.agent_state import Accepted
 from trireme.control.in_place import InPlaceUpdates, wanted_configs
 from trireme.control.queue import Key, Work, WorkQueue
-from trireme.control.store import Accepted, Store
+from trireme.control.store import Store
 from trireme.resources.control import OperatorKey
 
 KEY = Key("team", "echo")

@@ -9,7 +9,6 @@ from typing import TypeVar
 
 import pytest
 
-from trireme.autoscaler.samples import Series
 from trireme.edge.turns import Answer, Turns
 from trireme.errors import SignalsUnavailable
 from unit.autoscaling import NOW, seconds
@@ -29,7 +28,7 @@ class Prometheus:
     takes: Mapping[str, float]
     asked: dict[str, list[float]] = field(default_factory=dict)
 
-    async def ask(self, query: str, now: datetime, deadline: float) -> tuple[Series, ...]:
+    async def ask(self, query: str, now: datetime, deadline: float) -> tuple[float, ...]:
         loop = asyncio.get_running_loop()
         if (left := deadline - loop.time()) <= 0:
             raise SignalsUnavailable(f"did not come to the query {query}")
@@ -37,7 +36,7 @@ class Prometheus:
         await asyncio.sleep(min(self.takes[query], left))
         if self.takes[query] > left:
             raise SignalsUnavailable(f"did not answer the query {query}")
-        return (Series({}, 1.0),)
+        return (1.0,)
 
 
 @dataclass
@@ -150,7 +149,7 @@ def test_what_is_not_asked_says_why_as_it_did_when_it_was() -> None:
 
 async def test_a_query_that_fails_in_a_way_nobody_foresaw_stops_no_other() -> None:
     class Odd(Prometheus):
-        async def ask(self, query: str, now: datetime, deadline: float) -> tuple[Series, ...]:
+        async def ask(self, query: str, now: datetime, deadline: float) -> tuple[float, ...]:
             if query == "odd":
                 raise RuntimeError(query)
             return await super().ask(query, now, deadline)

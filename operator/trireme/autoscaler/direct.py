@@ -32,7 +32,7 @@ from trireme.autoscaler.expressions import (
 )
 from trireme.autoscaler.points import Point
 from trireme.autoscaler.queries import FIGURES, PRESENCE, Labels, Query
-from trireme.autoscaler.samples import AgentSamples, Series
+from trireme.autoscaler.samples import AgentSamples, read_labels
 from trireme.autoscaler.types import ObjectivePolicy, Source
 
 MOST_SERIES = 20_000
@@ -152,9 +152,10 @@ def agent_samples(
     return AgentSamples(
         labels,
         {
-            query: [Series(dict(named), value) for named, value in values.items()]
-            for query, values in answers.items()
+            query: {"": [(read_labels(dict(t), labels), value) for t, value in told.items()]}
+            for query, told in answers.items()
         },
+        "",
         Source.PODS,
         {
             name: f"tells {pod.excess} series of the metrics that scaling needs, and at most "

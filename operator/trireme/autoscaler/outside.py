@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trireme.api.conditions import Reason
-from trireme.autoscaler.samples import Series
 from trireme.autoscaler.types import (
     DemandPolicy,
     Memory,
@@ -26,7 +25,7 @@ _LEAD_TIMES = 2.0  # a pod that goes and is asked for again costs one: it must b
 _LONGEST_QUOTE = 120  # characters of a query in a message
 
 
-def told(query: str, answer: Sequence[Series]) -> Outside | NoSignals:
+def told(query: str, answer: Sequence[float]) -> Outside | NoSignals:
     """The demand that a query tells of, or why it tells of none."""
     if not answer:
         return NoSignals(
@@ -39,7 +38,7 @@ def told(query: str, answer: Sequence[Series]) -> Outside | NoSignals:
             Reason.NOT_A_NUMBER,
             f"{named(query)} has several values, and one is needed: put sum(...) around it",
         )
-    (value,) = (series.value for series in answer)
+    (value,) = answer
     if not math.isfinite(value) or value < 0:
         return NoSignals(Reason.NOT_A_NUMBER, f"{named(query)} is {value:g}, and no demand is")
     return Outside(value)

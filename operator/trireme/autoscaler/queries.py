@@ -78,6 +78,10 @@ class Query(StrEnum):
     GATEWAY_LATE = "gateway_late"  # gateway, le: share of answers over `le` milliseconds
 
 
+SERVER_LATENCIES = frozenset({Query.SERVER_HISTOGRAM, Query.SERVER_LATE, Query.SERVER_SUMMARY})
+"""Of agents whose gateway tells the latency nobody reads these."""
+
+
 @dataclass(frozen=True, slots=True)
 class Labels:
     """The names of the metric labels: namespace, pod, and the agent on either kind of pod."""

@@ -16,13 +16,14 @@ by its client.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.scalars import format_duration
+from trireme.autoscaler.expressions import GATEWAY, SERVER, PodKind
 from trireme.autoscaler.queries import CANCELLED, WAITING, Query
 from trireme.autoscaler.samples import AgentSamples, Series
 from trireme.autoscaler.types import (
@@ -73,6 +74,13 @@ class Subject:
     gateway_pods: Mapping[str, datetime] | None
 
 
+def is_by_gateway(objectives: Sized, *, has_gateway: bool) -> bool:
+    """Whether the rate, the latency and the failures are the gateway's: its figures are of all
+    models together, so it cannot tell several objectives apart.
+    """
+    return has_gateway and len(objectives) == 1
+
+
 def assemble(
     samples: AgentSamples,
     subject: Subject,
@@ -85,7 +93,7 @@ def assemble(
 
     `now` is the time the round was evaluated at.
     """
-    by_gateway = subject.gateway_pods is not None and len(subject.objectives) == 1
+    by_gateway = is_by_gateway(subject.objectives, has_gateway=subject.gateway_pods is not None)
     if not subject.ready_pods:
         return NoSignals(
             Reason.NO_PODS, "no server pod is ready, so there is nothing to observe", awaited=True
@@ -98,7 +106,7 @@ def assemble(
             f"needs at most {_seconds(limits.longest_scrape_interval)}: "
             f"{_WORDS[samples.source].oftener}",
         )
-    coverage = _Coverage(
+    judge = _Judge(
         samples,
         now,
         now.timestamp(),
@@ -108,37 +116,21 @@ def assemble(
         samples.by_pod(Query.SAMPLE_TIME),
         samples.by_pod(Query.SAMPLE_COUNT),
     )
-    servers = _Pods("server", names.METRICS_PORT, samples.labels.agent, subject.ready_pods)
+    servers_gap, servers = judge.judged(_SERVERS, subject.ready_pods)
     if not by_gateway:
-        signals = coverage.gap(servers) or _by_servers(samples, subject)
-        return _told(signals, coverage, servers)
-    gateways = _Pods(
-        "gateway",
-        names.GATEWAY_METRICS_PORT,
-        samples.labels.gateway,
-        subject.gateway_pods or {},
-    )
-    if not gateways.ready_since:
+        models = servers_gap or _by_servers(samples, subject)
+        covered: tuple[Coverage, ...] = (servers,)
+    elif not subject.gateway_pods:
         return NoSignals(
             Reason.NO_PODS, "no gateway pod is ready, so no request can be observed", awaited=True
         )
-    signals = coverage.gap(gateways) or _by_gateway(samples, subject, coverage.gap(servers))
-    return _told(signals, coverage, gateways, servers)
-
-
-def _told(
-    models: tuple[ModelSignals, ...] | NoSignals, coverage: "_Coverage", *pods: "_Pods"
-) -> Signals | NoSignals:
-    """The figures, with what they cover."""
+    else:
+        gap, gateways = judge.judged(_GATEWAYS, subject.gateway_pods)
+        models = gap or _by_gateway(samples, subject, servers_gap)
+        covered = gateways, servers
     if isinstance(models, NoSignals):
         return models
-    return Signals(
-        coverage.now,
-        coverage.window,
-        models,
-        coverage.samples.source,
-        tuple(coverage.of(kind) for kind in pods),
-    )
+    return Signals(now, window, models, samples.source, covered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,18 +172,25 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Pods:
-    """The ready pods of one kind, and where Prometheus should find their samples."""
+class _Kind:
+    """One kind of pods, and where Prometheus should find their samples."""
 
-    kind: str
+    pods: PodKind
     port: int
-    label: str
-    ready_since: Mapping[str, datetime]
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.pods.name
+
+
+_SERVERS = _Kind(SERVER, names.METRICS_PORT)
+_GATEWAYS = _Kind(GATEWAY, names.GATEWAY_METRICS_PORT)
 
 
 @dataclass(frozen=True, slots=True)
-class _Coverage:
-    """Whether every ready pod has fresh samples, but for those that only just became ready.
+class _Judge:
+    """Tells whether every ready pod has fresh samples, but for those that only just became ready.
 
     `now_seconds` is the Unix time of `now`, and `due` how many samples the window should hold, None
     where that is not known. `times` and `counts` are of the samples, by pod.
@@ -210,74 +209,71 @@ class _Coverage:
     def _words(self) -> "_Words":
         return _WORDS[self.samples.source]
 
-    def of(self, pods: _Pods) -> Coverage:
-        """How many of the pods there are rates of."""
-        times, long_ago = self.times, self.now - self.window
-        covered = self._covered(pods)
-        oldest = min([times[pod] for pod in covered], default=None)
-        age = None if oldest is None else max(0.0, self.now_seconds - oldest)
-        short = self._short(pods)
-        gaps = sum([pods.ready_since[pod] < long_ago for pod in short])
-        return Coverage(pods.kind, len(covered), len(pods.ready_since), age, gaps)
+    def judged(
+        self, kind: _Kind, ready_since: Mapping[str, datetime]
+    ) -> tuple[NoSignals | None, Coverage]:
+        """What is missing of the ready pods' samples, None where nothing is; and how many of them
+        there are rates of.
 
-    def _covered(self, pods: _Pods) -> list[str]:
-        """The pods that there are rates of."""
-        times, counts = self.times, self.counts
-        return [
-            pod for pod in pods.ready_since if pod in times and counts.get(pod, 0) >= RATE_SAMPLES
-        ]
-
-    def _short(self, pods: _Pods) -> list[str]:
-        """The pods that more than one sample is missing of in the window: with 5 s between them, 5
-        in 30 s are as good as all, and 4 are not.
+        A pod has a gap where more than one sample is missing of it in the window: with 5 s between
+        them, 5 in 30 s are as good as all, and 4 are not.
         """
-        due, counts = self.due, self.counts
-        if due is None:
-            return []
-        return [pod for pod in pods.ready_since if counts.get(pod, 0) + 1 < due]
+        times, counts, due, long_ago = self.times, self.counts, self.due, self.now - self.window
+        covered, gaps = [], 0
+        for pod, since in ready_since.items():
+            count = counts.get(pod, 0)
+            if count >= RATE_SAMPLES and pod in times:
+                covered.append(pod)
+            if due is not None and count + 1 < due and since < long_ago:
+                gaps += 1
+        age = None
+        if covered:
+            age = max(0.0, self.now_seconds - min([times[pod] for pod in covered]))
+        coverage = Coverage(kind.name, len(covered), len(ready_since), age, gaps)
+        return self._gap(kind, ready_since, covered), coverage
 
-    def gap(self, pods: _Pods) -> NoSignals | None:
-        """What is missing of the pods' samples; None where nothing is."""
+    def _gap(
+        self, kind: _Kind, ready_since: Mapping[str, datetime], covered: Sequence[str]
+    ) -> NoSignals | None:
         refused = self.samples.refused
-        if refused and (of_these := sorted(refused.keys() & pods.ready_since.keys())):
+        if refused and (of_these := sorted(refused.keys() & ready_since.keys())):
             return NoSignals(
                 Reason.TOO_MANY_SERIES,
-                f"{pods.kind} pod {of_these[0]} {refused[of_these[0]]}: have Prometheus scrape it",
+                f"{kind.name} pod {of_these[0]} {refused[of_these[0]]}: have Prometheus scrape it",
             )
         times = self.times
-        heard = [pod for pod in pods.ready_since if pod in times]
+        heard = [pod for pod in ready_since if pod in times]
         if heard:
             oldest = min(heard, key=times.__getitem__)
             age = timedelta(seconds=self.now_seconds - times[oldest])
             if age > self.patience:
                 return NoSignals(
                     Reason.STALE,
-                    f"the newest sample of {pods.kind} pod {oldest} is {_seconds(age)} old, and "
+                    f"the newest sample of {kind.name} pod {oldest} is {_seconds(age)} old, and "
                     f"at most {_seconds(self.patience)} is accepted: {self._words.late}",
                 )
-        covered = self._covered(pods)
-        if len(covered) == len(pods.ready_since):
+        if len(covered) == len(ready_since):
             return None
-        missing = pods.ready_since.keys() - covered
-        overdue = sorted(pod for pod in missing if self.now - pods.ready_since[pod] > self.patience)
+        missing = ready_since.keys() - covered
+        overdue = sorted(pod for pod in missing if self.now - ready_since[pod] > self.patience)
         if not covered:
-            words = self._nothing(pods, awaited=not overdue)
+            words = self._nothing(kind, len(ready_since), awaited=not overdue)
             return NoSignals(Reason.NO_SERIES, words, awaited=not overdue)
         if overdue:
             return NoSignals(
                 Reason.PARTIAL,
-                f"{len(overdue)} of {len(pods.ready_since)} ready {pods.kind} pods have no two "
+                f"{len(overdue)} of {len(ready_since)} ready {kind.name} pods have no two "
                 f"samples in the last {_seconds(self.window)}: {_listed(overdue)}; check their "
                 "scrape targets",
             )
         return None
 
-    def _nothing(self, pods: _Pods, *, awaited: bool) -> str:
-        count = len(pods.ready_since)
-        fleet = f"the ready {pods.kind} pod" if count == 1 else f"{count} ready {pods.kind} pods"
+    def _nothing(self, kind: _Kind, count: int, *, awaited: bool) -> str:
+        fleet = f"the ready {kind.name} pod" if count == 1 else f"{count} ready {kind.name} pods"
         if awaited:
             return f"{self._words.has_no} two samples yet of {fleet}, which only just became ready"
-        remedy = self._words.scraped.format(port=pods.port, label=pods.label)
+        label = self.samples.labels.owner(kind.pods)
+        remedy = self._words.scraped.format(port=kind.port, label=label)
         return (
             f"{self._words.has_no} two samples of {fleet} in the last {_seconds(self.window)}: "
             f"{remedy}"
@@ -286,8 +282,8 @@ class _Coverage:
 
 def _scrape_interval(samples: AgentSamples) -> timedelta | None:
     """The longer of the server pods' and the gateway pods' scrape intervals, where measured."""
-    seconds = [series.value for series in samples.of(Query.SCRAPE_INTERVAL)]
-    known = [value for value in seconds if math.isfinite(value) and value > 0]
+    told = samples.of(Query.SCRAPE_INTERVAL)
+    known = [seconds for _, seconds in told if math.isfinite(seconds) and seconds > 0]
     return timedelta(seconds=max(known)) if known else None
 
 
@@ -456,17 +452,16 @@ def _server_latency(
     if histogram is not None and math.isfinite(histogram):
         return Latency(histogram, LatencyKind.PERCENTILE, percentile)
     summaries = [
-        series
-        for series in samples.of(Query.SERVER_SUMMARY, model)
+        (named.quantile, value)
+        for named, value in samples.of(Query.SERVER_SUMMARY, model)
         # Not a number: this pod answered nothing in the last minute.
-        if series.labels.get(samples.labels.pod) in subject.ready_pods
-        and math.isfinite(series.value)
+        if named.pod in subject.ready_pods and math.isfinite(value)
     ]
     # Triton offers the quantiles it was told to: of 0.5, 0.9 and 0.99, p95 is read off 0.99.
-    offered = [q for q in map(_quantile, summaries) if q >= percentile / 100]
+    offered = [quantile for quantile, _ in summaries if quantile >= percentile / 100]
     if offered:
         quantile = min(offered)
-        slowest = max(series.value for series in summaries if _quantile(series) == quantile)
+        slowest = max(value for of, value in summaries if of == quantile)
         return Latency(slowest, LatencyKind.ESTIMATED_PERCENTILE, round(quantile * 100, 6))
     return Latency(duration / successes, LatencyKind.MEAN, None)
 
@@ -487,11 +482,11 @@ def _late_share(
     if failure_ratio >= 1:
         return 1.0
     target = objective.latency_target_seconds * 1e3
-    for series in over_edges:
-        if math.isclose(float(series.labels.get("le", "nan")), target):
-            if not math.isfinite(series.value):
+    for named, value in over_edges:
+        if math.isclose(named.edge, target):
+            if not math.isfinite(value):
                 return None
-            on_time = 1 - min(max(series.value, 0.0), 1.0)  # rate() extrapolates: it may be -1e-9
+            on_time = 1 - min(max(value, 0.0), 1.0)  # rate() extrapolates: it may be -1e-9
             return 1 - on_time * (1 - failure_ratio)
     return None
 
@@ -511,13 +506,12 @@ def _unanswered(samples: AgentSamples, model: str, steps: Sequence[str]) -> floa
     what ended, and the decision adds their backlog as it does everybody's.
     """
     waiting = cancelled = 0.0
-    for labels, value in samples.of(Query.SERVER_UNANSWERED):
+    for named, value in samples.of(Query.SERVER_UNANSWERED):
         if not math.isfinite(value):
             continue
-        part, of = labels.get("part"), labels.get("model")
-        if part == WAITING and of in steps:
+        if named.part == WAITING and named.model in steps:
             waiting += value
-        elif part == CANCELLED and of == model:
+        elif named.part == CANCELLED and named.model == model:
             cancelled += value
     return max(waiting, 0.0) + max(cancelled, 0.0)
 
@@ -547,15 +541,11 @@ def _unusable(query: Query, value: float | None, model: str | None, source: Sour
     return NoSignals(Reason.NOT_A_NUMBER, f"{query} of {of} is {value}")
 
 
-def _quantile(series: Series) -> float:
-    return float(series.labels.get("quantile", "nan"))
-
-
 def _percentile(answers: Sequence[Series], percentile: int) -> float | None:
     """The value whose label `quantile` is the percentile, in whatever spelling."""
-    for series in answers:
-        if math.isclose(_quantile(series), percentile / 100):
-            return series.value
+    for named, value in answers:
+        if math.isclose(named.quantile, percentile / 100):
+            return value
     return None
 
 

@@ -18,6 +18,7 @@ from trireme.autoscaler.demand import Demand
 from trireme.autoscaler.history import KEPT_BINS, KEPT_STEPS, STEP_SECONDS, STEPS_PER_BIN
 from trireme.autoscaler.past_demand import by_gateway, by_servers, demand_queries
 from trireme.autoscaler.queries import Labels, window
+from trireme.autoscaler.signals import is_by_gateway
 from trireme.autoscaler.stabiliser import SHRINKING
 from trireme.autoscaler.types import (
     Forecast,
@@ -163,7 +164,7 @@ class Recaller:
             name: await self._prometheus.past(name, query, *whole, step)
             for name, query in asked.items()
         }
-        if spec.gateway.enabled and len(spec.objectives) == 1:
+        if is_by_gateway(spec.objectives, has_gateway=spec.gateway.enabled):
             return by_gateway(answers, model)
         return by_servers(answers, model)
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from trireme.api.conditions import Reason
+from trireme.api.types import AgentSpec
 from trireme.autoscaler import outside
 from trireme.autoscaler.promql import queries
-from trireme.autoscaler.queries import Labels, window
+from trireme.autoscaler.queries import SERVER_LATENCIES, Labels, Query, window
 from trireme.autoscaler.samples import AgentSamples, Index, index, scrape_interval
-from trireme.autoscaler.signals import Limits, Subject, assemble
+from trireme.autoscaler.signals import Limits, Subject, assemble, is_by_gateway
 from trireme.autoscaler.sources import SourceMemory, choose
 from trireme.autoscaler.types import NoSignals, Outside, Signals
 from trireme.control.direct import PodReader
@@ -80,6 +81,25 @@ class Answers:
         return choose(source, prometheus, pods, now=now, window=self.window)
 
 
+def questions(specs: Iterable[AgentSpec], over: timedelta, labels: Labels) -> Mapping[Query, str]:
+    """What is asked of Prometheus, in one round for all agents; nothing where no spec has an
+    objective. The percentiles and targets that some objective names are asked for of all.
+    """
+    with_objectives = [spec for spec in specs if spec.objectives]
+    if not with_objectives:
+        return {}
+    latencies = {
+        (objective.latency.percentile, objective.latency.target)
+        for spec in with_objectives
+        for objective in spec.objectives
+    }
+    percentiles, targets = zip(*latencies, strict=True)
+    asked = queries(over, labels, percentiles, targets)
+    if all(is_by_gateway(s.objectives, has_gateway=s.gateway.enabled) for s in with_objectives):
+        return {query: text for query, text in asked.items() if query not in SERVER_LATENCIES}
+    return asked
+
+
 class Sampler:
     """Asks, once a round."""
 
@@ -118,13 +138,12 @@ class Sampler:
         """What Prometheus has of every agent, or why it has nothing."""
         now = self._clock()
         over = window(self._scrape_interval)
-        objectives = self._objectives(keys)
-        if not objectives:
+        running = (self._store.view(key).accepted for key in keys)
+        asked = questions((each.agent.spec for each in running if each), over, self._labels)
+        if not asked:
             return _Samples(now, over, index({}, self._labels))  # nobody asks for anything
         try:
-            percentiles, targets = zip(*objectives, strict=True)
-            asked = queries(over, self._labels, percentiles, targets)
-            answers = await self._prometheus.round(asked, now)
+            answers = await self._prometheus.round(asked, self._labels, now)
             self._scrape_interval = scrape_interval(answers, _LIMITS.longest_scrape_interval)
             return _Samples(now, over, index(answers, self._labels))
         except SignalsUnavailable as error:
@@ -134,12 +153,6 @@ class Sampler:
             problem = SignalsUnavailable(_UNUSABLE)
         self._metrics.prometheus_failures.inc()
         return problem
-
-    def _objectives(self, keys: Iterable[Key]) -> set[tuple[int, timedelta]]:
-        """The percentiles and targets that some objective names: they are asked for of all."""
-        running = (self._store.view(key).accepted for key in keys)
-        latencies = (o.latency for a in running if a for o in a.agent.spec.objectives)
-        return {(latency.percentile, latency.target) for latency in latencies}
 
     async def _outside(self, keys: Iterable[Key]) -> dict[Key, Outside | NoSignals]:
         """What is asked outside the pods of each agent that has a query for it."""

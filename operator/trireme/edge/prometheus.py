@@ -10,14 +10,13 @@ header, no token and no password.
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import repeat
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import orjson
+import msgspec
 import requests
 import urllib3
 from prometheus_api_client import PrometheusConnect
@@ -26,8 +25,9 @@ from requests.auth import AuthBase
 from urllib3.util.retry import Retry
 
 from trireme.autoscaler.past_demand import Past
-from trireme.autoscaler.queries import Query
-from trireme.autoscaler.samples import Round, Series
+from trireme.autoscaler.queries import Labels, Query
+from trireme.autoscaler.samples import Round
+from trireme.edge.answers import NotJson, Vectors, matrix, values
 from trireme.edge.line import Line, TooManyHang
 from trireme.errors import SignalsUnanswered, SignalsUnavailable
 from trireme.settings import Settings
@@ -104,8 +104,9 @@ class Prometheus:
         """Give the connection back, after the request under way."""
         await self._line.close()
 
-    async def round(self, queries: Mapping[Query, str], now: datetime) -> Round:
-        """Answer every query as of `now`, or none: half a round would be a wrong one.
+    async def round(self, queries: Mapping[Query, str], labels: Labels, now: datetime) -> Round:
+        """Answer every query as of `now`, or none: half a round would be a wrong one. The answers
+        are told apart by their `labels`.
 
         One evaluation time for all makes their answers fit each other, and ages mean the same in
         each. It is the caller's clock: where that runs ahead of Prometheus', samples look older
@@ -118,12 +119,12 @@ class Prometheus:
         return await self._within(
             self._access.timeout_seconds,
             "every query",
-            lambda connection: self._round(connection, queries, now),
+            lambda connection: self._round(connection, queries, labels, now),
         )
 
-    async def ask(self, query: str, now: datetime, deadline: float) -> tuple[Series, ...]:
-        """Answer a user's own query as of `now`, with two series of many; a scalar is one without
-        labels. The whole of it ends at `deadline`, by the event loop's clock, the monotonic one.
+    async def ask(self, query: str, now: datetime, deadline: float) -> tuple[float, ...]:
+        """Answer a user's own query as of `now`, with the values of two series of many, or of a
+        scalar. The whole of it ends at `deadline`, by the event loop's clock, the monotonic one.
 
         Raises SignalsUnavailable as `round` does.
         """
@@ -137,9 +138,7 @@ class Prometheus:
         return await self._within(
             left,
             f"the query {name}",
-            lambda connection: self._instant(
-                connection, name, query, params, deadline, _scalar_or_vector
-            ),
+            lambda connection: self._instant(connection, name, query, params, deadline, values),
         )
 
     async def _within(self, seconds: float, what: str, work: "Callable[[_Connection], T]") -> T:
@@ -162,15 +161,21 @@ class Prometheus:
         }
 
     def _round(
-        self, connection: "_Connection", queries: Mapping[Query, str], now: datetime
+        self,
+        connection: "_Connection",
+        queries: Mapping[Query, str],
+        labels: Labels,
+        now: datetime,
     ) -> Round:
         params = self._params(now)
+        vectors = connection.vectors.setdefault(labels, Vectors(labels))
         deadline = time.monotonic() + self._access.timeout_seconds
         answers = {}
         for name, query in queries.items():
             if time.monotonic() >= deadline:
                 raise self._late("every query")
-            answers[name] = self._instant(connection, name, query, params, deadline, _vector)
+            answers[name] = self._instant(connection, name, query, params, deadline, vectors.read)
+        vectors.keep(most=sum(map(len, answers.values())))
         return answers
 
     def _instant(
@@ -180,12 +185,12 @@ class Prometheus:
         query: str,
         params: Mapping[str, str],
         deadline: float,
-        read: Callable[[Sequence[Any]], tuple[Series, ...]],
-    ) -> tuple[Series, ...]:
+        read: Callable[[bytes], T],
+    ) -> T:
         left = max(deadline - time.monotonic(), 1e-3)  # 0 is none to the client
         timeout = (min(_CONNECT_TIMEOUT_SECONDS, left), left)
 
-        def ask() -> tuple[Series, ...]:
+        def ask() -> T:
             answer = connection.client.custom_query(query, params=dict(params), timeout=timeout)
             if time.monotonic() > deadline:
                 raise self._late(f"the query {name}")
@@ -201,7 +206,7 @@ class Prometheus:
         Pre: all three are whole seconds. Raises SignalsUnavailable as `round` does; the timeout is
         that of each part.
         """
-        values: dict[frozenset[tuple[str, str]], dict[int, float]] = {}
+        found: dict[frozenset[tuple[str, str]], dict[int, float]] = {}
         while begin <= end:
             until = min(begin + (_MOST_STEPS - 1) * step, end)
 
@@ -212,9 +217,9 @@ class Prometheus:
 
             limit = self._access.timeout_seconds
             for series in await self._within(limit, f"the query {name}", part):
-                values.setdefault(frozenset(series.labels.items()), {}).update(series.values)
+                found.setdefault(frozenset(series.labels.items()), {}).update(series.values)
             begin = until + step
-        return tuple(Past(dict(labels), found) for labels, found in values.items())
+        return tuple(Past(dict(labels), rates) for labels, rates in found.items())
 
     def _part(
         self,
@@ -236,7 +241,7 @@ class Prometheus:
                 params={"timeout": f"{limit:g}s", "partial_response": "false"},
                 timeout=(_CONNECT_TIMEOUT_SECONDS, limit),
             )
-            return [_past(element) for element in answer]
+            return matrix(answer)
 
         return self._told(name, "a matrix", ask)
 
@@ -249,7 +254,7 @@ class Prometheus:
                 f"answered the query {name} with more than {error.most_bytes} bytes, and one value "
                 "is needed: put sum(...) around it"
             )
-        except requests.exceptions.JSONDecodeError:
+        except NotJson:
             problem = "answered something other than JSON: a login page, or another server?"
         except requests.exceptions.InvalidHeader:
             problem = "was not asked: the token or a header holds characters no header may have"
@@ -267,7 +272,7 @@ class Prometheus:
             problem = f"refused the query {name}: {_shortened(str(error))}"
         except OSError as error:
             problem = f"was not asked: {_shortened(str(error))}"
-        except (LookupError, TypeError, ValueError, OverflowError):
+        except (msgspec.ValidationError, ValueError):
             problem = f"answered the query {name} with something other than {kind}"
         raise self._unavailable(problem)
 
@@ -287,6 +292,7 @@ class _Connection:
 
     def __init__(self, access: Access, largest_answer_bytes: int | None) -> None:
         self._reading: urllib3.BaseHTTPResponse | None = None
+        self.vectors: dict[Labels, Vectors] = {}
 
         def as_answer(response: requests.Response, **_: object) -> None:
             self._reading = response.raw
@@ -314,37 +320,6 @@ class _Connection:
         self.client.close()
 
 
-def _vector(answer: Sequence[Any]) -> tuple[Series, ...]:
-    """The elements of an instant vector: `{"metric": {...}, "value": [time, "text"]}` each.
-
-    Raises LookupError, TypeError or ValueError for anything else, native histograms included. NaN
-    and infinities are kept: `signals` judges them.
-    """
-    labels = [element["metric"] for element in answer]
-    texts = [element["value"][1] for element in answer]
-    if not ({*map(type, labels)} <= {dict} and {*map(type, texts)} <= {str}):
-        raise TypeError("not samples")
-    # What Series(...) does, without a call in Python for each of a round's many.
-    return tuple(map(tuple.__new__, repeat(Series), zip(labels, map(float, texts), strict=True)))
-
-
-def _scalar_or_vector(answer: Sequence[Any]) -> tuple[Series, ...]:
-    """A scalar is `[time, "text"]`, where a vector has its elements."""
-    if len(answer) == 2 and isinstance(answer[1], str):
-        answer = [{"metric": {}, "value": answer}]
-    return _vector(answer)
-
-
-def _past(element: object) -> Past:
-    """One element of a matrix: `{"metric": {...}, "values": [[time, "text"], ...]}`."""
-    if not isinstance(element, dict):
-        raise TypeError("a scalar or a string")
-    labels, values = element["metric"], element["values"]
-    if not isinstance(labels, dict):
-        raise TypeError("not a series")
-    return Past(labels, {round(at): float(value) for at, value in values})
-
-
 class _BearerToken(AuthBase):
     """Adds the token of a file that is read for each request."""
 
@@ -357,13 +332,12 @@ class _BearerToken(AuthBase):
 
 
 class _Answer(requests.Response):
-    """A response that is read by orjson: a round's answers are megabytes."""
+    """A response whose JSON is read by `answers`. The client would have its own read it, and take
+    these two parts of it: what it finds there is the whole.
+    """
 
-    def json(self, **_: object) -> object:
-        try:
-            return orjson.loads(self.content)
-        except orjson.JSONDecodeError as error:
-            raise requests.exceptions.JSONDecodeError(error.msg, error.doc, error.pos) from None
+    def json(self, **_: object) -> dict[str, dict[str, bytes]]:
+        return {"data": {"result": self.content}}
 
 
 class _TooLarge(Exception):

@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from trireme.autoscaler.samples import Series
 from trireme.errors import SignalsUnavailable
 
 logger = logging.getLogger(__name__)
 
-Answer = tuple[Series, ...] | SignalsUnavailable
+Answer = tuple[float, ...] | SignalsUnavailable
 
 _QUICK_SHARE = 1 / 8  # of the time limit, at most: four connections then answer 32 within it
 _FIRST_PAUSE = timedelta(seconds=10)  # two rounds
@@ -33,7 +32,7 @@ _LONGEST_PAUSE = timedelta(seconds=40)  # so long a Prometheus that hung may be 
 class Connection(Protocol):
     """Asks one query at a time."""
 
-    async def ask(self, query: str, now: datetime, deadline: float) -> tuple[Series, ...]:
+    async def ask(self, query: str, now: datetime, deadline: float) -> tuple[float, ...]:
         """Answer by the `deadline`, by the event loop's clock, or raise SignalsUnavailable."""
         ...
 
