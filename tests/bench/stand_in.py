@@ -122,6 +122,11 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1  # headers and body in one packet: Nagle's algorithm waits for the first's receipt
     server: _Server
 
+    def handle(self) -> None:
+        """All requests of a connection, until its client goes, however it does."""
+        with suppress(ConnectionResetError):
+            super().handle()
+
     def do_GET(self) -> None:
         """A query, or how many writes there were."""
         asked, state = urlsplit(self.path), self.server.state
