@@ -17,19 +17,19 @@ into the budget, so all of it can be used as soon as those pods are gone.
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 from math import inf
 
 from trireme.autoscaler.types import Grant
+from trireme.autoscaler.values import frozen
 
 STAYING = 1.25  # what a running pod's gain counts for, to another's
 PATIENCE = timedelta(seconds=60)  # between two rounds that take pods from one for another
 _NAMED = 2  # holders of GPUs in a message, which a status keeps
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Held:
     """The GPUs that pods of an agent have beyond its size: those that end, those of a rollout that
     is not through, those that a canary has or is to have, and those of an agent that nobody has
@@ -47,7 +47,7 @@ class Held:
         return self.rollout + self.canary + self.unread
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Member:
     """One agent of a budget: it has `current` pods, each of so many `gpus`, wants to have `wanted`,
     and its load fills `need` of them. `least` it has in any case. `held` comes on top, and so do

@@ -20,6 +20,7 @@ from trireme.autoscaler.types import (
     Policy,
     Shortage,
 )
+from trireme.autoscaler.values import frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def sustained(pods: ClassPods, model: str, unknown: float) -> float:
             return unknown
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Counted:
     """A fleet as forecasts of its demand are judged on it: what a pod is known to sustain, how many
     are ready, and the policy with the most that there may be.
@@ -177,6 +178,8 @@ def _still_counting(all_of: list[Needed], windows: Windows, now: datetime) -> li
 
 def sizes(classes: Sequence[ClassPods], pods: Sequence[int]) -> tuple[ClassSize, ...]:
     """The sizes by class."""
+    if not classes:
+        return ()
     return tuple(
         ClassSize(each.name, each.replicas, n) for each, n in zip(classes, pods, strict=True)
     )

@@ -3,7 +3,7 @@
 Each step takes a course and gives the course on; it may bind the number, and then says why.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trireme.api.conditions import Reason
@@ -19,10 +19,11 @@ from trireme.autoscaler.types import (
     Policy,
     Signals,
 )
+from trireme.autoscaler.values import frozen
 from trireme.autoscaler.wording import Words, pod_count
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Course:
     """The number of replicas on its way through the steps.
 

@@ -6,7 +6,6 @@ would have foreseen (`forecasters`, `back_test`), and the best of them says what
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
@@ -27,6 +26,7 @@ from trireme.autoscaler.types import (
     Policy,
     Signals,
 )
+from trireme.autoscaler.values import frozen
 
 ROUND_SECONDS = 5.0
 """By which a rate lags behind the middle of its window: half a scrape interval and half a round."""
@@ -38,7 +38,7 @@ USUAL_LEAD_SECONDS = 60.0
 """Until a start was measured: of the base models of GenTD26 p99 is 52 s (Alibaba, measured)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Terms:
     """What the past is tested on: what a replica sustains, how long one takes to start, the window
     of the rates, the bounds of the fleet, and the share of requests that may be late.
@@ -96,7 +96,7 @@ def hold(objectives: Sequence[ObjectivePolicy], forecasts: Mapping[str, Forecast
     return timedelta(seconds=max(told))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Demand:
     """The past of one objective's requests, and how the forecasters did on it until the step that
     was tested last.

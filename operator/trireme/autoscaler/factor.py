@@ -15,11 +15,11 @@ While a canary answers a part of the requests nothing is learnt: the pods have l
 asked, and what is late or fails may be the canary's.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from trireme.autoscaler.targets import AFTER_BREAK, AFTER_CALM, CALM
 from trireme.autoscaler.types import Doubt, FactorMemory, Memory
+from trireme.autoscaler.values import frozen
 
 LOWEST, HIGHEST = 0.25, 2.0
 EASE = 0.9  # of what the pods sustain: a break with less load is theirs, and more load proves them
@@ -27,7 +27,7 @@ LASTING = timedelta(seconds=90)  # a window, in which what broke is still seen, 
 ROOM = 0.8  # of the latency that is due with that load: pods that are so quick sustain more
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Load:
     """What the pods had to sustain in one round, and how they did.
 

@@ -1,7 +1,7 @@
 """What each objective asks for, as a number of replicas. Pure."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from trireme.autoscaler import factor, targets
@@ -17,12 +17,13 @@ from trireme.autoscaler.types import (
     Policy,
     Signals,
 )
+from trireme.autoscaler.values import frozen
 
 MARGIN = 0.1  # of a demand without a forecast, at least: what comes while a pod starts, and chance
 TOLERANCE = 0.1  # of HorizontalPodAutoscaler v2, where the spec names none and nothing is forecast
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DemandOnPods:
     """What is asked of the pods a second, and what one of them sustains, with its factor.
 
@@ -38,7 +39,7 @@ class DemandOnPods:
     factor: FactorMemory
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Proposal:
     """What one objective asks for; `demand` where it follows from a capacity, and `out_of_reach`
     where no size keeps the objective. `least` is what a break alone asks for.

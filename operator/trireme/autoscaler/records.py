@@ -17,6 +17,7 @@ from trireme.autoscaler.classes import unchanged
 from trireme.autoscaler.codec import codec
 from trireme.autoscaler.decision import decide, is_free_of
 from trireme.autoscaler.types import Decision, Grant, Memory, Observation, Policy
+from trireme.autoscaler.values import frozen
 from trireme.autoscaler.wording import Words
 from trireme.errors import UnreadableRecord
 
@@ -24,7 +25,7 @@ KIND = "trireme.dev/decision"  # tells a record from the other lines of a log
 _DIGITS = 16  # of 64: 2^64 inputs are more than any agent sees
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inputs:
     """All that a decision is made from.
 
@@ -37,7 +38,7 @@ class Inputs:
     foreign_writer: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """A decision of one agent, by one version of Trireme, with its inputs."""
 
@@ -61,7 +62,7 @@ def conclude(inputs: Inputs) -> tuple[Decision, Memory]:
     return decision, memory
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Concluded:
     """Inputs, the decision that they give, and what to remember."""
 
@@ -79,7 +80,8 @@ class Concluded:
         if grant is None:
             return self
         before = self.inputs
-        inputs = replace(before, observation=replace(before.observation, grant=grant))
+        observation = replace(before.observation, grant=grant)
+        inputs = Inputs(observation, before.policy, before.memory, before.foreign_writer)
         if before.foreign_writer is None and is_free_of(grant, self.decision, before.policy):
             return Concluded(inputs, self.decision, self.memory)
         return self.by(inputs)

@@ -8,6 +8,7 @@ from sys import intern
 
 from trireme.autoscaler.queries import Labels, Query
 from trireme.autoscaler.types import Source
+from trireme.autoscaler.values import frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ ByAgent = Mapping[str, Sequence[Series]]
 """The answers to one query by agent, "" for those without one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AgentSamples:
     """What one round holds of one `agent`, "" of pods that told of themselves. `refused` says of
     pods why nothing of them is in it.

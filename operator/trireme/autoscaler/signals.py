@@ -36,6 +36,7 @@ from trireme.autoscaler.types import (
     Signals,
     Source,
 )
+from trireme.autoscaler.values import frozen
 
 RATE_SAMPLES = 2  # what rate() needs in its window
 
@@ -188,7 +189,7 @@ _SERVERS = _Kind(SERVER, names.METRICS_PORT)
 _GATEWAYS = _Kind(GATEWAY, names.GATEWAY_METRICS_PORT)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Judge:
     """Tells whether every ready pod has fresh samples, but for those that only just became ready.
 
@@ -386,7 +387,7 @@ def _of_model(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _ServerLoad:
     """What is asked of a model by Triton's figures, and what it does of that: `successes` a second,
     which take `duration` seconds together. `failure_ratio` is None where no request ended; the rest

@@ -7,11 +7,12 @@ waits until that has lasted, the way back until Prometheus has covered them with
 whole window, so that a source that comes and goes is not followed at every step.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trireme.api.scalars import format_duration
 from trireme.autoscaler.types import NoSignals, Signals, Source
+from trireme.autoscaler.values import frozen
 
 PATIENCE = timedelta(seconds=10)
 """How long a source may have nothing before the other is taken: two rounds, and two readings."""
@@ -20,7 +21,7 @@ GAPS_PATIENCE = timedelta(seconds=60)
 """How long Prometheus may have gaps: one that is over has left the shortest window by then."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SourceMemory:
     """The source in use. `lost_since`: since when it has had gaps; of Prometheus a gap is forgotten
     once it has been whole for a window. `whole_since`: since when Prometheus has had no gap.

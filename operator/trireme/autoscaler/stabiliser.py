@@ -6,17 +6,17 @@ Times are compared strictly, as there: what happened exactly one window ago is o
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from trireme.api.types import Behavior, PolicyType, RatePolicy, ScalingRules, SelectPolicy
 from trireme.autoscaler.types import Recommendation, ScaleChange
+from trireme.autoscaler.values import frozen
 
 SHRINKING = timedelta(seconds=300)
 """The window of HorizontalPodAutoscaler v2 for shrinking, where `behavior` names none."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Windows:
     """How long proposals are remembered before the fleet grows, and before it shrinks."""
 
@@ -62,7 +62,7 @@ def _within(recommendations: Sequence[Recommendation], cutoff: datetime) -> Iter
     return [*(r.replicas for r in past if r.at > cutoff), present.replicas]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RateLimit:
     """The farthest a fleet may go now, and the policy that says so (None: Disabled)."""
 

@@ -5,10 +5,10 @@ that breaks the objective with every pod ready, by 1.05 after ten minutes within
 1 to twice its start. A target the user set is taken as it is.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from trireme.autoscaler.types import Memory, ModelSignals, ObjectivePolicy, TargetMemory
+from trireme.autoscaler.values import frozen
 
 AFTER_BREAK = 0.8
 AFTER_CALM = 1.05
@@ -18,7 +18,7 @@ HIGHEST = 2.0  # times the start
 PROOF = 0.5  # of the target: a fleet with less in flight keeps any objective and proves nothing
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Breach:
     """Which parts of an objective the signals break."""
 
@@ -48,7 +48,7 @@ def initial(objective: ObjectivePolicy, memory: Memory) -> TargetMemory:
     return TargetMemory(objective.model, objective.start_in_flight_per_pod, None, None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Correction:
     """A target after one round, and whether a full broken window ended in it."""
 

@@ -9,7 +9,7 @@ name.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -17,6 +17,7 @@ from trireme.api.conditions import Reason
 from trireme.api.types import Behavior, Paused, ScalingMode
 from trireme.autoscaler.codec import WRITTEN_IF_SET
 from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.values import frozen
 from trireme.autoscaler.wording import Words, number
 
 
@@ -28,7 +29,7 @@ class LatencyKind(StrEnum):
     MEAN = "mean"  # sum of durations over successes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Latency:
     """A latency, the percentile it is of (None for the mean), and how it was obtained.
 
@@ -55,7 +56,7 @@ class Latency:
         return f"{self.name} {number(self.seconds * 1e3)} ms"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ModelSignals:
     """What is known of one objective's model over the window.
 
@@ -92,7 +93,7 @@ class Source(StrEnum):
         return "Prometheus" if self is Source.PROMETHEUS else "the pods' own metrics"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Coverage:
     """How many of an agent's ready pods of one kind the figures cover, and the age of the oldest
     of their newest samples; None where there is none. So many have `gaps`: they have fewer samples
@@ -112,7 +113,7 @@ class Coverage:
         return f"{self.covered} of {self.ready} {self.kind} pods{age}{gaps}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signals:
     """Fresh, whole signals: one ModelSignals per objective, in the order of the spec.
 
@@ -137,7 +138,7 @@ class Signals:
         return f"by {self.source.words}: {', '.join(map(str, self.coverage))}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoSignals:
     """Signals are missing: the fleet is held. `reason` is a SignalsAvailable reason.
 
@@ -149,7 +150,7 @@ class NoSignals:
     awaited: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EarlierCurve:
     """The curve of a model before its files or configuration changed."""
 
@@ -160,7 +161,7 @@ class EarlierCurve:
         return f"{self.curve}, before the model changed"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BusiestStep:
     """The step of a pipeline whose model is nearest to its own capacity, and that model's curve."""
 
@@ -172,7 +173,7 @@ class BusiestStep:
         return f"{self.model} is the busiest step, {self.curve}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClassCapacity:
     """So many pods of a node class, each of which sustains a rate; None where it is not known."""
 
@@ -186,7 +187,7 @@ class ClassCapacity:
         return f"{self.pods} {self.name or 'without a class'} of {each}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MeanOfClasses:
     """What a pod sustains in the mean over the classes of the pods that there are."""
 
@@ -203,7 +204,7 @@ fleet of several node classes those of the classes.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Capacity:
     """The highest rate at which one pod keeps an objective, by the curve that was learnt of it.
 
@@ -227,7 +228,7 @@ class Capacity:
         return next(larger, self.eased_of[-1][1])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OutOfReach:
     """No number of pods keeps an objective: an idle one takes `least_seconds` at its percentile."""
 
@@ -235,7 +236,7 @@ class OutOfReach:
     learnt: Learnt
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LeadTime:
     """How long a pod takes from being made to being ready, measured over `samples` pods.
 
@@ -247,7 +248,7 @@ class LeadTime:
     samples: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Forecast:
     """The highest request rate that is expected within the lead time, `words` says by which past.
 
@@ -263,14 +264,14 @@ class Forecast:
     late_share: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outside:
     """What is asked of the agent, as `scaling.demand` has it: seen without any pod of it."""
 
     per_second: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grant:
     """How many pods an agent may have of what it shares with others, and the words for it; of one
     with node classes it is GPUs.
@@ -280,7 +281,7 @@ class Grant:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClassPods:
     """The pods of one node class, "" for those of an agent without. `short` of its `replicas` are
     not there: no node takes them, or they cannot be made.
@@ -294,7 +295,7 @@ class ClassPods:
     lead_time: LeadTime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Observation:
     """What the cluster and the signals say at `now`.
 
@@ -328,7 +329,7 @@ class Observation:
         return self.outside is not None and (self.replicas == 0 or self.ready == 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Serving:
     """How one pod serves a model: its instances, the largest batch that is made of requests, how
     long a request may wait before it is rejected, whether some go before others, and whether an
@@ -347,7 +348,7 @@ class Serving:
         return math.isinf(self.timeout_seconds) and not self.has_priorities
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServedStep:
     """A call of a pipeline, and how a pod serves its model; `after` are the places of the calls
     that it waits for, all before it.
@@ -358,14 +359,14 @@ class ServedStep:
     after: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServedPipeline:
     """How one pod serves a pipeline: each request makes all of these calls."""
 
     steps: tuple[ServedStep, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ObjectivePolicy:
     """One objective, with the in-flight target per pod that decisions start from.
 
@@ -407,7 +408,7 @@ class ObjectivePolicy:
         return replace(self, start_in_flight_per_pod=start)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bound:
     """Where a bound comes from: a field of the spec, and when it holds, if not always."""
 
@@ -415,7 +416,7 @@ class Bound:
     when: str = ""  # such as " until 18:00 Europe/Berlin"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DemandPolicy:
     """Above which demand outside the pods there are some, and for how long there must have been
     nothing before the last one goes.
@@ -425,7 +426,7 @@ class DemandPolicy:
     cooldown: timedelta
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NodeClass:
     """A class of nodes, what a pod on one costs, and how many pods there must and may be of it."""
 
@@ -436,7 +437,7 @@ class NodeClass:
     gpus: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Policy:
     """What the spec asks of the decision. `replicas` is spec.replicas, None in mode Automatic."""
 
@@ -454,7 +455,7 @@ class Policy:
     classes: tuple[NodeClass, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recommendation:
     """A past proposal, kept for the stabilisation windows."""
 
@@ -462,7 +463,7 @@ class Recommendation:
     replicas: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScaleChange:
     """A change of size that was carried out, kept for the rate policies: positive is up."""
 
@@ -470,7 +471,7 @@ class ScaleChange:
     change: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TargetMemory:
     """The learnt in-flight target of one objective.
 
@@ -484,7 +485,7 @@ class TargetMemory:
     within_since: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Doubt:
     """Since when, and at which rate that all pods were to sustain, an objective was broken."""
 
@@ -492,7 +493,7 @@ class Doubt:
     sustained_per_second: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FactorMemory:
     """What the capacity of an objective's pods is multiplied by.
 
@@ -507,7 +508,7 @@ class FactorMemory:
     calm_since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Needed:
     """What was asked of the pods for one objective, for the stabilisation windows: requests a
     second, or pods where what one sustains is not known.
@@ -519,7 +520,7 @@ class Needed:
     in_pods: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shortage:
     """A class that has waited for its pods `since` then, when `ready` of it were ready; with
     `until`, no more than `most` of it are counted on until then.
@@ -532,7 +533,7 @@ class Shortage:
     ready: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Learning:
     """A class with pods of which nothing is known yet, `since` then."""
 
@@ -540,7 +541,7 @@ class Learning:
     since: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClassMemory:
     """What is remembered for node classes: what was needed, which classes are short of pods and
     which are being learnt, and what it has cost so far, in prices x seconds up to `at`, to stay
@@ -554,7 +555,7 @@ class ClassMemory:
     at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Memory:
     """What a decision hands to the next one.
 
@@ -572,7 +573,7 @@ class Memory:
     classes: ClassMemory = ClassMemory()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClassSize:
     """How many pods of a node class there were to be, and are to be."""
 
@@ -581,7 +582,7 @@ class ClassSize:
     replicas: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decision:
     """How many replicas, and why.
 

@@ -14,7 +14,6 @@ import dataclasses
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ParamSpec, TypeVar
 
@@ -30,6 +29,7 @@ from trireme.autoscaler.queries import Labels, window
 from trireme.autoscaler.records import Concluded, Inputs, Record
 from trireme.autoscaler.signals import Subject
 from trireme.autoscaler.types import Decision, Grant, NoSignals, Signals
+from trireme.autoscaler.values import frozen
 from trireme.control import advising
 from trireme.control.commands import resumes
 from trireme.control.direct import PodReader
@@ -58,7 +58,7 @@ _AT_ONCE = 100  # agents, some 20 ms of them: then others have their turn
 _OURS = (names.SCALE_MANAGER, names.TEMPLATE_MANAGER)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Observed:
     """One agent in a round: the Deployments that its decision is carried out in, and what it is by
     itself, whatever the agent is granted.
