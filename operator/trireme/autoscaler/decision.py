@@ -114,12 +114,14 @@ def _by_signals(
     # Of equal proposals the one whose objective is broken is named, then the first of the spec.
     winner = max(proposals, key=lambda p: (p.replicas, bool(p.breach)))
     windows = stabiliser.windows(policy.behavior, hold(policy.objectives, observation.forecasts))
-    memory = replace(
-        memory,
+    memory = Memory(
+        started=memory.started,
         recommendations=stabiliser.remember(memory.recommendations, winner.replicas, windows, now),
-        targets=tuple(p.correction.target for p in proposals if not p.objective.fixed_target),
-        factors=tuple(p.demand.factor for p in proposals if p.demand),
+        changes=memory.changes,
+        targets=tuple([p.correction.target for p in proposals if not p.objective.fixed_target]),
+        factors=tuple([p.demand.factor for p in proposals if p.demand]),
         idle_since=_idle_since(observation, policy, memory, signals),
+        classes=memory.classes,
     )
     if observation.classes:
         return class_decision.by_signals(
