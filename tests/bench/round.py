@@ -156,6 +156,7 @@ async def _measure(agents: int) -> Measured:
             DemandQueries(access) as demand,
         ):
             labels, cluster, history = Labels(), Cluster(api), History()
+            metrics = Metrics()
             autoscaler = Autoscaler(
                 cluster=cluster,
                 store=store,
@@ -163,8 +164,8 @@ async def _measure(agents: int) -> Measured:
                 reader=PodReader(store=store, pod_metrics=pod_metrics, labels=labels, clock=clock),
                 demand=demand,
                 budgets=budgets,
-                recorder=Recorder(cluster, "bench"),
-                metrics=Metrics(),
+                recorder=Recorder(cluster, "bench", metrics),
+                metrics=metrics,
                 history=history,
                 labels=labels,
                 clock=clock,

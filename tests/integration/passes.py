@@ -43,14 +43,14 @@ class Operator:
     ) -> None:
         self._kube, self._key = kube, Key(kube.namespace, agent)
         self.cluster = cluster
-        self.store = Store()
+        self.store, metrics = Store(), Metrics()
         self.canaries = CanaryAnalysis(
             cluster=cluster,
             store=self.store,
             queue=WorkQueue(),
             pod_metrics=pod_metrics,
-            recorder=Recorder(cluster, "test"),
-            metrics=Metrics(),
+            recorder=Recorder(cluster, "test", metrics),
+            metrics=metrics,
             clock=lambda: clock.now,
         )
         self._reconciler = Reconciler(
@@ -58,8 +58,8 @@ class Operator:
             store=self.store,
             queue=WorkQueue(),
             in_place=WorkQueue(),
-            recorder=Recorder(cluster, "test"),
-            metrics=Metrics(),
+            recorder=Recorder(cluster, "test", metrics),
+            metrics=metrics,
             options=ResourceOptions("envoyproxy/envoy:v1.36.2"),
             keys=Keys(OperatorKey(OPERATOR_KEY)),
             optimizer_jobs=1,

@@ -145,7 +145,7 @@ class Rounds:
             reader=self.reader,
             demand=cast(DemandQueries, Outside(self.told)),
             budgets=self.budgets,
-            recorder=Recorder(self.api, "op-0"),
+            recorder=Recorder(self.api, "op-0", self.metrics),
             metrics=self.metrics,
             history=self.history,
             labels=Labels(),

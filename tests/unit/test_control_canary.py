@@ -126,7 +126,7 @@ class Rounds:
             store=self.store,
             queue=self.queue,
             pod_metrics=cast(PodMetrics, self.pods),
-            recorder=Recorder(self.api, "op-0"),
+            recorder=Recorder(self.api, "op-0", self.metrics),
             metrics=self.metrics,
             clock=lambda: self.now,
         )

@@ -7,6 +7,7 @@ from trireme.api import kinds
 from trireme.api.conditions import EventReason
 from trireme.api.kinds import Kind
 from trireme.edge.cluster import Cluster, Object
+from trireme.edge.metrics import Metrics
 from trireme.edge.recorder import Event, Recorder, Regarding, clipped
 from trireme.errors import ClusterError
 
@@ -41,9 +42,23 @@ def scaled(note: str) -> Event:
     return Event(EventReason.SCALED_UP, note, "Scale")
 
 
+def limited(note: str) -> Event:
+    return Event(EventReason.SCALING_LIMITED, note, "Scale", warning=True)
+
+
+def lost(metrics: Metrics) -> dict[tuple[str, str], float]:
+    """The Events that were not posted, by type and cause, where there are some."""
+    (family,) = [f for f in metrics.registry.collect() if f.name == "trireme_events_lost"]
+    return {
+        (sample.labels["type"], sample.labels["cause"]): sample.value
+        for sample in family.samples
+        if sample.name.endswith("_total") and sample.value
+    }
+
+
 async def test_the_same_event_within_ten_minutes_becomes_a_series() -> None:
     api = EventsApi()
-    recorder = Recorder(api, "op-0")
+    recorder = Recorder(api, "op-0", Metrics())
     for minutes in (0, 1, 2):
         await recorder.emit(CHAT, scaled("1 → 2"), NOW + timedelta(minutes=minutes))
     await recorder.emit(CHAT, scaled("2 → 3"), NOW + timedelta(minutes=3))
@@ -54,7 +69,7 @@ async def test_the_same_event_within_ten_minutes_becomes_a_series() -> None:
 
 async def test_an_event_that_somebody_deleted_is_posted_anew() -> None:
     api = EventsApi()
-    recorder = Recorder(api, "op-0")
+    recorder = Recorder(api, "op-0", Metrics())
     await recorder.emit(CHAT, scaled("1 → 2"), NOW)
     api.deleted = True
     await recorder.emit(CHAT, scaled("1 → 2"), NOW + timedelta(minutes=1))
@@ -63,7 +78,7 @@ async def test_an_event_that_somebody_deleted_is_posted_anew() -> None:
 
 async def test_an_object_gone_wild_runs_out_of_tokens_and_others_do_not() -> None:
     api = EventsApi()
-    recorder = Recorder(api, "op-0")
+    recorder = Recorder(api, "op-0", Metrics())
     for number in range(40):
         await recorder.emit(CHAT, scaled(str(number)), NOW)
     await recorder.emit(Regarding("team", "other", "uid-2"), scaled("0"), NOW)
@@ -72,14 +87,26 @@ async def test_an_object_gone_wild_runs_out_of_tokens_and_others_do_not() -> Non
     assert api.created[-1]["note"] == "later"
 
 
+async def test_many_decisions_hide_no_warning_and_what_is_not_posted_is_counted() -> None:
+    api, metrics = EventsApi(), Metrics()
+    recorder = Recorder(api, "op-0", metrics)
+    for number in range(40):
+        await recorder.emit(CHAT, scaled(str(number)), NOW)
+    for number in range(27):
+        await recorder.emit(CHAT, limited(str(number)), NOW)
+    assert [event["type"] for event in api.created] == ["Normal"] * 25 + ["Warning"] * 25
+    assert lost(metrics) == {("Normal", "limit"): 15, ("Warning", "limit"): 2}
+
+
 async def test_an_event_that_cannot_be_posted_stops_nothing_and_is_no_series() -> None:
-    api = EventsApi()
-    recorder = Recorder(api, "op-0")
+    api, metrics = EventsApi(), Metrics()
+    recorder = Recorder(api, "op-0", metrics)
     api.broken = True
     await recorder.emit(CHAT, scaled("1 → 2"), NOW)
     api.broken = False
     await recorder.emit(CHAT, scaled("1 → 2"), NOW)
     assert [e["note"] for e in api.created] == ["1 → 2"]
+    assert lost(metrics) == {("Normal", "api"): 1}
 
 
 def test_a_note_is_cut_at_1024_bytes_without_breaking_a_character() -> None:

@@ -141,7 +141,7 @@ async def _act(
     if options.discovery is not Discovery.POD_MONITOR:
         await learn_monitors(cluster, store, settings.namespaces)
     queue, in_place = WorkQueue(), WorkQueue()
-    recorder = Recorder(cluster, settings.identity)
+    recorder = Recorder(cluster, settings.identity, metrics)
     reconciler = Reconciler(
         cluster=cluster,
         store=store,

@@ -1,6 +1,7 @@
 """The operator's own metrics, in Prometheus' text format on /metrics."""
 
 from collections.abc import Collection, Mapping
+from enum import StrEnum
 from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -29,6 +30,13 @@ class _OfAgents(Generic[M]):
             self._metric.remove(namespace, agent, value)
         if kept := known.intersection(values):
             self._values[namespace, agent] = kept
+
+
+class Lost(StrEnum):
+    """Why an Event was not posted."""
+
+    LIMIT = "limit"  # its agent had as many as one may have
+    API = "api"  # the API server refused it, or did not answer
 
 
 class Metrics:
@@ -78,6 +86,18 @@ class Metrics:
             "Agents that a scaling round left as they are: an earlier one's writes are under way",
             registry=self.registry,
         )
+        self.events_lost = Counter(
+            "trireme_events_lost",
+            "Events that were not posted, by their type and the cause: limit or api",
+            ("type", "cause"),
+            registry=self.registry,
+        )
+        # From the start, so that the first of each is an increase.
+        for result in ("done", "retry", "error"):
+            self.reconciliations.labels(result)
+        for kind in ("Normal", "Warning"):
+            for cause in Lost:
+                self.events_lost.labels(kind, cause)
         self.desired_replicas = Gauge(
             "trireme_agent_desired_replicas", "Pods wanted", agent, registry=self.registry
         )

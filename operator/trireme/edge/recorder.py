@@ -1,7 +1,8 @@
 """Events on AgentDeployments, as events.k8s.io/v1: series instead of copies, never a flood.
 
 The same reason with the same note within a window becomes a series on the first Event. Each
-object has a token bucket, so that a resource gone wild cannot fill etcd.
+object has a token bucket, so that a resource gone wild cannot fill etcd; and one apart for its
+Warnings, so that many decisions do not hide one. What is not posted is counted.
 """
 
 import logging
@@ -14,6 +15,7 @@ from typing import Any
 from trireme.api import kinds, names
 from trireme.api.conditions import EventReason
 from trireme.edge.cluster import Cluster
+from trireme.edge.metrics import Lost, Metrics
 from trireme.errors import ClusterError
 
 logger = logging.getLogger(__name__)
@@ -36,6 +38,11 @@ class Event:
     action: str
     warning: bool = False
 
+    @property
+    def type(self) -> str:
+        """Kubernetes' word for it."""
+        return "Warning" if self.warning else "Normal"
+
 
 @dataclass(frozen=True, slots=True)
 class Regarding:
@@ -54,18 +61,35 @@ class _Series:
 
 
 @dataclass(slots=True)
-class _Object:
+class _Bucket:
     tokens: float = _BURST
     refilled: datetime | None = None
+
+    def take(self, now: datetime) -> bool:
+        """Take a token, if there is one."""
+        if self.refilled is not None:
+            self.tokens = min(_BURST, self.tokens + (now - self.refilled) / _REFILL)
+        self.refilled = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+@dataclass(slots=True)
+class _Object:
+    normal: _Bucket = field(default_factory=_Bucket)
+    warnings: _Bucket = field(default_factory=_Bucket)
     series: dict[Event, _Series] = field(default_factory=dict)
 
 
 class Recorder:
-    """Posts Events. An Event that cannot be posted is logged and let go: it never stops a pass."""
+    """Posts Events. One that cannot be posted is logged, counted and let go: it stops no pass."""
 
-    def __init__(self, cluster: Cluster, identity: str) -> None:
+    def __init__(self, cluster: Cluster, identity: str, metrics: Metrics) -> None:
         self._cluster = cluster
         self._identity = identity[:128]
+        self._metrics = metrics
         self._objects: OrderedDict[str, _Object] = OrderedDict()
 
     async def emit(self, regarding: Regarding, event: Event, now: datetime) -> None:
@@ -74,7 +98,8 @@ class Recorder:
         try:
             if await self._is_counted(regarding, memory, event, now):
                 return
-            if _take_token(memory, now):
+            bucket = memory.warnings if event.warning else memory.normal
+            if bucket.take(now):
                 memory.series = {
                     e: s for e, s in memory.series.items() if now - s.last < _SERIES_WINDOW
                 }
@@ -82,9 +107,14 @@ class Recorder:
                 await self._cluster.create(self._manifest(regarding, event, name, now))
                 memory.series[event] = _Series(name, 1, now)
             else:
-                logger.warning("event %s for %s is one too many", event.reason, regarding.name)
+                self._lose(regarding, event, Lost.LIMIT, "it is one too many")
         except ClusterError as error:
-            logger.warning("event %s for %s lost: %s", event.reason, regarding.name, error)
+            self._lose(regarding, event, Lost.API, str(error))
+
+    def _lose(self, regarding: Regarding, event: Event, cause: Lost, why: str) -> None:
+        self._metrics.events_lost.labels(event.type, cause).inc()
+        agent = f"{regarding.namespace}/{regarding.name}"
+        logger.warning("%s: event %s is lost, %s: %s", agent, event.reason, why, event.note)
 
     def _memory(self, uid: str) -> _Object:
         memory = self._objects.setdefault(uid, _Object())
@@ -127,7 +157,7 @@ class Recorder:
             "reportingInstance": self._identity,
             "action": event.action,
             "reason": event.reason.value,
-            "type": "Warning" if event.warning else "Normal",
+            "type": event.type,
             "note": clipped(event.note),
             "regarding": {
                 "apiVersion": names.API_VERSION,
@@ -145,16 +175,6 @@ def clipped(note: str) -> str:
     if len(encoded) <= _NOTE_LIMIT_BYTES:
         return note
     return encoded[: _NOTE_LIMIT_BYTES - 3].decode(errors="ignore") + "..."
-
-
-def _take_token(memory: _Object, now: datetime) -> bool:
-    if memory.refilled is not None:
-        memory.tokens = min(_BURST, memory.tokens + (now - memory.refilled) / _REFILL)
-    memory.refilled = now
-    if memory.tokens < 1:
-        return False
-    memory.tokens -= 1
-    return True
 
 
 def _event_name(regarding: Regarding, event: Event, now: datetime) -> str:
