@@ -327,6 +327,13 @@ def test_one_port_carries_probes_and_metrics_and_is_the_operators() -> None:
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": port["name"]}
 
 
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor"])
+def test_what_the_operator_tells_of_an_agent_keeps_the_agents_namespace(kind: str) -> None:
+    monitor = the(kind, {"metrics": {"monitor": kind}})
+    (endpoint,) = monitor["spec"].get("endpoints") or monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint["honorLabels"] is True
+
+
 def test_the_operators_key_is_random_and_outlives_the_release() -> None:
     first, second = (yaml.safe_load(helm.render()["controlkey.yaml"]) for _ in range(2))
     keys = [base64.b64decode(body["data"]["key"]) for body in (first, second)]

@@ -55,6 +55,10 @@ class History:
         for number in tuple(self._of_agent.get(key, ())):
             self._drop(number)
 
+    def latest(self, key: Key) -> Record | None:
+        """The last decision of one agent; None of one that is not known."""
+        return self._latest.get(key)
+
     def of(self, key: Key) -> list[Record] | None:
         """What is remembered of one agent, oldest first; None of one that is not known."""
         latest = self._latest.get(key)

@@ -10,6 +10,7 @@ import kopf
 from trireme.api import kinds, names
 from trireme.autoscaler.queries import Labels
 from trireme.control import health, history_server, shell
+from trireme.control.agent_metrics import AgentMetrics
 from trireme.control.autoscale import Autoscaler
 from trireme.control.canary import CanaryAnalysis
 from trireme.control.catching_up import learn_monitors
@@ -140,6 +141,7 @@ async def _act(
     options = ResourceOptions.of(settings)
     if options.discovery is not Discovery.POD_MONITOR:
         await learn_monitors(cluster, store, settings.namespaces)
+    metrics.registry.register(AgentMetrics(store, history, utc_now))
     queue, in_place = WorkQueue(), WorkQueue()
     recorder = Recorder(cluster, settings.identity, metrics)
     reconciler = Reconciler(

@@ -175,13 +175,16 @@ class Metrics:
         )
         self.canary_failures = _OfAgents(
             Counter(
-                "trireme_canary_failures", "Of these, failures", of_track, registry=self.registry
+                "trireme_canary_failures",
+                "Of trireme_canary_requests_total, failures",
+                of_track,
+                registry=self.registry,
             )
         )
         self.canary_late = _OfAgents(
             Counter(
                 "trireme_canary_late",
-                "Of these, over the objective's latency, or failed",
+                "Of trireme_canary_requests_total, over the objective's latency, or failed",
                 of_track,
                 registry=self.registry,
             )
