@@ -67,6 +67,7 @@ FULL_VALUES: dict[str, Any] = {
     "lease": {"durationSeconds": 30, "renewDeadlineSeconds": 20, "retryPeriodSeconds": 4},
     "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
     "metrics": {"monitor": "ServiceMonitor", "monitorLabels": {"release": "prometheus"}},
+    "alerts": {"enabled": True, "labels": {"release": "prometheus"}},
     "networkPolicy": {"enabled": True},
     "logLevel": "DEBUG",
     "podAnnotations": {"example.com/team": "inference"},
