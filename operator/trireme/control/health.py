@@ -1,8 +1,8 @@
 """/healthz, /readyz and /metrics of the operator itself.
 
 A replica that waits for the Lease is healthy and ready: it is there to take over. A leader is
-healthy while its autoscaling loop and its watches turn: a round that fails is no turn, and one of
-many that fails is no illness.
+healthy while its autoscaling loop turns: a round that fails is no turn, and one of many that fails
+is no illness. A watch that is lost for good ends the process.
 """
 
 import asyncio

@@ -157,7 +157,7 @@ def _plan_name(agent: AgentDeployment, plan: FetchPlan) -> str:
 def _container(agent: AgentDeployment, plan: FetchPlan, options: ResourceOptions) -> Manifest:
     return {
         "name": names.FETCH_CONTAINER,
-        "image": options.operator_image,
+        "image": options.fetcher_image or options.operator_image,
         "imagePullPolicy": options.operator_image_pull_policy,
         "args": ["fetch", f"--plan={_PLAN_FOLDER}/{_PLAN_FILE}", f"--root={_ROOT}"],
         "env": environment(agent),

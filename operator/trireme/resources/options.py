@@ -17,8 +17,8 @@ class Discovery(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ResourceOptions:
-    """`operator_image` is this program's own, which fetches models in their pods; `optimizer_image`
-    is it with torch; `gateway_image` is used where a spec names none; `scrape_interval_seconds` is
+    """`operator_image` is this program's own, which fetches models in their pods where
+    `fetcher_image` is empty; `optimizer_image` is it with torch; `gateway_image` is used where a spec names none; `scrape_interval_seconds` is
     asked for in PodMonitors, and `pod_monitor_labels` are theirs; `cluster_domain` ends the name by
     which the gateway resolves the server pods; `node_cache_url` is empty where nodes have no cache.
     """
@@ -30,6 +30,7 @@ class ResourceOptions:
     pod_monitor_labels: Mapping[str, str] = field(default_factory=dict)
     operator_image: str = "trireme/operator"
     operator_image_pull_policy: str = "IfNotPresent"
+    fetcher_image: str = ""
     node_cache_url: str = ""
     optimizer_image: str = "trireme/optimizer"
     optimizer_image_pull_policy: str = "IfNotPresent"
@@ -40,6 +41,7 @@ class ResourceOptions:
         return cls(
             gateway_image=settings.gateway_image,
             operator_image=settings.operator_image,
+            fetcher_image=settings.fetcher_image,
             operator_image_pull_policy=settings.operator_image_pull_policy,
             discovery=Discovery(settings.discovery),
             scrape_interval_seconds=settings.scrape_interval_seconds,
