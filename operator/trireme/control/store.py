@@ -235,7 +235,7 @@ class Store:
         """All agents that exist and are not being deleted, in no particular order."""
         return [
             key
-            for key, view in self._agents.items()
+            for key, view in list(self._agents.items())  # /metrics is rendered in a thread
             if view.body is not None and "deletionTimestamp" not in view.body["metadata"]
         ]
 
