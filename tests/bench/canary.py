@@ -45,6 +45,7 @@ class Traffic:
     noise: float
     burst: float = 1.0
     failing: float = 0.0
+    wrong: float = 0.0  # requests that any pod refuses
 
 
 BATCHING = ServiceCurve(0.060, 0.020, 4)
@@ -52,7 +53,7 @@ ONE_BY_ONE = ServiceCurve(0.0, 0.150, 1)
 TRAFFICS = (
     Traffic("batches, half busy", BATCHING, 0.5, 0.1),
     Traffic("batches, busy, 0.3% fail", BATCHING, 0.8, 0.3, failing=0.003),
-    Traffic("batches, very busy", BATCHING, 0.9, 0.1),
+    Traffic("batches, very busy, 5% wrong", BATCHING, 0.9, 0.1, wrong=0.05),
     Traffic("batches, bursts of twice the rate", BATCHING, 0.55, 0.3, burst=2.0),
     Traffic("one by one, busy, very noisy", ONE_BY_ONE, 0.75, 1.0, failing=0.003),
     Traffic("one by one, bursts of twice the rate", ONE_BY_ONE, 0.5, 0.3, burst=2.0),
@@ -66,6 +67,7 @@ class Pods:
     name: str = "equal"
     slowness: float = 1.0
     failing: float = 0.0
+    refusing: float = 0.0
     different: float = 0.0
 
 
@@ -74,6 +76,8 @@ WORSE = (
     Pods("twice as slow", slowness=2.0),
     Pods("1% fail", failing=0.01),
     Pods("10% fail", failing=0.1),
+    Pods("1% refused", refusing=0.01),
+    Pods("all refused", refusing=1.0),
     Pods("5% of the answers are other ones", different=0.05),
 )
 
@@ -148,25 +152,39 @@ def _rounds(
         per_request_seconds=curve.per_request_seconds * canary.slowness,
     )
     tracks = (
-        (weight, fleet.size(fleet.pods, weight), slower, max(traffic.failing, canary.failing)),
-        (1 - weight, fleet.pods, curve, traffic.failing),
+        (
+            weight,
+            fleet.size(fleet.pods, weight),
+            slower,
+            max(traffic.failing, canary.failing),
+            max(traffic.wrong, canary.refusing),
+        ),
+        (1 - weight, fleet.pods, curve, traffic.failing, traffic.wrong),
     )
     answered = [
         _answers(
             fleet,
-            *_served(rates * share, pods, PodModel(own, noise=traffic.noise), generator),
+            *_served(
+                rates * share * (1 - refusing), pods, PodModel(own, noise=traffic.noise), generator
+            ),
             failing,
+            _refused(rates * share * refusing, generator),
             generator,
         )
-        for share, pods, own, failing in tracks
+        for share, pods, own, failing, refusing in tracks
     ]
     yield from zip(*answered, strict=True)
 
 
 def _answers(
-    fleet: Fleet, latencies: Floats, ends: Floats, failing: float, generator: np.random.Generator
+    fleet: Fleet,
+    latencies: Floats,
+    ends: Floats,
+    failing: float,
+    refused: list[int],
+    generator: np.random.Generator,
 ) -> list[Answers]:
-    """A track's answers by round, in the order of their ends."""
+    """A track's answers by round, in the order of their ends. What is refused is so at once."""
     failed = generator.random(len(ends)) < failing
     kinds = (np.ones(len(ends), bool), failed, failed | (latencies > fleet.target))
     edges = np.arange(RUN_IN_SECONDS, RUN_IN_SECONDS + CHUNK_SECONDS + 1, ROUND_SECONDS)
@@ -174,7 +192,17 @@ def _answers(
         np.histogram(ends[kind], edges)[0].tolist()
         for kind in (*kinds, failed | (latencies > fleet.usual))
     ]
-    return [Answers(*each) for each in zip(*counts, strict=True)]
+    return [
+        Answers(served + wrong, *others, refused=wrong)
+        for served, *others, wrong in zip(*counts, refused, strict=True)
+    ]
+
+
+def _refused(rates: Floats, generator: np.random.Generator) -> list[int]:
+    """Requests of each round that come at these rates, second by second, and are refused."""
+    of_chunk = rates[RUN_IN_SECONDS:].reshape(-1, ROUND_SECONDS).sum(axis=1)
+    refused: list[int] = generator.poisson(of_chunk).tolist()
+    return refused
 
 
 def _served(

@@ -47,6 +47,7 @@ class Pod:
     grpc_port: int
     host: str = LOOPBACK
     paths: list[str] = field(default_factory=list)
+    refused: int = 0
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def http(self, request: web.Request) -> web.Response:
@@ -55,6 +56,9 @@ class Pod:
         model = request.match_info.get("model", "")
         if model == "fails":
             return web.Response(status=500)
+        if model == "unknown":
+            self.refused += 1
+            return web.Response(status=404)
         if model == "full":
             return web.Response(status=503)
         if model == "resets":
@@ -72,6 +76,9 @@ class Pod:
             await asyncio.sleep(_ANSWERS_AFTER_SECONDS[model])
         if body == b"fails":
             await context.abort(grpc.StatusCode.INTERNAL, "the model failed")
+        if body == b"unknown":
+            self.refused += 1
+            await context.abort(grpc.StatusCode.NOT_FOUND, "there is no such model")
         return b"answer"
 
     async def stream(

@@ -19,7 +19,9 @@ async def test_both_tracks_are_told_apart_with_their_failures_and_latencies(tmp_
         for _ in range(20):
             await both.gateway.infer("double")
             await both.gateway.infer("fails")
+            await both.gateway.infer("unknown")
             await both.gateway.call(f"{SERVICE}/ModelInfer", b"fails")
+            await both.gateway.call(f"{SERVICE}/ModelInfer", b"unknown")
         deadline = time.monotonic() + SECONDS
         while True:  # histograms are brought up to date once a second
             after = await read(pod_metrics, both.gateway)
@@ -33,8 +35,9 @@ async def test_both_tracks_are_told_apart_with_their_failures_and_latencies(tmp_
             assert counts is not None
             asked = [path for path in pod.paths if path == "gRPC" or "infer" in path]
             failed = [path for path in asked if "double" not in path]
-            assert (counts.requests, counts.failed) == (len(asked), len(failed))
-            assert len(asked) > 0
+            assert (counts.requests, counts.refused) == (len(asked), pod.refused)
+            assert counts.failed == len(failed) - pod.refused
+            assert pod.refused > 0
 
 
 async def read(pod_metrics: PodMetrics, gateway: Gateway) -> Reading:

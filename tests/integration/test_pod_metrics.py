@@ -1,6 +1,8 @@
 """What real servers tell of themselves becomes signals; what is no metrics is refused."""
 
 import asyncio
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,7 +14,7 @@ from aiohttp import web
 from agents import agent_of
 from integration.envoy_gateway import running_gateway, running_pod
 from integration.test_triton_server import infer, repository
-from integration.triton_server import triton
+from integration.triton_server import TritonServer, triton
 from ports import LOOPBACK, free_port
 from trireme.autoscaler.direct import PodHistory, Sample, agent_samples, metrics_of
 from trireme.autoscaler.expressions import GATEWAY, SERVER, PodKind
@@ -24,6 +26,7 @@ from trireme.errors import ServerError
 from trireme.resources.envoy import configuration
 from trireme.resources.monitoring import GATEWAY_METRICS_PATH, SERVER_METRICS_PATH
 from trireme.resources.options import ResourceOptions
+from trireme.rollout.counters import SERVER_METRICS, Counts, server_reading
 
 __all__ = ["repository"]  # a fixture
 
@@ -72,6 +75,34 @@ async def test_a_real_triton_is_read(repository: Path, tmp_path: Path) -> None:
     assert (model.failure_ratio, model.pending) == (0, 0)
     assert model.latency is not None
     assert model.latency.name == "mean"
+
+
+async def test_what_a_real_triton_refuses_is_in_none_of_its_counters(
+    repository: Path, tmp_path: Path
+) -> None:
+    def refused(server: TritonServer, model: str) -> int:
+        body = b'{"inputs": [{"name": "renamed", "datatype": "FP32", "shape": [1, 2]}]}'
+        request = urllib.request.Request(f"http://{server.address}/v2/models/{model}/infer", body)
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(request, timeout=10)  # noqa: S310  # loopback
+        with error.value as answer:
+            return answer.status
+
+    async with PodMetrics() as client:
+        with triton(repository, tmp_path) as server:
+            port = int(server.metrics_address.rpartition(":")[2])
+
+            async def read() -> Counts:
+                wanted = SERVER_METRICS
+                samples = await client.read(LOOPBACK, port, SERVER_METRICS_PATH, wanted)
+                return server_reading(samples, "canary", {"double", "no"})["canary"]
+
+            before = await read()  # its warm-up is counted
+            codes = [await asyncio.to_thread(refused, server, model) for model in ("double", "no")]
+            await asyncio.to_thread(infer, server)
+            after = await read()
+    assert [code // 100 for code in codes] == [4, 4]
+    assert (after.requests - before.requests, after.failed) == (1, 0)
 
 
 async def test_a_real_gateway_is_read(tmp_path: Path) -> None:

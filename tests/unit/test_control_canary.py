@@ -85,13 +85,16 @@ class Pods:
         series = Sample(metric, tuple(sorted(labels.items())), 0.0)
         of_pod[series] = of_pod.get(series, 0.0) + value
 
-    def serve(self, address: str, cluster: str, requests: int, failed: int, late: int) -> None:
+    def serve(
+        self, address: str, cluster: str, requests: int, failed: int, late: int, refused: int = 0
+    ) -> None:
         """So many requests more, half of which take up to 33 ms and the others up to 100."""
         own = {"envoy_cluster_name": cluster}
         self.count(address, requests, "envoy_cluster_upstream_rq_total", **own)
         self.count(address, requests, "envoy_cluster_upstream_rq_completed", **own)
-        fault = {"envoy_response_code_class": "5"}
-        self.count(address, failed, "envoy_cluster_upstream_rq_xx", **fault, **own)
+        for code_class, count in (("5", failed), ("4", refused)):
+            of = {"envoy_response_code_class": code_class}
+            self.count(address, count, "envoy_cluster_upstream_rq_xx", **of, **own)
         within = {"33": requests // 2, "100": requests - late, "+Inf": requests}
         for edge, count in within.items():
             self.count(address, count, "envoy_cluster_upstream_rq_time_bucket", le=edge, **own)
@@ -235,7 +238,14 @@ class Rounds:
         await self.analysis.round()
 
     async def serve(
-        self, key: Key, rounds: int, *, failed: int = 0, late: int = 0, canary: int = 40
+        self,
+        key: Key,
+        rounds: int,
+        *,
+        failed: int = 0,
+        late: int = 0,
+        refused: int = 0,
+        canary: int = 40,
     ) -> None:
         """So many rounds in which the gateway passes on 40 requests of the canary's and 360 more,
         until the canary's phase is another one.
@@ -243,7 +253,7 @@ class Rounds:
         gateway = f"{key.name}-gateway-1"
         for _ in range(rounds):
             self.pods.serve(gateway, STABLE, 360, 0, 9)
-            self.pods.serve(gateway, CANARY, canary, failed, late)
+            self.pods.serve(gateway, CANARY, canary, failed, late, refused)
             await self.round()
             if self.canary(key).phase is not RolloutPhase.PROGRESSING:
                 return
@@ -297,6 +307,23 @@ async def test_a_canary_that_fails_is_taken_back_within_a_few_rounds() -> None:
     assert canary.memory.evidence.canary.requests <= 200
     assert rounds.api.statuses[-1]["phase"] == "RolledBack"
     assert len(rounds.queue) == 1
+
+
+async def test_a_canary_that_refuses_what_clients_ask_is_taken_back_within_a_few_rounds() -> None:
+    """An input was renamed: each request is answered 400, soon, and is no failure."""
+    rounds = Rounds()
+    key = rounds.add()
+    await rounds.serve(key, 20, refused=40)
+    canary = rounds.canary(key)
+    assert (canary.phase, canary.weight) == (RolloutPhase.ROLLED_BACK, 0.0)
+    (note,) = rounds.api.told("CanaryRolledBack")
+    assert note.startswith("worse than the stable pods: refused as the client's fault: ")
+    assert rounds.seen(key).requests <= 120
+    last = rounds.api.statuses[-1]
+    assert last["canary"]["refused"] == last["canary"]["requests"]
+    text = rounds.metrics.text().decode()
+    refused = 'trireme_canary_refused_total{agent="echo",namespace="team",track="canary"}'
+    assert f"{refused} {rounds.seen(key).refused}.0" in text
 
 
 @pytest.mark.parametrize(

@@ -66,9 +66,43 @@ IDLE, IDLE_CANARY = Cluster("inference_http"), Cluster("inference_http_canary")
 def test_each_track_is_what_its_clusters_count() -> None:
     reading = told(HTTP, HTTP_CANARY, Cluster("stream_http", 7), Cluster("management_http", 9))
     assert reading == {
-        STABLE: Counts(100, 4, {100.0: 80, math.inf: 96}),
+        STABLE: Counts(100, 4, {100.0: 80, math.inf: 96}, 6),
         CANARY: Counts(10, 1, {100.0: 8, math.inf: 9}),
     }
+
+
+@pytest.mark.parametrize(
+    ("cluster", "refused"),
+    [
+        pytest.param(Cluster("inference_http", 9, {"2": 5, "4": 3, "5": 1}), 3, id="4xx"),
+        pytest.param(
+            Cluster("inference_grpc", 9, {"2": 9}, {0: 3, 3: 2, 5: 3, 13: 1}),
+            5,
+            id="INVALID_ARGUMENT and NOT_FOUND",
+        ),
+        pytest.param(
+            Cluster("inference_grpc", 9, {"2": 5, "4": 4}, {0: 9}),
+            0,
+            id="gRPC is read by its own statuses",
+        ),
+        pytest.param(
+            Cluster("inference_grpc", 9, {"2": 9}, {0: 6, 1: 3}),
+            0,
+            id="what clients cancel is none",
+        ),
+    ],
+)
+def test_what_is_refused_as_the_clients_fault_is_each_protocols_own(
+    cluster: Cluster, refused: int
+) -> None:
+    assert told(cluster)[STABLE].refused == refused
+
+
+def test_each_grpc_status_means_one_thing() -> None:
+    """Of 0 to 16 all but OK and CANCELLED are somebody's fault, and of one alone."""
+    for status in range(17):
+        reading = told(Cluster("inference_grpc", 1, {}, {status: 1}))[STABLE]
+        assert reading.failed + (reading.refused or 0) == (status not in (0, 1)), status
 
 
 @pytest.mark.parametrize(
@@ -102,9 +136,9 @@ def test_a_gateway_without_the_canarys_clusters_tells_nothing_of_it() -> None:
 
 def test_what_pods_counted_between_two_readings() -> None:
     before = {"one": told(HTTP, IDLE_CANARY), "two": told(HTTP, HTTP_CANARY)}
-    more = replace(HTTP, answered=150, by_class={"5": 9}, within={"100": 110, "+Inf": 140})
+    more = replace(HTTP, answered=150, by_class={"4": 9, "5": 9}, within={"100": 110, "+Inf": 140})
     after = {"one": told(more, HTTP_CANARY), "two": told(HTTP, HTTP_CANARY)}
-    assert answered(before, after, STABLE) == Counts(50, 5, {100.0: 30, math.inf: 44})
+    assert answered(before, after, STABLE) == Counts(50, 5, {100.0: 30, math.inf: 44}, 3)
     assert answered(before, after, CANARY) == Counts(10, 1, {100.0: 8, math.inf: 9})
 
 
@@ -116,19 +150,19 @@ def test_what_pods_counted_between_two_readings() -> None:
         pytest.param(
             {"one": told(IDLE)},
             {"one": told(HTTP), "new": told(HTTP)},
-            Counts(100, 4, {100.0: 80, math.inf: 96}),
+            Counts(100, 4, {100.0: 80, math.inf: 96}, 6),
             id="a pod that comes is counted from its second reading on",
         ),
         pytest.param(
             {"one": told(IDLE), "gone": told(HTTP)},
             {"one": told(HTTP)},
-            Counts(100, 4, {100.0: 80, math.inf: 96}),
+            Counts(100, 4, {100.0: 80, math.inf: 96}, 6),
             id="one that goes no longer",
         ),
         pytest.param(
             {"one": told(replace(HTTP, answered=5000, within={"100": 4000, "+Inf": 5000}))},
             {"one": told(HTTP)},
-            Counts(100, 4, {100.0: 80, math.inf: 96}),
+            Counts(100, 4, {100.0: 80, math.inf: 96}, 6),
             id="a restart counts from nothing",
         ),
     ],
@@ -159,6 +193,12 @@ def test_a_new_edge_that_only_some_pods_have_is_left_out() -> None:
 def test_late_and_slow_answers(late: float | None, usual: float, expected: Answers) -> None:
     counts = Counts(100, 4, {33.0: 50, 100.0: 90, math.inf: 100})
     assert answers(counts, counts, late, usual) == expected
+
+
+def test_what_is_refused_is_no_failure_and_not_late_for_it() -> None:
+    counts = Counts(100, 4, {100.0: 100, math.inf: 100}, 30)
+    assert answers(counts, 100.0, 100.0) == Answers(100, 4, 4, 4, refused=30)
+    assert answers(replace(counts, refused=99), None, None).refused == 96
 
 
 def test_a_histogram_that_is_ahead_of_the_counters_makes_no_more_cases_than_requests() -> None:
@@ -210,11 +250,19 @@ BUCKETS = [
 
 def test_a_servers_own_counters_are_of_the_models_that_clients_ask_for() -> None:
     reading = server_reading([*TRITON, *BUCKETS], CANARY, {"agent"})
-    assert reading == {CANARY: Counts(93, 3, {100.0: 80, math.inf: 90})}
+    assert reading == {CANARY: Counts(93, 3, {100.0: 80, math.inf: 90}, None)}
 
 
 def test_a_server_before_26_01_tells_no_latency() -> None:
-    assert server_reading(TRITON, STABLE, {"agent"}) == {STABLE: Counts(93, 3, None)}
+    assert server_reading(TRITON, STABLE, {"agent"}) == {STABLE: Counts(93, 3, None, None)}
+
+
+def test_what_servers_refuse_is_not_known_and_not_taken_for_nothing() -> None:
+    before = {"one": server_reading([], CANARY, {"agent"})}
+    after = {"one": server_reading(TRITON, CANARY, {"agent"})}
+    counts = answered({**before, "two": before["one"]}, {**after, "two": after["one"]}, CANARY)
+    assert counts == Counts(186, 6, None, None)
+    assert answers(counts, None, None) == Answers(186, 6, untimed=186, refused=None)
 
 
 @given(
@@ -226,6 +274,7 @@ def test_a_server_before_26_01_tells_no_latency() -> None:
                     "envoy_cluster_upstream_rq_total",
                     "envoy_cluster_upstream_rq_completed",
                     "envoy_cluster_upstream_rq_xx",
+                    "envoy_cluster_grpc_3",
                     "envoy_cluster_grpc_14",
                     "envoy_cluster_upstream_rq_time_bucket",
                 ]
@@ -233,7 +282,7 @@ def test_a_server_before_26_01_tells_no_latency() -> None:
             st.floats(),
             envoy_cluster_name=st.sampled_from(["inference_http_canary", "inference_grpc", "x"]),
             le=st.sampled_from(["1", "+Inf", "NaN", "none", ""]),
-            envoy_response_code_class=st.sampled_from(["2", "5"]),
+            envoy_response_code_class=st.sampled_from(["2", "4", "5"]),
         ),
         max_size=30,
     )
@@ -246,6 +295,8 @@ def test_whatever_a_pod_tells_there_are_never_more_cases_than_requests(
     if counts is not None:
         found = answers(counts, counts, 1.0, 1.0)
         assert 0 <= found.failed <= found.late <= found.requests
+        assert found.refused is not None
+        assert 0 <= found.refused <= found.requests - found.failed
 
 
 def test_mirrored_answers_are_those_of_all_models_since_the_last_reading() -> None:

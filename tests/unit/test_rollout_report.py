@@ -24,8 +24,9 @@ times = st.timedeltas(timedelta(0), timedelta(days=3650)).map(lambda later: BEGA
 def answers(draw: st.DrawFn) -> Answers:
     requests = draw(counts)
     untimed = draw(st.integers(0, requests))
-    cases = st.integers(0, requests - untimed)
-    return Answers(requests, draw(st.integers(0, requests)), draw(cases), draw(cases), untimed)
+    cases, every = st.integers(0, requests - untimed), st.integers(0, requests)
+    refused = draw(st.none() | every)
+    return Answers(requests, draw(every), draw(cases), draw(cases), untimed, refused)
 
 
 @st.composite
@@ -48,11 +49,12 @@ memories = st.builds(
         Evidence,
         canary=answers(),
         stable=answers(),
-        due=st.builds(Due, due, due, due),
+        due=st.builds(Due, due, due, due, due),
         compared=shares(),
         pending_canary=answers(),
         pending_stable=answers(),
         failed=logs,
+        refused=logs,
         different=logs,
         late=bets,
         slow=bets,
@@ -82,6 +84,16 @@ def test_of_one_that_ended_only_the_end_is_told() -> None:
     status = rollout_status("d1", 7, BEGAN, 0.0, ended, Memory(1, BEGAN))
     assert (status.phase, status.step, status.message) == (RolloutPhase.ROLLED_BACK, 2, "worse")
     assert memory_of(status) is None
+
+
+def test_of_a_status_that_counted_no_refusals_none_are_known() -> None:
+    """They were not looked for, which is not that there were none."""
+    status = rollout_status("d1", 7, BEGAN, 0.0, PROGRESSING, Memory(0, BEGAN))
+    told = status.model_dump(by_alias=True)
+    told["canary"] = {"requests": 40, "failed": 1}
+    restored = memory_of(RolloutStatus.model_validate(told))
+    assert restored is not None
+    assert restored.evidence.canary == Answers(40, 1, refused=None)
 
 
 def test_what_other_stakes_have_won_is_forgotten() -> None:

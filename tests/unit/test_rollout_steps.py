@@ -41,21 +41,25 @@ RATE = 100  # requests a second of the agent
 
 @dataclass(frozen=True, slots=True)
 class Chances:
-    """Of a request to fail, to be late, and to be slower than what is usual."""
+    """Of a request to fail, to be late, to be slower than what is usual, and to be refused."""
 
     failed: float = 0.0
     late: float = 0.02
     slow: float = 0.5
+    refused: float = 0.0
 
 
 WELL = Chances()
 
 
 def answered(random: Random, requests: int, chances: Chances) -> Answers:
-    failed = sum(random.random() < chances.failed for _ in range(requests))
-    late = sum(random.random() < chances.late for _ in range(requests - failed))
-    slow = sum(random.random() < chances.slow for _ in range(requests - failed))
-    return Answers(requests, failed, failed + late, failed + slow)
+    """Who is refused is answered at once."""
+    refused = sum(random.random() < chances.refused for _ in range(requests))
+    failed = sum(random.random() < chances.failed for _ in range(requests - refused))
+    served = requests - refused - failed
+    late = sum(random.random() < chances.late for _ in range(served))
+    slow = sum(random.random() < chances.slow for _ in range(served))
+    return Answers(requests, failed, failed + late, failed + slow, refused=refused)
 
 
 def rolled_out(
@@ -97,6 +101,12 @@ def test_a_canary_that_is_as_good_is_promoted_after_all_steps() -> None:
     [
         pytest.param(Chances(failed=1.0, late=0), "failed: ", 60, id="fails always"),
         pytest.param(Chances(failed=0.1), "failed: ", 200, id="fails now and then"),
+        pytest.param(
+            Chances(refused=1.0), "refused as the client's fault: ", 60, id="refuses always"
+        ),
+        pytest.param(
+            Chances(refused=0.1), "refused as the client's fault: ", 200, id="refuses some"
+        ),
         pytest.param(Chances(late=1.0, slow=1.0), "late: ", 400, id="is always late"),
         pytest.param(Chances(late=0.4, slow=0.9), "late: ", 1000, id="is often late"),
         pytest.param(
@@ -139,6 +149,36 @@ def test_answers_that_differ_take_it_back() -> None:
     verdict, _, _ = rolled_out(WELL, changed=compare)
     assert verdict.phase is RolloutPhase.ROLLED_BACK
     assert "answered differently: " in verdict.message
+
+
+def test_what_both_tracks_refuse_is_the_clients_fault() -> None:
+    """A third of the requests is wrong, whoever answers it."""
+    plan = replace(PLAN, false_alarm_rate=0.05, deadline=timedelta(minutes=8))
+    wrong = Chances(refused=0.3)
+    ends = [rolled_out(wrong, wrong, plan=plan, seed=seed)[0] for seed in range(40)]
+    assert sum(end.phase is not RolloutPhase.PROMOTED for end in ends) <= 2
+    assert "refused as the client's fault: " in ends[0].message
+
+
+def test_a_refused_request_is_none_that_a_step_waits_for() -> None:
+    """Where all are wrong, nothing is known of how others would be answered."""
+    verdict, _, _ = rolled_out(Chances(refused=1.0), Chances(refused=1.0))
+    assert verdict.message == "undecided after 1800s: 0 of 500 requests in this step"
+
+
+def test_where_nobody_counts_refusals_they_are_no_measure() -> None:
+    def by_servers(seen: Round) -> Round:
+        assert seen.canary is not None
+        assert seen.stable is not None
+        return replace(
+            seen,
+            canary=replace(seen.canary, refused=None),
+            stable=replace(seen.stable, refused=None),
+        )
+
+    verdict, _, _ = rolled_out(WELL, changed=by_servers)
+    assert verdict.phase is RolloutPhase.PROMOTED
+    assert "refused" not in verdict.message
 
 
 def test_of_many_equal_canaries_fewer_are_taken_back_than_the_rate_says() -> None:

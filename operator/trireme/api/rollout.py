@@ -36,6 +36,12 @@ class CanaryLimits(ApiModel):
     """How much worse than the stable pods a canary may be, in shares of the requests."""
 
     failures: Ratio = Field(0.001, description="More requests that fail.")
+    refused: Ratio = Field(
+        0.001,
+        description="More requests that are refused as the client's fault, such as one with an "
+        "input that the model no longer has: HTTP 4xx, gRPC INVALID_ARGUMENT, NOT_FOUND and others "
+        "of their kind.",
+    )
     late: Ratio = Field(
         0.025, description="More requests that miss the objective's latency, or fail."
     )
@@ -171,12 +177,19 @@ class TrackAnswers(ApiModel):
         description="Of these, over what half of the stable pods' requests took, or failed.",
     )
     untimed: int = Field(0, ge=0, description="Of these, whose latencies are not known.")
+    refused: int | None = Field(
+        None,
+        ge=0,
+        description="Of these, refused as the client's fault; without a gateway nobody counts "
+        "them.",
+    )
 
 
 class DueAnswers(ApiModel):
     """What the canary would have had in the stable pods' place."""
 
     failed: float = Field(0.0, ge=0, description="Failures.")
+    refused: float = Field(0.0, ge=0, description="Refusals.")
     late: float = Field(0.0, ge=0, description="Late answers.")
     slow: float = Field(0.0, ge=0, description="Slow answers.")
 
@@ -185,6 +198,7 @@ class Capital(ApiModel):
     """Natural logarithms of what bets on the canary's being worse have won, of each stake."""
 
     failed: float = Field(0.0, description="By failures.")
+    refused: float = Field(0.0, description="By refusals.")
     different: float = Field(0.0, description="By other answers.")
     late: list[float] = Field([], description="By late answers.")
     slow: list[float] = Field([], description="By slow answers.")

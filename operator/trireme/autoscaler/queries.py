@@ -43,6 +43,10 @@ _GRPC_CLUSTERS = inference_clusters(Protocol.GRPC)
 _GRPC_FAULTS = (2, 4, 8, 12, 13, 14, 15)
 """The gRPC status codes that are the server's fault, as 5xx is in HTTP: UNKNOWN, DEADLINE_EXCEEDED,
 RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
+_GRPC_REFUSALS = (3, 5, 6, 7, 9, 10, 11, 16)
+"""Those that are the client's, as 4xx is: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS,
+PERMISSION_DENIED, FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE, UNAUTHENTICATED. OK and CANCELLED are
+nobody's."""
 
 
 class Query(StrEnum):
@@ -135,27 +139,38 @@ def _gateway_mean(metric: str) -> Total:
 _CANCELLED_ONLY = Where("reason", ("CANCELED",))
 _SERVER_BUCKETS = _of_server(Function.RATE, "nv_inference_first_response_histogram_ms_bucket")
 _GATEWAY_BUCKETS = _of_clusters(Function.RATE, "envoy_cluster_upstream_rq_time_bucket")
-_GATEWAY_FAILURES = Total(
-    (
-        # Envoy books an answer that it makes itself for a gRPC request (no pod, time-out) under
-        # both 503 and a gRPC status, so each cluster is read in its own protocol's terms only.
-        _of_clusters(
-            Function.RATE,
-            "envoy_cluster_upstream_rq_xx",
-            Where("envoy_response_code_class", ("5",)),
-            clusters=_HTTP_CLUSTERS,
-        ),
-        *(
+
+
+def _gateway_answers(http_class: str, grpc_codes: tuple[int, ...]) -> Total:
+    """Answers of one class over HTTP, and of these statuses over gRPC.
+
+    Envoy books an answer that it makes itself for a gRPC request (no pod, time-out) under both 503
+    and a gRPC status, so each cluster is read in its own protocol's terms only.
+    """
+    return Total(
+        (
             _of_clusters(
                 Function.RATE,
-                f"envoy_cluster_grpc_{code}",
-                clusters=_GRPC_CLUSTERS,
-                part=str(code),
-            )
-            for code in _GRPC_FAULTS
-        ),
+                "envoy_cluster_upstream_rq_xx",
+                Where("envoy_response_code_class", (http_class,)),
+                clusters=_HTTP_CLUSTERS,
+            ),
+            *(
+                _of_clusters(
+                    Function.RATE,
+                    f"envoy_cluster_grpc_{code}",
+                    clusters=_GRPC_CLUSTERS,
+                    part=str(code),
+                )
+                for code in grpc_codes
+            ),
+        )
     )
-)
+
+
+GATEWAY_REFUSALS = _gateway_answers("4", _GRPC_REFUSALS)
+"""Answers that are the client's fault. No figure of a scaling round, which they say nothing to: of
+a canary they are compared with those of the stable pods."""
 
 FIGURES: Mapping[Query, Expression] = {
     Query.SERVER_REQUESTS: _server_rate("nv_inference_request_success"),
@@ -196,7 +211,7 @@ FIGURES: Mapping[Query, Expression] = {
     ),
     Query.GATEWAY_ARRIVALS: _gateway_rate("envoy_cluster_upstream_rq_total"),
     Query.GATEWAY_ANSWERS: _gateway_rate("envoy_cluster_upstream_rq_completed"),
-    Query.GATEWAY_FAILURES: _GATEWAY_FAILURES,
+    Query.GATEWAY_FAILURES: _gateway_answers("5", _GRPC_FAULTS),
     Query.GATEWAY_DURATION: _gateway_rate("envoy_cluster_upstream_rq_time_sum", 1e3),
     Query.GATEWAY_IN_FLIGHT: Both(
         _gateway_mean("envoy_cluster_upstream_rq_active"),

@@ -66,7 +66,9 @@ class CanaryNews:
         self._metrics.set_canary(*key, canary.phase, canary.weight)
         for track, told in ((names.TRACK_CANARY, seen.canary), (names.TRACK_STABLE, seen.stable)):
             if told is not None:
-                self._metrics.count_answers(*key, track, told.requests, told.failed, told.late)
+                self._metrics.count_answers(
+                    *key, track, told.requests, told.failed, told.refused or 0, told.late
+                )
 
     def forget(self, key: Key) -> None:
         """No canary is tried any more."""

@@ -181,6 +181,14 @@ class Metrics:
                 registry=self.registry,
             )
         )
+        self.canary_refused = _OfAgents(
+            Counter(
+                "trireme_canary_refused",
+                "Of trireme_canary_requests_total, refused as the client's fault",
+                of_track,
+                registry=self.registry,
+            )
+        )
         self.canary_late = _OfAgents(
             Counter(
                 "trireme_canary_late",
@@ -197,12 +205,20 @@ class Metrics:
         self.canary_weight.labels(namespace, agent).set(weight)
 
     def count_answers(
-        self, namespace: str, agent: str, track: str, requests: int, failed: int, late: int
+        self,
+        namespace: str,
+        agent: str,
+        track: str,
+        requests: int,
+        failed: int,
+        refused: int,
+        late: int,
     ) -> None:
         """What a track answered since it was counted last."""
         for counter, more in (
             (self.canary_requests, requests),
             (self.canary_failures, failed),
+            (self.canary_refused, refused),
             (self.canary_late, late),
         ):
             counter.labels(namespace, agent, track).inc(more)
@@ -235,6 +251,7 @@ class Metrics:
             self.canary_phase,
             self.canary_requests,
             self.canary_failures,
+            self.canary_refused,
             self.canary_late,
         ):
             of_agents.keep(namespace, agent, ())

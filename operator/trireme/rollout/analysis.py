@@ -78,12 +78,6 @@ def observe(
     before = replace(before, compared=before.compared + compared, different=different)
     if not canary.requests or not stable.requests:
         return before
-    failed = log_gain_of_two(
-        canary.share(Measure.FAILURES),
-        stable.share(Measure.FAILURES),
-        before.canary.share(Measure.FAILURES),
-        before.stable.share(Measure.FAILURES),
-    )
     after = replace(
         before,
         canary=before.canary + canary,
@@ -91,7 +85,8 @@ def observe(
         due=_due(before.due, canary, stable),
         pending_canary=before.pending_canary + canary,
         pending_stable=before.pending_stable + stable,
-        failed=before.failed + failed,
+        failed=before.failed + _gain(Measure.FAILURES, before, canary, stable),
+        refused=before.refused + _gain(Measure.REFUSED, before, canary, stable),
     )
     if min(after.pending_canary.timed, after.pending_stable.timed) < LEAST_IN_AN_INTERVAL:
         return after
@@ -133,8 +128,19 @@ def _due(before: Due, canary: Answers, stable: Answers) -> Due:
 
     return Due(
         before.failed + more(Measure.FAILURES),
+        before.refused + more(Measure.REFUSED),
         before.late + more(Measure.LATE),
         before.slow + more(Measure.SLOW),
+    )
+
+
+def _gain(measure: Measure, before: Evidence, canary: Answers, stable: Answers) -> float:
+    """What is won on a measure that is counted request by request."""
+    return log_gain_of_two(
+        canary.share(measure),
+        stable.share(measure),
+        before.canary.share(measure),
+        before.stable.share(measure),
     )
 
 

@@ -13,12 +13,12 @@ of which there was no case yet.
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from trireme.api.gateway_clusters import CLUSTER_LABEL, TRACKS, Protocol, inference_cluster
 from trireme.autoscaler.direct import LabelSet, Sample, fits, parts, upper_edge
 from trireme.autoscaler.expressions import GATEWAY, SERVER, Each, PodKind
-from trireme.autoscaler.queries import FIGURES, PRESENCE, Query
+from trireme.autoscaler.queries import FIGURES, GATEWAY_REFUSALS, PRESENCE, Query
 from trireme.rollout.evidence import Share
 from trireme.rollout.types import Answers
 
@@ -40,10 +40,11 @@ class _Meaning:
     failures: tuple[Each, ...]
     latencies: tuple[Each, ...]
     presence: Each
+    refusals: tuple[Each, ...] = ()
 
     @property
     def metrics(self) -> frozenset[str]:
-        every = (*self.answers, *self.failures, *self.latencies, self.presence)
+        every = (*self.answers, *self.failures, *self.latencies, self.presence, *self.refusals)
         return frozenset(each.metric for each in every)
 
 
@@ -56,8 +57,9 @@ def _meaning(kind: PodKind, answers: Collection[Query], failures: Query, late: Q
     )
 
 
-_OF_GATEWAY = _meaning(
-    GATEWAY, (Query.GATEWAY_ANSWERS,), Query.GATEWAY_FAILURES, Query.GATEWAY_LATE
+_OF_GATEWAY = replace(
+    _meaning(GATEWAY, (Query.GATEWAY_ANSWERS,), Query.GATEWAY_FAILURES, Query.GATEWAY_LATE),
+    refusals=parts(GATEWAY_REFUSALS),
 )
 _OF_SERVER = _meaning(
     SERVER,
@@ -71,16 +73,23 @@ GATEWAY_METRICS, SERVER_METRICS = _OF_GATEWAY.metrics, _OF_SERVER.metrics
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Requests that were answered. `within` is how many took at most so many milliseconds, by the
-    edges of a histogram; None where latencies are not told.
+    edges of a histogram; None where latencies are not told. `refused` are those that were the
+    client's fault; None where nobody counts them: Triton has no counter of what it does not take.
     """
 
     requests: float = 0.0
     failed: float = 0.0
     within: Mapping[float, float] | None = field(default_factory=dict)
+    refused: float | None = 0.0
 
     def __add__(self, other: "Counts") -> "Counts":
-        within = _together(self.within, other.within)
-        return Counts(self.requests + other.requests, self.failed + other.failed, within)
+        counted = self.refused is not None and other.refused is not None
+        return Counts(
+            self.requests + other.requests,
+            self.failed + other.failed,
+            _together(self.within, other.within),
+            (self.refused or 0.0) + (other.refused or 0.0) if counted else None,
+        )
 
 
 Reading = Mapping[str, Counts]
@@ -104,7 +113,8 @@ def server_reading(samples: Iterable[Sample], track: str, models: Collection[str
     told = list(samples)
     counted = _counted(told, _OF_SERVER, of_models).get(track, Counts())
     is_timed = any(_is(sample, _OF_SERVER.latencies) for sample in told)
-    return {track: Counts(counted.requests, counted.failed, counted.within if is_timed else None)}
+    within = counted.within if is_timed else None
+    return {track: replace(counted, within=within, refused=None)}
 
 
 def answered(
@@ -129,8 +139,9 @@ def answers(
     """
     requests = round(counts.requests)
     failed = min(round(counts.failed), requests)
+    refused = None if counts.refused is None else min(round(counts.refused), requests - failed)
     if times is None or times.within is None:
-        return Answers(requests, failed, untimed=requests)
+        return Answers(requests, failed, untimed=requests, refused=refused)
     within, of_times = times.within, round(times.requests)
     timed = min(of_times, requests)
     not_answered = min(round(times.failed), of_times)
@@ -138,7 +149,7 @@ def answers(
     def over(edge: float | None) -> int:
         return min(timed, not_answered + round(_over(within, edge)))
 
-    return Answers(requests, failed, over(late), over(usual), requests - timed)
+    return Answers(requests, failed, over(late), over(usual), requests - timed, refused)
 
 
 def usual_milliseconds(counts: Counts) -> float | None:
@@ -179,6 +190,7 @@ def _counted(
 ) -> Mapping[str, Counts]:
     requests: dict[str, float] = defaultdict(float)
     failed: dict[str, float] = defaultdict(float)
+    refused: dict[str, float] = defaultdict(float)
     within: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
     for sample in samples:
         track = track_of(sample.labels)
@@ -188,10 +200,12 @@ def _counted(
             requests[track] += sample.value
         if _is(sample, meaning.failures):
             failed[track] += sample.value
+        if _is(sample, meaning.refusals):
+            refused[track] += sample.value
         if _is(sample, meaning.latencies) and (edge := upper_edge(sample.labels)) is not None:
             within[track][edge] += sample.value
-    tracks = requests.keys() | failed.keys() | within.keys()
-    return {t: Counts(requests[t], failed[t], dict(within[t])) for t in tracks}
+    tracks = requests.keys() | failed.keys() | refused.keys() | within.keys()
+    return {t: Counts(requests[t], failed[t], dict(within[t]), refused[t]) for t in tracks}
 
 
 def _together(
@@ -206,13 +220,18 @@ def _together(
 
 
 def _growth(before: Counts, after: Counts) -> Counts:
-    if after.requests < before.requests or after.failed < before.failed:
+    if any(new < old for new, old in zip(_sums(after), _sums(before), strict=True)):
         before = Counts()
     within = None
     if after.within is not None:
         earlier = before.within or {}
         within = {e: max(0.0, n - earlier.get(e, 0.0)) for e, n in after.within.items()}
-    return Counts(after.requests - before.requests, after.failed - before.failed, within)
+    refused = None if after.refused is None else after.refused - (before.refused or 0.0)
+    return Counts(after.requests - before.requests, after.failed - before.failed, within, refused)
+
+
+def _sums(counts: Counts) -> tuple[float, float, float]:
+    return counts.requests, counts.failed, counts.refused or 0.0
 
 
 def _over(within: Mapping[float, float], edge: float | None) -> float:

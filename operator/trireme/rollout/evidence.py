@@ -11,10 +11,10 @@ Two games are played, by what the requests have to do with each other:
   difference of the shares in one interval, of which is said no more than that it is between -1 and
   1 (Waudby-Smith and Ramdas, Estimating means of bounded random variables by betting, JRSS B 2024,
   3.1). How much to stake is not known beforehand: the capital is split between several stakes.
-* Requests that fail, or are answered otherwise than expected, are counted each for itself: Turner,
-  Ly and Gruenwald, Generic E-variables for exact sequential k-sample tests that allow for optional
-  stopping, JSPI 2024, for two shares; a likelihood ratio for one share beside a known bound. It
-  shows a rise from nothing to one failure in a hundred with a few hundred requests.
+* Requests that fail, are refused, or are answered otherwise than expected, are counted each for
+  itself: Turner, Ly and Gruenwald, Generic E-variables for exact sequential k-sample tests that
+  allow for optional stopping, JSPI 2024, for two shares; a likelihood ratio for one share beside a
+  known bound. It shows a rise from nothing to one failure in a hundred with a few hundred requests.
 """
 
 import math

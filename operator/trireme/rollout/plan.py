@@ -22,6 +22,7 @@ def plan_of(canary: Canary) -> Plan:
         deadline=canary.deadline,
         limits=Limits(
             failed=limits.failures,
+            refused=limits.refused,
             late=limits.late,
             slow=limits.slower,
             different=min(max(limits.different, _SMALLEST), _LARGEST),

@@ -58,11 +58,12 @@ def memory_of(status: RolloutStatus) -> Memory | None:
         evidence=Evidence(
             canary=_answers(status.canary),
             stable=_answers(status.stable),
-            due=Due(told.due.failed, told.due.late, told.due.slow),
+            due=Due(told.due.failed, told.due.refused, told.due.late, told.due.slow),
             compared=Share(min(told.different, told.compared), told.compared),
             pending_canary=_answers(told.pending_canary),
             pending_stable=_answers(told.pending_stable),
             failed=told.capital.failed,
+            refused=told.capital.refused,
             different=told.capital.different,
             late=_bets(told.capital.late),
             slow=_bets(told.capital.slow),
@@ -79,13 +80,19 @@ def _analysis(memory: Memory) -> RolloutAnalysis:
         step_requests=memory.seen,
         step_compared=memory.compared,
         usual_milliseconds=memory.usual_milliseconds,
-        due=DueAnswers(failed=evidence.due.failed, late=evidence.due.late, slow=evidence.due.slow),
+        due=DueAnswers(
+            failed=evidence.due.failed,
+            refused=evidence.due.refused,
+            late=evidence.due.late,
+            slow=evidence.due.slow,
+        ),
         compared=evidence.compared.requests,
         different=evidence.compared.cases,
         pending_canary=_told(evidence.pending_canary),
         pending_stable=_told(evidence.pending_stable),
         capital=Capital(
             failed=evidence.failed,
+            refused=evidence.refused,
             different=evidence.different,
             late=list(evidence.late.logs),
             slow=list(evidence.slow.logs),
@@ -100,6 +107,7 @@ def _told(answers: Answers) -> TrackAnswers:
         late=answers.late,
         slow=answers.slow,
         untimed=answers.untimed,
+        refused=answers.refused,
     )
 
 
@@ -108,7 +116,12 @@ def _answers(told: TrackAnswers) -> Answers:
     most = told.requests
     timed = most - min(told.untimed, most)
     return Answers(
-        most, min(told.failed, most), min(told.late, timed), min(told.slow, timed), most - timed
+        most,
+        min(told.failed, most),
+        min(told.late, timed),
+        min(told.slow, timed),
+        most - timed,
+        None if told.refused is None else min(told.refused, most),
     )
 
 

@@ -73,7 +73,8 @@ def advance(plan: Plan, memory: Memory, seen: Round) -> tuple[Verdict, Memory]:
 
 def _with(plan: Plan, memory: Memory, seen: Round) -> Memory:
     """The memory with what was seen. While the canary cannot carry its share, what is late is no
-    fault of its pods; what fails is. Mirrored requests are compared whatever else is known.
+    fault of its pods; what fails or is refused is. Mirrored requests are compared whatever else is
+    known.
     """
     passed = max(timedelta(0), min(seen.at - memory.looked, LONGEST_LOOK))
     canary, stable = seen.canary, seen.stable
@@ -86,7 +87,7 @@ def _with(plan: Plan, memory: Memory, seen: Round) -> Memory:
         looked=seen.at,
         watched=memory.watched + passed,
         carried=memory.carried + (passed if seen.carries and seen.warm else timedelta(0)),
-        seen=memory.seen + (canary.requests if seen.carries and seen.whole else 0),
+        seen=memory.seen + (canary.taken if seen.carries and seen.whole else 0),
         compared=memory.compared + seen.compared.requests,
         evidence=observe(memory.evidence, canary, stable, seen.compared, plan.limits),
     )

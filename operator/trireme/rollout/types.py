@@ -5,7 +5,7 @@ The control loop reads what both tracks answered since its last round and makes 
 datetimes, durations timedeltas, shares numbers from 0 to 1.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -17,6 +17,7 @@ class Measure(StrEnum):
     """What the canary is compared on, in the words of messages."""
 
     FAILURES = "failed"
+    REFUSED = "refused as the client's fault"
     LATE = "late"
     SLOW = "slower than the stable pods' usual"
     DIFFERENT = "answered differently"
@@ -28,7 +29,7 @@ class Answers:
 
     `late`: over the objective's latency target, or failed. `slow`: over the latency that about half
     of the stable pods' requests took when the analysis began, or failed. `untimed` are the requests
-    of which neither is known.
+    of which neither is known. `refused`: as the client's fault, None where nobody counts these.
     """
 
     requests: int = 0
@@ -36,14 +37,17 @@ class Answers:
     late: int = 0
     slow: int = 0
     untimed: int = 0
+    refused: int | None = 0
 
     def __add__(self, other: "Answers") -> "Answers":
+        counted = self.refused is not None and other.refused is not None
         return Answers(
             self.requests + other.requests,
             self.failed + other.failed,
             self.late + other.late,
             self.slow + other.slow,
             self.untimed + other.untimed,
+            (self.refused or 0) + (other.refused or 0) if counted else None,
         )
 
     @property
@@ -54,13 +58,20 @@ class Answers:
     @property
     def without_latencies(self) -> "Answers":
         """The same where it says nothing how long they took."""
-        return Answers(self.requests, self.failed, untimed=self.requests)
+        return replace(self, late=0, slow=0, untimed=self.requests)
+
+    @property
+    def taken(self) -> int:
+        """The requests that were not refused: one that is says nothing of how others are served."""
+        return self.requests - (self.refused or 0)
 
     def share(self, measure: Measure) -> Share:
         """The requests that are cases of a measure; of DIFFERENT a track knows nothing itself."""
         match measure:
             case Measure.FAILURES:
                 return Share(self.failed, self.requests)
+            case Measure.REFUSED:
+                return NONE if self.refused is None else Share(self.refused, self.requests)
             case Measure.LATE:
                 return Share(self.late, self.timed)
             case Measure.SLOW:
@@ -78,6 +89,7 @@ class Limits:
     """
 
     failed: float = 0.001
+    refused: float = 0.001
     late: float = 0.025
     slow: float = 0.2
     different: float = 0.01
@@ -87,6 +99,8 @@ class Limits:
         match measure:
             case Measure.FAILURES:
                 return self.failed
+            case Measure.REFUSED:
+                return self.refused
             case Measure.LATE:
                 return self.late
             case Measure.SLOW:
@@ -160,6 +174,7 @@ class Due:
     """What the canary would have had of each measure in the stable pods' place."""
 
     failed: float = 0.0
+    refused: float = 0.0
     late: float = 0.0
     slow: float = 0.0
 
@@ -168,6 +183,8 @@ class Due:
         match measure:
             case Measure.FAILURES:
                 return self.failed
+            case Measure.REFUSED:
+                return self.refused
             case Measure.LATE:
                 return self.late
             case Measure.SLOW:
@@ -182,8 +199,8 @@ class Evidence:
 
     `due` is what the canary would have had of each measure with the stable pods' shares of the same
     rounds: shares over the whole time are of loads that a canary of growing weight has another
-    mixture of. `pending` are the rounds that are not yet enough for a bet. `failed` and `different`
-    are logarithms.
+    mixture of. `pending` are the rounds that are not yet enough for a bet. `failed`, `refused` and
+    `different` are logarithms.
     """
 
     canary: Answers = Answers()
@@ -193,6 +210,7 @@ class Evidence:
     pending_canary: Answers = Answers()
     pending_stable: Answers = Answers()
     failed: float = 0.0
+    refused: float = 0.0
     different: float = 0.0
     late: Bets = START
     slow: Bets = START
@@ -202,6 +220,8 @@ class Evidence:
         match measure:
             case Measure.FAILURES:
                 return self.failed
+            case Measure.REFUSED:
+                return self.refused
             case Measure.LATE:
                 return self.late.log
             case Measure.SLOW:
@@ -216,9 +236,9 @@ class Memory:
 
     `looked` is when the canary was last looked at. `step` counts from 0; of the time in it,
     `watched` is what it was looked at for, and `carried` the part in which the canary carried its
-    share with warm pods; `seen` are the canary's requests in it, and `compared` the mirrored ones.
-    `usual_milliseconds` is what about half of the stable pods' requests took at most when the
-    analysis began, None until that is known.
+    share with warm pods; `seen` are the canary's requests in it that were not refused, and
+    `compared` the mirrored ones. `usual_milliseconds` is what about half of the stable pods'
+    requests took at most when the analysis began, None until that is known.
     """
 
     step: int

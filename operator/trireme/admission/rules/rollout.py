@@ -105,8 +105,8 @@ def canary_is_judged_by_little(spec: AgentSpec) -> Iterator[Fault]:
         yield Fault(
             "spec.rollout.strategy",
             spec.rollout.strategy.value,
-            "without an objective the canary is judged by failures and by the stable pods' usual "
-            "latency alone",
+            "without an objective the canary's latency is judged by the stable pods' usual one "
+            "alone",
             "Add an objective with the latency that must be kept",
         )
 
