@@ -29,7 +29,7 @@ from trireme.simulator.pods import Balancer, serve_fleet
 
 START = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
 ROUND_SECONDS, RUN_IN_SECONDS, CHUNK_SECONDS = 5, 10, 60
-PLAN = plan_of(Canary())  # as the resource has it by default
+PLAN = plan_of(Canary(), longest_start=timedelta(0))  # as the resource has it by default
 FLEETS = (1, 2, 3, 4, 8, 19)  # of 3 and 19 a step's load is exactly that of some stable pods
 
 

@@ -1,5 +1,7 @@
 """A canary's plan, from the resource."""
 
+from datetime import timedelta
+
 import pytest
 
 from trireme.api.rollout import Canary
@@ -21,4 +23,4 @@ def test_mirrored_requests_are_compared_in_each_step(
     canary = Canary.model_validate(
         {"steps": steps, "mirror": {"share": mirror} if mirror else None}
     )
-    assert [step.least_compared for step in plan_of(canary).steps] == [compared] * 2
+    assert [step.least_compared for step in plan_of(canary, timedelta(0)).steps] == [compared] * 2

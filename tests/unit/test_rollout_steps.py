@@ -33,6 +33,7 @@ PLAN = Plan(
     ),
     false_alarm_rate=0.01,
     deadline=timedelta(minutes=30),
+    longest_start=timedelta(minutes=20),
 )
 MIRRORED = replace(PLAN, steps=tuple(replace(step, least_compared=100) for step in PLAN.steps))
 FEW = Round(START + EVERY, True, Answers(25, 0, 0, 12), Answers(475, 0, 9, 240))
@@ -267,6 +268,33 @@ def test_of_pods_in_their_first_minute_failures_count_and_latencies_do_not() -> 
     verdict, _, passed = rolled_out(Chances(failed=0.1), changed=cold)
     assert verdict.message.startswith("worse than the stable pods: failed: ")
     assert passed < timedelta(minutes=1)
+
+
+def test_a_deadline_that_is_shorter_than_a_start_begins_once_the_pods_are_there() -> None:
+    """A large image is pulled, and a large model loaded, for 15 minutes."""
+    short = replace(PLAN, deadline=timedelta(minutes=3))
+
+    def starting(seen: Round) -> Round:
+        is_there = seen.at - START > timedelta(minutes=15)
+        return seen if is_there else replace(seen, carries=False, canary=Answers())
+
+    verdict, _, passed = rolled_out(WELL, plan=short, changed=starting)
+    assert verdict.phase is RolloutPhase.PROMOTED
+    assert passed >= timedelta(minutes=21)
+
+
+@pytest.mark.parametrize(
+    "never",
+    [
+        pytest.param({"carries": False}, id="there"),
+        pytest.param({"warm": False}, id="a minute old"),
+    ],
+)
+def test_pods_that_are_never_there_are_not_waited_for(never: dict[str, Any]) -> None:
+    verdict, _, passed = rolled_out(WELL, changed=lambda seen: replace(seen, **never))
+    assert verdict.phase is RolloutPhase.ROLLED_BACK
+    assert verdict.message.startswith("undecided after 3000s: the canary's ")
+    assert passed == PLAN.deadline + PLAN.longest_start
 
 
 def test_a_canary_that_cannot_run_is_taken_back_for_that() -> None:

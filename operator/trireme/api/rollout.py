@@ -115,7 +115,8 @@ class Canary(ApiModel):
     )
     deadline: Duration = Field(
         timedelta(hours=1),
-        description="How long one step may last before the canary is taken back undecided.",
+        description="How long the canary may carry its share in one step before it is taken back "
+        "undecided. Until its pods are ready, and in their first minute, it does not run.",
     )
     false_alarm_rate: Ratio = Field(
         0.01,

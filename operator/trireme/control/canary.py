@@ -32,6 +32,7 @@ from trireme.edge.metrics import Metrics
 from trireme.edge.pod_metrics import PodMetrics
 from trireme.edge.recorder import Event, Recorder
 from trireme.errors import ClusterError
+from trireme.resources.server import longest_start
 from trireme.rollout.evidence import Share
 from trireme.rollout.plan import plan_of
 from trireme.rollout.report import memory_of
@@ -169,7 +170,8 @@ class CanaryAnalysis:
         """One round of one canary."""
         watched = self._of(key, view, canary)
         fault = canary.fault or _crash(watched, view)
-        plan = plan_of(canary.candidate.agent.spec.rollout.canary)
+        spec = canary.candidate.agent.spec
+        plan = plan_of(spec.rollout.canary, longest_start(spec))
         seen = Seen(None, None, Share(), "")
         if command is None and not fault:
             seen = await self._reader.seen(view, canary, watched.readings)

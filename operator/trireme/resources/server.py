@@ -40,6 +40,11 @@ _TOPOLOGY_KEYS = {
 }
 
 
+def longest_start(spec: AgentSpec) -> timedelta:
+    """How long a pod may take to be ready, from when it is made, its files' way included."""
+    return spec.server.startup_timeout + _PULL_ALLOWANCE + spec.download.timeout
+
+
 def deployment(
     pods: PodSet,
     repository: Repository,
@@ -52,8 +57,9 @@ def deployment(
     """
     agent = pods.agent
     fetches = fetch_plan(agent, repository, options) is not None
-    fetching = agent.spec.download.timeout if fetches else timedelta(0)
-    deadline = agent.spec.server.startup_timeout + _PULL_ALLOWANCE + fetching
+    deadline = longest_start(agent.spec)
+    if not fetches:
+        deadline -= agent.spec.download.timeout
     size = {} if initial_replicas is None else {"replicas": initial_replicas}
     return child(
         agent,

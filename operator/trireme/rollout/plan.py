@@ -1,5 +1,7 @@
 """A canary's plan, from the resource. Pure."""
 
+from datetime import timedelta
+
 from trireme.api.rollout import Canary
 from trireme.rollout.types import Limits, Plan, Step
 
@@ -10,8 +12,8 @@ otherwise (95 %, by the rule of three). A step that is to see fewer requests nee
 _SMALLEST, _LARGEST = 1e-6, 1 - 1e-6  # a bet on other answers needs a chance that is neither
 
 
-def plan_of(canary: Canary) -> Plan:
-    """The plan that a spec asks for."""
+def plan_of(canary: Canary, longest_start: timedelta) -> Plan:
+    """The plan that a spec asks for, of pods that take so long at most until they are ready."""
     limits, mirrored = canary.limits, LEAST_COMPARED if canary.mirror is not None else 0
     return Plan(
         steps=tuple(
@@ -20,6 +22,7 @@ def plan_of(canary: Canary) -> Plan:
         ),
         false_alarm_rate=canary.false_alarm_rate,
         deadline=canary.deadline,
+        longest_start=longest_start,
         limits=Limits(
             failed=limits.failures,
             refused=limits.refused,

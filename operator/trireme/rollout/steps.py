@@ -52,8 +52,8 @@ def advance(plan: Plan, memory: Memory, seen: Round) -> tuple[Verdict, Memory]:
         message = f"worse than the stable pods: {_told(step, harm)}"
         return _end(seen, RolloutPhase.ROLLED_BACK, step, Why.HARM, message), memory
     waits = _waits_for(step, memory, seen, found)
-    if waits is not None and memory.watched >= plan.deadline:
-        message = f"undecided after {_seconds(plan.deadline)}: {waits[1]}"
+    if waits is not None and _is_over(plan, memory):
+        message = f"undecided after {_seconds(memory.watched)}: {waits[1]}"
         return _end(seen, RolloutPhase.ROLLED_BACK, step, Why.UNDECIDED, message), memory
     if waits is not None:
         why, words = waits
@@ -91,6 +91,15 @@ def _with(plan: Plan, memory: Memory, seen: Round) -> Memory:
         compared=memory.compared + seen.compared.requests,
         evidence=observe(memory.evidence, canary, stable, seen.compared, plan.limits),
     )
+
+
+def _is_over(plan: Plan, memory: Memory) -> bool:
+    """Whether a step may last no longer. Its deadline runs while pods that are warm carry its
+    share: that an image is pulled and a model loaded says nothing of the canary. What never comes
+    is not waited for.
+    """
+    lasting = memory.watched >= plan.deadline + plan.longest_start
+    return memory.carried >= plan.deadline or lasting
 
 
 def _waits_for(

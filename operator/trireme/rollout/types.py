@@ -126,13 +126,15 @@ class Plan:
     """What a canary goes through before it is promoted.
 
     `false_alarm_rate` is the probability that a canary that is no worse is ever taken back for what
-    the analysis saw, over the whole rollout and all measures. `deadline`: how long one step may
-    take before the canary is taken back undecided.
+    the analysis saw, over the whole rollout and all measures. `deadline`: how long the canary may
+    carry its share in one step before it is taken back undecided; `longest_start`: how long its
+    pods may take beside that to be there, in a step of any kind.
     """
 
     steps: tuple[Step, ...]
     false_alarm_rate: float
     deadline: timedelta
+    longest_start: timedelta
     limits: Limits = Limits()
 
 
