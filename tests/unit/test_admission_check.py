@@ -606,6 +606,27 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
         steps("5%", pause="1h"),
         ["spec.rollout.canary.steps[0].pause"],
     ),
+    "a canary that is never taken back": (
+        {"spec.rollout": {"strategy": "Canary", "canary": {"falseAlarmRate": "0%"}}},
+        ["spec.rollout.canary.falseAlarmRate"],
+    ),
+    "a canary that takes a year": (
+        {"spec.rollout": {"strategy": "Canary", "canary": {"deadline": "8760h"}}},
+        ["spec.rollout.canary.deadline"],
+    ),
+    "a canary's step that takes a month": (
+        {
+            "spec.rollout": {
+                "strategy": "Canary",
+                "canary": {"deadline": "168h", "steps": [{"weight": "5%", "pause": "720h"}]},
+            }
+        },
+        ["spec.rollout.canary.steps[0].pause", "spec.rollout.canary.steps[0].pause"],
+    ),
+    "a month to fetch files in": (
+        {"spec.download.timeout": "720h"},
+        ["spec.download.timeout"],
+    ),
     "a mirror of no requests": (
         mirroring(share="0%"),
         ["spec.rollout.canary.mirror.share"],
@@ -668,6 +689,39 @@ WARNINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a demand where the size is fixed": (
         {"spec.replicas": 3, "spec.scaling": {"mode": "Fixed", "demand": {"query": "vector(1)"}}},
         ["spec.scaling.demand"],
+    ),
+    "what scales a fleet whose size another decides": (
+        {
+            "spec.replicas": 3,
+            "spec.scaling": {
+                "mode": "External",
+                "min": 2,
+                "max": 30,
+                "target": {"inFlight": 4},
+                "tolerance": "5%",
+                "behavior": {"up": {"policies": [{"type": "Pods", "value": 1, "period": "1m"}]}},
+                "paused": "ScaleIn",
+            },
+        },
+        [
+            f"spec.scaling.{field}"
+            for field in ("min", "max", "target", "tolerance", "behavior", "paused")
+        ],
+    ),
+    "a gateway's settings without a gateway": (
+        {
+            "spec.gateway": {"enabled": False, "replicas": 3, "requestTimeout": "5s"},
+            "spec.server.image": "example.com/triton:26.01-py3",
+        },
+        ["spec.gateway.replicas", "spec.gateway.requestTimeout"],
+    ),
+    "a canary's steps where none is tried": (
+        {"spec.rollout": {"canary": {"deadline": "30m"}}},
+        ["spec.rollout.canary"],
+    ),
+    "a limit that allows everything": (
+        {"spec.rollout": {"strategy": "Canary", "canary": {"limits": {"refused": "100%"}}}},
+        ["spec.rollout.canary.limits.refused"],
     ),
     "schedules where the size is fixed": (
         {

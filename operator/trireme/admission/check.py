@@ -172,6 +172,7 @@ _FAULTS: tuple[Rule, ...] = (
     rollout.step_gives_no_requests,
     rollout.steps_do_not_rise,
     rollout.step_outlasts_its_deadline,
+    rollout.canary_is_never_taken_back,
     rollout.mirror_copies_nothing,
     rollout.mirror_takes_no_size,
     schedules.schedule_is_no_cron_expression,
@@ -205,6 +206,7 @@ _OF_CLASSES: tuple[Rule, ...] = (
 _WARNINGS_OF_CLASSES: tuple[Rule, ...] = (rollout.canary_is_judged_by_little,)
 _WARNINGS: tuple[Rule, ...] = (
     server.backend_is_not_in_image,
+    server.gateway_is_not_there,
     server.control_stays_open,
     server.percentile_is_not_measured,
     sources.revision_is_not_pinned,
@@ -226,8 +228,10 @@ _WARNINGS: tuple[Rule, ...] = (
     acceleration.graphs_are_not_captured,
     acceleration.buckets_of_no_histogram,
     schedules.schedules_of_another_mode,
-    scaling.demand_of_another_mode,
+    scaling.setting_of_another_mode,
     scaling.budget_without_gpus,
+    rollout.canary_of_another_strategy,
+    rollout.limit_allows_everything,
     rollout.canary_without_pods,
     optimization.pods_have_gpus,
     tuning.memory_bound_is_half_told,

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from trireme.admission.places import models
 from trireme.api.models import Batching, Model
+from trireme.api.rollout import Canary
 from trireme.api.scalars import format_duration
 from trireme.api.types import AgentSpec
 from trireme.errors import Fault
@@ -17,6 +18,7 @@ _SECOND = timedelta(seconds=1)
 _MINUTE = timedelta(minutes=1)
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
+_WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class _Bounded:
 def _bounded(spec: AgentSpec) -> Iterator[_Bounded]:
     server, behavior = spec.server, spec.scaling.behavior
     yield _Bounded("spec.server.startupTimeout", server.startup_timeout, 10 * _SECOND, _DAY)
+    yield _Bounded("spec.download.timeout", spec.download.timeout, 10 * _SECOND, _DAY)
+    yield from _of_canary(spec.rollout.canary)
     yield _Bounded("spec.server.drainTime", server.drain_time, _ZERO, 10 * _MINUTE)
     yield _Bounded("spec.server.exitTimeout", server.exit_timeout, _SECOND, _HOUR)
     yield _Bounded("spec.gateway.requestTimeout", spec.gateway.request_timeout, _ZERO, _DAY)
@@ -61,6 +65,13 @@ def _bounded(spec: AgentSpec) -> Iterator[_Bounded]:
     for index, schedule in enumerate(spec.scaling.schedules):
         path = f"spec.scaling.schedules[{index}].duration"
         yield _Bounded(path, schedule.duration, _MINUTE, 31 * _DAY)
+
+
+def _of_canary(canary: Canary) -> Iterator[_Bounded]:
+    path = "spec.rollout.canary"
+    for index, step in enumerate(canary.steps):
+        yield _Bounded(f"{path}.steps[{index}].pause", step.pause, _ZERO, _WEEK)
+    yield _Bounded(f"{path}.deadline", canary.deadline, 10 * _SECOND, _WEEK)
 
 
 def _of_model(path: str, model: Model) -> Iterator[_Bounded]:

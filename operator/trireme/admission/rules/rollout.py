@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from trireme.api.releases import Feature, release_of, supports
-from trireme.api.rollout import RolloutStrategy
+from trireme.api.rollout import Canary, CanaryLimits, RolloutStrategy
 from trireme.api.scalars import quantity_value
 from trireme.api.types import AgentSpec, ScalingMode
 from trireme.errors import Fault
@@ -66,6 +66,18 @@ def step_outlasts_its_deadline(spec: AgentSpec) -> Iterator[Fault]:
             )
 
 
+def canary_is_never_taken_back(spec: AgentSpec) -> Iterator[Fault]:
+    """Nothing could be shown with such certainty."""
+    canary = spec.rollout.canary
+    if canary.false_alarm_rate == 0:
+        yield Fault(
+            "spec.rollout.canary.falseAlarmRate",
+            canary.false_alarm_rate,
+            "at 0% no canary is ever taken back for being worse: what is seen is never certain",
+            "Write a share such as 1%",
+        )
+
+
 def canary_without_pods(spec: AgentSpec) -> Iterator[Fault]:
     """Nothing to compare with: the change is made at once."""
     fixed = spec.scaling.mode is not ScalingMode.AUTOMATIC
@@ -109,6 +121,30 @@ def canary_is_judged_by_little(spec: AgentSpec) -> Iterator[Fault]:
             "alone",
             "Add an objective with the latency that must be kept",
         )
+
+
+def canary_of_another_strategy(spec: AgentSpec) -> Iterator[Fault]:
+    """No canary is tried."""
+    if not _is_canary(spec) and spec.rollout.canary != Canary():
+        yield Fault(
+            "spec.rollout.canary",
+            None,
+            f"canary has no effect in strategy {spec.rollout.strategy}",
+            "Set rollout.strategy to Canary, or remove it",
+        )
+
+
+def limit_allows_everything(spec: AgentSpec) -> Iterator[Fault]:
+    """No share is larger than all."""
+    limits = spec.rollout.canary.limits
+    for field in CanaryLimits.model_fields:
+        if _is_canary(spec) and getattr(limits, field) >= 1:
+            yield Fault(
+                f"spec.rollout.canary.limits.{field}",
+                getattr(limits, field),
+                "at 100% no canary is taken back for it, however bad",
+                "Write a smaller share, unless that is meant",
+            )
 
 
 def mirror_copies_nothing(spec: AgentSpec) -> Iterator[Fault]:

@@ -7,7 +7,7 @@ older CustomResourceDefinition, are why they are here too.
 from collections.abc import Iterator
 
 from trireme.admission.words import did_you_mean
-from trireme.api.types import AgentSpec, ScalingMode
+from trireme.api.types import AgentSpec, Scaling, ScalingMode
 from trireme.errors import Fault
 
 
@@ -103,16 +103,21 @@ def demand_query_is_blank(spec: AgentSpec) -> Iterator[Fault]:
         )
 
 
-def demand_of_another_mode(spec: AgentSpec) -> Iterator[Fault]:
-    """Somebody else decides on the size, and it is not asked for."""
-    mode = spec.scaling.mode
-    if spec.scaling.demand is not None and mode in (ScalingMode.FIXED, ScalingMode.EXTERNAL):
-        yield Fault(
-            "spec.scaling.demand",
-            None,
-            f"demand has no effect in mode {mode}",
-            "Set scaling.mode to Automatic, or remove it",
-        )
+def setting_of_another_mode(spec: AgentSpec) -> Iterator[Fault]:
+    """Somebody else decides on the size, and nobody reads it. The API server writes out defaults:
+    what equals them is nothing that a user has set.
+    """
+    if spec.scaling.mode.is_decided_by_trireme:
+        return
+    unset = Scaling()
+    for field in ("min", "max", "demand", "target", "tolerance", "behavior", "paused"):
+        if getattr(spec.scaling, field) != getattr(unset, field):
+            yield Fault(
+                f"spec.scaling.{field}",
+                None,
+                f"{field} has no effect in mode {spec.scaling.mode}",
+                "Set scaling.mode to Automatic, or remove it",
+            )
 
 
 def budget_without_gpus(spec: AgentSpec) -> Iterator[Fault]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from trireme.admission.places import models
 from trireme.api.flags import RESERVED, RESERVED_VARIABLES, flag_name
 from trireme.api.releases import Feature, release_of, supports, tag_release
-from trireme.api.types import AgentSpec
+from trireme.api.types import AgentSpec, Gateway
 from trireme.errors import Fault
 from trireme.modelrepo.backends import backend_of
 
@@ -153,3 +153,18 @@ def percentile_is_not_measured(spec: AgentSpec) -> Iterator[Fault]:
             "gateway, so the percentile is estimated from the pods' own summaries",
             f"Enable the gateway, or use Triton {Feature.LATENCY_HISTOGRAM.first} or later",
         )
+
+
+def gateway_is_not_there(spec: AgentSpec) -> Iterator[Fault]:
+    """What is set of a gateway that this agent does not have."""
+    if spec.gateway.enabled:
+        return
+    unset = Gateway()
+    for name, field in Gateway.model_fields.items():
+        if name != "enabled" and getattr(spec.gateway, name) != getattr(unset, name):
+            yield Fault(
+                f"spec.gateway.{field.alias}",
+                None,
+                f"{field.alias} has no effect without a gateway",
+                "Set gateway.enabled to true, or remove it",
+            )
