@@ -58,6 +58,42 @@ def test_metadata_that_trireme_does_not_read_is_ignored() -> None:
             id="a number below its bound",
         ),
         pytest.param(
+            {"spec.rollout": "canary"},
+            "spec.rollout: a mapping of keys to values is wanted (received 'canary'). Write "
+            "{strategy: Canary}",
+            id="the value of a mapping's own field, in its place",
+        ),
+        pytest.param(
+            {"spec.tuning": "Apply"},
+            "spec.tuning: a mapping of keys to values is wanted (received 'Apply'). Write "
+            "{mode: Apply}",
+            id="a mode in its mapping's place",
+        ),
+        pytest.param(
+            {"spec.gateway": False},
+            "spec.gateway: a mapping of keys to values is wanted (received False). Write "
+            "{enabled: false}",
+            id="a boolean in a mapping's place",
+        ),
+        pytest.param(
+            {"spec.server.gpus": 2},
+            "spec.server.gpus: a mapping of keys to values is wanted (received 2). Write "
+            "{count: 2}",
+            id="a number in a mapping's place",
+        ),
+        pytest.param(
+            {"spec.models.0.source": "s3://models/model.onnx"},
+            "spec.models[0].source: a mapping of keys to values is wanted (received "
+            "'s3://models/model.onnx'). Write keys with their values, such as {uri: ...}",
+            id="text in a mapping's place",
+        ),
+        pytest.param(
+            {"spec.models.0.parameters": "a=b"},
+            "spec.models[0].parameters: a mapping of keys to values is wanted (received 'a=b'). "
+            "Write keys with their values",
+            id="text for keys that the user names",
+        ),
+        pytest.param(
             {"spec.models.0.outputs.0.dims": ["x"]},
             "spec.models[0].outputs[0].dims[0]: input should be a valid integer, unable to parse "
             "string as an integer (received 'x'). Write a whole number",

@@ -5,6 +5,7 @@ read files it has never seen, and a CRD may be older than the operator.
 """
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -26,8 +27,6 @@ _REMEDIES = {
     "too_long": "Keep at most {max_length}",
     "too_short": "Give at least {min_length}",
     "list_type": "Write a list, each item after a hyphen",
-    "dict_type": "Write a mapping of keys to values",
-    "model_type": "Write a mapping of keys to values",
     "int_type": "Write a whole number",
     "int_parsing": "Write a whole number",
     "int_from_float": "Write a whole number",
@@ -73,6 +72,9 @@ def _fault(details: ErrorDetails) -> Fault:
     value = _shown(location, details["input"])
     if kind == "missing":
         return Fault(path, None, "it is required", _REMEDIES[kind])
+    if kind in ("model_type", "dict_type"):
+        remedy = _mapping(_model_at(location), details["input"])
+        return Fault(path, value, "a mapping of keys to values is wanted", remedy)
     if kind == "extra_forbidden":
         # Without what stands there: a misspelt `env` holds secrets too.
         known = _field_names(location[:-1])
@@ -148,10 +150,40 @@ def _explain(location: Sequence[str | int]) -> str:
     return f"See kubectl explain agd.{fields}"
 
 
+def _mapping(model: type[BaseModel] | None, written: object) -> str:
+    """How a mapping is written, by the model's own field: the one whose value was written in its
+    place, or its first. Only words of the API and numbers are shown: other text may be a secret.
+    """
+    if model is None:
+        return "Write keys with their values"
+    for field in model.model_fields.values():
+        if (told := _value_of(field.annotation, written)) is not None:
+            return f"Write {{{field.alias}: {told}}}"
+    field = next(iter(model.model_fields.values()))
+    first = _value_of(field.annotation, field.default)
+    return f"Write keys with their values, such as {{{field.alias}: {first or '...'}}}"
+
+
+def _value_of(annotation: object, written: object) -> str | None:
+    """What was written, as a field of this type has it; None where it is none of its values."""
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        known = {value.lower(): value for value in annotation}
+        return known.get(str(written).lower())
+    if annotation is bool and isinstance(written, bool):
+        return str(written).lower()
+    is_number = annotation is int and isinstance(written, int) and not isinstance(written, bool)
+    return str(written) if is_number else None
+
+
 def _field_names(location: Sequence[str | int]) -> list[str]:
     """The names YAML may hold at a location of the resource."""
-    model = _model_in(_kind_at(location))
+    model = _model_at(location)
     return [field.alias or "" for field in model.model_fields.values()] if model else []
+
+
+def _model_at(location: Sequence[str | int]) -> type[BaseModel] | None:
+    """The API model that a location of the resource holds; None where it holds none."""
+    return _model_in(_kind_at(location))
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:
