@@ -82,6 +82,24 @@ CEL_CASES = (
         "optimization.mode Apply tries each model on a canary: set rollout.strategy to Canary",
     ),
     Refused(
+        "optimised models that are put nowhere",
+        {
+            "spec.models.0.backend": "onnxruntime",
+            "spec.models.0.source": {"uri": "s3://models/encoder/1/model.onnx"},
+            "spec.optimization": {
+                "models": [{"model": "encoder", "samples": {"uri": "s3://models/samples.npz"}}],
+            },
+        },
+        "spec.optimization.destination",
+        "optimization needs a destination in every mode but Disabled",
+    ),
+    Refused(
+        "no models to optimise",
+        {"spec.optimization": {"destination": {"uri": "pvc://models/optimised/"}}},
+        "spec.optimization.models",
+        "optimization needs models in every mode but Disabled",
+    ),
+    Refused(
         "a knob with a least beyond its most",
         {"spec.tuning": {"limits": {"instances": {"min": 3, "max": 2}}}},
         "spec.tuning.limits.instances.min",

@@ -14,7 +14,13 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from trireme.api.optimization import TargetName, Technique
-from trireme.api.optimize import RESULT_FILE, OptimizedBackend, OptimizePlan, OptimizeResult
+from trireme.api.optimize import (
+    FITTING,
+    RESULT_FILE,
+    OptimizedBackend,
+    OptimizePlan,
+    OptimizeResult,
+)
 from trireme.cli import app
 from trireme.optimizer.recipes import recipes
 from trireme.optimizer.samples import Samples
@@ -192,14 +198,8 @@ def test_a_python_model_is_taken_only_with_the_program_that_executes_the_file_al
 def test_the_names_in_the_resource_are_those_of_techniques_that_need_no_module(
     graph: Any, script: Any
 ) -> None:
-    served = {
-        step
-        for form, backend in (
-            (graph, Backend.ONNXRUNTIME),
-            (graph, Backend.PYTHON),
-            (script, Backend.PYTORCH),
-        )
-        for recipe in recipes(form, backend, None)
-        for step in recipe.steps
-    }
-    assert served - {"aot-inductor"} == {each.value for each in Technique}
+    forms = {Backend.ONNXRUNTIME: graph, Backend.PYTHON: graph, Backend.PYTORCH: script}
+    for backend, form in forms.items():
+        tried = {step for recipe in recipes(form, backend, None) for step in recipe.steps}
+        assert tried - {"aot-inductor"} == set(FITTING[OptimizedBackend(backend)])
+    assert {each for fitting in FITTING.values() for each in fitting} == set(Technique)

@@ -8,6 +8,7 @@ import onnx
 import pytest
 import torch
 
+from trireme.errors import InvalidSpec
 from trireme.optimizer.candidates import Builder, Built, Refused
 from trireme.optimizer.forms import (
     Artefact,
@@ -266,6 +267,23 @@ def test_a_user_chooses_among_the_techniques(original: Original) -> None:
         "prune-50 + distill + onnx + dead-branches + fuse",
         "onnx + dead-branches + fuse",
     ]
+
+
+def test_what_is_chosen_is_all_that_is_tried(script: Script) -> None:
+    found = recipes(script, Backend.PYTORCH, frozenset({"torchscript"}))
+    assert [str(recipe) for recipe in found] == ["torchscript"]
+
+
+def test_a_technique_that_a_backend_never_tries_is_refused_with_those_it_does(
+    script: Script,
+) -> None:
+    with pytest.raises(InvalidSpec) as refused:
+        recipes(script, Backend.PYTORCH, frozenset({"int8-dynamic", "torchscript"}))
+    (fault,) = refused.value.faults
+    assert (fault.value, fault.remedy) == (
+        "int8-dynamic",
+        "Write some of torchscript, aot-inductor",
+    )
 
 
 def test_the_forms_a_server_loads(module: Module, script: Script, bench: Workbench) -> None:

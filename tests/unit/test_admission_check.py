@@ -762,6 +762,42 @@ WARNINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
         classes({}, {}, **{"spec.rollout": {"strategy": "Canary"}}),
         ["spec.rollout.strategy"],
     ),
+    "settings to apply where nothing is learnt": (
+        {
+            "spec.rollout": {"strategy": "Canary"},
+            "spec.tuning": {"mode": "Apply"},
+            "spec.scaling.mode": "Fixed",
+            "spec.replicas": 2,
+        },
+        ["spec.tuning.mode"],
+    ),
+    "settings to apply where the target is the user's": (
+        {
+            "spec.rollout": {"strategy": "Canary"},
+            "spec.tuning": {"mode": "Apply"},
+            "spec.scaling.target": {"inFlight": 4},
+            "spec.objectives.0.model": "encoder",
+        },
+        ["spec.tuning.mode"],
+    ),
+    "settings to apply of a pipeline": (
+        {"spec.rollout": {"strategy": "Canary"}, "spec.tuning": {"mode": "Apply"}},
+        ["spec.tuning.mode"],
+    ),
+    "settings to apply of sequences and of a model with several answers": (
+        {
+            "spec.rollout": {"strategy": "Canary"},
+            "spec.tuning": {"mode": "Apply"},
+            "spec.pipelines": [],
+            "spec.models.0.batching": {"sequence": {"direct": {}}},
+            "spec.models.1.decoupled": True,
+            "spec.objectives": [
+                {"model": "encoder", "latency": {"target": "100ms"}},
+                {"model": "scorer", "latency": {"target": "100ms"}},
+            ],
+        },
+        ["spec.tuning.mode"],
+    ),
     "memory for instances that take nobody knows what": (
         {"spec.tuning": {"limits": {"memory": "12Gi"}}},
         ["spec.tuning.limits.memory"],
@@ -822,6 +858,18 @@ def _document(
         "\n  ".join([name, *map(str, found(rules, edits))]) + "\n"
         for name, (edits, _) in cases.items()
     )
+
+
+def test_settings_can_be_applied_where_one_objective_is_of_a_model() -> None:
+    edits: dict[str, Any] = {
+        "spec.rollout": {"strategy": "Canary"},
+        "spec.tuning": {"mode": "Apply"},
+        "spec.objectives": [
+            {"model": "agent", "latency": {"target": "100ms"}},
+            {"model": "encoder", "latency": {"target": "50ms"}},
+        ],
+    }
+    assert found(warnings, edits) == ()
 
 
 def test_all_faults_are_reported_at_once() -> None:

@@ -150,6 +150,42 @@ def test_a_spec_that_is_right_has_no_fault_and_no_warning() -> None:
             id="thousandths for mebibytes",
         ),
         pytest.param(
+            spec_of({"techniques": ["torchscript"]}),
+            f"{PATH}.techniques[0]",
+            "it is not for models of onnxruntime (received 'torchscript'). Write some of "
+            "dead-branches, fuse, fp16, int8-dynamic, int8-static, int8-inner, int8-weights, "
+            "int4-weights for onnxruntime, or leave techniques out",
+            id="TorchScript of an ONNX model",
+        ),
+        pytest.param(
+            spec_of(
+                {"techniques": ["torchscript", "int8-dynamic"]},
+                model={"backend": "pytorch", "source": {"uri": "s3://models/1/model.pt"}},
+            ),
+            f"{PATH}.techniques[1]",
+            "it is not for models of pytorch (received 'int8-dynamic'). Write some of "
+            "torchscript for pytorch",
+            id="INT8 of a TorchScript model",
+        ),
+        pytest.param(
+            spec_of({"techniques": ["dead-branches"]}),
+            f"{PATH}.models[0].model",
+            "none of spec.optimization.techniques alone makes a model of onnxruntime cheaper",
+            id="a technique that gains nothing by itself",
+        ),
+        pytest.param(
+            spec_of({"destination": None}),
+            f"{PATH}.destination",
+            "Add where optimised models are put, such as {uri: s3://models/optimised/}",
+            id="nowhere to put a result",
+        ),
+        pytest.param(
+            spec_of({"models": []}),
+            f"{PATH}.models",
+            "such as [{model: encoder, samples: {uri: s3://models/samples.npz}}]",
+            id="no model to optimise",
+        ),
+        pytest.param(
             spec_of({"timeBudget": "1s"}),
             f"{PATH}.timeBudget",
             "1s is not from 10s to 24h",
@@ -197,6 +233,35 @@ def test_a_mistake_is_told_with_its_place(spec: AgentSpec, path: str, words: str
     (found,) = faults(spec)
     assert found[0] == path
     assert words in found[1]
+
+
+def test_techniques_are_those_of_any_of_the_models() -> None:
+    samples = {"uri": "s3://models/samples.npz"}
+    models = [
+        model_of(name, source={"uri": f"s3://m/1/{file}"}, backend=backend, maxBatchSize=8)
+        for name, file, backend in (
+            ("encoder", "model.onnx", "onnxruntime"),
+            ("ranker", "model.pt", "pytorch"),
+        )
+    ]
+
+    def of(*techniques: str) -> AgentSpec:
+        optimization = {
+            "destination": {"uri": "pvc://models/optimised/"},
+            "models": [{"model": name, "samples": samples} for name in ("encoder", "ranker")],
+            "techniques": techniques,
+        }
+        return agent_of(model="encoder", models=models, optimization=optimization).spec
+
+    assert faults(of("torchscript", "fuse")) == []
+    ((path, words),) = faults(of("fuse"))
+    assert path == f"{PATH}.models[1].model"
+    assert "makes a model of pytorch cheaper" in words
+
+
+def test_one_that_is_disabled_needs_nothing() -> None:
+    spec = agent_of(optimization={"mode": "Disabled"}).spec
+    assert check(spec) == ()
 
 
 def test_a_model_that_is_asked_for_twice_is_told() -> None:

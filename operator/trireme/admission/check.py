@@ -191,6 +191,9 @@ _FAULTS: tuple[Rule, ...] = (
     optimization.files_are_in_an_image,
     optimization.metric_has_no_labels,
     optimization.threads_exceed_the_job,
+    optimization.technique_fits_no_model,
+    optimization.model_has_no_technique,
+    optimization.optimization_is_half_told,
     quantities.quantity_is_out_of_bounds,
     templates.template_is_unfilled,
 )
@@ -234,6 +237,7 @@ _WARNINGS: tuple[Rule, ...] = (
     rollout.limit_allows_everything,
     rollout.canary_without_pods,
     optimization.pods_have_gpus,
+    tuning.tuning_is_never_applied,
     tuning.memory_bound_is_half_told,
 )
 

@@ -7,15 +7,19 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from trireme.api.models import ModelName, SecretRef, Source
 from trireme.api.scalars import Duration, Quantity, Ratio
-from trireme.api.schema import LARGEST_INT, ApiModel, list_map
+from trireme.api.schema import LARGEST_INT, ApiModel, cel, list_map
 
 METRIC_PATTERN = r"^(accuracy|top-[1-9][0-9]{0,3}|f1|cosine|mean-error|max-error)$"
 LARGEST_BATCH = 1024
 """What the optimiser measures at most."""
+
+DESTINATION_MISSING = "optimization needs a destination in every mode but Disabled"
+MODELS_MISSING = "optimization needs models in every mode but Disabled"
+"""What a spec without them is told, by the API server and by Trireme."""
 
 _LONGEST_SHOWN = 1024  # of what a Job tells, which may be a hostile model's own words
 
@@ -140,6 +144,16 @@ class Destination(ApiModel):
 class Optimization(ApiModel):
     """Models made cheaper to run by a Job each, and shown to answer as before."""
 
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            ("self.mode == 'Disabled' || has(self.destination)", DESTINATION_MISSING),
+            (
+                "self.mode == 'Disabled' || (has(self.models) && size(self.models) > 0)",
+                MODELS_MISSING,
+            ),
+        )
+    )
+
     mode: OptimizationMode = Field(
         OptimizationMode.RECOMMEND,
         description="Disabled; or Recommend: the result is told in the status, and nothing is "
@@ -161,16 +175,24 @@ class Optimization(ApiModel):
         description="Only these; empty tries all.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
-    destination: Destination = Field(description="Where optimised models are put.")
+    destination: Destination | None = Field(
+        None, description="Where optimised models are put. Only mode Disabled does without."
+    )
     resources: OptimizationResources = Field(
         OptimizationResources(), description="What the Job of a model may use."
     )
     models: list[OptimizedModel] = Field(
-        min_length=1,
+        [],
         max_length=16,
-        description="Which models, each with its samples.",
+        description="Which models, each with its samples. Only mode Disabled does without.",
         json_schema_extra=list_map("model"),
     )
+
+    @property
+    def put_at(self) -> Destination:
+        """The destination, which one that is not Disabled has."""
+        assert self.destination is not None  # noqa: S101  # accepted
+        return self.destination
 
     def drop_of(self, asked: OptimizedModel) -> float:
         """What one of the models may answer worse."""

@@ -10,7 +10,7 @@ within bounds, and used for nothing but words and numbers in a status.
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
@@ -67,6 +67,17 @@ class OptimizedBackend(StrEnum):
     ONNXRUNTIME = "onnxruntime"
     PYTHON = "python"
     PYTORCH = "pytorch"
+
+
+_OF_ONNX = tuple(each for each in Technique if each is not Technique.TORCHSCRIPT)
+
+FITTING: Mapping[OptimizedBackend, tuple[Technique, ...]] = {
+    OptimizedBackend.ONNXRUNTIME: _OF_ONNX,
+    OptimizedBackend.PYTHON: _OF_ONNX,
+    OptimizedBackend.PYTORCH: (Technique.TORCHSCRIPT,),
+}
+"""What can be done to the file that each backend serves. The optimiser's own tests compare it with
+what it tries."""
 
 
 class OptimizePlan(ApiModel):

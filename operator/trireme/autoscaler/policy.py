@@ -107,22 +107,31 @@ def _serving(
     return ServedPipeline(tuple(ServedStep(c.model, by_model[c.model], c.after) for c in called))
 
 
-def _serving_of(model: Model, instances: int) -> Serving | None:
-    """How one pod serves a model. None of what the queueing model does not hold for: sequences,
-    requests with several answers, and those that are put back once they waited for too long.
+def unmodelled(model: Model) -> str:
+    """Why the queueing model does not hold for a model, so that nothing is learnt of it; empty
+    where it does.
     """
     if model.decoupled or "model_transaction_policy" in model.config:
-        return None
+        return "its requests have several answers"
     if "sequence_batching" in model.config or (model.batching and model.batching.sequence):
+        return "its requests come in sequences"
+    batching = _dynamic_batching(model)
+    if batching is not None:
+        queue = batching.default_queue_policy
+        delays = queue.timeout_action == pb.ModelQueuePolicy.DELAY
+        if delays and queue.default_timeout_microseconds > 0:
+            return "its queue puts back what waited for too long"
+    return ""
+
+
+def _serving_of(model: Model, instances: int) -> Serving | None:
+    """How one pod serves a model; None of what the queueing model does not hold for."""
+    if unmodelled(model):
         return None
     batching = _dynamic_batching(model)
     if batching is None:
         return Serving(instances, 1)
-    queue = batching.default_queue_policy
-    timeout_seconds = queue.default_timeout_microseconds / 1e6
-    delays = timeout_seconds > 0 and queue.timeout_action == pb.ModelQueuePolicy.DELAY
-    if delays:
-        return None
+    timeout_seconds = batching.default_queue_policy.default_timeout_microseconds / 1e6
     return Serving(
         instances,
         max(1, model.max_batch_size),

@@ -160,7 +160,7 @@ class Optimizing:
         if found is None:
             return _running(known, view, job)
         assert agent.spec.optimization is not None  # noqa: S101  # it was asked for
-        return self._over(known, found, agent.spec.optimization.destination)
+        return self._over(known, found, agent.spec.optimization.put_at)
 
     def _is_due(self, known: ModelOptimizationStatus) -> bool:
         if known.phase is not OptimizationPhase.FAILED or known.finish_time is None:

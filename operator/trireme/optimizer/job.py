@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trireme.api.fetch import TERMINATION_MESSAGE_BYTES
-from trireme.api.optimization import Gain, Technique
+from trireme.api.optimization import Gain
 from trireme.api.optimize import (
+    FITTING,
     PROGRAM_FILE,
     RESULT_FILE,
     OptimizedBackend,
@@ -70,7 +71,7 @@ def _failed(words: str) -> OptimizeResult:
 
 def _request(plan: OptimizePlan, file: Path, mounts: Mounts) -> Request:
     # What needs a compiler, or a module, is no part of this.
-    techniques = frozenset(each.value for each in plan.techniques or Technique)
+    techniques = frozenset(each.value for each in plan.techniques or FITTING[plan.backend])
     return Request(
         name=plan.model,
         model=ModelSource(str(file)),

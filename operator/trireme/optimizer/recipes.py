@@ -82,22 +82,49 @@ class Recipe:
 def recipes(form: Form, backend: Backend, chosen: frozenset[str] | None) -> list[Recipe]:
     """What to try for a model in this form, the simplest first.
 
-    `chosen` are the techniques that a user allows; what a backend needs is always allowed. What a
-    model cannot be cut or trained by is tried all the same, so that a report has the reason.
+    `chosen` are the techniques that a user allows; what a backend needs is always allowed, of
+    several ways to lower a model those that are chosen, if any is. What a model cannot be cut or
+    trained by is tried all the same, so that a report has the reason. Raises InvalidSpec for what
+    no recipe for this backend has.
     """
     check_names(chosen)
-    lowered = [()] if isinstance(form, Graph) else [(step,) for step in _LOWERED[backend]]
+    lowered = [()] if isinstance(form, Graph) else [(step,) for step in _ways(backend, chosen)]
     is_module = not isinstance(form, Graph | Script | Exported)
     if backend is Backend.PYTORCH:
         found = _of_torch(lowered, is_module)
     else:
         found = _of_onnx(lowered, is_module)
+    _check_fit(backend, chosen, found)
     always = {step for steps in lowered for step in steps} | {"dead-branches", "distill"}
     return [
         Recipe(steps)
         for steps in dict.fromkeys(found)
         if steps and (chosen is None or set(steps) <= chosen | always)
     ]
+
+
+def _ways(backend: Backend, chosen: frozenset[str] | None) -> Sequence[str]:
+    """How a model that is no graph is lowered to what a backend loads."""
+    return [step for step in _LOWERED[backend] if step in (chosen or ())] or _LOWERED[backend]
+
+
+def _check_fit(
+    backend: Backend, chosen: frozenset[str] | None, found: Sequence[tuple[str, ...]]
+) -> None:
+    """Raise InvalidSpec for techniques that are chosen and would never be tried."""
+    fitting = {step for steps in found for step in steps}
+    told = ", ".join(each for each in TECHNIQUES if each in fitting)
+    faults = [
+        Fault(
+            "optimization.techniques",
+            name,
+            f"is not for this form of a model and the backend {backend}",
+            f"Write some of {told}",
+        )
+        for name in sorted((chosen or frozenset()) - fitting)
+    ]
+    if faults:
+        raise InvalidSpec(faults)
 
 
 def _of_onnx(lowered: Sequence[tuple[str, ...]], is_module: bool) -> list[tuple[str, ...]]:

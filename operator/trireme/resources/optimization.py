@@ -67,7 +67,7 @@ def optimization_policies(agent: AgentDeployment) -> tuple[Manifest, ...]:
         for source in (latest(models[each.model]).source, each.samples)
     ]
     named = [(source.uri, source.endpoint) for source in sources if source.uri is not None]
-    named.append((asked.destination.uri, asked.destination.endpoint))
+    named.append((asked.put_at.uri, asked.put_at.endpoint))
     places = [place for uri, endpoint in named if (place := place_of(uri, endpoint)) is not None]
     if places:
         variables = ((each.name, each.value or "") for each in agent.spec.download.env)

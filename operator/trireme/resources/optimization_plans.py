@@ -19,6 +19,7 @@ from trireme.api.optimization import (
     OptimizedModel,
 )
 from trireme.api.optimize import (
+    FITTING,
     PROGRAM_SHA256,
     DeliveryPlan,
     OptimizationPlan,
@@ -88,14 +89,14 @@ def optimization_plan(
             metric=asked.judged_in,
             max_drop=settings.drop_of(asked),
             budget=settings.time_budget,
-            techniques=settings.techniques,
+            techniques=[each for each in settings.techniques if each in FITTING[backend]],
             backend=backend,
             max_batch=model.max_batch_size,
             latency=asked.target.latency,
             size_bytes=None if size is None else int(quantity_value(size)),
             threads=asked.threads,
         ),
-        deliver=_delivery(model.name, backend, settings.destination),
+        deliver=_delivery(model.name, backend, settings.put_at),
     )
 
 

@@ -1,11 +1,18 @@
 """Faults of what models are optimised by. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from trireme.admission.words import listed
 from trireme.api.models import Model
-from trireme.api.optimization import LARGEST_BATCH, OptimizationMode, OptimizedModel
-from trireme.api.optimize import OptimizedBackend
+from trireme.api.optimization import (
+    DESTINATION_MISSING,
+    LARGEST_BATCH,
+    MODELS_MISSING,
+    OptimizationMode,
+    OptimizedModel,
+    Technique,
+)
+from trireme.api.optimize import FITTING, OptimizedBackend
 from trireme.api.rollout import RolloutStrategy
 from trireme.api.scalars import quantity_value
 from trireme.api.types import AgentSpec
@@ -147,6 +154,77 @@ def threads_exceed_the_job(spec: AgentSpec) -> Iterator[Fault]:
                 f"{each.threads} threads are more than the Job's cpu, {cpu}",
                 f"Raise {_PATH}.resources.cpu, or take fewer",
             )
+
+
+def technique_fits_no_model(spec: AgentSpec) -> Iterator[Fault]:
+    """It would never be tried."""
+    backends = _backends(spec)
+    for index, technique in enumerate(_techniques(spec)):
+        if backends and not any(technique in FITTING[each] for each in backends):
+            yield Fault(
+                f"{_PATH}.techniques[{index}]",
+                technique.value,
+                f"it is not for models of {listed(sorted(set(backends)))}",
+                _fitting(backends),
+            )
+
+
+def model_has_no_technique(spec: AgentSpec) -> Iterator[Fault]:
+    """Its Job would have nothing to try."""
+    chosen = set(_techniques(spec))
+    backends = _backends(spec)
+    if chosen.isdisjoint(technique for each in backends for technique in FITTING[each]):
+        return  # each of them has a fault of its own
+    for path, each, model in _known(spec):
+        backend = optimized_backend(model)
+        if backend is None or not chosen or _alone(backend) & chosen:
+            continue
+        yield Fault(
+            f"{path}.model",
+            each.model,
+            f"none of {_PATH}.techniques alone makes a model of {backend} cheaper",
+            _fitting([backend]),
+        )
+
+
+def _backends(spec: AgentSpec) -> Sequence[OptimizedBackend]:
+    return [found for _, _, model in _known(spec) if (found := optimized_backend(model))]
+
+
+def _techniques(spec: AgentSpec) -> Sequence[Technique]:
+    return spec.optimization.techniques if spec.optimization is not None else ()
+
+
+def _alone(backend: OptimizedBackend) -> set[Technique]:
+    """What gains something by itself: dead branches are cut off before something else is done."""
+    return set(FITTING[backend]) - {Technique.DEAD_BRANCHES}
+
+
+def _fitting(backends: Iterable[OptimizedBackend]) -> str:
+    told = [f"{listed(list(FITTING[each]))} for {each}" for each in sorted(set(backends))]
+    return f"Write some of {', of '.join(told)}, or leave techniques out"
+
+
+def optimization_is_half_told(spec: AgentSpec) -> Iterator[Fault]:
+    """Nobody knows of what models, or where to."""
+    asked = spec.optimization
+    if asked is None or asked.mode is OptimizationMode.DISABLED:
+        return
+    if asked.destination is None:
+        yield Fault(
+            f"{_PATH}.destination",
+            None,
+            DESTINATION_MISSING,
+            "Add where optimised models are put, such as {uri: s3://models/optimised/}",
+        )
+    if not asked.models:
+        yield Fault(
+            f"{_PATH}.models",
+            None,
+            MODELS_MISSING,
+            "Add a model and its samples, such as "
+            "[{model: encoder, samples: {uri: s3://models/samples.npz}}]",
+        )
 
 
 # ------------------------------------------------------------------------------------- warnings

@@ -47,7 +47,7 @@ def _sources(spec: AgentSpec) -> Iterator[tuple[str, Source]]:
 def _places(spec: AgentSpec) -> Iterator[tuple[str, Source | Destination]]:
     """All that is named by a URI, to be read or to be written."""
     yield from _sources(spec)
-    if spec.optimization is not None:
+    if spec.optimization is not None and spec.optimization.destination is not None:
         yield "spec.optimization.destination", spec.optimization.destination
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from trireme.api.rollout import RolloutStrategy
 from trireme.api.tuning import TuningMode
 from trireme.api.types import AgentSpec
+from trireme.autoscaler.policy import unmodelled
 from trireme.errors import Fault
 
 
@@ -38,6 +39,43 @@ def least_exceeds_most(spec: AgentSpec) -> Iterator[Fault]:
                 "min must not be greater than max",
                 f"Write {bounds.max} or less, or raise max",
             )
+
+
+# ------------------------------------------------------------------------------------- warnings
+
+
+def tuning_is_never_applied(spec: AgentSpec) -> Iterator[Fault]:
+    """Nothing is learnt by which a setting could be found, whatever the pods are asked."""
+    if spec.tuning.mode is not TuningMode.APPLY:
+        return
+    if not spec.scaling.mode.is_decided_by_trireme:
+        why = f"nothing is learnt of the pods in scaling.mode {spec.scaling.mode}"
+        remedy = "Set scaling.mode to Automatic or Shadow"
+    elif spec.scaling.target.in_flight is not None:
+        why = "nothing is learnt of the pods beside scaling.target.inFlight"
+        remedy = "Remove scaling.target.inFlight"
+    elif all(reasons := [_unlearnt(spec, each.model) for each in spec.objectives]):
+        why = "; ".join(dict.fromkeys(reasons)) or "there is no objective"
+        remedy = "Add an objective of a model that answers each request by itself, once"
+    else:
+        return
+    yield Fault(
+        "spec.tuning.mode",
+        spec.tuning.mode.value,
+        f"no setting is ever found to apply: {why}",
+        f"{remedy}, or set tuning.mode to Disabled",
+    )
+
+
+def _unlearnt(spec: AgentSpec, asked: str) -> str:
+    """Why nothing is learnt of what an objective is for; empty where something is. A batcher that
+    cannot be read has a fault of its own.
+    """
+    model = spec.model_named(asked)
+    if model is None:
+        return f"{asked} is a pipeline, whose steps share a pod"
+    why = "" if "dynamic_batching" in model.config else unmodelled(model)
+    return f"{asked}: {why}" if why else ""
 
 
 def memory_bound_is_half_told(spec: AgentSpec) -> Iterator[Fault]:
