@@ -193,8 +193,8 @@ def _answers(
         for kind in (*kinds, failed | (latencies > fleet.usual))
     ]
     return [
-        Answers(served + wrong, *others, refused=wrong)
-        for served, *others, wrong in zip(*counts, refused, strict=True)
+        Answers(served + wrong, failures, late, slow, refused=wrong)
+        for served, failures, late, slow, wrong in zip(*counts, refused, strict=True)
     ]
 
 

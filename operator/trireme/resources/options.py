@@ -18,9 +18,10 @@ class Discovery(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ResourceOptions:
     """`operator_image` is this program's own, which fetches models in their pods where
-    `fetcher_image` is empty; `optimizer_image` is it with torch; `gateway_image` is used where a spec names none; `scrape_interval_seconds` is
-    asked for in PodMonitors, and `pod_monitor_labels` are theirs; `cluster_domain` ends the name by
-    which the gateway resolves the server pods; `node_cache_url` is empty where nodes have no cache.
+    `fetcher_image` is empty; `optimizer_image` is it with torch; `gateway_image` is used where a
+    spec names none; `scrape_interval_seconds` is asked for in PodMonitors, and `pod_monitor_labels`
+    are theirs; `cluster_domain` ends the name by which the gateway resolves the server pods;
+    `node_cache_url` is empty where nodes have no cache.
     """
 
     gateway_image: str
