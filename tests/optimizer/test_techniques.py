@@ -278,7 +278,7 @@ def test_a_technique_that_a_backend_never_tries_is_refused_with_those_it_does(
     script: Script,
 ) -> None:
     with pytest.raises(InvalidSpec) as refused:
-        recipes(script, Backend.PYTORCH, frozenset({"int8-dynamic", "torchscript"}))
+        recipes(script, Backend.PYTORCH, frozenset({"int8-dynamic"}))
     (fault,) = refused.value.faults
     assert (fault.value, fault.remedy) == (
         "int8-dynamic",
