@@ -655,6 +655,10 @@ WARNINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"spec.download.cache": {"node": True, "size": "1Ti"}},
         ["spec.download.cache.size"],
     ),
+    "the largest of batches that nothing makes": (
+        {"spec.objectives.0.model": "encoder"},
+        ["spec.models[0].batching"],
+    ),
     "batching without a batch dimension": (
         {"spec.models.0.maxBatchSize": 0, "spec.models.0.batching": {"dynamic": {}}},
         ["spec.models[0].batching"],
@@ -777,6 +781,7 @@ WARNINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
             "spec.tuning": {"mode": "Apply"},
             "spec.scaling.target": {"inFlight": 4},
             "spec.objectives.0.model": "encoder",
+            "spec.models.0.batching": {"dynamic": {}},
         },
         ["spec.tuning.mode"],
     ),
@@ -868,6 +873,7 @@ def test_settings_can_be_applied_where_one_objective_is_of_a_model() -> None:
             {"model": "agent", "latency": {"target": "100ms"}},
             {"model": "encoder", "latency": {"target": "50ms"}},
         ],
+        "spec.models.0.batching": {"dynamic": {}},
     }
     assert found(warnings, edits) == ()
 

@@ -21,6 +21,7 @@ def spec_of(
         "source": {"uri": "s3://models/encoder/1/model.onnx"},
         "backend": "onnxruntime",
         "maxBatchSize": 8,
+        "batching": {"dynamic": {}},
         **(model or {}),
     }
     optimization = {

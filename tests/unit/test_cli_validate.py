@@ -116,7 +116,8 @@ def onnx_agent(**model: Any) -> dict[str, Any]:
     body = agent()
     source = {"uri": "s3://models/encoder/3/"}
     encoder = {"name": "encoder", "version": 3, "backend": "onnxruntime", "source": source}
-    body["spec"] |= {"models": [{**encoder, "maxBatchSize": 32, **model}]}
+    batches = {"maxBatchSize": 32, "batching": {"dynamic": {}}}
+    body["spec"] |= {"models": [{**encoder, **batches, **model}]}
     body["spec"]["objectives"] = [{"model": "encoder", "latency": {"target": "100ms"}}]
     return body
 

@@ -221,6 +221,7 @@ _WARNINGS: tuple[Rule, ...] = (
     models.parameter_is_empty,
     tensors.tensors_are_left_to_triton,
     tensors.ragged_without_batches,
+    batching.requests_are_not_batched,
     batching.batching_has_no_batch_dimension,
     batching.priorities_do_not_exist,
     batching.tensor_is_given_by_triton,

@@ -22,6 +22,7 @@ from trireme.api.models import (
 from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 
+_BATCHERS = {"dynamic_batching", "sequence_batching"}
 _VALUES = {"int32": "int32", "fp32": "fp32", "bool_": "bool"}
 _CORRELATION_TYPES = (
     DataType.UINT64,
@@ -319,6 +320,23 @@ def answers_cannot_be_kept(spec: AgentSpec) -> Iterator[Fault]:
 
 
 # ------------------------------------------------------------------------------------- warnings
+
+
+def requests_are_not_batched(spec: AgentSpec) -> Iterator[Fault]:
+    """The scheduler of no batcher hands on each request by itself, of whatever maxBatchSize. Told
+    of what an objective is for, where it decides how many pods there are.
+    """
+    asked = {objective.model for objective in spec.objectives}
+    for path, model in models(spec):
+        told = model.batching is not None or model.config.keys() & _BATCHERS or model.decoupled
+        if model.name in asked and model.max_batch_size > 1 and not told:
+            yield Fault(
+                f"{path}.batching",
+                None,
+                "without it requests are executed one by one: maxBatchSize "
+                f"{model.max_batch_size} only bounds what a single one may hold",
+                "Add {dynamic: {}}, unless clients send whole batches",
+            )
 
 
 def batching_has_no_batch_dimension(spec: AgentSpec) -> Iterator[Fault]:
