@@ -122,7 +122,7 @@ def tune(
     measurements: Annotated[
         int,
         typer.Option(
-            min=1, max=1000, help="No more than so many; a quarter is kept to measure again."
+            min=1, max=1000, help="No more than so many; an eighth is kept to measure again."
         ),
     ] = 20,
     control_key_file: Annotated[

@@ -14,8 +14,9 @@ A queue delay comes last, since all it can do is to keep several instances out o
 Where the first keeps the objective at no rate, the quickest is measured next: the smallest batches,
 in as few instances as there may be. If that does not either, nothing does.
 
-A part of the measurements is kept for those that are made again before the best is named
-(`ranking`). Should that turn out to have been luck, others may be worth a try after all.
+A few of the measurements are kept for those that are made again before the best is named, as are
+all that are left once no other is worth one (`ranking`). Should the best turn out to have been
+luck, others may be worth a try after all.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -80,8 +81,10 @@ def next_step(
 
 
 def _kept(measurements: int) -> int:
-    """How many are kept for those that are made again: a quarter, of fewer than three none."""
-    return (measurements + 1) // 4
+    """How many are kept for those that are made again. Where another may sustain more it is worth
+    more to measure that, so that these are few: an eighth, one at least, of one or two none.
+    """
+    return max(1, measurements // 8) if measurements > LEAST_TIMES else 0
 
 
 def _other(
