@@ -40,7 +40,7 @@ from trireme.rollout.evidence import Share
 RATE, BENT_RATE = 85.0, 11.0
 LIMIT_SECONDS = 0.4
 SETTLES_SECONDS, KEPT_SECONDS = 480, 600
-REFUSED_SECONDS, GONE_SECONDS = 720, 300
+REFUSED_SECONDS, GONE_SECONDS = 900, 300
 
 _MANIFESTS = Path(__file__).with_suffix(".yaml")
 _BENT = {"straight": "2", "bent_ms": "250"}

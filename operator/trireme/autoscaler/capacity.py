@@ -196,7 +196,7 @@ def learn(
     """
     if not _requests_are_executed(intervals, max_batch):
         return None
-    line = _line(intervals, max_batch, LEAST_EXECUTIONS)
+    line = _line(intervals, max_batch)
     if line is None:
         return before
     found, source = line
@@ -216,16 +216,23 @@ def learn(
     return learnt
 
 
-def is_bent(intervals: Sequence[ModelStatistics], max_batch: int, least_executions: int) -> bool:
-    """Whether so many executions and more say that the times of batches are on no line."""
+def is_bent(intervals: Sequence[ModelStatistics], max_batch: int, executions: int) -> bool:
+    """Whether it is sure that the times of batches are on no line. So many `executions` show it of
+    a misfit at the limit, and a quarter of them of twice that: means stray by the root of their
+    number.
+    """
     if not _requests_are_executed(intervals, max_batch):
         return False
-    line = _line(intervals, max_batch, least_executions)
-    return line is not None and line[0].misfit > _LIMITS[line[1]].misfit
+    line = _line(intervals, max_batch)
+    if line is None:
+        return False
+    found, source = line
+    misses = found.misfit / _LIMITS[source].misfit
+    return misses > 1 and found.executions * misses**2 >= executions
 
 
 def _line(
-    intervals: Sequence[ModelStatistics], max_batch: int, least_executions: int
+    intervals: Sequence[ModelStatistics], max_batch: int
 ) -> tuple[Fitted, CurveSource] | None:
     """The line through what was executed, by what the server counts of it; None where that is too
     little, or of batches that are too near to each other.
@@ -236,7 +243,7 @@ def _line(
         found = fit_from_counters(windows, max_batch)
     else:
         found = fit([interval.batches for interval in intervals], max_batch)
-    if not isinstance(found, Fitted) or found.executions < least_executions:
+    if not isinstance(found, Fitted) or found.executions < LEAST_EXECUTIONS:
         return None
     if max_batch > 1 and found.largest < _LIMITS[source].apart * found.smallest:
         return None
