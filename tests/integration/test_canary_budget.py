@@ -21,7 +21,8 @@ from trireme.edge.metrics import Metrics
 ROLLOUT = {"strategy": "Canary", "canary": {"steps": [{"weight": "5%"}], "deadline": "10m"}}
 SHARING = {
     "spec": {
-        "server": {"gpus": {"count": 1}},
+        "server": {"gpus": {"count": 1}, "startupTimeout": "1m"},
+        "download": {"timeout": "30s"},
         "scaling": {"budget": {"name": "team-a"}},
         "rollout": ROLLOUT,
     }
@@ -104,11 +105,11 @@ async def test_a_canary_gives_its_gpu_back_and_its_share_with_it(tried: Sharing)
 async def test_a_canary_that_gets_no_gpu_by_its_deadline_is_taken_back_undecided(
     tried: Sharing,
 ) -> None:
-    await tried.rounds(22)
+    await tried.rounds(45)  # ten minutes, and 690 s in which it might begin
 
     assert (tried.image("tried"), tried.image("tried-canary")) == (OLD, None)
     assert tried.condition("Stalled") == ("True", "RolledBack")
     told = tried.kube.get("agd", "tried")["status"]["rollout"]
     assert (told["phase"], told["undecided"]) == ("RolledBack", True)
-    words = "undecided after 600s: GPUs of budget team-a: needs 1, 0 are free"
+    words = "undecided after 1290s: GPUs of budget team-a: needs 1, 0 are free"
     assert dict(tried.kube.events("tried"))["CanaryRolledBack"] == words

@@ -20,7 +20,12 @@ ONNX: dict[str, Any] = {
     "spec.pipelines": [],
     "spec.objectives.0.model": "encoder",
 }
-LEFT_OUT = {**ONNX, "spec.models.0.inputs": [], "spec.models.0.outputs": []}
+LEFT_OUT = {
+    **ONNX,
+    "spec.models.0.batching": {"dynamic": {}},
+    "spec.models.0.inputs": [],
+    "spec.models.0.outputs": [],
+}
 
 
 def examined(edits: dict[str, Any], files: dict[str, bytes], **options: Any) -> Examined:

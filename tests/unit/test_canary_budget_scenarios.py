@@ -18,6 +18,7 @@ from trireme.api.rollout import RolloutPhase
 from trireme.control.agent_state import Accepted, CanaryState
 from trireme.control.canary import CanaryAnalysis
 from trireme.control.queue import Key, WorkQueue
+from trireme.edge.metrics import Metrics
 from trireme.edge.pod_metrics import PodMetrics
 from trireme.edge.recorder import Recorder
 from unit.autoscaling import seconds
@@ -42,7 +43,7 @@ class Trying(World):
             store=self.store,
             queue=WorkQueue(),
             pod_metrics=cast(PodMetrics, self.counters),
-            recorder=Recorder(self.api, "op-0"),
+            recorder=Recorder(self.api, "op-0", Metrics()),
             metrics=self.metrics,
             clock=lambda: self.now,
         )
@@ -51,7 +52,8 @@ class Trying(World):
         """As the reconciler does."""
         candidate = agent_of(
             name,
-            server={"image": "x:24.10-py3", "gpus": {"count": 1}},
+            server={"image": "x:24.10-py3", "gpus": {"count": 1}, "startupTimeout": "1m"},
+            download={"timeout": "30s"},
             rollout={"strategy": "Canary", "canary": HALF},
             scaling={"budget": {"name": "team-a", "priority": self.agents[name].priority}},
         )
@@ -146,9 +148,9 @@ async def test_a_canary_for_which_there_is_never_room_ends_undecided() -> None:
     world = Trying(4, {"tries": tries, "calm": calm})
     await world.passes(60)
     canary = world.begin("tries")
-    await world.passes(600 + 2 * ROUND)
+    await world.passes(600 + 690 + 2 * ROUND)  # the step, and the longest start
     assert (canary.phase, canary.is_undecided) == (RolloutPhase.ROLLED_BACK, True)
-    words = "undecided after 600s: GPUs of budget team-a: needs 2, 0 are free"
+    words = "undecided after 1290s: GPUs of budget team-a: needs 2, 0 are free"
     assert world.api.told("CanaryRolledBack") == [words]
     assert (tries.replicas, calm.replicas) == (2, 2)
     assert world.short == set()

@@ -904,9 +904,9 @@ async def test_a_canary_that_never_gets_its_gpus_ends_undecided() -> None:
     key = sharing(rounds)
     canary = rounds.canary(key)
     canary.grant = Grant(0, "GPUs of budget team-a: needs 4, 0 are free")
-    await rounds.serve(key, 721)
+    await rounds.serve(key, 1681)  # an hour, and 80 min in which it might begin
     assert (canary.phase, canary.is_undecided) == (RolloutPhase.ROLLED_BACK, True)
-    words = "undecided after 3600s: GPUs of budget team-a: needs 4, 0 are free"
+    words = "undecided after 8400s: GPUs of budget team-a: needs 4, 0 are free"
     assert rounds.api.told("CanaryRolledBack") == [words]
 
 

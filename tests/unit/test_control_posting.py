@@ -6,6 +6,7 @@ from trireme.api.conditions import EventReason
 from trireme.control.posting import post
 from trireme.control.store import AgentView
 from trireme.edge.cluster import Cluster, Object
+from trireme.edge.metrics import Metrics
 from trireme.edge.recorder import Event, Recorder
 
 NOW = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
@@ -26,7 +27,7 @@ class EventsApi(Cluster):
 async def posted(view: AgentView) -> list[Object]:
     api = EventsApi()
     found = [Event(EventReason.SCALED_UP, note, "Scale") for note in ("1 → 2", "2 → 3")]
-    await post(Recorder(api, "op-0"), view, found, lambda: NOW)
+    await post(Recorder(api, "op-0", Metrics()), view, found, lambda: NOW)
     return api.created
 
 

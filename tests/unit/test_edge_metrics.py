@@ -22,7 +22,7 @@ def tell(metrics: Metrics, agent: str) -> None:
     metrics.start_stage.labels(*key, "load").set(19)
     metrics.set_canary(*key, "Progressing", 0.05)
     for track in ("stable", "canary"):
-        metrics.count_answers(*key, track, 10, 1, 2)
+        metrics.count_answers(*key, track, 10, 1, 0, 2)
 
 
 def test_of_an_agent_that_is_gone_nothing_is_told() -> None:
@@ -30,7 +30,7 @@ def test_of_an_agent_that_is_gone_nothing_is_told() -> None:
     for agent in ("gone", "stays"):
         tell(metrics, agent)
     before = told(metrics, "stays")
-    assert len(before) == len(told(metrics, "gone")) == 17
+    assert len(before) == len(told(metrics, "gone")) == 19
     metrics.forget("team", "gone")
     assert told(metrics, "gone") == set()
     assert told(metrics, "stays") == before
@@ -46,7 +46,7 @@ def test_a_canary_has_one_phase_and_its_counters_stay() -> None:
     metrics.forget_canary("team", "echo")
     left = {line.partition("{")[0] for line in told(metrics, "echo") if "canary" in line}
     assert left == {
-        f"trireme_canary_{counted}_total" for counted in ("requests", "failures", "late")
+        f"trireme_canary_{counted}_total" for counted in ("requests", "failures", "refused", "late")
     }
 
 

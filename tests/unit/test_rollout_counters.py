@@ -197,8 +197,8 @@ def test_late_and_slow_answers(late: float | None, usual: float, expected: Answe
 
 def test_what_is_refused_is_no_failure_and_not_late_for_it() -> None:
     counts = Counts(100, 4, {100.0: 100, math.inf: 100}, 30)
-    assert answers(counts, 100.0, 100.0) == Answers(100, 4, 4, 4, refused=30)
-    assert answers(replace(counts, refused=99), None, None).refused == 96
+    assert answers(counts, counts, 100.0, 100.0) == Answers(100, 4, 4, 4, refused=30)
+    assert answers(replace(counts, refused=99), None, None, None).refused == 96
 
 
 def test_a_histogram_that_is_ahead_of_the_counters_makes_no_more_cases_than_requests() -> None:
@@ -262,7 +262,7 @@ def test_what_servers_refuse_is_not_known_and_not_taken_for_nothing() -> None:
     after = {"one": server_reading(TRITON, CANARY, {"agent"})}
     counts = answered({**before, "two": before["one"]}, {**after, "two": after["one"]}, CANARY)
     assert counts == Counts(186, 6, None, None)
-    assert answers(counts, None, None) == Answers(186, 6, untimed=186, refused=None)
+    assert answers(counts, None, None, None) == Answers(186, 6, untimed=186, refused=None)
 
 
 @given(
