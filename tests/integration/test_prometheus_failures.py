@@ -207,10 +207,10 @@ async def test_an_answer_that_comes_slowly_is_given_up_and_the_next_is_read() ->
         async with Prometheus(access) as prometheus:
             for _ in range(MOST_HANGING + 1):  # each of them is ended, so none is one too many
                 with pytest.raises(SignalsUnavailable) as raised:
-                    await prometheus.round(ONE, NOW)
+                    await prometheus.round(ONE, LABELS, NOW)
                 assert str(raised.value).endswith("did not answer every query within 0.1 s")
             server.answer = result()
-            assert await prometheus.round(ONE, NOW) == {Query.SAMPLE_TIME: ()}
+            assert await prometheus.round(ONE, LABELS, NOW) == {Query.SAMPLE_TIME: ()}
 
 
 async def test_an_answer_that_comes_a_little_late_is_none() -> None:
