@@ -30,7 +30,7 @@ def sizes(kube: Kube) -> dict[str, int]:
 
 
 def make_ready(kube: Kube, deployment: str) -> None:
-    """A pod of a Deployment, as if it were ready."""
+    """A pod of a Deployment, as if it were ready, at an address where nothing answers."""
     name = f"{deployment}-pod"
     metadata = kube.get("deployment", deployment)["spec"]["template"]["metadata"]
     container = {"name": "triton", "image": "example.com/triton"}
@@ -43,7 +43,8 @@ def make_ready(kube: Kube, deployment: str) -> None:
         }
     )
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-01T00:00:00Z"}
-    kube.set_status("pod", name, {"phase": "Running", "conditions": [ready]})
+    status = {"phase": "Running", "podIP": "127.0.0.99", "conditions": [ready]}
+    kube.set_status("pod", name, status)
 
 
 def test_each_class_is_a_deployment_and_the_cheapest_pods_fill_the_bounds(

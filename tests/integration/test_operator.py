@@ -685,6 +685,7 @@ def start_pod(kube: Kube, name: str, *, loading_seconds: int) -> None:
     }
     status = {
         "phase": "Running",
+        "podIP": "127.0.0.99",  # where nothing answers
         "conditions": [condition("PodScheduled", 2), condition("Ready", 12 + loading_seconds)],
         "containerStatuses": [server],
     }

@@ -570,7 +570,7 @@ def test_what_is_kept_at_night_is_judged_by_day(
 
 
 @pytest.mark.parametrize(
-    ("each", "phase"), [(250, REFUSED), (249, KEPT)], ids=["enough were seen", "too few"]
+    ("each", "phase"), [(25, REFUSED), (24, KEPT)], ids=["enough were seen", "too few"]
 )
 def test_what_is_kept_is_taken_back_where_batches_are_on_no_line_with_it(
     each: int, phase: AdoptionPhase
