@@ -25,7 +25,7 @@ def kept(members: Iterable[Member], gpus: int, *, may_move: bool) -> list[Member
     """The members once canaries have given back what is needed of theirs. All of it is needed by
     somebody who can have it: what is short anyway is no canary's doing.
     """
-    ordered = sorted(members, key=lambda member: (-member.priority, member.name))
+    ordered = _in_turn(members)
     if not may_move or not any(member.held.canary for member in ordered):
         return ordered
     left = {member.name: 0 for member in ordered}
@@ -45,7 +45,7 @@ def rooms(
     gpus: int,
 ) -> dict[str, Room]:
     """What each canary may have, where the members are to have `pods`, and have them `now`."""
-    ordered = sorted(members, key=lambda member: (-member.priority, member.name))
+    ordered = _in_turn(members)
     planned = sum(pods[m.name] * m.gpus + m.held.staying for m in ordered)
     left = max(0, gpus - max(planned, taken(ordered, now)))
     found = {}
@@ -60,6 +60,11 @@ def rooms(
             free = f"{left} {'is' if left == 1 else 'are'} free"
             found[member.name] = Room(has, f"GPUs of budget {budget}: needs {needs}, {free}")
     return found
+
+
+def _in_turn(members: Iterable[Member]) -> list[Member]:
+    """Whose canary comes first."""
+    return sorted(members, key=lambda member: (-member.priority, member.name))
 
 
 def _with(members: Sequence[Member], canaries: Mapping[str, int]) -> list[Member]:

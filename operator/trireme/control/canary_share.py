@@ -4,12 +4,11 @@ are left in `CanaryState`, which the reconciler acts on.
 
 from dataclasses import dataclass
 
-from trireme.api import names
 from trireme.api.rollout import RolloutPhase
 from trireme.control.agent_state import CanaryState
 from trireme.control.canary_class import stable_pods
 from trireme.control.canary_course import shares_gpus
-from trireme.control.observed import deployment_view
+from trireme.control.held_gpus import told_size
 from trireme.control.store import AgentView
 from trireme.control.trial import candidate_pods
 from trireme.rollout.size import canary_pods, share_of_pods
@@ -46,8 +45,7 @@ def most_pods(agent: str, view: AgentView, canary: CanaryState) -> int | None:
         return None
     if canary.grant is not None:
         return canary.grant.replicas
-    deployment = view.deployment(names.canary(agent))
-    return deployment_view(deployment).replicas if deployment is not None else 0
+    return told_size(agent, view)
 
 
 def follow(

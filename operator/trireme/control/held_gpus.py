@@ -68,10 +68,15 @@ def gpus_of_canary_pod(agent: str, view: AgentView, accepted: Accepted, resource
     return gpus.count if gpus.resource == resource else 0
 
 
+def told_size(agent: str, view: AgentView) -> int:
+    """The pods that a canary was told to have."""
+    deployment = view.deployment(names.canary(agent))
+    return deployment_view(deployment).replicas if deployment is not None else 0
+
+
 def canary_size(agent: str, view: AgentView) -> int:
     """The pods that a canary is to have, whether or not it was told so yet."""
-    deployment, canary = view.deployment(names.canary(agent)), view.canary
-    size = deployment_view(deployment).replicas if deployment is not None else 0
+    size, canary = told_size(agent, view), view.canary
     is_on = canary is not None and canary.phase is RolloutPhase.PROGRESSING
     return max(size, canary.replicas) if canary is not None and is_on else size
 
