@@ -31,7 +31,7 @@ from kube import Kube
 from load.arrivals import parse_profile, poisson_arrivals
 from trireme.admission.parse import readable_status
 from trireme.api import names
-from trireme.api.types import AgentDeployment
+from trireme.api.types import AgentDeployment, CurveSource
 from trireme.autoscaler.batch_events import PodModel
 from trireme.autoscaler.capacity import LearntCurve, due_seconds, pod_shape
 from trireme.autoscaler.memory import curves_from_status
@@ -54,8 +54,8 @@ _MANIFESTS = Path(__file__).with_suffix(".yaml")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model's agent, and the error that is aimed at. `expected_per_second` is what a pod answers
-    at most, only to find a load to learn from.
+    """A model's agent, and the error that is aimed at. `expected_per_second` is what an instance
+    answers at most, only to find a load to learn from.
     """
 
     name: str
@@ -125,10 +125,11 @@ def run(kube: Kube, system: Kube) -> str:
         start(kube, agent, files)
     time.sleep(FIRST_MINUTE_SECONDS)  # of both at once
     results = []
-    for model, cases in groupby(_cases(), key=lambda case: case.model):
-        learnt = _learn(kube, model)
-        for fleet, those in groupby(cases, key=lambda case: (case.pods, case.instances)):
-            _patch(kube, model.name, *fleet)
+    for (model, instances), cases in groupby(_cases(), lambda case: (case.model, case.instances)):
+        _patch(kube, model.name, 1, instances)
+        learnt = _learn(kube, model, instances)
+        for pods, those in groupby(cases, key=lambda case: case.pods):
+            _patch(kube, model.name, pods, instances)
             results += [_measure(kube, learnt, case) for case in those]
     return _report(results)
 
@@ -151,9 +152,9 @@ def _patch(kube: Kube, agent: str, pods: int, instances: int) -> None:
     kube.until(f"{pods} pods of {instances} instances", is_as_set, 120, agent)
 
 
-def _learn(kube: Kube, model: Model) -> LearntCurve:
+def _learn(kube: Kube, model: Model, instances: int) -> LearntCurve:
     """Load until the operator has said what it learnt, the gap between batches included."""
-    agent, rate = model.name, LEARNING_LOAD * model.expected_per_second
+    agent, rate = model.name, LEARNING_LOAD * instances * model.expected_per_second
     load = Load(kube, "learning", agent, "m", LEARNING.format(rate=rate), *_ARGUMENTS)
     kube.until("a curve is learnt", lambda: _learnt(kube, agent) is not None, 240, agent)
     until = time.monotonic() + GAP_SECONDS
@@ -171,11 +172,12 @@ def _learn(kube: Kube, model: Model) -> LearntCurve:
 
 
 def _learnt(kube: Kube, agent: str) -> LearntCurve | None:
-    """The operator's own curve of now, once it stands on the largest batch."""
+    """The operator's own curve of the pods as they are now, once it stands on the largest batch."""
     status = readable_status(kube.get("agd", agent).get("status"))
     digests = {c.model: c.model_digest for c in status.scaling.curves} if status.scaling else {}
     curves = curves_from_status(status.scaling, digests)
-    return curves["m"][0] if "m" in curves else None
+    found = curves["m"][0] if "m" in curves else None
+    return None if found is None or found.source is CurveSource.EARLIER else found
 
 
 def _objective(kube: Kube, agent: str) -> ObjectivePolicy:
@@ -301,22 +303,26 @@ def _report(results: Sequence[Result]) -> str:
     for model, those in by_model:
         counted = [result for result in those if not result.is_void]
         fleets = groupby(counted, key=lambda result: (result.case.instances, result.case.pods))
-        for (instances, pods), fleet in fleets:
-            errors = [result.error for result in fleet]
-            mean = float(np.mean(np.abs(errors)))
-            means.append(
-                (
-                    model.title,
-                    instances,
-                    pods,
-                    f"{mean:.1%} ({min(errors):+.1%} to {max(errors):+.1%})",
-                    f"{model.goal:.0%}" + ("" if mean <= model.goal else ": **missed**"),
-                )
-            )
+        means += [_mean_error(model, *fleet, [*those]) for fleet, those in fleets]
+        means.append(_mean_error(model, "all", "all", counted))
     header = ("model", "instances", "pods", "mean absolute error (range)", "goal")
     return "\n".join(
         (
             table(f"Predicted p95 beside a real Triton's{quiet}", _HEADER, map(_row, results)),
             table("Mean error of the predicted p95", header, means),
         )
+    )
+
+
+def _mean_error(
+    model: Model, instances: object, pods: object, results: Sequence[Result]
+) -> tuple[object, ...]:
+    errors = [result.error for result in results]
+    mean = float(np.mean(np.abs(errors)))
+    return (
+        model.title,
+        instances,
+        pods,
+        f"{mean:.1%} ({min(errors):+.1%} to {max(errors):+.1%})",
+        f"{model.goal:.0%}" + ("" if mean <= model.goal else ": **missed**"),
     )

@@ -22,7 +22,6 @@ import math
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +35,7 @@ from trireme.simulator.traces import Traffic
 
 CALM_LOAD = 0.85  # below it a pod forgets within a second what it held before
 LOOK_AHEAD_SECONDS = 240
+KEPT_SECONDS = 512  # more than any policy's window: 5 KB each
 HISTORY_SECONDS = 600  # of steady traffic on a steady fleet, for what the first windows look at
 
 
@@ -145,7 +145,7 @@ class Fleet:
         self._others: dict[int, list[tuple[float, float, float]]] = defaultdict(list)
         self._read_last: tuple[slice, Floats, float] | None = None
         self._steps = PodSteps(table)
-        self._within = lru_cache(maxsize=512)(self._steps.within)
+        self._ended: dict[int, tuple[Floats, float]] = {}
         self.ready = replicas  # the pods that answer
         self._alike = [Alike(replicas, 0.0)]
         self._draining: list[Alike] = []
@@ -368,9 +368,10 @@ class Fleet:
             within = mixed[rows] @ table.within[rows]
         else:
             within = np.zeros(len(table.seconds))
-        for weight, load, wait in self._others_in(span):
+        for second in self._seconds_of_others(span):
+            of_second, weight = self._ended_in(second)
             total += weight
-            within += weight * self._within(load, wait)
+            within += of_second
         self._read_last = span, within, total
         return within, total
 
@@ -378,9 +379,10 @@ class Fleet:
         table = self.table
         mixed, total = self._mixed(span)
         waited = float(mixed @ table.wait_seconds)
-        for weight, load, wait in self._others_in(span):
-            total += weight
-            waited += weight * (wait + float(np.interp(load, table.loads, table.wait_seconds)))
+        for second in self._seconds_of_others(span):
+            for weight, load, wait in self._others[second]:
+                total += weight
+                waited += weight * (wait + float(np.interp(load, table.loads, table.wait_seconds)))
         return waited / total if total > 0 else math.nan
 
     def _mixed(self, span: slice) -> tuple[Floats, float]:
@@ -389,11 +391,28 @@ class Fleet:
         mixed = np.asarray(np.bincount(rows, shares, len(self.table.loads)), np.float64)
         return mixed, float(np.add.reduce(self._placed[span]))
 
-    def _others_in(self, span: slice) -> list[tuple[float, float, float]]:
+    def _seconds_of_others(self, span: slice) -> list[int]:
+        """Those of these seconds in which requests end that are told one by one."""
         if not self._others:
             return []
-        seconds = range(span.start, span.stop)
-        return [other for at in seconds if at in self._others for other in self._others[at]]
+        return [second for second in range(span.start, span.stop) if second in self._others]
+
+    def _ended_in(self, second: int) -> tuple[Floats, float]:
+        """How the requests of a second are distributed that are told one by one, and how many.
+
+        Pre: the second is over. It is summed once: windows that overlap ask for it again.
+        """
+        known = self._ended.get(second)
+        if known is not None:
+            return known
+        within, total = np.zeros(len(self.table.seconds)), 0.0
+        for weight, load, wait in self._others[second]:
+            total += weight
+            within += weight * self._steps.within(load, wait)
+        if len(self._ended) == KEPT_SECONDS:
+            del self._ended[next(iter(self._ended))]
+        self._ended[second] = within, total
+        return within, total
 
     def outcome(self, name: str, ups: int, downs: int, most: int) -> Outcome:
         """What became of all."""
