@@ -252,7 +252,7 @@ async def test_where_both_fail_both_are_counted() -> None:
 
 async def test_a_track_that_does_not_answer_in_time_fails() -> None:
     stable, canary = Model(always(1.0)), Model(always(1.0))
-    async with comparing(stable, canary, held=True, timeout_seconds=0.2) as comparer:
+    async with comparing(stable, canary, held=True, timeout_seconds=1) as comparer:
         stable.released.set()
         await comparer.http()
         await comparer.grpc(message())

@@ -276,7 +276,7 @@ def test_a_writer_that_dies_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_a_writer_that_stops_is_given_up_and_what_it_was_to_need_is_free_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_cache, "_HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(node_cache, "_HEAD_SECONDS", 2.0)
     monkeypatch.setattr(node_cache, "_SLOWEST_BYTES_PER_SECOND", 10**9)
     with (
         serving(tmp_path / "node", limit_bytes=10**15) as node,
