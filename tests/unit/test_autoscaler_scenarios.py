@@ -205,6 +205,7 @@ def test_what_no_size_keeps_is_not_chased() -> None:
     story = live(lambda at: 600.0, 3600, capacity=lambda at: hopeless)
     assert {*story.sizes[1800 // ROUND :]} == {4}, "the fleet follows its requests in flight alone"
     broken = [told for d in story.decisions if " over " in (told := str(d.message))]
+    assert broken
     assert all("which no size keeps (an idle pod takes 142 ms" in told for told in broken)
 
 

@@ -63,10 +63,6 @@ def test_shared_memory_is_seen_over_grpc() -> None:
     assert of_grpc(request.SerializeToString()).unfit is Dropped.SHARED_MEMORY
 
 
-def test_what_is_no_message_is_unreadable() -> None:
-    assert of_grpc(b"\xff\xff").unfit is Dropped.UNREADABLE
-
-
 def test_binary_data_behind_the_json_is_not_read_as_json() -> None:
     header = json.dumps({"inputs": [{"name": "x"}]}).encode()
     assert of_http("m", header + b"\xff\xfe", str(len(header))) == Request("m", None)
