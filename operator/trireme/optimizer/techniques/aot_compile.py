@@ -7,11 +7,16 @@ import sys
 
 import torch
 
+# torch compiles its headers ahead, twice, for the compiles to come; here there is one.
+_ONCE = {"aot_inductor.precompile_headers": False}
+
 
 def main(exported: str, compiled: str) -> None:
     """Compile, by the C++ compiler there is."""
     with torch.no_grad():
-        torch._inductor.aoti_compile_and_package(torch.export.load(exported), package_path=compiled)
+        torch._inductor.aoti_compile_and_package(
+            torch.export.load(exported), package_path=compiled, inductor_configs={**_ONCE}
+        )
 
 
 if __name__ == "__main__":
