@@ -94,8 +94,10 @@ cluster: setup ## Bring up the local cluster, or mend and reuse the one there is
 	$(BIN)/python -m cluster load metrics-server store
 
 .PHONY: e2e
-e2e: cluster ## End-to-end tests on the local cluster.
-	$(BIN)/python -m cluster exec -- $(BIN)/pytest --durations=10 tests/e2e
+e2e: cluster ## End-to-end tests on the local cluster: two at a time, then those that need it alone.
+	$(BIN)/python -m cluster exec -- $(BIN)/python -m e2e
+	$(BIN)/python -m cluster exec -- $(BIN)/pytest --durations=10 -m "not alone" --numprocesses=2 --dist=loadfile tests/e2e
+	$(BIN)/python -m cluster exec -- $(BIN)/pytest --durations=10 -m alone tests/e2e
 
 .PHONY: bench
 bench: setup ## Benchmarks on the local cluster; their results are kept in docs/benchmarks.md.

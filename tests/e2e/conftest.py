@@ -1,7 +1,7 @@
 """A cluster with Prometheus and Trireme in it, and a namespace for each test.
 
-Run inside the cluster's network (`python -m cluster exec -- pytest tests/e2e`), with KUBECONFIG.
-A cluster that is not there is an error, never a skip.
+Run inside the cluster's network, with KUBECONFIG, once `python -m e2e` has installed them:
+`python -m cluster exec -- pytest tests/e2e`. A cluster that is not there is an error, never a skip.
 """
 
 import os
@@ -11,18 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from installation import fresh_namespace, install
+from installation import OPERATOR_NAMESPACE, fresh_namespace
 from kube import Kube
-
-METRICS_SERVER = Path(__file__).with_name("metrics-server.yaml")
-_VALUES = {
-    "nodeCache": {
-        "enabled": True,
-        "size": "1Gi",
-        "hostPath": "/var/local/trireme-node-cache",
-        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
-    }
-}
 
 
 @pytest.fixture(scope="session")
@@ -32,12 +22,10 @@ def kubeconfig() -> Path:
 
 @pytest.fixture(scope="session")
 def system(kubeconfig: Path) -> Kube:
-    """Prometheus and Trireme, installed as a user installs them; the operator's namespace.
-
-    Meanwhile the metrics server starts, which one of the tests waits for: it takes half a minute.
-    """
-    Kube(kubeconfig, "kube-system").run("apply", "-f", str(METRICS_SERVER))
-    return install(kubeconfig, _VALUES)
+    """The operator's namespace."""
+    system = Kube(kubeconfig, OPERATOR_NAMESPACE)
+    assert system.find("deployment", "trireme"), "not installed: run python -m e2e"
+    return system
 
 
 @pytest.fixture

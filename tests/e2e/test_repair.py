@@ -14,7 +14,7 @@ _RESOLVED_SECONDS = 5  # each gateway asks for the addresses twice a second
 _REVISION = "deployment.kubernetes.io/revision"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def operators(system: Kube) -> Iterator[Operators]:
     found = Operators(system)
     found.reach_processes()
@@ -22,6 +22,7 @@ def operators(system: Kube) -> Iterator[Operators]:
     found.leave_processes()
 
 
+@pytest.mark.alone
 def test_a_deployment_deleted_under_load_comes_back_at_its_size(
     kube: Kube, record_property: Callable[[str, object], None]
 ) -> None:
@@ -83,6 +84,7 @@ def test_hand_edits_are_repaired_but_a_hand_that_scales_is_respected(kube: Kube)
     kube.until("taken back", lambda: _active(kube, name) != "ForeignWriter", 30, name)
 
 
+@pytest.mark.alone
 def test_the_operator_killed_in_a_rollout_and_a_scale_up_ends_right(
     kube: Kube, operators: Operators
 ) -> None:
@@ -115,6 +117,7 @@ def test_the_operator_killed_in_a_rollout_and_a_scale_up_ends_right(
     calm.all_answered()
 
 
+@pytest.mark.alone
 def test_a_second_replica_takes_over_when_the_leader_is_lost(
     kube: Kube, operators: Operators
 ) -> None:

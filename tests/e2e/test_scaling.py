@@ -6,9 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from e2e.agents import server_pods, slow_agent, start
 from e2e.load import Load
 from kube import Kube, Object
+
+pytestmark = pytest.mark.alone
 
 QUICK_DOWN = {
     "down": {
