@@ -49,9 +49,8 @@ demo-down: setup ## Remove the demo's cluster and every trace of it.
 
 .PHONY: test
 test: ## Run every test: lint, types, layers, generated files, unit, golden, integration, end to end.
-	$(MAKE) --jobs=2 check cluster  # the cluster starts while mypy computes
-	$(MAKE) unit
-	$(MAKE) optimizer-test
+	$(MAKE) --jobs=3 check cluster optimizer  # the cluster starts, and torch is fetched, while mypy computes
+	$(MAKE) --jobs=2 unit optimizer-test  # the optimiser computes while the others wait
 	$(MAKE) e2e
 
 .PHONY: check
