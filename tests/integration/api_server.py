@@ -4,6 +4,7 @@ Field ownership, CEL, defaults and conflicts are the API server's, which no fake
 programs are those of the local cluster, built once and cached.
 """
 
+import json
 import secrets
 import ssl
 import subprocess
@@ -79,8 +80,9 @@ def _start(stack: ExitStack, log: Path, *command: str) -> None:
 
 def define_agents(server: Kube) -> None:
     """Make the CRD known, and wait until it is: its conditions come a moment after it."""
-    server.run("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(crd()))
-    name = crd()["metadata"]["name"]
+    definition = crd()
+    server.run("apply", "--server-side", "-f", "-", stdin=json.dumps(definition))
+    name = definition["metadata"]["name"]
 
     def is_established() -> bool:
         status = server.get("crd", name).get("status", {})

@@ -5,6 +5,7 @@ Only addresses and ports are replaced: all else is what a cluster gets.
 """
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -16,7 +17,6 @@ from typing import Any
 import aiohttp
 import envoy  # type: ignore[import-untyped]
 import grpc
-import yaml
 from aiohttp import web
 
 from ports import LOOPBACK, free_port
@@ -220,8 +220,8 @@ class Routes:
 
     def read_by(self, configuration: dict[str, Any]) -> dict[str, Any]:
         """The configuration, with its routes in this folder."""
-        text = yaml.safe_dump(configuration).replace(ROUTES_DIRECTORY, str(self.folder))
-        replaced: dict[str, Any] = yaml.safe_load(text)
+        text = json.dumps(configuration).replace(ROUTES_DIRECTORY, str(self.folder))
+        replaced: dict[str, Any] = json.loads(text)
         return replaced
 
 
@@ -234,7 +234,7 @@ def on_loopback(
     canary; and the ports by listener, with that of the admin interface.
     """
     ports = {"admin": free_port()}
-    replaced: dict[str, Any] = yaml.safe_load(yaml.safe_dump(configuration))
+    replaced: dict[str, Any] = json.loads(json.dumps(configuration))
     replaced["admin"]["address"] = _address(ports["admin"])
     for listener in replaced["static_resources"]["listeners"]:
         ports[listener["name"]] = free_port()
@@ -275,8 +275,8 @@ async def running_envoy(
     folder: Path,
     flags: Sequence[str] = FLAGS,
 ) -> AsyncIterator[Gateway]:
-    file = folder / "envoy.yaml"
-    file.write_text(yaml.safe_dump(configuration))
+    file = folder / "envoy.json"
+    file.write_text(json.dumps(configuration))
     with (folder / "envoy.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             str(BINARY),

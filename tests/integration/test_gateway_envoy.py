@@ -104,8 +104,8 @@ async def test_envoy_accepts_the_golden_configuration_without_a_warning(
 
 
 async def test_envoy_accepts_the_arguments_of_its_container(tmp_path: Path) -> None:
-    file = tmp_path / "envoy.yaml"
-    file.write_text(yaml.safe_dump(generated()))
+    file = tmp_path / "envoy.json"
+    file.write_text(json.dumps(generated()))
     arguments = gateway_arguments(AGENT.spec)
     arguments[arguments.index("--config-path") + 1] = str(file)
 

@@ -14,7 +14,7 @@ from trireme.cli import app
 def test_crd_prints_the_definition_and_nothing_else() -> None:
     result = CliRunner().invoke(app, ["crd"])
     assert (result.exit_code, result.stderr) == (0, "")
-    assert yaml.safe_load(result.stdout) == crd()
+    assert yaml.load(result.stdout, yaml.CSafeLoader) == crd()
 
 
 def test_the_definition_holds_nothing_that_helm_would_take_for_a_template() -> None:

@@ -22,7 +22,7 @@ def render(*arguments: str, text: str | None = None) -> Result:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_becomes_objects_that_kubernetes_knows(example: Path) -> None:
     result = render("-f", str(example))
-    bodies = list(yaml.safe_load_all(result.stdout))
+    bodies = list(yaml.load_all(result.stdout, yaml.CSafeLoader))
     assert (result.exit_code, result.stderr) == (0, "")
     assert "Deployment" in {body["kind"] for body in bodies}
     for body in bodies:
@@ -31,7 +31,7 @@ def test_an_example_becomes_objects_that_kubernetes_knows(example: Path) -> None
 
 def test_the_secret_with_the_control_key_is_left_out_and_said_to_be() -> None:
     rendered = render("-f", str(ECHO)).stdout
-    assert "Secret" not in {body["kind"] for body in yaml.safe_load_all(rendered)}
+    assert "Secret" not in {body["kind"] for body in yaml.load_all(rendered, yaml.CSafeLoader)}
     assert rendered.startswith("# Not shown: the Secret")
 
 
@@ -41,7 +41,7 @@ def test_the_same_file_renders_the_same_twice() -> None:
 
 def test_the_namespace_is_that_of_objects_that_name_none() -> None:
     result = render("-f", str(ECHO), "--namespace", "agents")
-    bodies = list(yaml.safe_load_all(result.stdout))
+    bodies = list(yaml.load_all(result.stdout, yaml.CSafeLoader))
     assert {body["metadata"]["namespace"] for body in bodies} == {"agents"}
 
 
