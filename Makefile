@@ -3,7 +3,9 @@
 
 CLUSTER ?= kind
 PYTHON ?= python3
-JOBS ?= 2
+# A worker computes for three fifths of its time and waits for servers else, so that three keep two
+# cores busy.
+JOBS ?= 3
 # A file at a time, since its tests share servers, in the order of `testpaths`: the slow ones first.
 PARALLEL := --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 VENV := .venv
