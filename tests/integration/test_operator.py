@@ -631,7 +631,7 @@ def test_an_operator_that_is_there_before_its_crd_waits_for_it(team: Kube, tmp_p
 
 def ready(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -731,7 +731,7 @@ def looked_at(port: int, namespace: str) -> bool:
 def metrics(port: int) -> dict[str, float]:
     """The operator's own metrics by series."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=1) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
     except OSError:
         return {}
