@@ -48,7 +48,7 @@ class AotInductor:
 
 
 def _compile(exported: Path, compiled: Path, bench: Workbench) -> None:
-    """Run `aot_compile`. What the compiler keeps (some 300 MB) goes with the scratch folder."""
+    """Run `aot_compile`. What the compiler keeps goes with the scratch folder."""
     kept = bench.scratch / "inductor"
     kept.mkdir(exist_ok=True)
     command = [sys.executable, "-P", aot_compile.__file__, str(exported), str(compiled)]
