@@ -59,7 +59,7 @@ test: ## Run every test: lint, types, layers, generated files, unit, golden, int
 check: setup ## Lint, types, layers, generated files.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p trireme -p cluster -p load -p store -p demo -p bench -p e2e -m installation
+	tools/types $(VENV) -p trireme -p cluster -p load -p store -p demo -p bench -p e2e -m installation
 	PYTHONPATH=operator $(BIN)/lint-imports
 
 .PHONY: unit
