@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import helm_python
 import pytest
 import yaml
 
@@ -352,3 +353,28 @@ def test_the_chart_makes_a_rule_of_the_file_where_it_is_wanted() -> None:
     assert rule["kind"] == "PrometheusRule"
     assert rule["metadata"]["labels"]["release"] == "prometheus"
     assert rule["spec"]["groups"] == GROUPS
+
+
+def test_the_rule_has_ones_own_labels_and_links_and_leaves_alerts_out() -> None:
+    url = "https://wiki.example/runbook.md"
+    own = {"ruleLabels": {"team": "a", "severity": "page"}, "runbookURL": url}
+    alerts = {"enabled": True, "disabled": ["TriremeEventsLost"], **own}
+    rule = yaml.safe_load(helm.render({"alerts": alerts})["alerts.yaml"])
+    rules = {each["alert"]: each for group in rule["spec"]["groups"] for each in group["rules"]}
+    assert list(rules) == [alert for alert in ALERTS if alert != "TriremeEventsLost"]
+    for alert, each in rules.items():
+        assert each["labels"] == {"team": "a", **ALERTS[alert]["labels"]}
+        assert each["annotations"]["runbook_url"] == f"{url}#{alert.lower()}"
+        assert each["expr"] == ALERTS[alert]["expr"]
+
+
+def test_rounds_are_slow_by_the_time_that_is_between_them() -> None:
+    values = {"alerts": {"enabled": True}, "autoscaleIntervalSeconds": 2.5}
+    groups = yaml.safe_load(helm.render(values)["alerts.yaml"])["spec"]["groups"]
+    expressions = [rule["expr"] for group in groups for rule in group["rules"]]
+    assert ALERTS["TriremeRoundsSlow"]["expr"].removesuffix(" > 5") + " > 2.5" in expressions
+
+
+def test_an_alert_that_is_none_cannot_be_left_out() -> None:
+    with pytest.raises(helm_python.HelmError, match=r"alerts\.disabled has TriremeNoLeaders"):
+        helm.render({"alerts": {"enabled": True, "disabled": ["TriremeNoLeaders"]}})

@@ -39,7 +39,10 @@ FULL_VALUES: dict[str, Any] = {
         "keySecret": {"name": "vault-key", "key": "node-cache"},
         "nodeSelector": {"nvidia.com/gpu.present": "true"},
         "tolerations": [{"operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
         "priorityClassName": "system-node-critical",
+        "podAnnotations": {"example.com/team": "storage"},
+        "podLabels": {"team": "storage"},
     },
     "prometheus": {
         "url": "https://thanos.example/api",
@@ -70,13 +73,23 @@ FULL_VALUES: dict[str, Any] = {
     "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
     "metrics": {"monitor": "ServiceMonitor", "monitorLabels": {"release": "prometheus"}},
     "alerts": {"enabled": True, "labels": {"release": "prometheus"}},
+    "dashboard": {"enabled": True, "annotations": {"grafana_folder": "Inference"}},
     "networkPolicy": {"enabled": True},
     "logLevel": "DEBUG",
+    "commonLabels": {"team": "serving", "cost-centre": "4711"},
     "podAnnotations": {"example.com/team": "inference"},
     "podLabels": {"team": "inference"},
     "nodeSelector": {"kubernetes.io/os": "linux"},
     "tolerations": [{"key": "infra", "operator": "Exists"}],
     "affinity": {"nodeAffinity": {}},
+    "topologySpreadConstraints": [
+        {
+            "maxSkew": 1,
+            "topologyKey": "topology.kubernetes.io/zone",
+            "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": {"matchLabels": {"app.kubernetes.io/name": "trireme"}},
+        }
+    ],
     "priorityClassName": "system-cluster-critical",
 }
 MINIMAL_VALUES: dict[str, Any] = {
@@ -161,9 +174,19 @@ def test_no_two_objects_have_the_same_name(values: Mapping[str, Any]) -> None:
     assert len(keys) == len(set(keys))
 
 
-def test_the_default_render_is_the_golden_one(golden: Callable[[str, str], None]) -> None:
-    rendered = {f: text for f, text in helm.render().items() if f not in ("crd.yaml", "NOTES.txt")}
-    golden("chart/default.yaml", without_keys(*rendered.values()))
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        pytest.param({}, "default", id="default values"),
+        pytest.param(FULL_VALUES, "every-value", id="every value set"),
+    ],
+)
+def test_what_is_rendered_is_golden(
+    values: Mapping[str, Any], name: str, golden: Callable[[str, str], None]
+) -> None:
+    apart = ("crd.yaml", "alerts.yaml", "dashboard.yaml", "NOTES.txt")
+    rendered = {f: text for f, text in helm.render(values).items() if f not in apart}
+    golden(f"chart/{name}.yaml", without_keys(*rendered.values()))
 
 
 def without_keys(*texts: str) -> str:
@@ -187,11 +210,52 @@ def test_the_notes_say_what_an_upgrade_replaces_and_how_often_to_scrape() -> Non
     assert "at most every 30" in helm.render()["NOTES.txt"]
 
 
+def test_the_notes_say_that_there_is_no_image_to_pull() -> None:
+    assert "No registry has an image trireme/operator yet" in helm.render()["NOTES.txt"]
+    assert "No registry has" not in helm.render(FULL_VALUES)["NOTES.txt"]
+
+
 def test_the_notes_show_no_password() -> None:
     url = "https://reader:p@ss@thanos.example/api"
     notes = helm.render({"prometheus": {"url": url}})["NOTES.txt"]
     assert "It scales on what https://thanos.example/api says" in notes
     assert "https://thanos.example/api" in helm.render(FULL_VALUES)["NOTES.txt"]
+
+
+# ---------------------------------------------------------------------------------- labels
+
+
+def test_every_object_and_pod_has_the_common_labels_where_it_has_no_other() -> None:
+    common = FULL_VALUES["commonLabels"]
+    told = {"Deployment": "inference", "DaemonSet": "storage"}
+    for body in manifests(FULL_VALUES):
+        assert common.items() <= body["metadata"]["labels"].items(), body["kind"]
+        if body["kind"] in told:
+            labels = body["spec"]["template"]["metadata"]["labels"]
+            assert labels["cost-centre"] == "4711"
+            assert labels["team"] == told[body["kind"]]
+            assert not common.items() & body["spec"]["selector"]["matchLabels"].items()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param({"commonLabels": {"helm.sh/chart": "a"}}, id="of every object"),
+        pytest.param({"podLabels": {"app.kubernetes.io/name": "a"}}, id="of the pods"),
+        pytest.param(
+            {"nodeCache": {"podLabels": {"app.kubernetes.io/name": "a"}}}, id="of the caches' pods"
+        ),
+        pytest.param(
+            {"metrics": {"monitorLabels": {"app.kubernetes.io/version": "a"}}}, id="of the monitor"
+        ),
+        pytest.param(
+            {"alerts": {"labels": {"app.kubernetes.io/instance": "a"}}}, id="of the alerts"
+        ),
+    ],
+)
+def test_a_label_that_the_chart_sets_itself_is_refused(values: Mapping[str, Any]) -> None:
+    with pytest.raises(helm_python.HelmError, match=r"Labels must not have|labels must not have"):
+        helm.render(values)
 
 
 # ------------------------------------------------------------------------------------- the CRD
@@ -232,6 +296,12 @@ def test_watching_some_namespaces_gives_no_right_in_others() -> None:
     bound = [body for body in manifests(FULL_VALUES) if body["kind"].endswith("Binding")]
     assert {body["kind"] for body in bound} == {"RoleBinding"}
     assert {body["metadata"]["namespace"] for body in bound} == {"agents-a", "agents-b", "trireme"}
+
+
+def test_nothing_cluster_wide_is_made_where_none_is_wanted() -> None:
+    narrow = {"rbac": {"aggregate": False}, "crds": {"install": False}}
+    made = manifests({**narrow, "watchNamespaces": ["agents-a"]})
+    assert [body["kind"] for body in made if "namespace" not in body["metadata"]] == []
 
 
 def test_the_operator_may_do_what_it_does_and_no_more() -> None:
@@ -320,6 +390,21 @@ def test_the_operator_runs_as_restricted_pod_security_asks(values: Mapping[str, 
         assert "cpu" not in container["resources"]["limits"]
     kinds = {key for volume in pod["volumes"] for key in volume if key != "name"}
     assert kinds <= {"emptyDir", "secret"}
+
+
+def test_ids_are_left_to_the_cluster_where_they_are_null() -> None:
+    ids = {"runAsUser": None, "runAsGroup": None, "fsGroup": None}
+    assert operator_pod({"podSecurityContext": ids})["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def test_pods_are_spread_over_nodes_unless_something_else_is_said() -> None:
+    (spread,) = operator_pod({})["topologySpreadConstraints"]
+    assert spread["topologyKey"] == "kubernetes.io/hostname"
+    asked = FULL_VALUES["topologySpreadConstraints"]
+    assert operator_pod(FULL_VALUES)["topologySpreadConstraints"] == asked
 
 
 def test_a_pod_has_longer_to_end_than_the_operator_takes() -> None:
@@ -587,6 +672,14 @@ def test_the_operator_knows_every_variable_it_is_given(values: Mapping[str, Any]
         pytest.param({"nodeCache": {"hostPath": "cache"}}, "hostPath", id="a path from nowhere"),
         pytest.param({"nodeCache": {"size": "100 GB"}}, "size", id="a size with a blank"),
         pytest.param({"extraEnv": [{"value": "a"}]}, "extraEnv", id="a variable without a name"),
+        pytest.param(
+            {"topologySpreadConstraints": [{"maxSkew": 1}]},
+            "topologySpreadConstraints",
+            id="a spread over nothing",
+        ),
+        pytest.param(
+            {"alerts": {"runbookURL": "docs/runbook.md"}}, "runbookURL", id="a link to nowhere"
+        ),
     ],
 )
 def test_values_that_cannot_be_meant_are_refused(values: Mapping[str, Any], word: str) -> None:

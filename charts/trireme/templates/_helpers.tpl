@@ -20,11 +20,26 @@ app.kubernetes.io/name: {{ include "trireme.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{- define "trireme.labels" -}}
+{{/* What the chart itself says of each object. */}}
+{{- define "trireme.ownLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "trireme.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "trireme.labels" -}}
+{{ include "trireme.ownLabels" . }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Labels beyond these (root, labels), and the common ones where they say nothing else. */}}
+{{- define "trireme.moreLabels" -}}
+{{- with merge (dict) (default (dict) .labels) (default (dict) .root.Values.commonLabels) }}
+{{- toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "trireme.serviceAccountName" -}}
@@ -60,6 +75,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "trireme.nodeCacheSelectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{/* A Secret (root, name) with 32 random bytes at a key, made once: upgrades leave it as it is. */}}
@@ -93,6 +111,23 @@ data:
 {{- end }}
 {{- if le (mul 5 $deadline) (mul 6 (int .Values.lease.retryPeriodSeconds)) }}
 {{- fail "lease.renewDeadlineSeconds must be more than 1.2 times lease.retryPeriodSeconds" }}
+{{- end }}
+{{- end }}
+
+{{/* Refuses labels that the chart sets itself: an object has each of them once. */}}
+{{- define "trireme.checkLabels" -}}
+{{- $own := include "trireme.ownLabels" . | fromYaml }}
+{{- $values := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels }}
+{{- $_ := set $values "nodeCache.podLabels" .Values.nodeCache.podLabels }}
+{{- $_ := set $values "metrics.monitorLabels" .Values.metrics.monitorLabels }}
+{{- $_ := set $values "alerts.labels" .Values.alerts.labels }}
+{{- $_ := set $values "dashboard.labels" .Values.dashboard.labels }}
+{{- range $value, $labels := $values }}
+{{- range $label, $_ := $labels }}
+{{- if hasKey $own $label }}
+{{- fail (printf "%s must not have %s: the chart sets it" $value $label) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
