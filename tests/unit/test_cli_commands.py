@@ -1,10 +1,13 @@
 """The command line as a whole."""
 
 import json
+import re
 import subprocess
 import sys
 
+import typer
 import yaml
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from trireme.api.crd import crd
@@ -19,6 +22,18 @@ def test_crd_prints_the_definition_and_nothing_else() -> None:
 
 def test_the_definition_holds_nothing_that_helm_would_take_for_a_template() -> None:
     assert "{{" not in CliRunner().invoke(app, ["crd"]).stdout
+
+
+def test_help_lists_what_people_type_and_names_the_rest() -> None:
+    text = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["--help"]).stdout
+    commands, _, rest = text.partition("Commands:")[2].partition("Pods run ")
+    listed = re.findall(r"^  ([a-z]\S*)", commands, re.MULTILINE)
+    named = re.findall(r"[a-z][-a-z]+", rest.replace(" and ", " "))
+    assert listed[0] == "explain"
+    assert "..." not in commands
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    assert sorted(listed + named) == sorted(group.commands)
 
 
 def test_version_prints_one_line() -> None:

@@ -10,4 +10,4 @@ def test_it_says_which_extra_it_needs() -> None:
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 2
     told = " ".join(result.output.replace("│", " ").split())
-    assert "which is not installed: pip install 'trireme[optimizer]'" in told
+    assert "which is not installed: pip install '.[optimizer]' in a checkout" in told

@@ -188,7 +188,7 @@ def test_pictures_say_what_they_need(trace: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delitem(sys.modules, "trireme.cli.simulation_plots", raising=False)
     result = simulate("--plots", "x", trace=trace)
     assert (result.exit_code, result.stdout) == (2, "")
-    told = "needs matplotlib, which is not installed: pip install 'trireme[plots]'"
+    told = "needs matplotlib, which is not installed: pip install '.[plots]' in a checkout"
     assert f"Invalid value for --plots: {told}" in words(result)
 
 

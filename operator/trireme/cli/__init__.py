@@ -33,33 +33,39 @@ from trireme.errors import InvalidSettings
 app = typer.Typer(
     name="trireme",
     help="Keep Triton-served agents within their latency objective on Kubernetes.",
+    epilog="Pods run fetch, inspect, optimize-job, deliver, node-cache and compare.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command()(run)
-app.command()(validate)
-app.command()(render)
-app.command("import")(import_)
-app.command()(diff)
+# An agent in the cluster.
 app.command()(explain)
-app.command()(replay)
 app.command()(top)
-app.command()(resume)
+app.command()(replay)
 app.command()(promote)
 app.command()(abort)
-app.command()(simulate)
-app.command()(optimize)
+app.command()(resume)
+# A spec.
+app.command("import")(import_)
+app.command()(validate)
+app.command()(diff)
+app.command()(render)
+# At a desk.
 app.command()(tune)
-app.command()(fetch)
-app.command()(inspect)
-app.command("optimize-job")(optimize_job)
-app.command()(deliver)
-app.command("node-cache")(node_cache)
-app.command()(compare)
+app.command()(optimize)
+app.command()(simulate)
+# The operator.
+app.command()(run)
 app.command()(crd)
 app.command()(version)
+# What pods run, and nobody types.
+app.command(hidden=True)(fetch)
+app.command(hidden=True)(inspect)
+app.command("optimize-job", hidden=True)(optimize_job)
+app.command(hidden=True)(deliver)
+app.command("node-cache", hidden=True)(node_cache)
+app.command(hidden=True)(compare)
 
 
 def main() -> None:

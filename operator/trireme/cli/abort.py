@@ -5,8 +5,9 @@ from trireme.cli.command import Agent, Namespace, tell
 
 
 def abort(agent: Agent, namespace: Namespace = None) -> None:
-    """Take an agent's canary back; it is tried again once the spec changes.
+    """Take an agent's canary back.
 
-    It annotates the AgentDeployment; the operator consumes that and answers by an Event.
+    It is tried again once the spec changes. It annotates the AgentDeployment; the operator consumes
+    that and answers by an Event.
     """
     tell(agent, namespace, names.ABORT)

@@ -73,10 +73,10 @@ def diff(
     ] = None,
     output: Annotated[Output, typer.Option("-o", "--output", help="text or json.")] = Output.TEXT,
 ) -> None:
-    """Tell what an edit will do: a rollout, a canary before it, a change in place, or none of them;
-    and which parts do it.
+    """Tell what an edit will do to the pods, before it is applied.
 
-    With -f FILE, the AgentDeployments of a file against those of the cluster, by what they run;
+    That is a rollout, a canary before it, a change in place, or none of them; and which parts do
+    it. With -f FILE, the AgentDeployments of a file against those of the cluster, by what they run;
     ConfigMaps that the file does not hold are read from the cluster. With OLD and NEW, two files,
     without a cluster. TRIREME_ variables count as they do for the operator. Ends with 0 where
     nothing changes, 1 where something does, 2 where that cannot be told.

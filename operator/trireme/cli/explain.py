@@ -29,11 +29,12 @@ def explain(
     ] = None,
     output: Annotated[Output, typer.Option("-o", "--output", help="text or json.")] = Output.TEXT,
 ) -> None:
-    """Tell why an agent has so many pods now, what a pod sustains, and what would change it.
+    """Tell why an agent has so many pods, and what would change it.
 
-    The latest decision is asked of the operator by port-forward, and computed again at other loads.
-    Where that may not be, the status alone is told. TRIREME_OPERATOR_NAMESPACE names the operator's
-    namespace, trireme-system by default.
+    It says what a pod sustains, and from where that is known. The latest decision is asked of the
+    operator by port-forward, and computed again at other loads. Where that may not be, the status
+    alone is told. TRIREME_OPERATOR_NAMESPACE names the operator's namespace, trireme-system by
+    default.
     """
     try:
         told, lines, unavailable = asyncio.run(read_agent(agent, namespace))

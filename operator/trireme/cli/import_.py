@@ -56,12 +56,13 @@ def import_(
     ] = None,
     region: Annotated[str | None, typer.Option(help="Of a URI: the bucket's region.")] = None,
 ) -> None:
-    """Print the AgentDeployment that serves a model repository unchanged.
+    """Print the AgentDeployment that serves a model repository.
 
-    `trireme render --repository` writes the same configurations back, field for field; inputs and
-    outputs that a configuration leaves out are filled in where a file is at hand that says them.
-    Of a URI only configurations and small files are read. What a repository does not say is
-    inferred, and told in a comment. Ends with 1 where there is a fault, and prints no manifest.
+    It is served unchanged: `trireme render --repository` writes the same configurations back, field
+    for field; inputs and outputs that a configuration leaves out are filled in where a file is at
+    hand that says them. Of a URI only configurations and small files are read. What a repository
+    does not say is inferred, and told in a comment. Ends with 1 where there is a fault, and prints
+    no manifest.
     """
     if location is not None and not _URI.fullmatch(location):
         raise typer.BadParameter(f"{location} is no URI of a source", param_hint="--at")

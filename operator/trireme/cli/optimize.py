@@ -123,7 +123,7 @@ def optimize(
     seed: Annotated[int, typer.Option(min=0, help="Of the split and of all training.")] = 1,
     output: Annotated[Output, typer.Option("-o", "--output", help="table or json.")] = Output.TABLE,
 ) -> None:
-    """Search for the cheapest form of a model that is shown to answer as before.
+    """Search for a cheaper form of a model that answers as before.
 
     Combinations of lower precision, pruning, low-rank factors, short training and export are tried
     within the budget; each is measured beside the original. A candidate that misses a wish is taken
@@ -184,7 +184,7 @@ def _optimiser() -> "Callable[[Request, Callable[[str, float], None]], Result]":
         from trireme.optimizer.program import optimise
     except ModuleNotFoundError as error:
         raise typer.BadParameter(
-            f"needs {error.name}, which is not installed: pip install 'trireme[optimizer]'",
+            f"needs {error.name}, which is not installed: pip install '.[optimizer]' in a checkout",
             param_hint="optimize",
         ) from error
     return optimise

@@ -27,7 +27,7 @@ def optimize_job(
         from trireme.optimizer.job import Mounts, run
     except ModuleNotFoundError as error:
         raise typer.BadParameter(
-            f"needs {error.name}, which is not installed: pip install 'trireme[optimizer]'",
+            f"needs {error.name}, which is not installed: pip install '.[optimizer]' in a checkout",
             param_hint="optimize-job",
         ) from error
     if not run(wanted, Mounts(model, samples, into, result)):

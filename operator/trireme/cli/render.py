@@ -47,11 +47,11 @@ def render(
         ),
     ] = None,
 ) -> None:
-    """Print the Kubernetes objects that the AgentDeployments in a file become, as YAML.
+    """Print the objects that a file's AgentDeployments become.
 
-    The ConfigMaps they name must be in the same file. TRIREME_ variables count as they do for the
-    operator. Ends with 1 where there is a fault, and prints no objects then; a repository is
-    written all the same where it can be, for the fault to be looked for in it.
+    They are YAML. The ConfigMaps they name must be in the same file. TRIREME_ variables count as
+    they do for the operator. Ends with 1 where there is a fault, and prints no objects then; a
+    repository is written all the same where it can be, for the fault to be looked for in it.
     """
     examined = examine_file(filename, namespace)
     for line in report(examined):

@@ -41,7 +41,7 @@ def replay(
         typer.Option("-n", "--namespace", help="The agent's namespace; else the kube-context's."),
     ] = None,
 ) -> None:
-    """Compute recorded decisions anew: each must come out as it was, bit for bit.
+    """Compute recorded decisions anew: each must come out as it was.
 
     FILE holds records as the operator logs them; other lines are passed over, so that a whole log
     will do. Of an AGENT the operator is asked, by port-forward, what it remembers. Ends with 0

@@ -5,7 +5,7 @@ from trireme.cli.command import Agent, Namespace, tell
 
 
 def resume(agent: Agent, namespace: Namespace = None) -> None:
-    """Scale an agent again whose number of pods someone else wrote.
+    """Scale an agent again whose size somebody else has set.
 
     It annotates the AgentDeployment; the operator consumes that and answers by an Event.
     """

@@ -176,7 +176,7 @@ def simulate(
         ),
     ] = None,
 ) -> None:
-    """Compare autoscalers on recorded traffic, in virtual time: cost, and requests over the SLO.
+    """Compare autoscalers on recorded traffic, in virtual time. Told are cost and late requests.
 
     The trace's rate is smoothed over a minute and scaled; pods are simulated second by second. Each
     policy's GPU-hours are put beside a clairvoyant's: a bound that none can go below and keep the
@@ -465,7 +465,7 @@ def _drawer() -> Drawer:
         from trireme.cli.simulation_plots import draw
     except ModuleNotFoundError as error:
         raise typer.BadParameter(
-            f"needs {error.name}, which is not installed: pip install 'trireme[plots]'",
+            f"needs {error.name}, which is not installed: pip install '.[plots]' in a checkout",
             param_hint="--plots",
         ) from error
     return draw

@@ -53,11 +53,12 @@ def top(
     ] = False,
     once: Annotated[bool, typer.Option("--once", help="Print the table once.")] = False,
 ) -> None:
-    """Show all agents: pods ready of those wanted, load, latency of the objective, what a pod
-    sustains and the factor that corrects it, and the last decision.
+    """Show all agents in one table, live.
 
-    In a terminal the table is drawn anew every 2 s until Ctrl-C; else it is printed once. Figures
-    are those of the resources' status, which is written once a minute and for news at once.
+    It has pods ready of those wanted, load, latency of the objective, what a pod sustains and the
+    factor that corrects it, and the last decision. In a terminal the table is drawn anew every 2 s
+    until Ctrl-C; else it is printed once. Figures are those of the resources' status, which is
+    written once a minute and for news at once.
     """
     if namespace is not None and all_namespaces:
         raise typer.BadParameter("give either --namespace or --all-namespaces")

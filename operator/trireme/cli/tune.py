@@ -138,7 +138,7 @@ def tune(
         Output, typer.Option("-o", "--output", help="table, patch or json.")
     ] = Output.TABLE,
 ) -> None:
-    """Search for the largest batch and the number of instances by which a pod sustains the most.
+    """Find by measurement the batches and instances that sustain most.
 
     Each configuration is set by Triton's model control interface (--model-control-mode=explicit)
     and measured: requests are offered at rates that come ever nearer to the highest at which the

@@ -32,7 +32,7 @@ def validate(
     ] = None,
     output: Annotated[Output, typer.Option("-o", "--output", help="text or json.")] = Output.TEXT,
 ) -> None:
-    """Find every fault of the AgentDeployments in a file, without a cluster.
+    """Find every fault of a file's AgentDeployments, offline.
 
     Ends with 1 where there is a fault. Model files are checked where their ConfigMap is in the
     same file, or where they are below --models; then what each says of itself is printed, too.
