@@ -2,6 +2,7 @@
 # test. Each installs what it needs; tools/setup says early and plainly what it cannot get.
 
 CLUSTER ?= kind
+REGISTRY ?=
 PYTHON ?= python3
 # A worker computes for three fifths of its time and waits for servers else, so that three keep two
 # cores busy.
@@ -37,7 +38,7 @@ setup: $(VENV)/.installed ## Install Debian packages and the Python environment.
 .PHONY: demo
 demo: setup ## Bring up a cluster, install Trireme, put an agent under load, watch it scale.
 ifeq ($(CLUSTER),current)
-	$(BIN)/python -m demo --cluster current
+	$(BIN)/python -m demo --cluster current --registry '$(REGISTRY)'
 else
 	$(BIN)/python -m cluster up
 	$(BIN)/python -m cluster exec -- $(BIN)/python -m demo
@@ -77,6 +78,10 @@ $(OPTIMIZER)/.installed: requirements-optimizer.lock pyproject.toml tools/optimi
 	tools/optimizer-setup $(VENV) $(OPTIMIZER)
 	@touch $@
 
+.PHONY: operator-image
+operator-image: setup ## Build the operator's image, trireme/operator:dev, in the Docker engine that answers.
+	$(BIN)/python -m cluster images operator
+
 .PHONY: optimizer-image
 optimizer-image: setup ## Build the image that optimises models, over one with torch: gigabytes, so when asked for.
 	$(BIN)/python -m cluster images optimizer
@@ -114,12 +119,14 @@ endif
 # ------------------------------------------------------------------------------- generated
 
 .PHONY: generate
-generate: setup ## Write the generated files anew: the CRD, the chart's copy, pod fields, model_repository.
+generate: setup ## Write the generated files anew: the CRD, the chart's copy, docs/reference.md, pod fields, model_repository.
 	$(BIN)/python tools/pod_fields.py > operator/trireme/admission/.new
 	mv operator/trireme/admission/.new operator/trireme/admission/pod_fields.py
 	$(BIN)/trireme crd > crds/.new
 	mv crds/.new $(CRD)
 	cp $(CRD) charts/trireme/files/
+	$(BIN)/python tools/reference.py > docs/.new
+	mv docs/.new docs/reference.md
 	rm -rf model_repository
 	for name in $(RENDERED); do \
 	    $(BIN)/trireme render -f examples/$$name.yaml --repository model_repository/$$name; \

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft4Validator  # type: ignore[import-untyped]
+from tools import reference
 
 from kubernetes_schemas import validate
 from trireme.api.crd import crd
@@ -193,3 +194,20 @@ def test_every_rule_has_a_message_that_says_more_than_the_rule() -> None:
 def test_what_is_committed_is_what_the_generator_makes(copy: str) -> None:
     committed = yaml.load((ROOT / copy).read_bytes(), yaml.CSafeLoader)
     assert committed == DEFINITION, "run make generate"
+
+
+def test_the_page_of_all_fields_is_what_the_generator_makes() -> None:
+    committed = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert committed == reference.page(), "run make generate"
+
+
+def test_the_page_of_all_fields_tells_defaults_bounds_and_what_must_be_there() -> None:
+    lines = reference.page().splitlines()
+    assert "How the number of pods is decided. (object)" in lines
+    for row in (
+        "| `mode` | `Automatic`, `Fixed`, `External`, `Shadow` | `Automatic` |",
+        "| `max` | integer, 1 to 10000 | `10` | Most pods in mode Automatic. |",
+        "| `target.inFlight` | number, more than 0 |  |",
+        "| `[].latency` | object |  | The bound on latency. It *must* be there. |",
+    ):
+        assert any(line.startswith(row) for line in lines), row
