@@ -18,11 +18,11 @@ SHORT: dict[str, Callable[[Kube, Kube], str]] = {
     "operator": operator_cost.run,
 }
 LONG: dict[str, Callable[[Kube, Kube], str]] = {
-    "predict": predict.run,  # a quarter of an hour
+    "predict": predict.run,  # 40 minutes
     "peers": peers.run,  # half an hour
     "optimized": optimized.run,  # a quarter of an hour
     "tuned": tuned.run,  # 20 minutes
-    "tuner": tuner.run,  # 40 minutes
+    "tuner": tuner.run,  # 50 minutes
 }
 
 

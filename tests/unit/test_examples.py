@@ -1,5 +1,6 @@
 """Every example is accepted as it stands, without a warning; and its Python is valid."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,12 @@ import pytest
 from manifests import EXAMPLES, read_manifests
 from trireme.admission.examine import examine
 from trireme.admission.parse import parse_agent
+
+
+def test_the_page_of_examples_tells_of_each() -> None:
+    page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| \[(\S+\.yaml)\]\(\1\) \|", page, re.MULTILINE)
+    assert sorted(told) == sorted(file.name for file in EXAMPLES.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)
