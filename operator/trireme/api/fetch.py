@@ -8,17 +8,19 @@ three holds a secret: credentials are files of a mounted Secret, which the plan 
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import FailFast, Field, model_validator
 
 from trireme.api import names
 from trireme.api.models import ModelName
 from trireme.api.schema import ApiModel
+from trireme.api.texts import cut
 from trireme.errors import TriremeError
 
 TERMINATION_MESSAGE_BYTES = 4096
 """What the kubelet keeps of one container's termination message (Kubernetes, "Determine the Reason
 for Pod Failure")."""
 
+MOST_FETCHES = 256  # versions of models that a pod fetches
 _LARGEST_VERSION = 2**63 - 1  # Triton's versions are signed 64-bit integers
 _SHORTEST_TEXT = 120  # characters that a message keeps before whole entries are left out
 _DIGEST = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -169,7 +171,7 @@ class FetchNodeCache(ApiModel):
 class FetchPlan(ApiModel):
     """Everything one pod needs."""
 
-    fetches: list[Fetch] = Field(max_length=256)
+    fetches: list[Fetch] = Field(max_length=MOST_FETCHES)
     cache: FetchCache | FetchNodeCache | None = None
     limit_bytes: int | None = Field(
         None, ge=1, description="All files together, as published; the volume's own limit."
@@ -215,7 +217,7 @@ class ModelProgress(ApiModel):
 class FetchProgress(ApiModel):
     """How far each model is, in the plan's order: what the progress port answers."""
 
-    models: list[ModelProgress]
+    models: Annotated[list[ModelProgress], FailFast()]  # of a stranger, mistakes without end
 
 
 # --------------------------------------------------------------------------------------- result
@@ -295,14 +297,10 @@ def _encoded(result: FetchResult) -> bytes:
 
 def _shortened(model: ModelResult, longest: int) -> ModelResult:
     failure = model.failure and model.failure.model_copy(
-        update={"message": _cut(model.failure.message, longest)}
+        update={"message": cut(model.failure.message, longest)}
     )
-    note = model.note and _cut(model.note, longest)
+    note = model.note and cut(model.note, longest)
     return model.model_copy(update={"failure": failure, "note": note})
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def progress_url(pod_address: str) -> str:

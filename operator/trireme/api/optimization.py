@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 from trireme.api.models import ModelName, SecretRef, Source
 from trireme.api.scalars import Duration, Quantity, Ratio
 from trireme.api.schema import LARGEST_INT, ApiModel, cel, list_map
+from trireme.api.texts import cut
 
 METRIC_PATTERN = r"^(accuracy|top-[1-9][0-9]{0,3}|f1|cosine|mean-error|max-error)$"
 LARGEST_BATCH = 1024
@@ -338,4 +339,4 @@ def shown_bytes(value: float) -> str:
 
 def shortened(text: str) -> str:
     """A text as long as a status and an Event can hold it."""
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+    return cut(text, _LONGEST_SHOWN)

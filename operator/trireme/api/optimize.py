@@ -27,6 +27,7 @@ from trireme.api.optimization import (
 )
 from trireme.api.scalars import Duration
 from trireme.api.schema import ApiModel
+from trireme.api.texts import cut
 
 _PROGRAM = 1
 """Raised when the optimiser learns to do more, so that what was searched before is tried again."""
@@ -169,9 +170,9 @@ def optimize_message(result: OptimizeResult) -> str:
     """The result as JSON of at most 4096 bytes of UTF-8: its texts are cut to fit."""
 
     def shortened(longest: int) -> OptimizeResult:
-        failure = None if result.failure is None else _cut(result.failure, longest)
+        failure = None if result.failure is None else cut(result.failure, longest)
         return result.model_copy(
-            update={"summary": _cut(result.summary, longest), "failure": failure}
+            update={"summary": cut(result.summary, longest), "failure": failure}
         )
 
     return _message(shortened)
@@ -183,8 +184,8 @@ def delivery_message(result: DeliveryResult) -> str:
     def shortened(longest: int) -> DeliveryResult:
         if result.failure is None:
             return result
-        cut = {"message": _cut(result.failure.message, longest)}
-        return result.model_copy(update={"failure": result.failure.model_copy(update=cut)})
+        shorter = {"message": cut(result.failure.message, longest)}
+        return result.model_copy(update={"failure": result.failure.model_copy(update=shorter)})
 
     return _message(shortened)
 
@@ -197,7 +198,3 @@ def _message(shortened: Callable[[int], ApiModel]) -> str:
         if len(text.encode()) <= TERMINATION_MESSAGE_BYTES or longest <= _SHORTEST_TEXT:
             return text
         longest //= 2
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 3]}..."

@@ -26,7 +26,8 @@ from trireme.comparer.decode import TooManyParts
 from trireme.comparer.metrics import Metrics
 from trireme.comparer.requests import Dropped, Request
 from trireme.comparer.tensors import Outputs, Unreadable
-from trireme.edge.tracks import LargeAnswer, NoPod, Track, Unanswered
+from trireme.edge.pod_answers import LargeAnswer
+from trireme.edge.tracks import NoPod, Track, Unanswered
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """The metrics that a pod tells of itself, over HTTP in Prometheus' text format.
 
-What a pod answers is a stranger's word: it is bounded in time and size, no redirect is followed,
-and it is parsed in a thread, by the parser of Prometheus' own client. Of its lines only those of
+What a pod answers is a stranger's word (`pod_answers`): it is bounded in time and size, and it is
+parsed in a thread, by the parser of Prometheus' own client. Of its lines only those of
 metrics that are wanted are looked at: a Triton of many models tells thousands.
 """
 
@@ -12,11 +12,11 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from trireme.autoscaler.direct import Sample
+from trireme.edge.pod_answers import LargeAnswer, read
 from trireme.errors import ServerError
 
 _TIMEOUT = aiohttp.ClientTimeout(total=3)  # less than the time between two readings
 _AT_ONCE = 32
-_LARGEST_ANSWER = 4 * 2**20  # bytes: that of 100 models with histograms is about a tenth of it
 
 
 class PodMetrics:
@@ -45,6 +45,8 @@ class PodMetrics:
             try:
                 text = await self._text(url)
                 return await asyncio.to_thread(lambda: tuple(_samples(text, wanted)))
+            except LargeAnswer as error:
+                raise ServerError(f"{url}: {error}") from error
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise ServerError(f"{url} does not answer: {error!r}") from error
             except (ValueError, KeyError, IndexError) as error:
@@ -55,12 +57,7 @@ class PodMetrics:
         async with self._session.get(url, headers=headers, allow_redirects=False) as answer:
             if answer.status != 200:
                 raise ServerError(f"{url} answers {answer.status}")
-            body = bytearray()
-            async for chunk in answer.content.iter_any():
-                body += chunk
-                if len(body) > _LARGEST_ANSWER:
-                    raise ServerError(f"{url} tells more than {_LARGEST_ANSWER} bytes")
-        return body.decode()
+            return (await read(answer)).decode()
 
 
 def _samples(text: str, wanted: frozenset[str]) -> Iterator[Sample]:

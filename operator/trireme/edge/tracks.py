@@ -16,6 +16,7 @@ import grpc
 from yarl import URL
 
 from trireme.api import names
+from trireme.edge.pod_answers import read
 from trireme.errors import TriremeError
 
 INFER_METHOD = "/inference.GRPCInferenceService/ModelInfer"
@@ -31,10 +32,6 @@ class NoPod(TriremeError):
 
 class Unanswered(TriremeError):
     """A pod was asked and failed, or did not answer in time."""
-
-
-class LargeAnswer(TriremeError):
-    """An answer has more bytes than may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +100,7 @@ class Track:
             async with asyncio.timeout(self._timeout_seconds), asked as answer:
                 if answer.status != 200:
                     raise Unanswered(f"it answered {answer.status}")
-                body = await self._read(answer)
+                body = await read(answer, self._largest_bytes)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NoPod("no connection") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -131,14 +128,6 @@ class Track:
             except grpc.aio.AioRpcError as error:
                 raise Unanswered(f"it answered {error.code().name}") from error
             return answer
-
-    async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
-        body = bytearray()
-        async for chunk in answer.content.iter_any():
-            body += chunk
-            if len(body) > self._largest_bytes:
-                raise LargeAnswer(f"more than {self._largest_bytes} bytes")
-        return bytes(body)
 
     async def _host(self) -> str:
         """An address of one pod. Raises NoPod where there is none."""

@@ -1,7 +1,8 @@
 """A Triton server's own account of its models, and the change of one, through tritonclient.
 
 A server is named by its address, host:port. Every function raises ServerError where it does not
-answer, and ServerRefused, with its own words, where it will not.
+answer, or answers what no Triton does (`pod_answers`), and ServerRefused, with its own words, where
+it will not.
 """
 
 import asyncio
@@ -16,8 +17,10 @@ from tritonclient.http.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from trireme.api import names
+from trireme.api.texts import cut
 from trireme.autoscaler.capacity import ModelStatistics, Statistics
 from trireme.autoscaler.service_curve import BatchTotal, CounterWindow
+from trireme.edge.pod_answers import LargeAnswer, WarySession
 from trireme.errors import ServerError, ServerRefused
 from trireme.modelrepo.proto import ModelConfig, json_format
 
@@ -25,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = 5
 _FORBIDDEN = "403"
+_LONGEST_WORDS = 4096  # characters of a server's own: a condition has room for several models'
+_MISSHAPEN = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+"""What reading an answer of another shape raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,10 @@ async def repository_index(address: str, control_key: str) -> tuple[ModelState, 
     """
     async with _client(address, _TIMEOUT_SECONDS) as client:
         index = await client.get_model_repository_index({names.CONTROL_HEADER: control_key})
-    return tuple(_model_state(entry) for entry in index)
+    try:
+        return tuple(_model_state(entry) for entry in index)
+    except _MISSHAPEN as error:
+        raise ServerError(f"{address}: an index that cannot be read: {_told(error)}") from error
 
 
 async def served_config(address: str, model: str) -> ModelConfig:
@@ -60,8 +69,9 @@ async def served_config(address: str, model: str) -> ModelConfig:
     try:
         # A later Triton may answer with fields of its own.
         return json_format.ParseDict(answer, ModelConfig(), ignore_unknown_fields=True)
-    except json_format.ParseError as error:
-        raise ServerError(f"{address}: the configuration of {model}: {error}") from error
+    except (json_format.ParseError, *_MISSHAPEN) as error:
+        words = cut(str(error), _LONGEST_WORDS)
+        raise ServerError(f"{address}: the configuration of {model}: {words}") from error
 
 
 async def serves(address: str, model: str) -> bool:
@@ -79,8 +89,8 @@ async def statistics(address: str) -> Statistics:
         for entry in answer["model_stats"]:
             by_model.setdefault(entry["name"], []).append(entry)
         return {model: _model_statistics(versions) for model, versions in by_model.items()}
-    except (KeyError, TypeError, ValueError) as error:
-        raise ServerError(f"{address}: statistics that cannot be read: {error!r}") from error
+    except _MISSHAPEN as error:
+        raise ServerError(f"{address}: statistics that cannot be read: {_told(error)}") from error
 
 
 async def load_model(
@@ -101,6 +111,7 @@ async def _client(address: str, timeout_seconds: float) -> AsyncIterator[Inferen
     """A client for one request, whose errors are ours."""
     try:
         async with InferenceServerClient(address, conn_limit=1, conn_timeout=timeout_seconds) as c:
+            c._stub = WarySession(c._stub)  # it takes no session of ours
             async with asyncio.timeout(timeout_seconds):
                 yield c
     except InferenceServerException as error:
@@ -109,9 +120,12 @@ async def _client(address: str, timeout_seconds: float) -> AsyncIterator[Inferen
                 "%s refuses its control key: the agent's Secret was made with another operator key",
                 address,
             )
-        raise ServerRefused(f"{address}: {error}") from error
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise ServerError(f"{address}: {error!r}") from error
+        words = cut(str(error.message()), _LONGEST_WORDS)
+        raise ServerRefused(f"{address}: [{error.status()}] {words}") from error
+    except LargeAnswer as error:
+        raise ServerError(f"{address}: {error}") from error
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
+        raise ServerError(f"{address}: {_told(error)}") from error
 
 
 def _model_statistics(versions: Iterable[Mapping[str, Any]]) -> ModelStatistics:
@@ -144,14 +158,18 @@ def _with(sums: CounterWindow, version: Mapping[str, Any]) -> CounterWindow:
     )
 
 
-def _model_state(entry: Mapping[str, str]) -> ModelState:
+def _told(error: Exception) -> str:
+    return cut(repr(error), _LONGEST_WORDS)  # a part of the answer may be in it
+
+
+def _model_state(entry: Mapping[str, Any]) -> ModelState:
     """One entry; a model whose configuration Triton refuses is listed without state or reason."""
     state = entry.get("state", "")
     unexplained = "" if state else "Triton refuses its configuration; the reason is in its log"
     version = entry.get("version", "")
     return ModelState(
-        entry["name"],
+        str(entry["name"]),
         state == "READY",
-        entry.get("reason", unexplained),
+        cut(str(entry.get("reason", unexplained)), _LONGEST_WORDS),
         int(version) if version.isdecimal() else None,
     )

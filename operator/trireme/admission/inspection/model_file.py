@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from trireme.api import texts
 from trireme.api.models import DataType
 from trireme.api.schema import ApiModel
 
@@ -19,6 +20,8 @@ Text = Annotated[str, Field(max_length=512)]
 
 MOST_NAMES = 64
 """Names of one list (external data files, signatures, methods) that are kept."""
+
+_LONGEST_CUT = 120  # characters of a text out of a file, in a message
 
 
 class Format(StrEnum):
@@ -132,5 +135,4 @@ class Inspection(ApiModel):
 
 def cut(text: str) -> str:
     """A text out of a file, short and in one line, for a message or a fact."""
-    line = " ".join(text.split())
-    return line if len(line) <= 120 else f"{line[:117]}..."
+    return texts.cut(" ".join(text.split()), _LONGEST_CUT)
