@@ -77,6 +77,20 @@ SOURCES: Cases = {
         {_SOURCE: {"uri": "s3://models/a/", "sha256": "0" * 64}},
         ["spec.models[0].source.sha256"],
     ),
+    "more versions than a pod fetches": (
+        {
+            f"spec.models.{index}": {
+                "name": f"copy-{index}",
+                "backend": "python",
+                "versions": [
+                    {"version": number, "source": {"uri": f"s3://models/a/{number}/"}}
+                    for number in range(1, 17)
+                ],
+            }
+            for index in range(2, 19)
+        },
+        ["spec.models"],
+    ),
     "an endpoint of a store that has none": (
         {_SOURCE: {"uri": "gs://models/a/", "endpoint": "https://a.example", "region": "eu"}},
         ["spec.models[0].source.endpoint", "spec.models[0].source.region"],

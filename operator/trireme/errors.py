@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LONGEST_VALUE = 80  # characters of a received value in a sentence
+_MOST_TOLD = 200  # faults in one text: about as many as a condition has room for (32 KiB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,10 @@ class Fault:
 def _names(message: str, value: object) -> bool:
     """Whether a message names the value already, in quotes or without; 1 is not in 16."""
     spellings = filter(None, (_quoted(value), str(value)))
-    return any(re.search(rf"(?<!\w){re.escape(each)}(?!\w)", message) for each in spellings)
+    return any(
+        each in message and re.search(rf"(?<!\w){re.escape(each)}(?!\w)", message)
+        for each in spellings
+    )
 
 
 def _shown(value: object) -> str:
@@ -70,10 +74,13 @@ class TriremeError(Exception):
 
 
 class InvalidSpec(TriremeError):
-    """A spec cannot be used; `faults` holds every reason, in the order of the spec."""
+    """A spec cannot be used; `faults` holds the reasons, in the order of the spec."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__("\n".join(str(fault) for fault in faults))
+        told = [str(fault) for fault in faults[:_MOST_TOLD]]
+        if len(faults) > len(told):
+            told.append(f"and {len(faults) - len(told)} faults more")
+        super().__init__("\n".join(told))
         self.faults = tuple(faults)
 
 

@@ -38,6 +38,9 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "a value and its source": {ENV: [{"name": "TOKEN", "value": SECRET, "valueFrom": {}}]},
     "a variable given twice": {ENV: [{"name": "TOKEN", "value": SECRET}] * 2},
     "a template in a value": {ENV: [{"name": "TOKEN", "value": f"{SECRET}${{{SECRET}}}"}]},
+    "a template in a value of the fetcher's": {
+        "spec.download": {"env": [{"name": "HF_TOKEN", "value": f"{SECRET}${{{SECRET}}}"}]}
+    },
     "variables of the fetcher as a mapping": {"spec.download": {"env": {"HF_TOKEN": SECRET}}},
     "a variable of the fetcher as one text": {"spec.download": {"env": [f"TOKEN={SECRET}"]}},
     "a value of the fetcher's that is a list": {

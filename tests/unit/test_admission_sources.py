@@ -173,3 +173,44 @@ def test_configurations_over_1_mib_together_are_a_fault() -> None:
     assert faults(PYTHON, edits) == [
         ("spec.models", "the configurations of all models are 1.04 MiB, a ConfigMap holds 1 MiB")
     ]
+
+
+def _of_two_versions(**more: Any) -> dict[str, Any]:
+    versions = [{"version": n, "source": {"configMap": "encoder-files"}} for n in (1, 2)]
+    return {"spec.models.0.source": None, "spec.models.0.versions": versions, **more}
+
+
+def test_the_files_of_all_versions_of_a_model_fit_into_1_mib_together() -> None:
+    half = CONFIG_MAP_LIMIT_BYTES // 2 - len(PYTHON["model.py"])
+    assert faults({**PYTHON, "weights": bytes(half)}, _of_two_versions()) == []
+    assert faults({**PYTHON, "weights": bytes(half + 1)}, _of_two_versions()) == [
+        (
+            "spec.models[0].versions[1].source.configMap",
+            "the files of model encoder are 1.01 MiB, a ConfigMap holds 1 MiB",
+        )
+    ]
+
+
+def test_a_file_beside_the_versions_counts_too() -> None:
+    rest = CONFIG_MAP_LIMIT_BYTES - len(PYTHON["model.py"])
+    labels = {"path": "labels.txt", "configMap": "scorer-files", "key": "model.py"}
+    assert faults({**PYTHON, "weights": bytes(rest)}, {"spec.models.0.files": [labels]}) == [
+        (
+            "spec.models[0].files[0].configMap",
+            "the files of model encoder are 1.01 MiB, a ConfigMap holds 1 MiB",
+        )
+    ]
+
+
+def test_the_files_of_one_agent_are_bounded_since_the_operator_keeps_them() -> None:
+    model = valid_body()["spec"]["models"][0]
+    edits: dict[str, Any] = {
+        f"spec.models.{index}": {**model, "name": f"encoder-{index}"} for index in range(2, 20)
+    }
+    files = {**PYTHON, "weights": bytes(CONFIG_MAP_LIMIT_BYTES - len(PYTHON["model.py"]))}
+    assert faults(files, edits) == [
+        (
+            "spec.models",
+            "the files from ConfigMaps are 19.01 MiB, and those of an agent may be 16 MiB",
+        )
+    ]

@@ -7,7 +7,7 @@ fields of models, into which `spellings` reads their `config`.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from itertools import takewhile
+from itertools import islice
 
 from trireme.admission.rules import (
     acceleration,
@@ -43,6 +43,9 @@ from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 
 Rule = Callable[[AgentSpec], Iterator[Fault]]
+
+MOST_OF_A_RULE = 100
+"""Faults of one rule that are told: a spec may have a hundred thousand, and nobody reads them."""
 
 _OF_CONFIG: tuple[Rule, ...] = (
     config.config_holds_what_is_always_typed,
@@ -92,6 +95,7 @@ _FAULTS: tuple[Rule, ...] = (
     sources.uri_names_nothing_in_a_bucket,
     sources.field_belongs_to_another_source,
     sources.digest_of_a_folder,
+    sources.too_many_are_fetched,
     versions.version_is_said_twice,
     versions.version_policy_is_not_one,
     versions.version_is_not_there,
@@ -244,7 +248,7 @@ _WARNINGS: tuple[Rule, ...] = (
 
 
 def check(spec: AgentSpec) -> tuple[Fault, ...]:
-    """Every fault of a spec; with any of them it is not rolled out."""
+    """The faults of a spec; with any of them it is not rolled out."""
     return (
         *(fault for rule in _OF_CLASSES for fault in rule(spec)),
         *in_each_class(spec, lambda of_class: _found(_FAULTS, of_class)),
@@ -267,24 +271,18 @@ def in_each_class(
     """
     servers = by_class(spec.server)
     found = {
-        name: tuple(find(spec.model_copy(update={"server": server})))
+        name: {repr(fault): fault for fault in find(spec.model_copy(update={"server": server}))}
         for name, server in servers.items()
     }
-    told: list[Fault] = []
+    told: dict[str, Fault] = {}
     for name, faults in found.items():
-        for fault in faults:
-            alike = [each for each in found.values() if fault in each]
-            if len(alike) < len(found):
-                earlier = any(fault in found[other] for other in _before(name, found))
-                message = f"with node class {name}, {fault.message}"
-                told += [] if earlier else [replace(fault, message=message)]
-            elif fault not in told:
-                told.append(fault)
-    return tuple(told)
-
-
-def _before(name: str, found: Iterable[str]) -> Iterator[str]:
-    return takewhile(lambda other: other != name, found)
+        for alike, fault in faults.items():
+            having = [other for other in found if alike in found[other]]
+            if having == [*found]:
+                told.setdefault(alike, fault)
+            elif name == having[0]:
+                told[alike] = replace(fault, message=f"with node class {name}, {fault.message}")
+    return tuple(told.values())
 
 
 def _found(rules: tuple[Rule, ...], spec: AgentSpec) -> tuple[Fault, ...]:
@@ -292,5 +290,8 @@ def _found(rules: tuple[Rule, ...], spec: AgentSpec) -> tuple[Fault, ...]:
     return tuple(
         fault
         for rule in rules
-        for fault in (rule(spec) if rule in _AS_WRITTEN else map(reading.back, rule(reading.typed)))
+        for fault in islice(
+            rule(spec) if rule in _AS_WRITTEN else map(reading.back, rule(reading.typed)),
+            MOST_OF_A_RULE,
+        )
     )

@@ -35,6 +35,14 @@ _REMEDIES = {
 }
 """What to do, by pydantic's error type; the braces take the error's own context."""
 
+_DEEPEST = 64  # levels: a pod template with all its fields has a dozen, and two around it
+_NESTED_DEEPLY = Fault(
+    "spec",
+    None,
+    f"it is nested more than {_DEEPEST} levels deep",
+    "Remove what is nested so deeply: neither Kubernetes nor Triton has such fields",
+)
+
 
 def parse_agent(body: Mapping[str, Any]) -> AgentDeployment:
     """Read an AgentDeployment.
@@ -42,12 +50,29 @@ def parse_agent(body: Mapping[str, Any]) -> AgentDeployment:
     Raises InvalidSpec with one fault for each mistake in metadata and spec. A status never fails:
     see `readable_status`.
     """
+    if _is_nested_deeply(body.get("spec")):
+        raise InvalidSpec([_NESTED_DEEPLY])
     try:
         return AgentDeployment.model_validate(
             {**body, "status": readable_status(body.get("status"))}, by_alias=True, by_name=False
         )
     except ValidationError as error:
         raise InvalidSpec([_fault(details) for details in error.errors()]) from None
+
+
+def _is_nested_deeply(part: object) -> bool:
+    """Whether a part has more levels than anything of use. It is walked level by level: what calls
+    itself for each would not come to the ground.
+    """
+    level = [part]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, Mapping | list)
+            for inner in (each.values() if isinstance(each, Mapping) else each)
+        ]
+    return bool(level)
 
 
 def readable_status(status: object) -> AgentStatus:

@@ -3,7 +3,10 @@
 import difflib
 import re
 from collections.abc import Iterable
+from itertools import islice
 
+_MOST_COMPARED = 1_000  # names that one is likened to: each takes some microseconds
+_MOST_LISTED = 64  # more than the fields of any type; names of a spec's own may be thousands
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _SECRET_PLACE = re.compile(
     r"\.(env|httpHeaders)(\[\d+\](\.(?!name$).*)?)?$|\.(volumeAttributes|options)\b"
@@ -23,7 +26,7 @@ def below(path: str, *parts: str | int) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that was most likely meant, whatever its case; None where none is near."""
-    by_folded = {candidate.casefold(): candidate for candidate in known}
+    by_folded = {each.casefold(): each for each in islice(known, _MOST_COMPARED)}
     found = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[found[0]] if found else None
 
@@ -41,10 +44,10 @@ def some(names: Iterable[str], most: int = 8) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
-    """A remedy: the nearest of the known names, else `otherwise` and all of them."""
+    """A remedy: the nearest of the known names, else `otherwise` and them."""
     known = list(known)
     found = nearest(name, known)
-    return f"Did you mean {found}?" if found else f"{otherwise} {listed(known)}"
+    return f"Did you mean {found}?" if found else f"{otherwise} {some(known, _MOST_LISTED)}"
 
 
 def unless_secret(path: str, value: object) -> object:

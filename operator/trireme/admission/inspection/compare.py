@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from trireme.admission.inspection.formats.forests import INPUT_NAME, OUTPUT_NAME
 from trireme.admission.inspection.formats.python_model import MODEL_CLASS
@@ -22,6 +23,7 @@ from trireme.api.releases import (
 from trireme.errors import Fault
 
 _ONNX_DOMAIN = "ai.onnx"
+_MOST_OF_A_FILE = 20  # tensors that differ: a file and a spec may each have a thousand
 
 _MODEL_TYPES = {
     Format.XGBOOST_BINARY: "xgboost",
@@ -56,7 +58,7 @@ def compare(
     if file is not None:
         match file.format:
             case Format.ONNX | Format.SAVED_MODEL | Format.OPENVINO:
-                faults += named_faults(model, file, path)
+                faults += islice(named_faults(model, file, path), _MOST_OF_A_FILE)
                 if model.backend == "onnxruntime":
                     faults += _onnx_is_too_new(file, path, release)
             case Format.TORCH_SCRIPT:
@@ -67,7 +69,7 @@ def compare(
                 faults += _plan_is_of_another_tensorrt(file, path, release)
             case Format.PYTHON:
                 faults += _python_lacks_its_class(file, path)
-                warnings += named_faults(model, file, path)
+                warnings += islice(named_faults(model, file, path), _MOST_OF_A_FILE)
             case _:
                 faults += _forest_faults(model, file, path)
     return Comparison(tuple(faults), tuple(warnings))

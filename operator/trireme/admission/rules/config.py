@@ -5,6 +5,7 @@ the path of its field.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from trireme.admission.places import Owner, models, owners, pipelines
@@ -17,6 +18,7 @@ from trireme.modelrepo.proto import ModelConfig, json_format, message_factory
 from trireme.modelrepo.read import ALWAYS_TYPED, MODEL_FIELDS, PIPELINE_FIELDS
 
 _NOT_OF_ENSEMBLES = ("instance_group", "optimization", "model_warmup")  # ValidateEnsembleScheduling
+_MOST_OF_ONE = 20  # faults of one `config` that are looked for: it may be of any size
 
 
 def parsed_config(owner: Owner) -> ModelConfig:
@@ -148,7 +150,8 @@ def config_is_no_model_config(spec: AgentSpec) -> Iterator[Fault]:
     """A field that ModelConfig does not have, or a value that it does not take."""
     for path, owner in owners(spec):
         place = f"{path}.config"
-        faults = list(_message_faults(place, ModelConfig.DESCRIPTOR, owner.config))
+        found = _message_faults(place, ModelConfig.DESCRIPTOR, owner.config)
+        faults = list(islice(found, _MOST_OF_ONE))
         yield from faults or _whole_faults(place, owner)
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from trireme.admission.places import models, owners, repeated
-from trireme.admission.words import below, listed
+from trireme.admission.words import below, listed, some
 from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 from trireme.modelrepo.backends import (
@@ -127,13 +127,13 @@ def tensorflow_format_is_not_said(spec: AgentSpec) -> Iterator[Fault]:
 def backend_fault(path: str, model: str, files: list[str]) -> Fault:
     """The fault of a model at `path` whose files say no backend."""
     likely = likely_backend(files)
-    some = "python, onnxruntime, pytorch, tensorrt, openvino, fil, ..."
+    backends = "python, onnxruntime, pytorch, tensorrt, openvino, fil, ..."
     return Fault(
         f"{path}.backend",
         None,
         f"it is required: nothing says what executes model {model}, and Triton knows no backend by "
-        f"{listed(sorted(files))}",
-        f"Add it: {likely}, as the file's ending says" if likely else f"Add it: {some}",
+        f"{some(sorted(files))}",
+        f"Add it: {likely}, as the file's ending says" if likely else f"Add it: {backends}",
     )
 
 

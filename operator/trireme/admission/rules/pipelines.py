@@ -287,7 +287,7 @@ def tensor_is_made_twice(spec: AgentSpec) -> Iterator[Fault]:
 def tensor_is_never_made(spec: AgentSpec) -> Iterator[Fault]:
     """Used by a step or answered by the pipeline, but no input and no step's output."""
     for path, pipeline in pipelines(spec):
-        made = [*_entering(pipeline), *_made(pipeline)]
+        made = dict.fromkeys((*_entering(pipeline), *_made(pipeline)))
         users = [
             (below(call.path, "inputs", name), tensor)
             for call in _calls_of(spec, path, pipeline)
@@ -328,10 +328,10 @@ def tensor_is_never_used(spec: AgentSpec) -> Iterator[Fault]:
 def steps_wait_for_each_other(spec: AgentSpec) -> Iterator[Fault]:
     """Every tensor is made, but only out of itself, so that no step can ever begin."""
     for path, pipeline in pipelines(spec):
-        made, ready = set(_made(pipeline)), set(_entering(pipeline))
+        awaited = set(_made(pipeline)) - set(_entering(pipeline))
         waiting = list(pipeline.steps)
-        while begun := [s for s in waiting if not (made - ready) & set(s.inputs.values())]:
-            ready.update(tensor for step in begun for tensor in step.outputs.values())
+        while begun := [s for s in waiting if awaited.isdisjoint(s.inputs.values())]:
+            awaited.difference_update(*(step.outputs.values() for step in begun))
             waiting = [step for step in waiting if step not in begun]
         if waiting:
             names = listed(step.model for step in waiting)

@@ -9,12 +9,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 from trireme.admission.places import models
 from trireme.admission.words import shown_uri
+from trireme.api.fetch import MOST_FETCHES
 from trireme.api.models import Source
 from trireme.api.optimization import Destination
 from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 from trireme.modelrepo.backends import file_of
-from trireme.modelrepo.sources import located_versions
+from trireme.modelrepo.repository import Fetched
+from trireme.modelrepo.sources import located_versions, mounted
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _OF_URIS = {
@@ -175,6 +177,18 @@ def digest_of_a_folder(spec: AgentSpec) -> Iterator[Fault]:
                 "a folder has no digest",
                 "Name an archive or a file by the uri, or remove sha256",
             )
+
+
+def too_many_are_fetched(spec: AgentSpec) -> Iterator[Fault]:
+    """A pod's fetcher takes no longer plan."""
+    count = sum(isinstance(mounted(source), Fetched) for _, source in _of_models(spec))
+    if count > MOST_FETCHES:
+        yield Fault(
+            "spec.models",
+            None,
+            f"{count} versions of models are fetched, and a pod fetches {MOST_FETCHES}",
+            "Serve fewer versions, or put them into folders of a claim: pvc://CLAIM/FOLDER/",
+        )
 
 
 # ------------------------------------------------------------------------------------- warnings

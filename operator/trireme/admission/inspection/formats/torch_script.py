@@ -32,7 +32,7 @@ def read_torch_script(name: str, size_bytes: int, archive: Archive, root: str) -
 
     Raises UnreadableModel where it is a pickle, of weights or of a Python object.
     """
-    first = first_name(archive.head(f"{root}/data.pkl", 2048))
+    first = _first_name(archive.head(f"{root}/data.pkl", 2048))
     if not any(each.startswith(f"{root}/code/") for each in archive.names):
         raise UnreadableModel(not_torch_script(first), EXPORT_IT)
     signature = _forward(archive, root, first) if first else None
@@ -45,7 +45,7 @@ def read_torch_script(name: str, size_bytes: int, archive: Archive, root: str) -
     )
 
 
-def first_name(pickled: bytes) -> str | None:
+def _first_name(pickled: bytes) -> str | None:
     """The first name in a pickle, `module.Name`, read and not imported; None where it is none."""
     match = _FIRST_NAME.match(pickled)
     return b".".join(match.groups()).decode("utf-8", "replace") if match else None
