@@ -1,5 +1,6 @@
-"""A watch that dies without a sign: the operator notices, and learns what it has missed."""
+"""What could end a watch: that it dies without a sign, and an object that Python would not read."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,3 +31,22 @@ def test_watches_that_go_silent_are_opened_anew_and_nothing_is_missed(
         team.run("delete", "deployment", "echo")
         team.until("a new agent is seen", lambda: team.find("deployment", "later"), 30, "later")
         team.until("a loss is seen", lambda: team.find("deployment", "echo"), 30, "echo")
+
+
+def test_an_agent_that_is_nested_beyond_all_use_is_refused_and_hides_no_other(
+    team: Kube, tmp_path: Path
+) -> None:
+    """Python's reader of JSON ends at a thousand levels, the API server's at ten thousand."""
+    agent, files = objects(EXAMPLES / "echo.yaml")
+    template = {"spec": {"server": {"podTemplate": {"metadata": "HERE"}}}}
+    deep = json.dumps(merged(agent, {"metadata": {"name": "deep"}, **template}))
+    nested = '{"a":' * 3_000 + "1" + "}" * 3_000
+    team.run("create", "-f", "-", stdin=deep.replace('"HERE"', nested))
+
+    def said() -> str:
+        return team.run("get", "agd", "deep", "-o", "jsonpath={.status.conditions}")
+
+    with operator(team, tmp_path / "log"):
+        team.apply(files, agent)
+        team.until("another agent is seen", lambda: team.find("deployment", "echo"), 30, "echo")
+        team.until("it is refused", lambda: "nested more than 64 levels" in said(), 30, "echo")

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from trireme.admission.examine import examine
 from trireme.admission.parse import parse_agent, readable_status
 from trireme.admission.sources import SourceNotFound
 from trireme.api.conditions import Reason
@@ -14,6 +13,7 @@ from trireme.api.types import AgentDeployment, AgentStatus
 from trireme.control.adopting import Adopting, recall, tries, with_settings
 from trireme.control.agent_state import Accepted, Refused
 from trireme.control.canary_course import Course
+from trireme.control.examining import examined
 from trireme.control.preflight import Preflight
 from trireme.control.recorded import live_sources, remembered
 from trireme.control.store import AgentView
@@ -130,18 +130,18 @@ class Accepting:
         try:
             agent = with_settings(agent, adoptions)
             sources = await live_sources(self._cluster, agent)
-            examined = examine(agent.spec, sources)
-            if examined.faults:
-                raise InvalidSpec(examined.faults)
+            found = await examined(agent.spec, sources)
+            if found.faults:
+                raise InvalidSpec(found.faults)
             inspected = self._preflight.inspected if inspects else self._preflight.known
             fetched = await inspected(view, body, agent)
             if isinstance(fetched, Refused):
                 return fetched
-            examined = examine(agent.spec, sources, fetched)
-            if examined.faults:
+            found = await examined(agent.spec, sources, fetched)
+            if found.faults:
                 if inspects:
                     self._preflight.doubt(view, agent)
-                raise InvalidSpec(examined.faults)
+                raise InvalidSpec(found.faults)
             if inspects:
                 self._preflight.trust(view)
         except InvalidSpec as error:
@@ -149,10 +149,10 @@ class Accepting:
             reason = Reason.SOURCE_NOT_FOUND if awaited else Reason.INVALID_SPEC
             return Refused(reason, str(error))
         present = {name: files for name, files in sources.items() if files is not None}
-        completed = agent.model_copy(update={"spec": examined.spec})
-        repository = render(examined.spec, present)
-        warnings = (*examined.warnings, *missing_node_cache(completed, self._options))
-        return Accepted(completed, repository, warnings, examined.inspections, tries(adoptions))
+        completed = agent.model_copy(update={"spec": found.spec})
+        repository = render(found.spec, present)
+        warnings = (*found.warnings, *missing_node_cache(completed, self._options))
+        return Accepted(completed, repository, warnings, found.inspections, tries(adoptions))
 
     async def compare(self, view: AgentView, body: Object, accepted: Accepted) -> None:
         """Know what differs from what the pods run, so that it can be told what becomes of them.

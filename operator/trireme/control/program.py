@@ -21,6 +21,7 @@ from trireme.control.garbage import collect_seldom
 from trireme.control.history import History
 from trireme.control.in_place import AT_ONCE, InPlaceUpdates
 from trireme.control.learning import Learner
+from trireme.control.nesting import read_what_the_api_server_takes
 from trireme.control.pod_secrets import Keys
 from trireme.control.queue import Work, WorkQueue
 from trireme.control.reconcile import Reconciler
@@ -51,6 +52,7 @@ def run(settings: Settings) -> None:
     """
     _log(settings)
     collect_seldom()
+    read_what_the_api_server_takes()
     try:
         asyncio.run(_main(settings, _keys(settings)))
     except TriremeError as error:

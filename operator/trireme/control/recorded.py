@@ -3,14 +3,15 @@
 import logging
 from collections.abc import Iterable, Mapping
 
-from trireme.admission.examine import examine
 from trireme.admission.inspection.model_file import Inspection
 from trireme.admission.inspection.report import from_report
 from trireme.admission.parse import parse_agent
+from trireme.admission.sources import AGENT_LIMIT_BYTES, too_much_for_an_agent
 from trireme.api import kinds, names
 from trireme.api.inspect import InspectPlan
 from trireme.api.types import AgentDeployment
 from trireme.control.agent_state import Accepted
+from trireme.control.examining import examined
 from trireme.control.observed import owned_by
 from trireme.control.store import Object
 from trireme.edge.cluster import Cluster
@@ -47,14 +48,14 @@ async def _remembered(cluster: Cluster, body: Object, name: str) -> Accepted | N
             for model, copy in recorded_copies(record).items()
         }
         sources = recorded_sources(agent, copies)
-        examined = examine(agent.spec, sources)
-        if examined.faults:
-            raise InvalidSpec(examined.faults)
+        found = await examined(agent.spec, sources)
+        if found.faults:
+            raise InvalidSpec(found.faults)
     except (InvalidSpec, KeyError, ValueError) as error:
         logger.warning("%s/%s: its record %s is of no use: %s", namespace, agent_name, name, error)
         return None
     return Accepted(
-        agent.model_copy(update={"spec": examined.spec}), render(examined.spec, sources)
+        agent.model_copy(update={"spec": found.spec}), render(found.spec, sources)
     )
 
 
@@ -102,9 +103,15 @@ def is_report(text: str) -> bool:
 
 async def live_sources(cluster: Cluster, agent: AgentDeployment) -> dict[str, SourceFiles | None]:
     """The files of each ConfigMap that an agent's models name; None where there is none. Raises
-    ClusterError.
+    ClusterError, and InvalidSpec where they are more than an agent may have.
     """
-    namespace = agent.metadata.namespace
-    wanted = config_map_names(agent.spec)
-    found = {name: await cluster.get(kinds.CONFIG_MAP, namespace, name) for name in wanted}
-    return {name: None if m is None else source_files(m) for name, m in found.items()}
+    found: dict[str, SourceFiles | None] = {}
+    size = 0
+    for name in config_map_names(agent.spec):
+        config_map = await cluster.get(kinds.CONFIG_MAP, agent.metadata.namespace, name)
+        files = None if config_map is None else source_files(config_map)
+        size += sum(map(len, (files or {}).values()))
+        if size > AGENT_LIMIT_BYTES:  # no more is read of it
+            raise InvalidSpec([too_much_for_an_agent(size)])
+        found[name] = files
+    return found
