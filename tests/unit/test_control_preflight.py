@@ -7,6 +7,7 @@ import pytest
 
 from trireme.admission.inspection.model_file import Inspection
 from trireme.admission.inspection.report import to_report
+from trireme.api import names
 from trireme.api.conditions import ConditionType
 from trireme.api.fetch import (
     FetchFailed,
@@ -18,6 +19,7 @@ from trireme.api.fetch import (
 )
 from trireme.api.types import AgentStatus, Condition, ModelStatus
 from trireme.control.events import Story, transitions
+from trireme.control.jobs import jobs_with_pods
 from trireme.control.preflight import described, ended, overdue
 
 JOB: dict[str, Any] = {"metadata": {"uid": "j-1", "name": "support-inspect-0f"}, "status": {}}
@@ -187,3 +189,10 @@ def test_a_refused_edit_leaves_what_was_known_of_the_models() -> None:
     before = [ModelStatus(name="encoder", ready_pods=1, inspected="ONNX, 1 B")]
     now = [ModelStatus(name="encoder", ready_pods=2), ModelStatus(name="ranker", ready_pods=2)]
     assert [each.inspected for each in described(now, None, before)] == ["ONNX, 1 B", ""]
+
+
+def test_a_job_that_is_no_inspection_is_not_found_by_a_pod_that_says_it_is_its_own() -> None:
+    others = pod()
+    others["metadata"]["ownerReferences"] = [{"uid": "j-2", "kind": "Job", "name": "payroll"}]
+    begin = names.inspection_job("support", "")
+    assert jobs_with_pods([pod(), others], names.INSPECTION, begin) == {"support-inspect-0f"}

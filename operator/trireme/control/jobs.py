@@ -20,14 +20,16 @@ def pods_of(job: Object, pods: Iterable[Object]) -> list[Object]:
     return [pod for pod in pods_of_jobs(pods) if owned_by(pod, uid)]
 
 
-def jobs_with_pods(pods: Iterable[Object], label: str) -> set[str]:
-    """The names of the Jobs whose pods have this label and are not being deleted."""
+def jobs_with_pods(pods: Iterable[Object], label: str, begin: str) -> set[str]:
+    """The names of the Jobs whose pods have this label and are not being deleted; of those alone
+    that `begin` as Trireme names them, since whoever makes a pod says whose it is.
+    """
     return {
         owner["name"]
         for pod in pods_of_jobs(pods, label)
         if "deletionTimestamp" not in pod["metadata"]
         for owner in pod["metadata"].get("ownerReferences", [])
-        if owner["kind"] == "Job"
+        if owner["kind"] == "Job" and owner["name"].startswith(begin)
     }
 
 

@@ -239,7 +239,8 @@ class Optimizing:
             if plan is not None or model in known
         }
         needed = {names.optimization_job(agent.metadata.name, digest) for digest in digests}
-        of_pods = jobs_with_pods(view.pods.values(), names.OPTIMIZATION)
+        begin = names.optimization_job(agent.metadata.name, "")
+        of_pods = jobs_with_pods(view.pods.values(), names.OPTIMIZATION, begin)
         for name in (view.optimization.under_way | of_pods) - needed:
             await self._cluster.delete(kinds.JOB, agent.metadata.namespace, name)
             view.optimization.under_way.discard(name)

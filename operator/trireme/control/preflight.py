@@ -203,7 +203,8 @@ class Preflight:
         those of another one, known by their pods.
         """
         needed = {names.inspection_job(agent.metadata.name, digest) for digest in wanted}
-        of_pods = jobs_with_pods(view.pods.values(), names.INSPECTION)
+        begin = names.inspection_job(agent.metadata.name, "")
+        of_pods = jobs_with_pods(view.pods.values(), names.INSPECTION, begin)
         for name in (view.preflight.started | of_pods) - needed:
             await self._cluster.delete(kinds.JOB, agent.metadata.namespace, name)
             view.preflight.started.discard(name)
