@@ -157,6 +157,12 @@ def test_standard_errors_are_no_smaller_than_estimates_stray() -> None:
         ),
         pytest.param(
             lambda: [interval(0.001, 0.6, 600)],
+            Serving(1, 257),
+            CurveSource.BATCHES,
+            id="batches that may be larger than the chain is solved for",
+        ),
+        pytest.param(
+            lambda: [interval(0.001, 0.6, 600)],
             Serving(1, 8),
             CurveSource.COUNTERS,
             id="a curve of sums, which is off by more",

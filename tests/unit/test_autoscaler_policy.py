@@ -237,6 +237,15 @@ def batching(**dynamic: Any) -> dict[str, Any]:
             {"maxBatchSize": 8, "batching": {"dynamic": {}}}, Serving(2, 8), id="in batches"
         ),
         pytest.param(
+            {
+                "maxBatchSize": 2**31 - 1,
+                "batching": {"dynamic": {}},
+                "instances": [{"kind": "CPU", "count": 2**31 - 1}],
+            },
+            Serving(2**10, 2**14),
+            id="as many as are reckoned with",
+        ),
+        pytest.param(
             {"maxBatchSize": 8, "config": {"dynamic_batching": {}}},
             Serving(2, 8),
             id="in batches, as Triton's own field says",

@@ -1,6 +1,7 @@
 """The queueing model against discrete events, golden figures and what must hold of any queue."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -165,6 +166,28 @@ def test_a_batcher_is_busy_long_before_it_is_loaded() -> None:
 def test_the_mean_time_in_the_queue_is_what_was_simulated(load: float, microseconds: float) -> None:
     wait = at_load(PodShape(MEDIUM), load).mean_wait_seconds
     assert wait * 1e6 == pytest.approx(microseconds, rel=0.02)
+
+
+LARGE = ServiceCurve(0.004, 0.0001, 2048)
+
+
+@pytest.mark.parametrize("load", [0.8, 0.95])
+def test_large_batches_whose_requests_are_counted_in_groups_take_rather_too_long(
+    load: float,
+) -> None:
+    seen = simulated(PodShape(LARGE), load, requests=2_000_000).percentile_seconds(95)
+    assert 0.98 * seen <= at_load(PodShape(LARGE), load).percentile_seconds(95) <= 1.1 * seen
+
+
+def test_however_large_batches_are_a_search_takes_little_memory() -> None:
+    tracemalloc.start()
+    try:
+        found = sustained_rate(PodShape(ServiceCurve(0.004, 0.0001, 2**14), noise=0.3), 95, 5.0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(found, Sustained)
+    assert peak < 256 * 2**20
 
 
 # ------------------------------------------------------------------------------------- the chain

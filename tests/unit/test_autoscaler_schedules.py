@@ -313,6 +313,7 @@ def test_whatever_is_written_for_a_cron_expression_has_a_fault_or_is_used(
         pytest.param("61 8 * * *", "its minute is not valid", id="no such minute"),
         pytest.param("0 8 * * MONDAY", "its day-of-week is not valid", id="no such day"),
         pytest.param("0 0 31 2 *", "its day-of-month is not valid", id="a day that never comes"),
+        pytest.param("0 0 */40 * MON#5", "it never comes", id="two days that never meet"),
         pytest.param("@daily", "has 5 fields, and this one 1", id="a name"),
         pytest.param("0 0 8 * * *", "has 5 fields, and this one 6", id="seconds"),
         pytest.param("", "has 5 fields, and this one 0", id="nothing"),

@@ -26,7 +26,7 @@ from trireme.api.types import CurveSource
 from trireme.autoscaler.batch_chain import mean_batch, waiting_at_ends
 from trireme.autoscaler.batch_events import PodModel, poisson_arrivals, serve
 from trireme.autoscaler.capacity import LearntCurve, ModelStatistics, pod_shape
-from trireme.autoscaler.queueing import MOST_LOAD, PodShape, service_factors
+from trireme.autoscaler.queueing import MOST_COUNTED, MOST_LOAD, PodShape, service_factors
 from trireme.autoscaler.service_curve import NANOSECOND, ServiceCurve
 from trireme.autoscaler.types import Serving
 from trireme.autoscaler.wording import rounded
@@ -100,9 +100,12 @@ def estimate(
     """The gap by the recent intervals of one server.
 
     None where they do not tell it: batch sizes are not told apart or are not made by the load
-    alone, too little was executed, or at loads where a gap makes no difference.
+    alone, batches are so large that a gap is little of them, too little was executed, or at loads
+    where a gap makes no difference.
     """
-    if learnt.source is not CurveSource.BATCHES or serving.is_delayed or serving.max_batch == 1:
+    if learnt.source is not CurveSource.BATCHES or serving.is_delayed:
+        return None
+    if not 1 < serving.max_batch <= MOST_COUNTED:
         return None
     known = pod_shape(learnt, serving)
     pod = replace(known, curve=replace(known.curve, max_batch=serving.max_batch, gap_seconds=0.0))

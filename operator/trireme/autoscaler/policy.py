@@ -22,6 +22,8 @@ from trireme.modelrepo.proto import ModelConfig, json_format
 from trireme.modelrepo.proto import model_config_pb2 as pb
 
 ANY_NUMBER = 10_000  # pods of a node class: as many as the API takes for an agent
+_LARGEST_BATCH = 2**14  # reckoned with: of each step of a pipeline a table of batches is made
+_MOST_INSTANCES = 2**10  # reckoned with: of each it is kept when it is free
 
 
 def policy_of(spec: AgentSpec) -> Policy:
@@ -129,12 +131,13 @@ def _serving_of(model: Model, instances: int) -> Serving | None:
     if unmodelled(model):
         return None
     batching = _dynamic_batching(model)
+    instances = min(instances, _MOST_INSTANCES)
     if batching is None:
         return Serving(instances, 1)
     timeout_seconds = batching.default_queue_policy.default_timeout_microseconds / 1e6
     return Serving(
         instances,
-        max(1, model.max_batch_size),
+        min(max(1, model.max_batch_size), _LARGEST_BATCH),
         timeout_seconds or math.inf,
         batching.priority_levels > 1,
         batching.max_queue_delay_microseconds > 0,

@@ -14,7 +14,7 @@ the time, and the end of a batch, the wait for some instance, a share that is co
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -38,6 +38,7 @@ NOISE_EDGES = (-3.0, -1.8, -1.2, -0.6, 0.0, 0.6, 1.2, 1.8, 2.4, 3.5)  # and of i
 SATURATED = 0.999  # of the capacity: here queues grow longer than any measurement lasts
 LEAST_LOAD, MOST_LOAD = 1e-4, 0.995  # of the capacity, between which a sustained rate is sought
 PRECISION = 1e-3  # of the sustained rate, to which it is found; never above it
+MOST_COUNTED = 256  # requests of a batch one by one: of more, tables take memory by their square
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,19 @@ def mixture(pod: PodShape, rate_per_second: float, waiting_share: float) -> Late
 
     Pre: the rate is below the capacity.
     """
-    return _Mixture(pod, rate_per_second, waiting_share).latencies()
+    return _Mixture(*_counted(pod, rate_per_second), waiting_share).latencies()
+
+
+def _counted(pod: PodShape, rate_per_second: float) -> tuple[PodShape, float]:
+    """The pod and the rate where, of larger batches than are counted one by one, several requests
+    are one. Then they come in groups, and are served as one: latencies are rather too long.
+    """
+    each = pod.curve.max_batch / MOST_COUNTED
+    if each <= 1:
+        return pod, rate_per_second
+    per_request = each * pod.curve.per_request_seconds
+    curve = replace(pod.curve, per_request_seconds=per_request, max_batch=MOST_COUNTED)
+    return replace(pod, curve=curve), rate_per_second / each
 
 
 def late_share(pod: PodShape, rate_per_second: float, limit_seconds: float) -> float:

@@ -34,10 +34,11 @@ def cron_fault(expression: str) -> str | None:
     if fields != _FIELDS:
         return f"a cron expression has {_FIELDS} fields, and this one {fields}"
     try:
-        CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC))
+        times = CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC))
     except CronSimError as error:
         return f"its {str(error).removeprefix('Bad ')} is not valid"
-    return None
+    # It gives up after 50 years, each of whose days it looks at: every round would do so anew.
+    return None if next(times, None) else "it never comes: no date is both of its days"
 
 
 @lru_cache(maxsize=1)
