@@ -56,7 +56,7 @@ FULL_VALUES: dict[str, Any] = {
     "discovery": "PodMonitor",
     "scrapeIntervalSeconds": 10,
     "podMonitorLabels": {"release": "prometheus"},
-    "gpuBudgets": [{"name": "team-a", "gpus": 16}],
+    "gpuBudgets": [{"name": "team-a", "gpus": 16, "namespaces": ["shop"]}],
     "fetcher": {"image": "registry.example/trireme:1.2.2"},
     "optimizer": {
         "image": {
@@ -622,7 +622,7 @@ def test_every_value_reaches_the_operator(monkeypatch: pytest.MonkeyPatch) -> No
     assert (settings.autoscale_interval_seconds, settings.resync_seconds) == (2.5, 300)
     assert settings.fetcher_image == "registry.example/trireme:1.2.2"
     assert settings.workers == 8
-    assert settings.gpu_budgets == [GpuBudget(name="team-a", gpus=16)]
+    assert settings.gpu_budgets == [GpuBudget(name="team-a", gpus=16, namespaces=("shop",))]
     assert settings.lease_duration_seconds == 30
     assert settings.lease_renew_deadline_seconds == 20
     assert settings.lease_retry_period_seconds == 4
@@ -706,6 +706,11 @@ def test_a_budget_that_is_there_twice_is_refused() -> None:
     words = "gpuBudgets names team-a more than once: remove all but one"
     with pytest.raises(helm_python.HelmError, match=words):
         helm.render({"gpuBudgets": budgets})
+
+
+def test_the_roles_are_never_those_of_every_pod_of_the_namespace() -> None:
+    with pytest.raises(helm_python.HelmError, match="serviceAccount.name must be set"):
+        helm.render({"serviceAccount": {"create": False}})
 
 
 def test_the_bounds_of_values_are_the_settings() -> None:

@@ -173,6 +173,12 @@ def test_pods_are_moved_at_most_once_a_minute() -> None:
             id="one that is not there",
         ),
         pytest.param(
+            {"name": "team-b"},
+            "nvidia.com/gpu",
+            "GPU budget team-b, which is not for namespace team",
+            id="one of other namespaces",
+        ),
+        pytest.param(
             {"name": "team-a"},
             "nvidia.com/mig-1g.10gb",
             "GPU budget team-a, which counts nvidia.com/gpu, not nvidia.com/mig-1g.10gb",
@@ -183,7 +189,8 @@ def test_pods_are_moved_at_most_once_a_minute() -> None:
 def test_a_budget_that_cannot_be_used_lets_nobody_grow(
     budget: dict[str, Any], resource: str, words: str
 ) -> None:
-    cluster = Cluster()
+    others = GpuBudget(name="team-b", gpus=8, namespaces=("b", "c"))
+    cluster = Cluster(budgets=(GpuBudget(name="team-a", gpus=4), others))
     cluster.add("lost", 2, wanting(6, 2), budget, resource)
     assert cluster.grants() == {"lost": Grant(2, words)}
 

@@ -45,6 +45,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "trireme.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}
 {{- default (include "trireme.fullname" .) .Values.serviceAccount.name }}
+{{- else if and .Values.rbac.create (not .Values.serviceAccount.name) }}
+{{- fail "serviceAccount.name must be set where serviceAccount.create is false: else every pod here that names none had the operator's rights" }}
 {{- else }}
 {{- default "default" .Values.serviceAccount.name }}
 {{- end }}

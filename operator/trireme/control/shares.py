@@ -85,7 +85,8 @@ class Shares:
             if view.canary is not None:
                 view.canary.grant = None
             if view.accepted is None:
-                if (name := _budget_named(view)) in unread:
+                name = _budget_named(view)
+                if name in unread and self._budgets[name].admits(key.namespace):
                     unread[name].append(key)
             elif (share := view.accepted.agent.spec.scaling.budget) is not None:
                 sharing.setdefault(share.name, []).append((key, view.accepted, share))
@@ -112,7 +113,7 @@ class Shares:
         for key, accepted, share in agents:
             view = self._store.view(key)
             member = _member(key, accepted, share, view, alone.get(key))
-            if (wrong := _unusable(name, budget, accepted.agent.spec)) is not None:
+            if (wrong := _unusable(key, name, budget, accepted.agent.spec)) is not None:
                 found[key] = Grant(max(member.least, member.current), wrong)
                 _hold_canary(key, view, wrong)
             elif budget is not None:
@@ -226,10 +227,12 @@ def _budget_named(view: AgentView) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _unusable(name: str, budget: GpuBudget | None, spec: AgentSpec) -> str | None:
+def _unusable(key: Key, name: str, budget: GpuBudget | None, spec: AgentSpec) -> str | None:
     """Why an agent cannot have part in the budget that it names: then it does not grow."""
     if budget is None:
         return f"GPU budget {name}, which the operator's gpuBudgets do not have"
+    if not budget.admits(key.namespace):
+        return f"GPU budget {name}, which is not for namespace {key.namespace}"
     for gpus in (server.gpus for server in by_class(spec.server).values()):
         if gpus.count and gpus.resource != budget.resource:
             return f"GPU budget {name}, which counts {budget.resource}, not {gpus.resource}"
