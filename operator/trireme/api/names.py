@@ -105,7 +105,7 @@ def server(agent: str) -> str:
     return agent
 
 
-def class_server(agent: str, node_class: str) -> str:
+def _class_server(agent: str, node_class: str) -> str:
     """The Deployment of an agent's pods of one node class: agent at most 45, a class 15, a hyphen:
     61 characters.
     """
@@ -114,7 +114,7 @@ def class_server(agent: str, node_class: str) -> str:
 
 def server_set(agent: str, node_class: str) -> str:
     """The Deployment of one set of an agent's server pods: of a class, or where it has none, ""."""
-    return class_server(agent, node_class) if node_class else server(agent)
+    return _class_server(agent, node_class) if node_class else server(agent)
 
 
 def canary(agent: str) -> str:

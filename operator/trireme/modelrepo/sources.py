@@ -56,7 +56,7 @@ def mounted(source: Source) -> Mounted | None:
         return ImageFolder(image.reference, image.path, image.pull_policy)
     if source.uri is None:
         return None
-    return claim_folder(source.uri) or Fetched(source)
+    return _claim_folder(source.uri) or Fetched(source)
 
 
 def claim_of(uri: str) -> str | None:
@@ -64,7 +64,7 @@ def claim_of(uri: str) -> str | None:
     return uri.removeprefix(_CLAIM).partition("/")[0] if uri.startswith(_CLAIM) else None
 
 
-def claim_folder(uri: str) -> ClaimFolder | None:
+def _claim_folder(uri: str) -> ClaimFolder | None:
     """The folder of a claim that is mounted as it is: `pvc://models/encoder/3/`, or a whole claim,
     `pvc://models`. None for a file of a claim, and for every other URI.
     """

@@ -27,11 +27,17 @@ from trireme.resources.fetch import (
     source_mounts,
     source_volumes,
 )
-from trireme.resources.metadata import Manifest, child, owner_labels
+from trireme.resources.jobs import (
+    accounts_of_jobs,
+    job,
+    own_image,
+    pod_of_job,
+    users_annotations,
+)
+from trireme.resources.metadata import Manifest, child
 from trireme.resources.optimization_plans import MODEL, SAMPLES, config_maps, latest, wanted
 from trireme.resources.options import ResourceOptions
-from trireme.resources.security import SERVER_UID, container_security, pod_security
-from trireme.resources.service_accounts import server_account, service_accounts
+from trireme.resources.security import container_security
 
 _PLANS_VOLUME, _FETCHED_VOLUME, _RESULT_VOLUME = "plans", "fetched", "result"
 _SCRATCH_VOLUME = "scratch"
@@ -51,7 +57,6 @@ _SKIPPED_CONTAINERS = {
 """Annotations of a pod with the separator of their names, as the READMEs of
 aws/amazon-eks-pod-identity-webhook and Azure/azure-workload-identity have them.
 """
-_KEPT_SECONDS = 3600  # what is over, for people to read; the result is in the status by then
 
 
 def optimization_policies(agent: AgentDeployment) -> tuple[Manifest, ...]:
@@ -97,9 +102,7 @@ def optimization_objects(
 
     One that exists is left as it is.
     """
-    account = server_account(agent)
-    accounts = (m for m in service_accounts(agent) if m["metadata"]["name"] == account)
-    return (*accounts, _job(agent, asked, plan, options))
+    return (*accounts_of_jobs(agent), _job(agent, asked, plan, options))
 
 
 def _job(
@@ -112,31 +115,17 @@ def _job(
         names.COMPONENT: names.COMPONENT_OPTIMIZATION,
         names.OPTIMIZATION: names.job_label(plan.digest),
     }
-    of_user = agent.spec.server.pod_template.get("metadata") or {}
-    annotations = of_user.get("annotations") or {}
-    return child(
+    return job(
         agent,
-        kinds.JOB,
         names.optimization_job(agent.metadata.name, plan.digest),
         labels=labels,
-        spec={
-            "backoffLimit": 0,  # the operator tries again, later each time
-            # The Job's, not the pod's: that begins only when a node is found.
-            "activeDeadlineSeconds": _deadline_seconds(agent),
-            "ttlSecondsAfterFinished": _KEPT_SECONDS,
-            "template": {
-                "metadata": {
-                    # Workload identities and proxies look for labels and annotations of the pods.
-                    "labels": {**(of_user.get("labels") or {}), **owner_labels(agent), **labels},
-                    "annotations": {
-                        **annotations,
-                        **_without_an_identity(annotations),
-                        **{name: _text(part) for name, (_, part) in _plans(agent, plan).items()},
-                    },
-                },
-                "spec": _pod(agent, asked, plan, options),
-            },
+        annotations={
+            **_without_an_identity(users_annotations(agent)),
+            **{name: _text(part) for name, (_, part) in _plans(agent, plan).items()},
         },
+        pod=_pod(agent, asked, plan, options),
+        # The Job's, not the pod's: that begins only when a node is found.
+        activeDeadlineSeconds=_deadline_seconds(agent),
     )
 
 
@@ -173,21 +162,10 @@ def _pod(
     plan: OptimizationPlan,
     options: ResourceOptions,
 ) -> Manifest:
-    server = agent.spec.server
-    optional = {
-        "imagePullSecrets": [{"name": secret.name} for secret in server.image_pull_secrets],
-        # What is measured is to hold for the nodes that serve.
-        "nodeSelector": server.placement.node_selector,
-        "tolerations": server.placement.tolerations,
-    }
     fetching = [_fetching(agent, plan, options)] if plan.fetches else []
     return {
-        "restartPolicy": "Never",
-        "serviceAccountName": server_account(agent),
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": pod_security(SERVER_UID),
-        **{field: value for field, value in optional.items() if value},
+        # What is measured is to hold for the nodes that serve.
+        **pod_of_job(agent, nodeSelector=agent.spec.server.placement.node_selector),
         "initContainers": [
             _checking(agent, plan, options),
             *fetching,
@@ -201,7 +179,7 @@ def _pod(
 def _fetching(agent: AgentDeployment, plan: OptimizationPlan, options: ResourceOptions) -> Manifest:
     return {
         "name": names.FETCH_CONTAINER,
-        **_own_image(options),
+        **own_image(options),
         "args": ["fetch", f"--plan={_PLANS}/fetch.json", f"--root={_FETCHED}"],
         "env": environment(agent),
         "resources": compute(agent),
@@ -288,7 +266,7 @@ def _with_the_destination(
         path, name = f"{CREDENTIALS}/{secret}", names.secret_volume(secret)
         optional.append({"name": name, "mountPath": path, "readOnly": True})
     return {
-        **_own_image(options),
+        **own_image(options),
         "args": ["deliver", f"--plan={_PLANS}/deliver.json"],
         "env": environment(agent),
         "resources": compute(agent),
@@ -298,13 +276,6 @@ def _with_the_destination(
 
 
 _PLANS_MOUNT = {"name": _PLANS_VOLUME, "mountPath": _PLANS, "readOnly": True}
-
-
-def _own_image(options: ResourceOptions) -> Manifest:
-    return {
-        "image": options.operator_image,
-        "imagePullPolicy": options.operator_image_pull_policy,
-    }
 
 
 def _volumes(

@@ -21,17 +21,16 @@ from trireme.resources.fetch import (
     source_mounts,
     source_volumes,
 )
-from trireme.resources.metadata import Manifest, child, owner_labels
+from trireme.resources.jobs import accounts_of_jobs, job, own_image, pod_of_job
+from trireme.resources.metadata import Manifest, child
 from trireme.resources.options import ResourceOptions
-from trireme.resources.security import SERVER_UID, container_security, pod_security
-from trireme.resources.service_accounts import server_account, service_accounts
+from trireme.resources.security import container_security
 
 _PLAN_VOLUME = "inspection-plan"
 _PLAN_FOLDER = "/etc/trireme/inspect"
 _PLAN_FILE = "plan.json"
 
 _LONGEST_RUN_SECONDS = 600  # from the kubelet's start on: a pod that waits for a node may wait
-_KEPT_SECONDS = 3600  # what is over; the operator deletes it sooner
 _REPORTS = "reports.json"
 
 
@@ -53,9 +52,7 @@ def inspection_objects(
 
     One that exists is left as it is.
     """
-    account = server_account(agent)
-    accounts = (m for m in service_accounts(agent) if m["metadata"]["name"] == account)
-    return (*accounts, _job(agent, plan, options))
+    return (*accounts_of_jobs(agent), _job(agent, plan, options))
 
 
 def inspected_record(agent: AgentDeployment, reports: Mapping[str, str]) -> Manifest:
@@ -79,53 +76,26 @@ def _job(agent: AgentDeployment, plan: InspectPlan, options: ResourceOptions) ->
         names.COMPONENT: names.COMPONENT_INSPECTION,
         names.INSPECTION: names.job_label(plan.digest),
     }
-    of_user = agent.spec.server.pod_template.get("metadata") or {}
-    return child(
+    text = plan.model_dump_json(by_alias=True, exclude_none=True)
+    return job(
         agent,
-        kinds.JOB,
         names.inspection_job(agent.metadata.name, plan.digest),
         labels=labels,
-        spec={
-            "backoffLimit": 0,  # the operator tries again, later each time
-            "ttlSecondsAfterFinished": _KEPT_SECONDS,
-            "template": {
-                "metadata": {
-                    # Workload identities and proxies look for labels and annotations of the pods.
-                    "labels": {**(of_user.get("labels") or {}), **owner_labels(agent), **labels},
-                    "annotations": {
-                        **(of_user.get("annotations") or {}),
-                        names.INSPECTION_PLAN: plan.model_dump_json(
-                            by_alias=True, exclude_none=True
-                        ),
-                    },
-                },
-                "spec": _pod(agent, plan, options),
-            },
-        },
+        annotations={names.INSPECTION_PLAN: text},
+        pod=_pod(agent, plan, options),
     )
 
 
 def _pod(agent: AgentDeployment, plan: InspectPlan, options: ResourceOptions) -> Manifest:
-    server = agent.spec.server
-    optional = {
-        "imagePullSecrets": [{"name": secret.name} for secret in server.image_pull_secrets],
-        "tolerations": server.placement.tolerations,
-    }
     plan_field = {"fieldPath": f"metadata.annotations['{names.INSPECTION_PLAN}']"}
     plan_items = [{"path": _PLAN_FILE, "fieldRef": plan_field}]
     return {
-        "restartPolicy": "Never",
+        **pod_of_job(agent),
         "activeDeadlineSeconds": _LONGEST_RUN_SECONDS,
-        "serviceAccountName": server_account(agent),
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": pod_security(SERVER_UID),
-        **{field: value for field, value in optional.items() if value},
         "containers": [
             {
                 "name": names.INSPECTION_CONTAINER,
-                "image": options.operator_image,
-                "imagePullPolicy": options.operator_image_pull_policy,
+                **own_image(options),
                 "args": ["inspect", f"--plan={_PLAN_FOLDER}/{_PLAN_FILE}"],
                 "env": environment(agent),
                 "resources": compute(agent),
