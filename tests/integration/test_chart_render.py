@@ -709,7 +709,7 @@ def test_a_budget_that_is_there_twice_is_refused() -> None:
 
 
 def test_the_roles_are_never_those_of_every_pod_of_the_namespace() -> None:
-    with pytest.raises(helm_python.HelmError, match="serviceAccount.name must be set"):
+    with pytest.raises(helm_python.HelmError, match=r"serviceAccount\.name must be set"):
         helm.render({"serviceAccount": {"create": False}})
 
 

@@ -83,6 +83,20 @@ def test_an_agent_event(before: dict[str, Any] | None, after: dict[str, Any], wo
         ),
         pytest.param(
             child(generation=1),
+            child(generation=1, annotations={"deployment.kubernetes.io/revision": "2"}),
+            False,
+            Work.OBSERVE,
+            id="an annotation of somebody else's is not",
+        ),
+        pytest.param(
+            child(generation=1, annotations={names.REPOSITORY_DIGEST: "a"}),
+            child(generation=1, annotations={names.REPOSITORY_DIGEST: "b"}),
+            False,
+            Work.APPLY,
+            id="one of Trireme's own is",
+        ),
+        pytest.param(
+            child(generation=1),
             child(generation=1),
             True,
             Work.APPLY,
@@ -123,6 +137,14 @@ def test_the_pods_of_an_agent_that_went_are_known_until_they_are_gone() -> None:
     before = store.view(KEY)
     store.forget(KEY)
     assert store.view(KEY) is not before
+
+
+def test_of_a_pods_annotations_only_trireme_s_own_are_kept() -> None:
+    store = Store()
+    annotations = {names.REPOSITORY_DIGEST: "a", "example.com/notes": "x" * 1_000}
+    store.pod_event(KEY, child("Pod", annotations=annotations), deleted=False)
+    (pod,) = store.view(KEY).pods.values()
+    assert pod["metadata"]["annotations"] == {names.REPOSITORY_DIGEST: "a"}
 
 
 def test_what_is_told_before_the_agent_itself_is_kept_for_it() -> None:

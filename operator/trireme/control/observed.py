@@ -324,15 +324,20 @@ def pods_known(deployment: DeploymentView | None, pods: Iterable[PodView]) -> bo
 
 
 _KEPT_FIELDS = frozenset({"replicas", "selector"})
+_OWN = f"{names.GROUP}/"  # annotations begin so
 
 
 def kept(body: Object) -> dict[str, Any]:
     """A child or pod without what nobody reads: most of its size.
 
     Identity, ownership, size, selector, a pod's devices and status stay; the rest of a spec, a
-    ConfigMap's data and the managedFields that do not name the size go.
+    ConfigMap's data, annotations of others (of a pod an agent's author may write 256 KiB) and the
+    managedFields that do not name the size go.
     """
     metadata = dict(body["metadata"])
+    annotations = metadata.pop("annotations", None) or {}
+    if own := {key: each for key, each in annotations.items() if key.startswith(_OWN)}:
+        metadata["annotations"] = own
     owners = [entry for entry in metadata.pop("managedFields", []) if _owns_replicas(entry)]
     if owners:
         metadata["managedFields"] = owners

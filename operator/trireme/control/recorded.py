@@ -54,9 +54,7 @@ async def _remembered(cluster: Cluster, body: Object, name: str) -> Accepted | N
     except (InvalidSpec, KeyError, ValueError) as error:
         logger.warning("%s/%s: its record %s is of no use: %s", namespace, agent_name, name, error)
         return None
-    return Accepted(
-        agent.model_copy(update={"spec": found.spec}), render(found.spec, sources)
-    )
+    return Accepted(agent.model_copy(update={"spec": found.spec}), render(found.spec, sources))
 
 
 async def recorded_rollback(cluster: Cluster, body: Object) -> str:

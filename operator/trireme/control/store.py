@@ -269,7 +269,7 @@ class Store:
             return Work.APPLY
         if before is not None and _is_older(body, before):
             return Work(0)
-        children[child] = kept(body)
+        body = children[child] = kept(body)
         drifted = before is not None and not _same_intent(before, body)
         return Work.APPLY if drifted else Work.OBSERVE
 
