@@ -178,3 +178,21 @@ def test_the_pods_of_every_deployment_are_counted() -> None:
     store.child_event(KEY, child("Service"), deleted=False)
 
     assert store.view(KEY).existing_pods == 10
+
+
+FORMER = {"uid": "former", "creationTimestamp": "2026-11-01T03:00:00Z"}
+PRESENT = {"uid": "present", "creationTimestamp": "2026-11-01T03:00:05Z"}
+
+
+def test_what_is_told_late_of_an_agent_is_none_of_its_successor_s() -> None:
+    """kopf tells of objects side by side, and these are two of one name."""
+    store = Store()
+    store.agent_event(agent(**FORMER), deleted=False)
+    assert store.agent_event(agent(**PRESENT), deleted=False) == Work.APPLY
+    view = store.view(KEY)
+    assert store.agent_event(agent(2, **FORMER), deleted=False) == Work(0)
+    assert store.agent_event(agent(2, **FORMER), deleted=True) == Work(0)
+    assert store.view(KEY) is view
+    assert store.agents() == [KEY]
+    assert store.agent_event(agent(**PRESENT), deleted=True) == Work.APPLY
+    assert store.agents() == []

@@ -9,6 +9,7 @@ is needed after a restart.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import filterfalse
 from typing import Any, Generic, TypeVar
 
 from trireme.api import kinds, names
@@ -96,9 +97,13 @@ class _Pods:
 
 def _pods(pods: Mapping[str, Object], _: str) -> _Pods:
     servers = server_pods(pods.values())
-    canary = tuple(pod for pod in servers if pod.labels.get(names.TRACK) == names.TRACK_CANARY)
-    stable = tuple(pod for pod in servers if pod not in canary) if canary else servers
+    stable = tuple(filterfalse(_is_of_canary, servers))
+    canary = tuple(filter(_is_of_canary, servers))
     return _Pods(servers, stable, canary, gateway_pods(pods.values()))
+
+
+def _is_of_canary(pod: PodView) -> bool:
+    return pod.labels.get(names.TRACK) == names.TRACK_CANARY
 
 
 @dataclass(slots=True)
@@ -240,14 +245,20 @@ class Store:
         ]
 
     def agent_event(self, body: Object, *, deleted: bool) -> Work:
-        """An agent appeared, changed or went. Changes of its status alone make no work."""
+        """An agent appeared, changed or went. Changes of its status alone make no work.
+
+        kopf tells of objects side by side: what it tells late of one that went is none of its
+        successor's.
+        """
         key = key_of(body)
-        if deleted:
-            gone = self._agents.pop(key, None)
-            if gone is not None and gone.pods:
-                self._agents[key] = AgentView(pods=gone.pods)  # they serve until they have ended
-            return Work.APPLY
         view = self._agents.get(key) or AgentView()
+        if view.body is not None and _is_former(body, view.body):
+            return Work(0)
+        if deleted:
+            self._agents.pop(key, None)
+            if view.pods:
+                self._agents[key] = AgentView(pods=view.pods)  # they serve until they have ended
+            return Work.APPLY
         if view.body is not None and not _same_object(view.body, body):
             view = AgentView(children=view.children, pods=view.pods)  # made again by the same name
         before, view.body = view.body, _without_managed_fields(body)
@@ -312,6 +323,12 @@ def _without_managed_fields(body: Object) -> Object:
 
 def _same_object(before: Object, after: Object) -> bool:
     return bool(before["metadata"].get("uid") == after["metadata"].get("uid"))
+
+
+def _is_former(body: Object, of: Object) -> bool:
+    """Whether an object had its name before another has it: it was made, and went, before that."""
+    made, then = (each["metadata"].get("creationTimestamp", "") for each in (body, of))
+    return not _same_object(body, of) and bool(made < then)
 
 
 def _is_older(body: Object, than: Object) -> bool:
