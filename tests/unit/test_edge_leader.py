@@ -11,7 +11,9 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
+from trireme.api import kinds
 from trireme.edge import leader
+from trireme.edge.cluster import Cluster
 from trireme.errors import LeaseLost
 from trireme.settings import Settings
 
@@ -25,18 +27,24 @@ SETTINGS = Settings(
 
 
 class LeaseApi:
-    """One Lease behind the two requests that an election makes; it may stop to answer."""
+    """One Lease behind the two requests that an election makes; it may stop to answer. Whatever
+    else is asked is counted, and never answered.
+    """
 
     def __init__(self) -> None:
         self.lease: dict[str, Any] | None = None
         self.version = 0
         self.mute = False
+        self.others = asyncio.Semaphore(0)
 
     @property
     def holder(self) -> str | None:
         return self.lease["spec"].get("holderIdentity") if self.lease else None
 
     async def handle(self, request: web.Request) -> web.Response:
+        if "/leases" not in request.path:
+            self.others.release()
+            await asyncio.Event().wait()
         if self.mute:
             await asyncio.Event().wait()
         if request.method == "GET":
@@ -148,6 +156,43 @@ async def test_a_leader_whose_api_server_hangs_ends_before_its_lease_runs_out() 
         api.mute = False
         with pytest.raises(LeaseLost):
             await leading
+
+
+async def test_a_leader_that_sees_another_hold_the_lease_ends_at_once() -> None:
+    api, work = LeaseApi(), Work()
+    patient = SETTINGS.model_copy(
+        update={"lease_duration_seconds": 90, "lease_renew_deadline_seconds": 60}
+    )
+    async with serving(api) as connection:
+        leading = asyncio.create_task(leader.lead(connection, patient, work))
+        async with asyncio.timeout(10):
+            await work.begun.wait()
+            assert api.lease is not None
+            api.keep({**api.lease["spec"], "holderIdentity": "two"})
+            with pytest.raises(LeaseLost):
+                await leading
+    assert work.ended.is_set()
+    assert api.holder == "two"
+
+
+async def test_what_else_waits_for_the_api_server_keeps_nobody_from_the_lease() -> None:
+    api, work = LeaseApi(), Work()
+    async with serving(api) as connection:
+        most = connection.configuration.connection_pool_maxsize
+        others = [
+            asyncio.create_task(Cluster(connection).list(kinds.POD, "team")) for _ in range(most)
+        ]
+        async with asyncio.timeout(10):
+            for _ in others:
+                await api.others.acquire()
+        leading = asyncio.create_task(leader.lead(connection, SETTINGS, work))
+        async with asyncio.timeout(10):
+            await work.begun.wait()
+        for task in (leading, *others):
+            task.cancel()
+        await asyncio.gather(leading, *others, return_exceptions=True)
+    assert api.lease is not None
+    assert api.holder is None, "and it is given back"
 
 
 async def test_one_that_waits_does_not_work_and_leaves_the_lease_alone() -> None:

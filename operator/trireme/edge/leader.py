@@ -5,8 +5,10 @@ The election is kubernetes.aio's. Added here:
 * a request that is not answered in time is a failed attempt, instead of an exception or a wait of
   minutes;
 * a leader ends when it has not renewed the Lease for the renew deadline, whatever the library is
-  waiting for: that is before the Lease runs out, so before another replica may begin;
-* a leader that ends gives the Lease back, so that the next one need not wait for it to run out.
+  waiting for: that is before the Lease runs out, so before another replica may begin; and at once
+  when it sees that the Lease is another's, who may have a clock that was set forward;
+* a leader that ends gives the Lease back, so that the next one need not wait for it to run out;
+* the Lease has a connection of its own, so that no renewal waits behind what else is written.
 """
 
 import asyncio
@@ -37,7 +39,7 @@ class _PatientLeaseLock(LeaseLock):
     """A LeaseLock for which no answer is a failed attempt, and which can make its Lease.
 
     `renewed_at` is when the request that last renewed the Lease began, on the loop's clock, None
-    while it was not ours.
+    while it was not ours; `taken` is set once it is somebody else's after that.
     """
 
     def __init__(self, api: client.ApiClient, settings: Settings) -> None:
@@ -45,13 +47,18 @@ class _PatientLeaseLock(LeaseLock):
         self._deadline = settings.lease_renew_deadline_seconds
         self._timeout = self._deadline / 2  # leaves time for a second attempt, as in client-go
         self.renewed_at: float | None = None
+        self.taken = asyncio.Event()
 
     async def get(self, name: str, namespace: str) -> tuple[bool, Any]:
         try:
             async with asyncio.timeout(self._timeout):
-                return await super().get(name, namespace)
+                found, record = await super().get(name, namespace)
         except _UNANSWERED as error:
             return False, client.ApiException(status=0, reason=repr(error))
+        holder = record.holder_identity if isinstance(record, LeaderElectionRecord) else None
+        if self.renewed_at is not None and holder not in (None, self.identity):
+            self.taken.set()
+        return found, record
 
     async def create(
         self, name: str, namespace: str, election_record: LeaderElectionRecord
@@ -97,12 +104,20 @@ class _PatientLeaseLock(LeaseLock):
 async def lead(
     api: client.ApiClient, settings: Settings, work: Callable[[], Coroutine[Any, Any, None]]
 ) -> None:
-    """Wait for the Lease, do `work`, and return when it ends.
+    """Wait for the Lease, do `work`, and return when it ends. The API server is asked where `api`
+    asks it.
 
     Cancelled, it ends the work and gives the Lease back if it holds it. Raises what `work` raises,
     and LeaseLost where the Lease was lost: the work has been cancelled then, and the process must
     end, since another replica may act.
     """
+    async with client.ApiClient(api.configuration) as own:
+        await _lead(own, settings, work)
+
+
+async def _lead(
+    api: client.ApiClient, settings: Settings, work: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
     lock = _PatientLeaseLock(api, settings)
     holding = asyncio.Event()
 
@@ -127,8 +142,12 @@ async def lead(
             async with _running(holding.wait()) as held:
                 await _first_of(electing, held)
             logger.info("leading as %s", settings.identity)
-            async with _running(work()) as working, _running(lock.unrenewed()) as unrenewed:
-                await _first_of(working, electing, unrenewed)
+            async with (
+                _running(work()) as working,
+                _running(lock.unrenewed()) as unrenewed,
+                _running(lock.taken.wait()) as taken,
+            ):
+                await _first_of(working, electing, unrenewed, taken)
                 if not working.done():
                     raise LeaseLost("the Lease was lost: ending, so that two never act at once")
     finally:
