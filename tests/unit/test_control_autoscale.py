@@ -1,6 +1,7 @@
 """Whole scaling rounds over agents of a store: what fails for one is held, and the others go on."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -23,7 +24,7 @@ from trireme.control.direct import PodReader
 from trireme.control.history import History
 from trireme.control.queue import Key
 from trireme.control.store import AgentView, Store
-from trireme.edge.cluster import Cluster, Object
+from trireme.edge.cluster import MOST_CONNECTIONS, Cluster, Object
 from trireme.edge.demand import DemandQueries
 from trireme.edge.metrics import Metrics
 from trireme.edge.pod_metrics import PodMetrics
@@ -41,6 +42,7 @@ class Api(Cluster):
 
     def __init__(self) -> None:
         self.sizes: dict[str, int] = {}
+        self.sizing: set[str] = set()
         self.statuses: dict[str, Any] = {}
         self.hanging: dict[str, asyncio.Event] = {}
         self.notes: list[str] = []
@@ -48,6 +50,7 @@ class Api(Cluster):
 
     async def apply_scale(self, deployment: Object, replicas: int, manager: str) -> None:
         name = deployment["metadata"]["name"]
+        self.sizing.add(name)
         await self._answer(name)
         self.sizes[name] = replicas
 
@@ -392,6 +395,35 @@ async def test_a_write_that_takes_long_holds_up_no_round_and_is_not_begun_again(
     assert after.inputs.memory.started == NOW + seconds(10)
     assert [change.at for change in after.inputs.memory.changes] == [NOW + seconds(5)]
     assert rounds.metric("trireme_agents_being_written") == 0
+
+
+async def test_many_agents_are_written_by_turns_so_that_others_reach_the_api_server() -> None:
+    rounds = Rounds()
+    agents = [f"agent-{number}" for number in range(MOST_CONNECTIONS)]
+    answers = asyncio.Event()
+    for name in agents:
+        rounds.add(name, 1, **GROWING)
+        rounds.api.hanging[name] = answers
+    first = await begun(rounds)
+    assert len(rounds.api.sizing) == MOST_CONNECTIONS - 100
+    await rounds.round()
+    assert rounds.metric("trireme_agents_being_written") == MOST_CONNECTIONS
+    answers.set()
+    await first
+    assert rounds.api.sizes == dict.fromkeys(agents, 3)
+
+
+async def test_what_had_no_turn_to_be_written_ends_with_the_operator() -> None:
+    rounds = Rounds()
+    for number in range(MOST_CONNECTIONS):
+        rounds.add(f"agent-{number}", 1, **GROWING)
+        rounds.api.hanging[f"agent-{number}"] = asyncio.Event()
+    first = await begun(rounds)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    gc.collect()  # a coroutine that nobody has awaited is told then
+    assert rounds.api.sizes == {}
 
 
 async def test_of_an_agent_that_goes_while_it_is_written_nothing_is_kept() -> None:

@@ -12,10 +12,10 @@ left out of what the rounds do until that has ended: a decision is recorded once
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from trireme import __version__
 from trireme.admission.parse import readable_status
@@ -42,7 +42,7 @@ from trireme.control.sampling import Answers, Sampler
 from trireme.control.scaling_news import ScalingNews
 from trireme.control.shares import Shares
 from trireme.control.store import AgentView, Servers, Store
-from trireme.edge.cluster import Cluster
+from trireme.edge.cluster import MOST_CONNECTIONS, Cluster
 from trireme.edge.demand import DemandQueries
 from trireme.edge.metrics import Metrics
 from trireme.edge.prometheus import Prometheus
@@ -55,6 +55,7 @@ P = ParamSpec("P")
 logger = logging.getLogger(__name__)
 
 _AT_ONCE = 100  # agents, some 20 ms of them: then others have their turn
+_WRITTEN_AT_ONCE = MOST_CONNECTIONS - 100  # agents: passes and canaries have the others
 _OURS = (names.SCALE_MANAGER, names.TEMPLATE_MANAGER)
 
 
@@ -119,6 +120,7 @@ class Autoscaler:
         self._fleets: dict[Key, Fleet] = {}
         self._failed: set[Key] = set()
         self._writing: dict[Key, str] = {}  # with the GPU budget that it grows in, or ""
+        self._written = asyncio.Semaphore(_WRITTEN_AT_ONCE)
 
     @property
     def scrape_interval(self) -> timedelta | None:
@@ -180,8 +182,8 @@ class Autoscaler:
                     view = self._store.view(key)
                     write = self._tried(key, self._news.report_unaccepted, key, view)
                 if write is not None:
-                    self._writing[key] = ""
-                    writes.create_task(self._awaited(key, write))
+                    self._writing.setdefault(key, "")
+                    writes.create_task(self._awaited(key, self._store.view(key), write))
 
     def _are_pods_read(self, key: Key) -> bool:
         """Whether an agent's pods' own metrics have been read since the last round."""
@@ -208,17 +210,20 @@ class Autoscaler:
             self._failed.add(key)
         return None
 
-    async def _awaited(self, key: Key, write: Awaitable[None]) -> None:
-        """What is written of one agent; never raises: kopf, when it ends, takes a task's exception
-        for a failure of its own.
+    async def _awaited(self, key: Key, view: AgentView, write: Coroutine[Any, Any, None]) -> None:
+        """What is written of one agent, in its turn; never raises: kopf, when it ends, takes a
+        task's exception for a failure of its own.
         """
         try:
-            await write
+            async with self._written:
+                if self._store.view(key) is view:  # else it went, and another may have its name
+                    await write
         except ClusterError as error:
             logger.warning("%s: %s", key, error)
         except Exception:
             logger.exception("%s: the scaling round failed", key)
         finally:
+            write.close()  # it may have had no turn
             del self._writing[key]
 
     # ---------------------------------------------------------------------------- observing
@@ -280,7 +285,7 @@ class Autoscaler:
 
     def _act(
         self, observed: _Observed, grant: Grant | None, growing: AbstractSet[str]
-    ) -> Awaitable[None] | None:
+    ) -> Coroutine[Any, Any, None] | None:
         """Decide, and do and tell what was decided; what is to be written, of most nothing, is left
         to be awaited. `growing` are the GPU budgets that an earlier round gave some of, and whoever
         got it does not have it yet.
@@ -291,13 +296,13 @@ class Autoscaler:
         if observed.key in self._writing or grown_in in growing:
             return None
         if observed.resumes or concluded.decision.replicas != concluded.decision.current:
+            self._writing[observed.key] = grown_in
             return self._carry_out(observed, concluded)
         return self._note(observed, concluded)
 
     async def _carry_out(self, observed: _Observed, concluded: Concluded) -> None:
         """Write the sizes that were decided on, and tell of it."""
         decision, view, servers = concluded.decision, observed.view, observed.servers
-        self._writing[observed.key] = _grown_in(view, decision)
         if observed.resumes:
             await self._take_back(observed.key, view, servers)
         if decision.replicas != decision.current:
@@ -323,7 +328,7 @@ class Autoscaler:
         note = f"Trireme scales again, from {sum(sizes.values())} replicas"
         await self._news.emit(view, [Event(EventReason.SCALING_RESUMED, note, "Scale")])
 
-    def _note(self, observed: _Observed, concluded: Concluded) -> Awaitable[None] | None:
+    def _note(self, observed: _Observed, concluded: Concluded) -> Coroutine[Any, Any, None] | None:
         """Remember a decision once it is carried out, and tell of it."""
         key, view, fleet = observed.key, observed.view, observed.fleet
         decision = concluded.decision

@@ -5,9 +5,10 @@ that the API server has a write for news only.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
@@ -113,7 +114,7 @@ class ScalingNews:
 
     def report(
         self, key: Key, view: AgentView, fleet: Fleet, made: Record
-    ) -> Awaitable[None] | None:
+    ) -> Coroutine[Any, Any, None] | None:
         """Status, Events, metrics and log of one decision; what is to be written is left to be
         awaited, and is only for news.
         """
@@ -158,7 +159,7 @@ class ScalingNews:
         status = AgentStatus(conditions=conditions, scaling=after, tuning=last.tuning)
         return self._publish(key, view, last, status, events, now)
 
-    def report_unaccepted(self, key: Key, view: AgentView) -> Awaitable[None] | None:
+    def report_unaccepted(self, key: Key, view: AgentView) -> Coroutine[Any, Any, None] | None:
         """An agent whose spec was never accepted is not scaled, and its conditions say so."""
         body = view.body
         if body is None or view.accepted is not None or view.refused is None:

@@ -21,6 +21,7 @@ Object = dict[str, Any]
 _APPLY = "application/apply-patch+yaml; charset=utf-8"
 _MERGE = "application/merge-patch+json"
 _TIMEOUT_SECONDS = 30
+MOST_CONNECTIONS = 300  # of a client; an API server has some 600 requests under way by default
 
 
 async def connect() -> client.ApiClient:
@@ -28,7 +29,7 @@ async def connect() -> client.ApiClient:
 
     Raises ClusterError where neither is there.
     """
-    configuration = client.Configuration()
+    configuration = client.Configuration(connection_pool_maxsize=MOST_CONNECTIONS)
     try:
         config.load_incluster_config(client_configuration=configuration)
     except config.ConfigException:
