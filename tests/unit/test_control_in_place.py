@@ -1,6 +1,7 @@
 """Changes in place go step by step, so that no agent holds up another."""
 
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -9,9 +10,10 @@ from agents import agent_of, directory_of, model_of, repository_of
 from ports import own_address
 from trireme.api import names
 from trireme.control.agent_state import Accepted
-from trireme.control.in_place import InPlaceUpdates, wanted_configs
+from trireme.control.in_place import InPlaceUpdates, serving_pods, wanted_configs
 from trireme.control.queue import Key, Work, WorkQueue
-from trireme.control.store import Store
+from trireme.control.store import AgentView, Store
+from trireme.modelrepo.proto import ModelConfig
 from trireme.resources.control import OperatorKey
 
 KEY = Key("team", "echo")
@@ -53,7 +55,7 @@ async def servers() -> AsyncIterator[Triton]:
     await runner.cleanup()
 
 
-def ready_pod(name: str, digest: str) -> dict[str, object]:
+def ready_pod(name: str, digest: str) -> dict[str, Any]:
     at = "2026-11-01T02:00:00Z"
     return {
         "metadata": {
@@ -73,18 +75,14 @@ def ready_pod(name: str, digest: str) -> dict[str, object]:
     }
 
 
-async def test_a_turn_loads_one_model_in_one_pod_and_the_next_is_behind_those_of_others(
-    servers: Triton,
-) -> None:
-    store, queue, reconciliations = Store(), WorkQueue(), WorkQueue()
+def agent_in(store: Store, *models: str) -> AgentView:
+    """An agent of two ready pods of these models, of whose servers nothing is known."""
     metadata = {"namespace": KEY.namespace, "name": KEY.name, "uid": UID, "generation": 1}
     store.agent_event({"metadata": metadata, "spec": {}, "status": {}}, deleted=False)
     view = store.view(KEY)
-    repository = repository_of(directory_of("double"), directory_of("triple"))
-    models = [model_of("double"), model_of("triple")]
-    view.applied = Accepted(agent_of(models=models), repository)
+    repository = repository_of(*map(directory_of, models))
+    view.applied = Accepted(agent_of(models=[*map(model_of, models)]), repository)
     view.in_place.wanted = wanted_configs(repository)
-    view.in_place.servers = {f"test://{name}": {} for name in ADDRESSES}  # both run something else
     view.children["Deployment", "echo"] = {
         "kind": "Deployment",
         "metadata": {
@@ -96,6 +94,15 @@ async def test_a_turn_loads_one_model_in_one_pod_and_the_next_is_behind_those_of
         "status": {"replicas": 2, "updatedReplicas": 2, "observedGeneration": 1},
     }
     view.pods.update({name: ready_pod(name, repository.digest) for name in ADDRESSES})
+    return view
+
+
+async def test_a_turn_loads_one_model_in_one_pod_and_the_next_is_behind_those_of_others(
+    servers: Triton,
+) -> None:
+    store, queue, reconciliations = Store(), WorkQueue(), WorkQueue()
+    view = agent_in(store, "double", "triple")
+    view.in_place.servers = {f"test://{name}": {} for name in ADDRESSES}  # both run something else
     updates = InPlaceUpdates(
         store=store,
         queue=queue,
@@ -111,3 +118,28 @@ async def test_a_turn_loads_one_model_in_one_pod_and_the_next_is_behind_those_of
         assert len(reconciliations) == 1
     await updates.handle(KEY, Work.APPLY)
     assert servers.loaded == steps
+
+
+async def test_what_nobody_foresaw_is_tried_again_later_and_not_with_every_pass(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store, queue = Store(), WorkQueue()
+    view = agent_in(store, "double")
+    view.in_place.wanted = (cast(ModelConfig, None),)  # whatever fails in one agent's change
+    updates = InPlaceUpdates(
+        store=store,
+        queue=queue,
+        reconciliations=WorkQueue(),
+        operator_key=OperatorKey(bytes(32)),
+    )
+    await updates.handle(KEY, Work.APPLY)
+    assert "team/echo: the change in place failed" in caplog.text
+    assert str(view.in_place.failure) == "the operator's log says why"
+    assert len(queue) == 0
+
+
+def test_a_pod_that_nobody_can_reach_yet_is_not_asked() -> None:
+    view = agent_in(Store(), "double")
+    assert view.applied is not None
+    del view.pods["one"]["status"]["podIP"]
+    assert [pod.name for pod in serving_pods(view, view.applied.repository)] == ["two"]

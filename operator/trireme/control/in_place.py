@@ -34,6 +34,8 @@ from trireme.resources.control import OperatorKey
 
 logger = logging.getLogger(__name__)
 
+_UNFORESEEN = "the operator's log says why"
+
 AT_ONCE = 32  # models of all agents that are loaded; the operator does nothing but wait for them
 
 
@@ -52,11 +54,15 @@ def wanted_versions(repository: Repository) -> dict[str, frozenset[int]]:
 
 
 def serving_pods(view: AgentView, repository: Repository) -> list[PodView]:
-    """The ready pods of a repository, those of other templates left out."""
+    """The ready pods of a repository, those of other templates left out, and those that nobody can
+    reach yet.
+    """
     return [
         pod
         for pod in view.stable_pods
-        if pod.ready_since is not None and pod.repository_digest == repository.digest
+        if pod.ready_since is not None
+        and pod.address is not None
+        and pod.repository_digest == repository.digest
     ]
 
 
@@ -147,18 +153,24 @@ class InPlaceUpdates:
             is_more = await self._step(key, view, applied)
         except ServerError as error:
             logger.warning("%s: %s", key, error)
-            if _is_wanted(view, applied):
-                view.in_place.failure = error
-                await self._queue.add_failed(key, work)
+            await self._failed(key, work, view, applied, error)
         except Exception:
             logger.exception("%s: the change in place failed", key)
-            await self._queue.add_failed(key, work)
+            await self._failed(key, work, view, applied, ServerError(_UNFORESEEN))
         else:
             view.in_place.failure = None
             self._queue.forgive(key)
             if is_more:
                 await self._queue.add(key, work)
         await self._reconciliations.add(key, Work.OBSERVE)
+
+    async def _failed(
+        self, key: Key, work: Work, view: AgentView, applied: Accepted, error: ServerError
+    ) -> None:
+        """Try again later; the reconciler, which is told of each step, asks for none until then."""
+        if _is_wanted(view, applied):
+            view.in_place.failure = error
+            await self._queue.add_failed(key, work)
 
     async def _step(self, key: Key, view: AgentView, applied: Accepted) -> bool:
         """Ask the servers that are new, and change one model in one; whether there is more to do.
