@@ -27,6 +27,7 @@ from trireme.control.learning import Learner
 from trireme.control.queue import Key
 from trireme.control.store import AgentView, Store
 from trireme.edge.metrics import Metrics
+from trireme.errors import ServerError
 from trireme.modelrepo.plan import model_config
 from trireme.modelrepo.render import model_digest
 from trireme.modelrepo.repository import Repository
@@ -151,7 +152,7 @@ def capacities(view: AgentView) -> dict[str, Capacity | OutOfReach]:
 class Operator:
     """A learner, an agent of one pod, and the time.
 
-    The server `runs` what is accepted unless said.
+    The server `runs` what is accepted unless said; that is not known where it is `unasked`.
     """
 
     view: AgentView
@@ -160,6 +161,7 @@ class Operator:
     metrics: Metrics
     seconds: int = 0
     runs: Repository | None = None
+    unasked: bool = False
 
     async def look(self, later: int) -> None:
         self.seconds += later
@@ -167,7 +169,8 @@ class Operator:
             assert view.accepted is not None
             configs = wanted_configs(self.runs or view.accepted.repository)
             served = {config.name: config for config in configs}
-            view.in_place.servers = {pod.server_id: served for pod in view.stable_pods}
+            pods = () if self.unasked else view.stable_pods
+            view.in_place.servers = {pod.server_id: served for pod in pods}
         await self.learner.round()
 
     @property
@@ -531,6 +534,38 @@ async def test_a_server_that_does_not_answer_for_some_looks_is_told() -> None:
     assert made.metrics.registry.get_sample_value("trireme_failed_looks_total") == 3
     made.view.accepted = changed()
     assert known(made.view).unanswered is not None, "of another repository, too"
+
+
+async def test_a_server_that_does_not_answer_is_asked_less_often() -> None:
+    made = operator()
+    asked = []
+    for minute in range(40):
+        before = made.metrics.registry.get_sample_value("trireme_failed_looks_total")
+        await made.look(60 if minute else 0)
+        if made.metrics.registry.get_sample_value("trireme_failed_looks_total") != before:
+            asked.append(minute)
+    assert asked == [0, 1, 2, 3, 5, 9, 17, 27, 37]
+
+
+async def test_that_no_server_can_be_asked_what_it_runs_is_told_as_if_it_were_asked() -> None:
+    """As behind a NetworkPolicy that has always been there."""
+    made = operator()
+    made.unasked = True
+    failure = made.view.in_place.failure = ServerError("pod echo-1: models[double]: no answer")
+    for _ in range(4):
+        await made.look(60)
+    told = learning_of.unanswered_status(made.view)
+    assert told is not None
+    assert told.looks == 4, "each minute, since nobody is waited for"
+    assert told.message.startswith(f"{failure}; the operator must reach port 8000")
+
+
+async def test_while_servers_are_asked_what_they_run_it_stands_what_was_told() -> None:
+    told = UnansweredStatus(since="2026-01-01T11:00:00Z", looks=60, message="no answer")
+    made = operator(ScalingStatus(desired_replicas=1, unanswered=told))
+    made.unasked = True
+    await made.look(0)
+    assert learning_of.unanswered_status(made.view) == told
 
 
 async def test_a_server_that_answers_again_is_told_of_no_more(server: Server) -> None:

@@ -3,10 +3,11 @@
 Of each set of pods of an agent that is scaled by its objectives, one ready pod is asked for
 Triton's statistics once a minute, and every 15 s while a curve is still to be learnt from what is
 executed: pods of another sort have another curve. A server that does not answer takes nothing away
-that is known; that some looks in a row failed is told. What follows from a new curve is searched in
-a thread, one search at a time: the rounds go on meanwhile by what was known, and so do the looks.
-Of a pipeline its steps' models are learnt. The time between batches is learnt last, and what a pod
-sustains never waits for it.
+that is known; that some looks in a row failed is told, and from then on it is asked less often,
+since a closed port is waited for, and others are to have their turn. What follows from a new curve
+is searched in a thread, one search at a time: the rounds go on meanwhile by what was known, and so
+do the looks. Of a pipeline its steps' models are learnt. The time between batches is learnt last,
+and what a pod sustains never waits for it.
 """
 
 import asyncio
@@ -38,7 +39,7 @@ from trireme.autoscaler.types import (
 )
 from trireme.control import advising
 from trireme.control.agent_state import Accepted, Learning, Searched, Unanswered
-from trireme.control.in_place import settled_pods
+from trireme.control.in_place import serving_pods, settled_pods, unknown
 from trireme.control.observed import PodView
 from trireme.control.queue import Key
 from trireme.control.status import format_time
@@ -61,6 +62,7 @@ _EARLIER = CurveSource.EARLIER
 _GAP_AGAIN = timedelta(minutes=5)  # when half of the intervals are others
 _KEPT_INTERVALS = 10  # ten minutes of a curve that is sure
 _ASKED_AT_ONCE = 16
+_MOST_SELDOM = timedelta(minutes=10)
 _TOLD_LOOKS = 3  # that failed: two minutes, when a server that starts or ends does not
 _LONGEST_WHY = 200  # characters of a server's own words
 
@@ -139,6 +141,10 @@ def unanswered_status(view: AgentView) -> UnansweredStatus | None:
     return UnansweredStatus(since=format_time(first.since), looks=first.looks, message=first.why)
 
 
+class _Unasked(ServerError):
+    """No server could be asked yet what it runs; nor was one waited for now."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Looked:
     """A set of pods that was looked at, when, or whose spec is another; and what is asked of it."""
@@ -214,6 +220,8 @@ class Learner:
                 logger.debug("%s: %s", key, error)
                 self._metrics.failed_looks.inc()
                 learning.unanswered = _failed(learning.unanswered, error, now)
+                if not isinstance(error, _Unasked):
+                    learning.due = now + _until_next(learning.unanswered)
         _forget(learning, asked)
         return _Looked(learning, accepted, pods.agent.spec, asked, now if is_due else None)
 
@@ -246,10 +254,17 @@ class Learner:
         asked: list[ObjectivePolicy],
         now: datetime,
     ) -> None:
-        """Ask one server, and learn from what it executed since the last time."""
+        """Ask one server, and learn from what it executed since the last time. Raises ServerError,
+        also where no server could be asked yet what it runs.
+        """
         assert view.accepted is not None  # noqa: S101  # _agent has looked
         ready = settled_pods(view, view.accepted.repository)
         pods = [pod for pod in ready if of_set.selects(pod.labels)]
+        if asked and not pods and _are_unasked(view, of_set):
+            failure = view.in_place.failure
+            if failure is not None and not isinstance(failure, ServerRefused):
+                raise _Unasked(str(failure))
+            return  # they are being asked
         if not pods or not asked:
             learning.unanswered = None  # nobody was to answer
             return
@@ -360,6 +375,13 @@ def _to_search(learning: Learning, objective: ObjectivePolicy) -> Searched | Non
     return None if learning.searched.get(name) == asked else asked
 
 
+def _are_unasked(view: AgentView, of_set: PodSet) -> bool:
+    """Whether it is not known yet what some ready pods of a set run."""
+    assert view.accepted is not None  # noqa: S101  # who looks has one
+    new = unknown(view.in_place, serving_pods(view, view.accepted.repository))
+    return any(of_set.selects(pod.labels) for pod in new)
+
+
 def _failed(before: Unanswered | None, error: ServerError, now: datetime) -> Unanswered:
     """One more look that failed. A server that refuses says why; one that cannot be reached may be
     behind a policy.
@@ -373,6 +395,12 @@ def _failed(before: Unanswered | None, error: ServerError, now: datetime) -> Una
             "where a NetworkPolicy closes that"
         )
     return Unanswered(before.since if before else now, before.looks + 1 if before else 1, why)
+
+
+def _until_next(failed: Unanswered) -> timedelta:
+    """A minute until it is told, then 2, 4, 8 and 10."""
+    factor: int = 2 ** min(max(0, failed.looks - _TOLD_LOOKS), 10)
+    return min(_MOST_SELDOM, _SURE * factor)
 
 
 def _expire(learning: Learning, now: datetime) -> None:
