@@ -9,7 +9,7 @@ from datetime import datetime
 from trireme.admission.parse import parse_agent, readable_status
 from trireme.admission.sources import SourceNotFound
 from trireme.api.conditions import Reason
-from trireme.api.types import AgentDeployment, AgentStatus
+from trireme.api.types import AgentDeployment, AgentSpec, AgentStatus
 from trireme.control.adopting import Adopting, recall, tries, with_settings
 from trireme.control.agent_state import Accepted, Refused
 from trireme.control.canary_course import Course
@@ -161,7 +161,7 @@ class Accepting:
         before = view.accepted
         if before is None and _is_moved(readable_status(body.get("status")), accepted.repository):
             before = await remembered(self._cluster, body)
-        if before is None or _running(before) == _running(accepted):
+        if before is None or _runs(before) == _runs(accepted):
             return
         view.replaced = view.replaced or before
         view.change = change(_running(view.replaced), _running(accepted), self._options)
@@ -169,6 +169,11 @@ class Accepting:
 
 def _running(accepted: Accepted) -> Running:
     return Running(accepted.agent, accepted.repository)
+
+
+def _runs(accepted: Accepted) -> tuple[AgentSpec, Repository]:
+    """What of it an edit can change: its status is another one after each write."""
+    return accepted.agent.spec, accepted.repository
 
 
 def _is_moved(told: AgentStatus, repository: Repository) -> bool:
