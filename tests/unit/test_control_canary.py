@@ -1004,6 +1004,49 @@ async def test_a_canary_that_is_replaced_while_pods_are_read_is_not_judged() -> 
     assert before.memory is seen
 
 
+def test_nothing_is_told_of_a_canary_whose_agent_goes_while_pods_are_read() -> None:
+    """An agent of the same name may be there by then, and its status is not that one's."""
+
+    async def scenario() -> None:
+        rounds = Rounds()
+        key, looking = await being_read(rounds)
+        body = rounds.store.view(key).body
+        assert body is not None
+        rounds.store.agent_event(body, deleted=True)
+        await looking
+        assert rounds.api.statuses == []
+        assert 'agent="echo"' not in rounds.metrics.text().decode()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(scenario())
+
+
+def test_of_an_agent_that_is_looked_at_while_it_is_being_deleted_no_series_stays() -> None:
+    async def scenario() -> None:
+        rounds = Rounds()
+        key, looking = await being_read(rounds)
+        body = rounds.store.view(key).body
+        assert body is not None
+        body["metadata"]["deletionTimestamp"] = NOW.isoformat()
+        await rounds.analysis.round()
+        await looking
+        assert 'agent="echo"' in rounds.metrics.text().decode()
+        await rounds.analysis.round()
+        assert 'agent="echo"' not in rounds.metrics.text().decode()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(scenario())
+
+
+async def being_read(rounds: Rounds) -> tuple[Key, asyncio.Task[None]]:
+    """An agent whose pods are read, and do not answer."""
+    key = rounds.add()
+    rounds.pods.hanging.add("echo-gateway-1")
+    looking = asyncio.create_task(rounds.analysis.round())
+    await asyncio.sleep(1)
+    return key, looking
+
+
 async def test_a_steady_canary_is_written_of_once_a_minute() -> None:
     rounds = Rounds()
     steps = [{"weight": "5%", "pause": "1h"}]

@@ -95,8 +95,9 @@ class CanaryAnalysis:
     async def round(self) -> None:
         """Look at every agent that has something to be looked at, and is not being so already."""
         agents = self._store.agents()
-        for gone in self._watched.keys() - set(agents):
+        for gone in self._watched.keys() - set(agents) - self._busy:
             del self._watched[gone]
+            self._news.forget_agent(gone)
         due = [key for key in agents if key not in self._busy and self._is_due(key)]
         await asyncio.gather(*(self._tried(key) for key in due))
 
@@ -177,6 +178,8 @@ class CanaryAnalysis:
             seen = await self._reader.seen(view, canary, watched.readings)
             if view.canary is not canary or canary.phase is not RolloutPhase.PROGRESSING:
                 return  # the reconciler replaced or ended it meanwhile
+            if self._store.view(key) is not view:
+                return  # the agent went, and another may have its name
         now = self._clock()
         assert canary.memory is not None  # noqa: S101  # `_of` has seen to it
         pods = ready_pods(view)

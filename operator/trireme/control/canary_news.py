@@ -74,6 +74,10 @@ class CanaryNews:
         """No canary is tried any more."""
         self._metrics.forget_canary(*key)
 
+    def forget_agent(self, key: Key) -> None:
+        """The agent is gone; it may have been looked at since others forgot it."""
+        self._metrics.forget(*key)
+
     async def publish(self, key: Key, view: AgentView, told: LastTold) -> None:
         """Write the status that is to be written; then tell of it. Raises ClusterError."""
         if told.news is not None:
