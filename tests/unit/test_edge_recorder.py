@@ -87,6 +87,14 @@ async def test_an_object_gone_wild_runs_out_of_tokens_and_others_do_not() -> Non
     assert api.created[-1]["note"] == "later"
 
 
+async def test_a_clock_that_is_set_back_takes_no_tokens() -> None:
+    api = EventsApi()
+    recorder = Recorder(api, "op-0", Metrics())
+    await recorder.emit(CHAT, scaled("0"), NOW)
+    await recorder.emit(CHAT, scaled("1"), NOW - timedelta(days=1))
+    assert [event["note"] for event in api.created] == ["0", "1"]
+
+
 async def test_many_decisions_hide_no_warning_and_what_is_not_posted_is_counted() -> None:
     api, metrics = EventsApi(), Metrics()
     recorder = Recorder(api, "op-0", metrics)

@@ -68,7 +68,8 @@ class _Bucket:
     def take(self, now: datetime) -> bool:
         """Take a token, if there is one."""
         if self.refilled is not None:
-            self.tokens = min(_BURST, self.tokens + (now - self.refilled) / _REFILL)
+            since = max(timedelta(0), now - self.refilled)  # a clock may be set back
+            self.tokens = min(_BURST, self.tokens + since / _REFILL)
         self.refilled = now
         if self.tokens < 1:
             return False
