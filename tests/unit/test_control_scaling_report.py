@@ -66,6 +66,7 @@ STEADY = Decision(NOW, 2, 2, 2, Reason.WITHIN_TARGET, Words("2 pods hold 40 req/
 UP = replace(STEADY, replicas=5, proposed=7, reason=Reason.SCALED_UP, message=Words("2 → 5"))
 DOWN = replace(STEADY, replicas=1, reason=Reason.SCALED_DOWN, message=Words("2 → 1"))
 HELD = replace(STEADY, reason=Reason.HELD, message=Words("waiting for 2 pods that start"))
+LIMITED = replace(STEADY, reason=Reason.LIMITED, message=Words("2 held, 3 wanted (limited)"))
 BLIND = replace(STEADY, reason=Reason.NO_SIGNALS, message=Words("held"), model=None, proposed=None)
 
 
@@ -80,24 +81,27 @@ def told(*decisions: Decision) -> list[DecisionStatus]:
 
 
 @pytest.mark.parametrize(
-    ("before", "last_told", "decision", "notable"),
+    ("before", "known", "decision", "notable"),
     [
-        pytest.param(None, None, UP, True, id="growth"),
-        pytest.param(UP, UP, UP, True, id="growth again"),
-        pytest.param(None, None, DOWN, True, id="shrinking"),
-        pytest.param(None, None, STEADY, False, id="nothing, at the start"),
-        pytest.param(STEADY, None, HELD, True, id="a wait begins"),
-        pytest.param(HELD, HELD, HELD, False, id="a wait goes on"),
-        pytest.param(STEADY, HELD, HELD, False, id="a wait that comes and goes is told once"),
-        pytest.param(STEADY, UP, HELD, True, id="a wait after a change is another"),
-        pytest.param(STEADY, None, BLIND, False, id="of signals that go, their loss is told"),
+        pytest.param(None, [], UP, True, id="growth"),
+        pytest.param(UP, [UP], UP, True, id="growth again"),
+        pytest.param(None, [], DOWN, True, id="shrinking"),
+        pytest.param(None, [], STEADY, False, id="nothing, at the start"),
+        pytest.param(STEADY, [], HELD, True, id="a wait begins"),
+        pytest.param(HELD, [HELD], HELD, False, id="a wait goes on"),
+        pytest.param(STEADY, [HELD], HELD, False, id="a wait that comes and goes is told once"),
+        pytest.param(HELD, [HELD], LIMITED, True, id="another wait is another"),
+        pytest.param(LIMITED, [HELD, LIMITED], HELD, False, id="waits by turns are told once"),
+        pytest.param(STEADY, [HELD, UP], HELD, True, id="a wait after a change is another"),
+        pytest.param(STEADY, [], BLIND, False, id="of signals that go, their loss is told"),
     ],
 )
 def test_what_is_notable(
-    before: Decision | None, last_told: Decision | None, decision: Decision, notable: bool
+    before: Decision | None, known: list[Decision], decision: Decision, notable: bool
 ) -> None:
-    known = told(last_told) if last_told else []
-    assert is_notable(before and before.reason, known, decision, NOW + A_ROUND) is notable
+    """What is known is told in this order."""
+    reason = before and before.reason
+    assert is_notable(reason, told(*known), decision, NOW + A_ROUND) is notable
 
 
 def test_the_same_wait_is_news_again_after_ten_minutes() -> None:

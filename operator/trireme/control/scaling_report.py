@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from trireme.api.conditions import ConditionType, EventReason, Reason
 from trireme.api.types import (
@@ -120,16 +121,16 @@ def is_notable(
 
     `reason_before` is that of the decision before (None if unknown), `told` the notable ones so
     far, newest first. A fleet between two sizes holds and does not hold by turns, every few
-    seconds: the same hold with nothing else between is news once in ten minutes. A hold without
-    signals is news where their loss is: see `signals_events`.
+    seconds, or for one reason and another: the same hold of the same size is news once in ten
+    minutes. A hold without signals is news where their loss is: see `signals_events`.
     """
     if decision.replicas != decision.current:
         return True
     if decision.reason not in _HOLDING or reason_before == decision.reason:
         return False
-    if not told or told[0].reason != decision.reason:
-        return True
-    return now - datetime.fromisoformat(told[0].time) >= _SAME_HOLD
+    of_this_size = takewhile(lambda each: each.from_replicas == each.to_replicas, told)
+    same = next((each for each in of_this_size if each.reason == decision.reason), None)
+    return same is None or now - datetime.fromisoformat(same.time) >= _SAME_HOLD
 
 
 def signals_events(
