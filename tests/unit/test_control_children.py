@@ -41,7 +41,8 @@ class Api(Cluster):
             raise self.listed
         return self.listed
 
-    async def delete(self, kind: Kind, namespace: str, name: str) -> None:
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str | None = None) -> None:
+        assert uid == name
         if name in self.refused:
             raise ClusterError(403, f"{name} cannot be deleted")
         self.deleted.append(name)

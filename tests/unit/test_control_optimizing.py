@@ -49,7 +49,7 @@ class Api(Cluster):
         key = manifest["kind"], metadata["name"]
         self.objects.setdefault(key, {**manifest, "metadata": metadata})
 
-    async def delete(self, kind: Kind, namespace: str, name: str) -> None:
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str | None = None) -> None:
         self.objects.pop((kind.name, name), None)
 
     async def apply_status(

@@ -100,10 +100,12 @@ class Applier:
             )
 
     async def delete(self, key: Key, view: AgentView, child: ChildId) -> None:
-        """Delete a child that is known; its dependants follow. Raises ClusterError."""
+        """Delete a child that is known; its dependants follow. What has its name by now, and is
+        somebody else's, stays: a watch may not have told. Raises ClusterError.
+        """
         body = view.children[child]
         kind = kinds.kind_of(body["apiVersion"], body["kind"])
-        await self._cluster.delete(kind, key.namespace, child[1])
+        await self._cluster.delete(kind, key.namespace, child[1], body["metadata"]["uid"])
         view.children.pop(child, None)
 
     async def _serves_as_it_is(self, key: Key, manifest: Object, refusal: ClusterError) -> bool:

@@ -149,14 +149,19 @@ class Cluster:
         """A JSON merge patch: None removes a field."""
         return await self._request("PATCH", kind.path(namespace, name), {}, patch, _MERGE)
 
-    async def delete(self, kind: Kind, namespace: str, name: str) -> None:
-        """Delete an object, its dependants in the background; absent already is success."""
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str | None = None) -> None:
+        """Delete an object, its dependants in the background; absent already is success. With a
+        `uid`, only that object: another one in its place stays, which is success, too.
+        """
+        options: Object = {"propagationPolicy": "Background"}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        path = kind.path(namespace, name)
         try:
-            await self._request(
-                "DELETE", kind.path(namespace, name), {"propagationPolicy": "Background"}
-            )
+            await self._request("DELETE", path, {}, options, "application/json")
         except ClusterError as error:
-            if error.status != 404:
+            is_another = uid is not None and error.status == 409
+            if error.status != 404 and not is_another:
                 raise
 
     async def _apply(self, path: str, manifest: Object, manager: str) -> Object:
