@@ -43,7 +43,7 @@ class Operator:
     ) -> None:
         self._kube, self._key = kube, Key(kube.namespace, agent)
         self.cluster = cluster
-        self.store, metrics = Store(), Metrics()
+        self.store, self.queue, metrics = Store(), WorkQueue(), Metrics()
         self.canaries = CanaryAnalysis(
             cluster=cluster,
             store=self.store,
@@ -56,7 +56,7 @@ class Operator:
         self._reconciler = Reconciler(
             cluster=cluster,
             store=self.store,
-            queue=WorkQueue(),
+            queue=self.queue,
             in_place=WorkQueue(),
             recorder=Recorder(cluster, "test", metrics),
             metrics=metrics,

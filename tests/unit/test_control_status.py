@@ -16,6 +16,7 @@ from trireme.control.status import (
     InPlaceProgress,
     Observed,
     Verdict,
+    changes_unseen,
     dated,
     findings,
     may_be_empty,
@@ -281,6 +282,28 @@ def status_after(observed: Observed, previous: AgentStatus, now: datetime = NOW)
     found = findings(1, previous, VALID, observed)
     conditions = dated(found, previous.conditions, 1, now)
     return AgentStatus(observed_generation=1, conditions=conditions, repository_digest="aaaa")
+
+
+NO_PODS = replace(SERVING, server=None, pods=())
+
+
+@pytest.mark.parametrize(
+    ("verdict", "observed", "is_looked_at"),
+    [
+        pytest.param(VALID, SERVING, False, id="not while all is well"),
+        pytest.param(VALID, STARTING, True, id="while a rollout is on"),
+        pytest.param(VALID, replace(STARTING, server=SETTLED), True, id="while a pod loads"),
+        pytest.param(REFUSED, STARTING, True, id="while a pod loads what was before an edit"),
+        pytest.param(AWAITED, NO_PODS, True, id="while a ConfigMap may come"),
+        pytest.param(REFUSED, NO_PODS, False, id="not while a spec that runs nowhere is refused"),
+        pytest.param(VALID, NONE_WANTED, False, id="not while no pod is wanted"),
+    ],
+)
+def test_when_an_agent_is_looked_at_again_though_no_watch_tells_of_it(
+    verdict: Verdict, observed: Observed, is_looked_at: bool
+) -> None:
+    found = findings(1, AgentStatus(), verdict, observed)
+    assert changes_unseen(found, observed.pods) is is_looked_at
 
 
 def test_growing_does_not_undo_ready_but_a_rollout_does() -> None:

@@ -17,7 +17,9 @@ logger = logging.getLogger(__name__)
 
 
 async def catch_up(cluster: Cluster, store: Store, key: Key, view: AgentView) -> None:
-    """Learn whether the agent is still there, and its Deployments and pods. Raises ClusterError."""
+    """Learn whether the agent is still there, its Deployments and pods, and whom its Service leads
+    to. Raises ClusterError.
+    """
     live = await cluster.get(kinds.AGENT_DEPLOYMENT, key.namespace, key.name)
     body = view.body
     assert body is not None  # noqa: S101  # a pass has looked
@@ -33,6 +35,11 @@ async def catch_up(cluster: Cluster, store: Store, key: Key, view: AgentView) ->
                 kind = kinds.DEPLOYMENT  # which the items of a list do not say
                 told = {"apiVersion": kind.api_version, "kind": kind.name, **server}
                 store.learn(key, told)
+    name = names.service(key.name)
+    if (kinds.SERVICE.name, name) not in view.children:
+        service = await cluster.get(kinds.SERVICE, key.namespace, name)
+        if service is not None and owned_by(service, body["metadata"]["uid"]):
+            store.learn(key, service)
     await _align_pods(cluster, key, view)
 
 

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from trireme.api.conditions import ConditionType
 from trireme.control import in_place
 from trireme.control.accepting import Accepting
 from trireme.control.adopting import Adopting, last_asked
@@ -22,6 +21,7 @@ from trireme.control.pod_secrets import Keys
 from trireme.control.posting import post
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.reporting import Reporter
+from trireme.control.status import changes_unseen
 from trireme.control.store import AgentView, Store
 from trireme.control.trial import Trial, is_over
 from trireme.edge.cluster import Cluster, Object
@@ -115,6 +115,8 @@ class Reconciler:
         is_new = not is_judged or view.accepted is None or view.preflight.waiting
         if Work.APPLY in work or is_new or is_over(view):
             await self._apply_generation(key, view, view.body)
+        if self._store.view(key) is not view:
+            return  # it went meanwhile, and another may have its name
         await self._report(key, view, view.body)
         if view.apply_failure is not None and Work.APPLY in work:
             raise view.apply_failure
@@ -162,12 +164,12 @@ class Reconciler:
         await self._trial.forget(key, view, body)
         if view.preflight.waiting:
             await self._queue.add_after(_ASK_AGAIN_SECONDS, key, Work.APPLY)
-        found = report.found
-        if found[ConditionType.RECONCILING].status or not found[ConditionType.MODELS_READY].status:
+        if changes_unseen(report.found, view.stable_pods):
             await self._queue.add_after(_ASK_AGAIN_SECONDS, key, Work.OBSERVE)
         if (
             spec
             and spec.gateway.enabled
+            and view.apply_failure is None  # else it is tried again, later each time
             and leads_past_gateway(key, view)
             and gateway_is_ready(key, view)
         ):

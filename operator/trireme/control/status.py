@@ -262,6 +262,16 @@ def _stable_rolled_out(previous: AgentStatus, observed: Observed) -> Finding:
     return Finding(False, Reason.ROLLING_OUT, told)
 
 
+def changes_unseen(found: Mapping[ConditionType, Finding], pods: Iterable[PodView]) -> bool:
+    """Whether something may change that no watch tells of: what a rollout waits for, or what pods
+    say of the models that they load. Where there is no pod, nobody says anything.
+    """
+    if found[ConditionType.RECONCILING].status:
+        return True
+    is_loading = not found[ConditionType.MODELS_READY].status
+    return is_loading and not all(pod.terminating for pod in pods)
+
+
 def is_done(previous: AgentStatus, observed: Observed) -> bool:
     """Whether every stable pod runs what it is to, what changes in place included."""
     return _stable_rolled_out(previous, observed).status is True
