@@ -2,18 +2,22 @@
 went while a watch was interrupted.
 """
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 
 from trireme.api import kinds, names
 from trireme.control.jobs import pods_of_jobs
 from trireme.control.observed import kept, owned_by
-from trireme.control.queue import Key
+from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.store import AgentView, Store, owner_of
 from trireme.edge.cluster import Cluster
 from trireme.errors import ClusterError
 
 logger = logging.getLogger(__name__)
+
+_FORBIDDEN = 403
 
 
 async def catch_up(cluster: Cluster, store: Store, key: Key, view: AgentView) -> None:
@@ -41,6 +45,50 @@ async def catch_up(cluster: Cluster, store: Store, key: Key, view: AgentView) ->
         if service is not None and owned_by(service, body["metadata"]["uid"]):
             store.learn(key, service)
     await _align_pods(cluster, key, view)
+
+
+async def resync(store: Store, queue: WorkQueue, interval_seconds: float) -> None:
+    """Have every agent looked at once in the interval, for ConfigMaps it names, and against lost
+    events; one after the other, so that an edit waits for no more than a few of them.
+    """
+    while True:
+        keys = store.agents()
+        for key in keys:
+            await asyncio.sleep(interval_seconds / len(keys))
+            await queue.add(key, Work.APPLY)
+        if not keys:
+            await asyncio.sleep(interval_seconds)
+
+
+async def readable(cluster: Cluster, namespaces: Sequence[str]) -> list[str]:
+    """Those whose agents the operator may read. A namespace that is deleted takes its RoleBinding
+    along, and kopf ends with a watch that is refused: one namespace must not end all. Raises
+    ClusterError.
+    """
+    found = []
+    for namespace in namespaces:
+        try:
+            await cluster.list(kinds.AGENT_DEPLOYMENT, namespace)
+        except ClusterError as error:
+            if error.status != _FORBIDDEN:
+                raise
+            why = "is not watched until the operator has its rights there"
+            logger.error("namespace %s %s: %s", namespace, why, error)
+        else:
+            found.append(namespace)
+    return found
+
+
+async def until_readable(
+    cluster: Cluster, namespaces: Sequence[str], interval_seconds: float
+) -> None:
+    """Return once one of them may be read."""
+    while True:
+        await asyncio.sleep(interval_seconds)
+        with contextlib.suppress(ClusterError):
+            if found := await readable(cluster, namespaces):
+                logger.info("beginning anew, to watch %s", ", ".join(found))
+                return
 
 
 async def _align_pods(cluster: Cluster, key: Key, view: AgentView) -> None:

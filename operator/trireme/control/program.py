@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+from collections.abc import Sequence
 
 import kopf
 
@@ -13,7 +14,7 @@ from trireme.control import health, history_server, shell
 from trireme.control.agent_metrics import AgentMetrics
 from trireme.control.autoscale import Autoscaler
 from trireme.control.canary import CanaryAnalysis
-from trireme.control.catching_up import learn_monitors
+from trireme.control.catching_up import learn_monitors, readable, resync, until_readable
 from trireme.control.clock import utc_now
 from trireme.control.direct import PodReader
 from trireme.control.foresight import Recaller
@@ -23,7 +24,7 @@ from trireme.control.in_place import AT_ONCE, InPlaceUpdates
 from trireme.control.learning import Learner
 from trireme.control.nesting import read_what_the_api_server_takes
 from trireme.control.pod_secrets import Keys
-from trireme.control.queue import Work, WorkQueue
+from trireme.control.queue import WorkQueue
 from trireme.control.reconcile import Reconciler
 from trireme.control.scaling_news import decision_lines
 from trireme.control.store import Store
@@ -45,7 +46,7 @@ _ASK_AGAIN_SECONDS = 5.0  # for what must be there before anything can be watche
 
 
 def run(settings: Settings) -> None:
-    """Run the operator until SIGTERM or SIGINT.
+    """Run the operator until SIGTERM or SIGINT, or until it is to be begun anew.
 
     Raises SystemExit with 1 where it ends by itself: it has lost its Lease, its watches or the
     cluster, or has failed. The log says why, and the kubelet starts it again.
@@ -133,16 +134,17 @@ async def _act(
     state: health.Health,
 ) -> None:
     """What the leader does: watch, reconcile, scale. Returns when the watches end: kopf takes
-    SIGTERM and SIGINT over once it runs, and ends them.
+    SIGTERM and SIGINT over once it runs, and ends them. And when a namespace may be read that could
+    not be before, since kopf is told of all when it starts.
 
     Every part is a task of one group: the failure of one ends all, and so does a cancellation, at
     once, so that nothing is written any more by a leader that is none.
     """
-    await _until_served(cluster, state)
+    namespaces = await _until_served(cluster, settings.namespaces, state)
     store = Store()
     options = ResourceOptions.of(settings)
     if options.discovery is not Discovery.POD_MONITOR:
-        await learn_monitors(cluster, store, settings.namespaces)
+        await learn_monitors(cluster, store, namespaces)
     metrics.registry.register(AgentMetrics(store, history, utc_now))
     queue, in_place = WorkQueue(), WorkQueue()
     recorder = Recorder(cluster, settings.identity, metrics)
@@ -210,38 +212,39 @@ async def _act(
         parts = [
             *(queue.work(reconciler.handle) for _ in range(settings.workers)),
             *(in_place.work(updates.handle) for _ in range(AT_ONCE)),
-            _resync(store, queue, settings.resync_seconds),
+            resync(store, queue, settings.resync_seconds),
             autoscaler.run(settings.autoscale_interval_seconds, state.beat),
             Learner(store=store, metrics=metrics, clock=utc_now).learn(),
             recaller.recall(),
             reader.read(),
             canaries.run(),
         ]
-        tasks = [group.create_task(part) for part in parts]
+        ending = [shell.watch(registry, settings, namespaces)]
+        if left_out := [each for each in settings.namespaces if each not in namespaces]:
+            ending.append(until_readable(cluster, left_out, settings.resync_seconds))
+        tasks = [group.create_task(part) for part in (*parts, *ending)]
 
         def end(_: asyncio.Task[None]) -> None:
             for task in tasks:
                 task.cancel()
 
-        group.create_task(shell.watch(registry, settings)).add_done_callback(end)
+        for task in tasks[len(parts) :]:
+            task.add_done_callback(end)
 
 
-async def _until_served(cluster: Cluster, state: health.Health) -> None:
-    """Wait for the CRD: kopf looks for it once, when it starts, and would stay deaf without it."""
+async def _until_served(
+    cluster: Cluster, namespaces: Sequence[str], state: health.Health
+) -> list[str]:
+    """Wait for the CRD: kopf looks for it once, when it starts, and would stay deaf without it; and
+    for one of the namespaces, if not all are watched. Those that may be read.
+    """
     while True:
         try:
-            if await cluster.serves(kinds.AGENT_DEPLOYMENT):
-                return
-            logger.warning("waiting for the CustomResourceDefinition of %s", names.KIND)
+            if not await cluster.serves(kinds.AGENT_DEPLOYMENT):
+                logger.warning("waiting for the CustomResourceDefinition of %s", names.KIND)
+            elif (found := await readable(cluster, namespaces)) or not namespaces:
+                return found
         except ClusterError as error:
             logger.warning("waiting for the Kubernetes API: %s", error)
         state.beat()
         await asyncio.sleep(_ASK_AGAIN_SECONDS)
-
-
-async def _resync(store: Store, queue: WorkQueue, interval_seconds: float) -> None:
-    """Look at every agent now and then: for ConfigMaps it names, and against lost events."""
-    while True:
-        await asyncio.sleep(interval_seconds)
-        for key in store.agents():
-            await queue.add(key, Work.APPLY)

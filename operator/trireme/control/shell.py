@@ -4,6 +4,7 @@ Only `on.event` handlers: no annotation, finalizer or progress is ever written t
 and nothing is kept per object but what the store holds.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import kopf
@@ -66,15 +67,19 @@ def configure(settings: Settings) -> kopf.OperatorSettings:
     return configured
 
 
-async def watch(registry: kopf.OperatorRegistry, settings: Settings) -> None:
-    """Run kopf until SIGTERM or SIGINT; it raises when a watch is lost for good."""
+async def watch(
+    registry: kopf.OperatorRegistry, settings: Settings, namespaces: Sequence[str]
+) -> None:
+    """Watch some namespaces, or all where none is named, until SIGTERM or SIGINT; it raises when a
+    watch is lost for good.
+    """
     await kopf.operator(
         registry=registry,
         settings=configure(settings),
         identity=cast(Any, settings.identity),  # its own guess needs a user with a name
         standalone=True,
-        clusterwide=not settings.namespaces,
-        namespaces=settings.namespaces,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
     )
 
 

@@ -1,0 +1,104 @@
+"""What is asked of the API beside the watches: of each agent in its turn, and where it may be."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from trireme.api import kinds
+from trireme.api.kinds import Kind
+from trireme.control.catching_up import readable, resync, until_readable
+from trireme.control.queue import Key, Work, WorkQueue
+from trireme.control.store import Store
+from trireme.edge.cluster import Cluster, Object
+from trireme.errors import ClusterError
+from virtual_time import VirtualTimeLoop
+
+
+class Api(Cluster):
+    """The Kubernetes API as far as agents are listed: in some namespaces, until it is away."""
+
+    def __init__(self, *may_be_read: str) -> None:
+        self.may_be_read = {*may_be_read}
+        self.is_away = False
+
+    async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> Sequence[Object]:
+        assert kind is kinds.AGENT_DEPLOYMENT
+        if self.is_away:
+            raise ClusterError(503, "the server is currently unable to handle the request")
+        if namespace not in self.may_be_read:
+            raise ClusterError(403, "agentdeployments.trireme.dev is forbidden")
+        return []
+
+
+def test_every_agent_is_looked_at_once_in_the_interval_and_never_all_at_a_time() -> None:
+    async def scenario() -> None:
+        store, queue = Store(), WorkQueue()
+        agents = {Key("team", f"agent-{number}") for number in range(30)}
+        for namespace, name in agents:
+            metadata = {"namespace": namespace, "name": name, "uid": name}
+            store.agent_event({"metadata": metadata}, deleted=False)
+        looked: list[tuple[float, Key]] = []
+
+        async def handle(key: Key, work: Work) -> None:
+            assert work is Work.APPLY
+            looked.append((asyncio.get_running_loop().time(), key))
+            assert len(queue) == 0, "nobody waits behind it"
+
+        tasks = [
+            asyncio.create_task(each) for each in (queue.work(handle), resync(store, queue, 60))
+        ]
+        await asyncio.sleep(61)
+        for task in tasks:
+            task.cancel()
+        assert {key for at, key in looked if at <= 60} == agents
+        assert len(looked) == len(agents)
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(scenario())
+
+
+def test_agents_that_come_later_are_looked_at_too() -> None:
+    async def scenario() -> None:
+        store, queue = Store(), WorkQueue()
+        resyncing = asyncio.create_task(resync(store, queue, 60))
+        await asyncio.sleep(1)
+        metadata = {"namespace": "team", "name": "late", "uid": "late"}
+        store.agent_event({"metadata": metadata}, deleted=False)
+        await asyncio.sleep(120)
+        resyncing.cancel()
+        assert len(queue) == 1
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(scenario())
+
+
+async def test_a_namespace_that_may_not_be_read_is_left_out_and_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert await readable(Api("a", "c"), ["a", "b", "c"]) == ["a", "c"]
+    assert "namespace b is not watched until the operator has its rights there" in caplog.text
+
+
+async def test_an_api_server_that_is_away_says_nothing_of_rights() -> None:
+    api = Api("a")
+    api.is_away = True
+    with pytest.raises(ClusterError):
+        await readable(api, ["a"])
+
+
+def test_a_namespace_that_may_be_read_again_is_noticed() -> None:
+    async def scenario() -> None:
+        api = Api()
+        waiting = asyncio.create_task(until_readable(api, ["a", "b"], 60))
+        await asyncio.sleep(61)
+        api.is_away = True
+        await asyncio.sleep(60)
+        assert not waiting.done()
+        api.is_away = False
+        api.may_be_read.add("b")
+        async with asyncio.timeout(61):
+            await waiting
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(scenario())
