@@ -1,7 +1,7 @@
 """When an agent's models are optimised, pass by pass, and what the status says of it meanwhile."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -27,6 +27,7 @@ NOW = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
 OPTIONS = ResourceOptions(gateway_image="envoy", discovery=Discovery.NONE)
 SAMPLES = {"metadata": {"name": "samples"}, "binaryData": {"samples.npz": "AAAA"}}
 NOTHING = OptimizeResult(summary="nothing is cheaper")
+FAILED = OptimizeResult(failure="labels: are float32")
 
 
 class Api(Cluster):
@@ -51,6 +52,8 @@ class Api(Cluster):
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str | None = None) -> None:
         self.objects.pop((kind.name, name), None)
+        if kind is kinds.JOB:
+            self.pods = []
 
     async def apply_status(
         self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any], manager: str
@@ -70,6 +73,7 @@ class Passes:
 
     def __init__(self, api: Api) -> None:
         self.api = api
+        self.now = NOW
         self.restart()
 
     def restart(self) -> None:
@@ -79,7 +83,7 @@ class Passes:
         self._body = {"metadata": metadata, "spec": {}, "status": self.api.status}
         store.agent_event(self._body, deleted=False)
         self.view = store.view(Key("default", "echo"))
-        self._optimizing = Optimizing(self.api, store, OPTIONS, lambda: NOW, most_jobs=2)
+        self._optimizing = Optimizing(self.api, store, OPTIONS, lambda: self.now, most_jobs=2)
 
     async def once(self, mode: str = "Recommend") -> list[Event]:
         source = {"uri": "pvc://m/e/"}
@@ -152,7 +156,7 @@ async def test_a_result_that_could_not_be_written_is_read_again(
 
 async def test_a_failed_job_is_kept_for_its_log_and_takes_no_place(passes: Passes) -> None:
     await passes.once()
-    passes.finish(OptimizeResult(failure="labels: are float32"))
+    passes.finish(FAILED)
     await passes.once()
     await passes.once()
     assert passes.told["phase"] == "Failed"
@@ -205,3 +209,49 @@ async def test_what_runs_is_stopped_when_it_is_switched_off(passes: Passes) -> N
     await passes.once("Disabled")
     assert passes.told == {}
     assert passes.api.jobs == []
+
+
+async def fails(passes: Passes) -> Event:
+    """The time of the next try has come, and its Job fails."""
+    passes.now += timedelta(hours=2)
+    await passes.once()  # what is left of the last one is deleted
+    await passes.once()
+    assert passes.told["phase"] == "Running"
+    passes.finish(FAILED)
+    (event,) = await passes.once()
+    return event
+
+
+async def test_what_fails_again_and_again_is_given_up(passes: Passes) -> None:
+    notes = [(await fails(passes)).note for _ in range(6)]
+    assert notes[0] == (
+        "encoder: the model's container says: labels: are float32. Failure 1 of 6: it is tried "
+        "again after 5m"
+    )
+    assert notes[4].endswith("Failure 5 of 6: it is tried again after 1h20m")
+    assert notes[5].endswith(
+        "It failed 6 times in a row and is not tried again until its source, its samples or the "
+        "settings are others, or spec.optimization.mode was Disabled meanwhile"
+    )
+    passes.now += timedelta(days=30)
+    for _ in range(3):
+        assert await passes.once() == []
+    assert (passes.told["phase"], passes.told["failures"]) == ("Failed", 6)
+
+
+async def test_what_was_given_up_is_tried_anew_when_it_was_switched_off(passes: Passes) -> None:
+    for _ in range(6):
+        await fails(passes)
+    await passes.once("Disabled")
+    assert (passes.told, passes.api.jobs) == ({}, [])
+    await passes.once()
+    assert (passes.told["phase"], passes.told["failures"]) == ("Running", 0)
+
+
+async def test_what_was_given_up_is_tried_anew_by_other_samples(passes: Passes) -> None:
+    for _ in range(6):
+        await fails(passes)
+    others = {**SAMPLES, "binaryData": {"samples.npz": "BBBB"}}
+    passes.api.objects[kinds.CONFIG_MAP.name, "samples"] = others
+    await passes.once()
+    assert (passes.told["phase"], passes.told["failures"]) == ("Running", 0)

@@ -2,7 +2,8 @@
 
 Level-triggered: a pass looks at what the status says, at the Jobs and at their pods, starts what is
 not under way, and comes back. What is over for what was asked (the model's source, the samples, the
-settings) is never done again; what failed is, later each time. Nothing of an agent that serves is
+settings) is never done again; what failed is, later each time, and no more once it failed too often
+in a row, until something else is asked or it was switched off. Nothing of an agent that serves is
 changed.
 """
 
@@ -22,6 +23,7 @@ from trireme.api.optimization import (
     shortened,
 )
 from trireme.api.optimize import OptimizationPlan
+from trireme.api.scalars import format_duration
 from trireme.api.types import AgentDeployment
 from trireme.control.jobs import jobs_with_pods, pods_of
 from trireme.control.observed import owned_by, parse_time, trouble
@@ -44,7 +46,7 @@ from trireme.resources.options import ResourceOptions
 _ACTION = "Optimize"
 _REFUSALS = frozenset({400, 403, 404, 422})  # by the API, of a Job: not for want of trying
 _FIRST_RETRY = timedelta(minutes=5)
-_LONGEST_RETRY = timedelta(days=1)
+_MOST_FAILURES = 6  # in a row; so many times a Job by default has its pod made anew (backoffLimit)
 
 
 class Optimizing:
@@ -165,6 +167,8 @@ class Optimizing:
     def _is_due(self, known: ModelOptimizationStatus) -> bool:
         if known.phase is not OptimizationPhase.FAILED or known.finish_time is None:
             return True
+        if known.failures >= _MOST_FAILURES:
+            return False
         return self._clock() >= parse_time(known.finish_time) + _delay(known.failures)
 
     async def _started(
@@ -206,10 +210,11 @@ class Optimizing:
     ) -> ModelOptimizationStatus:
         end = {"finish_time": self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")}
         if found.failure is not None:
+            failures = known.failures + 1
             failed = {
                 "phase": OptimizationPhase.FAILED,
-                "message": shortened(found.failure),
-                "failures": known.failures + 1,
+                "message": f"{shortened(found.failure)}. {_what_follows(failures)}",
+                "failures": failures,
             }
             return known.model_copy(update={**end, **failed})
         if found.optimized is None:
@@ -231,6 +236,7 @@ class Optimizing:
         known: Mapping[str, ModelOptimizationStatus],
     ) -> None:
         """Jobs of a spec of before: those that this process knows, and those that pods tell of.
+        While nothing is asked, those that failed, too: the next one is begun anew.
         What was asked of a model whose ConfigMap is missing is not known now, so its Job stays.
         """
         digests = {
@@ -239,9 +245,14 @@ class Optimizing:
             if plan is not None or model in known
         }
         needed = {names.optimization_job(agent.metadata.name, digest) for digest in digests}
+        failed = {
+            names.optimization_job(agent.metadata.name, each.digest)
+            for each in known.values()
+            if not plans and each.phase is OptimizationPhase.FAILED
+        }
         begin = names.optimization_job(agent.metadata.name, "")
         of_pods = jobs_with_pods(view.pods.values(), names.OPTIMIZATION, begin)
-        for name in (view.optimization.under_way | of_pods) - needed:
+        for name in (view.optimization.under_way | of_pods | failed) - needed:
             await self._cluster.delete(kinds.JOB, agent.metadata.namespace, name)
             view.optimization.under_way.discard(name)
 
@@ -294,10 +305,12 @@ def _without_a_source(
 
 
 def _kept(agent: AgentDeployment, before: OptimizationStatus) -> list[ModelOptimizationStatus]:
-    """What is over of the models that are named still, while nothing is to be done for them."""
+    """What is over of the models that are named still, while nothing is to be done for them. What
+    failed is tried at once when it is switched on again: a person has looked.
+    """
     settings = agent.spec.optimization
     named = {each.model for each in settings.models} if settings is not None else set()
-    return [each for each in before.models if each.model in named and not each.phase.going_on]
+    return [each for each in before.models if each.model in named and each.phase.over]
 
 
 def _optimized(model: str, found: Optimized, destination: Destination) -> Mapping[str, object]:
@@ -344,7 +357,18 @@ def _events(before: ModelOptimizationStatus | None, after: ModelOptimizationStat
             return []
 
 
+def _what_follows(failures: int) -> str:
+    """When what failed is tried again, or what has it tried again."""
+    if failures < _MOST_FAILURES:
+        later = format_duration(_delay(failures))
+        return f"Failure {failures} of {_MOST_FAILURES}: it is tried again after {later}"
+    return (
+        f"It failed {failures} times in a row and is not tried again until its source, its samples "
+        "or the settings are others, or spec.optimization.mode was Disabled meanwhile"
+    )
+
+
 def _delay(failures: int) -> timedelta:
-    """5, 10, 20 ... minutes, up to a day."""
-    factor: int = 2 ** min(failures - 1, 10)
-    return min(_LONGEST_RETRY, _FIRST_RETRY * factor)
+    """5, 10, 20 ... minutes."""
+    factor: int = 2 ** (failures - 1)
+    return _FIRST_RETRY * factor
