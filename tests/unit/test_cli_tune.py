@@ -16,6 +16,8 @@ from trireme.cli import app
 from trireme.cli.manifests import to_yaml
 from trireme.cli.tune import (
     _facts,
+    _notes,
+    _patch,
     _print,
     _progress,
     _search,
@@ -29,6 +31,7 @@ from trireme.edge.spare_server import SpareServer, Trial
 from trireme.tuner.ranking import repeated
 from trireme.tuner.rate_search import Probe
 from trireme.tuner.search import Try
+from trireme.tuner.settings import configuration_of
 from trireme.tuner.types import Configuration, Measured
 from virtual_time import VirtualTimeLoop
 
@@ -182,3 +185,44 @@ def test_the_table_tells_the_best_and_what_was_measured_again(
     _print(subject(), found(113.0, 127.0), None)
     rows = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert [row.rpartition("  ")[2] for row in rows[2:4]] == ["best", "best, again"]
+
+
+DYNAMIC = {"batching": {"dynamic": {}}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "best", "notes"),
+    [
+        pytest.param(
+            {},
+            Configuration(1, 2),
+            ["m makes no batches, since its maxBatchSize is 0: its instances alone were tried"],
+            id="the model makes no batches",
+        ),
+        pytest.param(
+            {"maxBatchSize": 8},
+            Configuration(4, 1),
+            [
+                "batching is switched on for m, whose requests are executed one by one now",
+                "a request to m may then hold 4 rows at most, and 8 now",
+            ],
+            id="batching is switched on, and a request may hold less",
+        ),
+        pytest.param({"maxBatchSize": 8}, Configuration(1, 2), [], id="each request alone as now"),
+        pytest.param({"maxBatchSize": 8, **DYNAMIC}, Configuration(16, 1), [], id="larger batches"),
+        pytest.param(
+            {"maxBatchSize": 8, **DYNAMIC},
+            Configuration(2, 1),
+            ["a request to m may then hold 2 rows at most, and 8 now"],
+            id="smaller batches",
+        ),
+    ],
+)
+def test_what_is_not_expected_of_a_change_is_said(
+    fields: dict[str, Any], best: Configuration, notes: list[str]
+) -> None:
+    objectives = [{"model": "m", "latency": {"target": "200ms"}}]
+    spec = agent_of(models=[model_of("m", **fields)], objectives=objectives).spec
+    about = _subject("echo", spec, None)
+    now = configuration_of(about.model, spec.server)
+    assert list(_notes(about, _patch(about, now, best))) == notes

@@ -195,6 +195,23 @@ def test_one_begins_while_all_is_calm() -> None:
     assert found.message.startswith("set maxBatchSize of m from 4 to 8: a pod is expected")
 
 
+def test_batching_is_switched_on_and_a_request_may_hold_what_it_could() -> None:
+    alone = agent_of(
+        model="m", models=[model_of("m", maxBatchSize=8)], tuning={"mode": "Apply"}, rollout=ROLLOUT
+    )
+    accepted = Accepted(alone, render(alone.spec, {"files": {"model.py": b""}}))
+    advice = ADVICE.model_copy(update={"knob": Knob.BATCHING, "from_": "1"})
+    view = calm(accepted=accepted, asked=alone, tuning=advice)
+    adopting.recall(view, BODY)
+    ADOPTING.look(view, BODY, alone, may_begin=True)
+    (found,) = view.adoption.present
+    assert (found.summary, found.entry, found.replaced) == (
+        "batches of up to 8 in place of single requests",
+        "batching:\n  dynamic: {}\nmaxBatchSize: 8\n",
+        "maxBatchSize: 8\n",
+    )
+
+
 def test_none_begins_again_in_the_pass_that_ended_one() -> None:
     view = calm()
     ADOPTING.look(view, BODY, AGENT, may_begin=False)

@@ -9,7 +9,7 @@ from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.api.types import CurveSource
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.wording import recommendation
+from trireme.autoscaler.wording import recommendation, setting
 from trireme.tuner.advice import Advice, Served, advise
 from trireme.tuner.standing import Stood, Unknown, is_bought_first, is_news, standing, with_added
 from trireme.tuner.types import Configuration, Objective, Range, Space
@@ -61,6 +61,47 @@ def test_nothing_is_recommended(
     learnt: LearntCurve, batch: int, objective: Objective, space: Space
 ) -> None:
     assert advise(served(learnt, batch), objective, space) is None
+
+
+ALONE = curve(0.005, 0.0, 1)
+APART = replace(ALONE, curve=replace(ALONE.curve, gap_seconds=0.004))
+
+
+def alone(rows: int, learnt: LearntCurve = APART) -> Served:
+    """One whose requests are executed one by one, each of so many rows at most."""
+    return Served("m", Configuration(1, 1), learnt, rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "to"),
+    [
+        pytest.param(1, "4", id="as far as may be hoped, of requests of one row"),
+        pytest.param(32, "32", id="never smaller than what a request may hold"),
+    ],
+)
+def test_batching_is_to_be_switched_on_where_time_goes_by_between_requests(
+    rows: int, to: str
+) -> None:
+    advice = advise(alone(rows), P95, SPACE)
+    assert advice is not None
+    assert advice.is_worth_telling
+    assert (advice.knob, advice.now, advice.to) == (Knob.BATCHING, "1", to)
+    # 1 in 9 ms are 111/s; 4 in proportion, in 24 ms, are 167/s, and in half of it 242/s.
+    assert advice.least_gain == pytest.approx(0.5, abs=0.15)
+    assert advice.gain == pytest.approx(1.18, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("served", "space"),
+    [
+        pytest.param(alone(8, ALONE), SPACE, id="nothing goes by between requests"),
+        pytest.param(alone(8), replace(SPACE, max_batch=Range(1, 4)), id="the user has a limit"),
+        pytest.param(alone(1), replace(SPACE, max_batch=Range(1, 1)), id="the model cannot"),
+    ],
+)
+def test_batching_is_not_to_be_switched_on(served: Served, space: Space) -> None:
+    advice = advise(served, P95, space)
+    assert advice is None or not advice.is_worth_telling
 
 
 def test_a_queue_delay_is_only_ever_lowered() -> None:
@@ -129,6 +170,19 @@ def test_it_is_told_once_the_fleet_is_calm() -> None:
         "set maxBatchSize of m from 4 to 8: a pod is expected to sustain 60 % more within its "
         "objective (50 % to 70 %, confidence Medium), learnt from 500 batches"
     )
+
+
+BATCHED = replace(ADVICE, knob=Knob.BATCHING, now="1")
+
+
+def test_batching_is_told_as_what_is_to_be_written() -> None:
+    assert recommendation(told(BATCHED)).startswith(
+        "switch batching on for m (batching: {dynamic: {}}, maxBatchSize 8), whose requests are "
+        "executed one by one: a pod is expected to sustain 60 % more"
+    )
+    assert setting(told(BATCHED)) == "batches of up to 8 in place of single requests"
+    assert stood(BATCHED, None, Configuration(8, 1)).was_followed
+    assert not stood(BATCHED, None, Configuration(1, 1)).was_followed
 
 
 SIXTEEN = replace(ADVICE, to="16")

@@ -15,6 +15,7 @@ from trireme.tuner.settings import (
     configured,
     is_tunable,
     patch,
+    rows_alone,
     space_of,
     told,
     turned,
@@ -59,6 +60,21 @@ def test_a_configuration_is_read_off_the_spec(fields: dict[str, Any], found: Con
 )
 def test_what_no_rate_tells_of_is_not_tuned(fields: dict[str, Any], tunable: bool) -> None:
     assert is_tunable(model(**fields)) is tunable
+
+
+@pytest.mark.parametrize(
+    ("fields", "rows"),
+    [
+        pytest.param(DYNAMIC, None, id="batches are made"),
+        pytest.param({"maxBatchSize": 8}, 8, id="each request alone, of several rows"),
+        pytest.param({"maxBatchSize": 1}, 1, id="of one"),
+        pytest.param({}, 1, id="of no rows"),
+    ],
+)
+def test_what_a_request_holds_that_is_executed_alone(
+    fields: dict[str, Any], rows: int | None
+) -> None:
+    assert rows_alone(model(**fields)) == rows
 
 
 def space(tuning: dict[str, Any], **fields: Any) -> Any:
@@ -177,6 +193,7 @@ def test_changes_are_told_as_the_spec_writes_them() -> None:
     ("knob", "to", "found"),
     [
         (Knob.MAX_BATCH_SIZE, "32", Configuration(32, 2, 0.002)),
+        (Knob.BATCHING, "32", Configuration(32, 2, 0.002)),
         (Knob.INSTANCES, "4", Configuration(8, 4, 0.002)),
         (Knob.MAX_QUEUE_DELAY, "0s", Configuration(8, 2, 0.0)),
     ],

@@ -74,8 +74,11 @@ class Tuning(ApiModel):
 
 
 class Knob(StrEnum):
-    """What can be turned, as the spec names it."""
+    """What can be turned, as the spec names it. BATCHING is the largest batch, too, of a model whose
+    requests are executed one by one: the dynamic batcher is switched on for it.
+    """
 
+    BATCHING = "batching"
     MAX_BATCH_SIZE = "maxBatchSize"
     INSTANCES = "instances"
     MAX_QUEUE_DELAY = "maxQueueDelay"
@@ -92,7 +95,10 @@ class TuningStatus(ApiModel):
     """The setting that is recommended now."""
 
     model: str = Field(description="The model that it is of.")
-    knob: Knob = Field(description="maxBatchSize, instances or maxQueueDelay.")
+    knob: Knob = Field(
+        description="maxBatchSize, instances or maxQueueDelay; or batching, which is to be switched "
+        "on: the largest batch is told then, from 1 for requests that are executed one by one."
+    )
     # `from` is a word of Python.
     from_: str = Field(alias="from", description="What it is set to, as the spec writes it.")
     to: str = Field(description="What it is better set to.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from trireme.api.tuning import TuningStatus
+from trireme.api.tuning import Knob, TuningStatus
 
 
 class Words:
@@ -49,6 +49,11 @@ def rounded(value: float) -> float:
 def recommendation(told: TuningStatus) -> str:
     """`set maxBatchSize of m from 8 to 16: a pod is expected to sustain 33 % more within …`."""
     turned = f"set {told.knob} of {told.model} from {told.from_} to {told.to}"
+    if told.knob is Knob.BATCHING:
+        turned = (
+            f"switch batching on for {told.model} (batching: {{dynamic: {{}}}}, maxBatchSize "
+            f"{told.to}), whose requests are executed one by one"
+        )
     if not told.gain_percent:
         return f"{turned}: {told.evidence}"
     least, most = number(told.least_gain_percent), number(told.most_gain_percent)
@@ -56,3 +61,10 @@ def recommendation(told: TuningStatus) -> str:
         f"{turned}: a pod is expected to sustain {number(told.gain_percent)} % more within its "
         f"objective ({least} % to {most} %, confidence {told.confidence}), {told.evidence}"
     )
+
+
+def setting(told: TuningStatus) -> str:
+    """`maxBatchSize 16 in place of 8`."""
+    if told.knob is Knob.BATCHING:
+        return f"batches of up to {told.to} in place of single requests"
+    return f"{told.knob} {told.to} in place of {told.from_}"

@@ -178,6 +178,8 @@ def tune(
             typer.echo(json.dumps(_facts(subject, tuned, now, patch), indent=2))
         case Output.PATCH:
             typer.echo(to_yaml(patch) if patch else "# nothing is to be changed", nl=not patch)
+            for note in _notes(subject, patch):
+                typer.echo(note, err=True)
         case Output.TABLE:
             _print(subject, tuned, patch)
     if not tuned.best.per_second:
@@ -435,6 +437,8 @@ def _print(subject: _Subject, tuned: _Tuned, patch: dict[str, Any] | None) -> No
     console = Console(highlight=False)
     console.print(table)
     console.print(_summary(subject, tuned), style="bold", soft_wrap=True, markup=False)
+    for note in _notes(subject, patch):
+        console.print(note, soft_wrap=True, markup=False)
     if patch:
         console.print()
         console.print(to_yaml(patch), end="", soft_wrap=True, markup=False)
@@ -499,6 +503,26 @@ def _patch(subject: _Subject, now: Configuration, best: Configuration) -> dict[s
     }
 
 
+def _notes(subject: _Subject, patch: dict[str, Any] | None) -> Iterator[str]:
+    """What a reader may not expect of what was tried, and of what is to be another."""
+    model, rows = subject.model, subject.model.max_batch_size
+    if not rows:
+        yield (
+            f"{model.name} makes no batches, since its maxBatchSize is 0: its instances alone were "
+            "tried"
+        )
+    entry = patch["spec"]["models"][0] if patch else {}
+    if "batching" in entry and settings.rows_alone(model) is not None:
+        yield (
+            f"batching is switched on for {model.name}, whose requests are executed one by one now"
+        )
+    if entry.get("maxBatchSize", rows) < rows:
+        yield (
+            f"a request to {model.name} may then hold {entry['maxBatchSize']} rows at most, and "
+            f"{rows} now"
+        )
+
+
 def _facts(
     subject: _Subject, tuned: _Tuned, now: Configuration, patch: dict[str, Any] | None
 ) -> dict[str, Any]:
@@ -521,6 +545,7 @@ def _facts(
         "gain": None if (gain := _gain(tuned)) is None else rounded(gain),
         "reason": tuned.reason,
         "seconds": rounded(tuned.seconds),
+        "notes": list(_notes(subject, patch)),
         "patch": patch,
         "tried": [_tried(step, trial) for step, trial in tuned.tried],
     }

@@ -28,7 +28,7 @@ from trireme.api.tuning import TuningStatus
 from trireme.api.types import AgentDeployment, AgentSpec, AgentStatus, CurveSource
 from trireme.autoscaler.capacity import is_bent
 from trireme.autoscaler.types import Capacity
-from trireme.autoscaler.wording import recommendation
+from trireme.autoscaler.wording import recommendation, setting
 from trireme.control import learning
 from trireme.control.agent_state import Learning, Refused
 from trireme.control.canary_course import Course
@@ -397,7 +397,7 @@ def _tuned(
     return Proposal(
         advice.model,
         Origin.TUNING,
-        f"{advice.knob} {advice.to} in place of {advice.from_}",
+        setting(advice),
         _fields(patch(written, configuration_of(written, spec.server), wanted)),
         recommendation(advice),
         sustained or None,

@@ -18,7 +18,7 @@ from trireme.control.agent_state import AdviceAsked, Learning
 from trireme.control.status import format_time
 from trireme.edge.recorder import Event
 from trireme.tuner.advice import Served
-from trireme.tuner.settings import configuration_of, space_of
+from trireme.tuner.settings import configuration_of, rows_alone, space_of
 from trireme.tuner.standing import Stood, Unknown, is_bought_first, is_news, standing, with_added
 from trireme.tuner.types import Objective
 
@@ -38,7 +38,7 @@ def asked(learning: Learning, spec: AgentSpec, objective: ObjectivePolicy) -> Ad
     if learnt.source is CurveSource.EARLIER or not isinstance(objective.serving, Serving):
         return None
     return AdviceAsked(
-        Served(model.name, configuration_of(model, spec.server), learnt),
+        Served(model.name, configuration_of(model, spec.server), learnt, rows_alone(model)),
         Objective(objective.percentile, objective.latency_target_seconds),
         space_of(spec, model),
     )

@@ -6,6 +6,11 @@ other no curve of a single number of them tells, so that these are left to `trir
 which measures it. A queue delay is only ever lowered: it makes requests wait where there are few,
 and gains nothing where there are many. But several instances may need it to keep out of step, where
 the objective leaves little room: there nothing is said of it.
+
+Where requests are executed one by one nothing is known of larger batches. There it is the time
+between two executions that batches are known to save, and batching is recommended if it gains even
+with batches that take as long as their requests one by one. What a request may hold stays: that is
+the largest batch, too.
 """
 
 from collections.abc import Iterator
@@ -18,7 +23,7 @@ from trireme.tuner.batch_times import BatchTimes
 from trireme.tuner.contention import Contention
 from trireme.tuner.prediction import Model
 from trireme.tuner.search import JUMP, ROOMY
-from trireme.tuner.settings import changes
+from trireme.tuner.settings import told
 from trireme.tuner.types import Configuration, Objective, Space, View
 
 LEAST_GAIN = 0.1  # of the sustained rate: less is not worth a rollout
@@ -49,11 +54,26 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A model that serves: how it is configured, and the curve that was learnt of it so."""
+    """A model that serves: how it is configured, and the curve that was learnt of it so.
+    `rows_alone`: what a request may hold where requests are executed one by one.
+    """
 
     name: str
     now: Configuration
     learnt: LearntCurve
+    rows_alone: int | None = None
+
+    @property
+    def most_batch(self) -> int:
+        """The largest batch that what is known tells anything of. A curve is believed to twice the
+        largest batch that was seen; one of single requests to them alone.
+        """
+        believed = self.learnt.curve.max_batch
+        return JUMP if self.rows_alone is not None else JUMP // BEYOND * believed
+
+    def near(self, wanted: Configuration) -> Configuration:
+        """One with batches no larger than that."""
+        return replace(wanted, max_batch=min(wanted.max_batch, self.most_batch))
 
 
 def advise(served: Served, objective: Objective, space: Space) -> Advice | None:
@@ -73,7 +93,7 @@ def advise(served: Served, objective: Objective, space: Space) -> Advice | None:
     found = [
         advice
         for each in _candidates(served, space)
-        if model.bound(each) >= (1 + LEAST_GAIN - SLACK) * sustained
+        if model.bound(served.near(each)) >= (1 + LEAST_GAIN - SLACK) * sustained
         and (advice := _judged(served, model, each, sustained)) is not None
     ]
     best = max(found, key=lambda each: (each.is_worth_telling, each.gain), default=None)
@@ -85,25 +105,30 @@ def advise(served: Served, objective: Objective, space: Space) -> Advice | None:
 
 def _candidates(served: Served, space: Space) -> Iterator[Configuration]:
     """Larger batches, as far as the line reaches, where the largest of the present ones are made at
-    all. A curve is believed to twice the largest batch seen. Smaller ones gain nothing: a queue is
-    served no sooner by less of it at a time.
+    all. Smaller ones gain nothing: a queue is served no sooner by less of it at a time. None is
+    smaller than what a request may hold.
     """
-    now, believed = served.now, served.learnt.curve.max_batch
-    if believed < now.max_batch:
+    now, rows = served.now, served.rows_alone or 1
+    if served.learnt.curve.max_batch < now.max_batch:
         return
-    most = JUMP // BEYOND * believed
-    for size in sorted({each.max_batch for each in space.configurations()}):
+    sizes = sorted({each.max_batch for each in space.configurations()}) if rows == 1 else [rows]
+    for size in sizes:
         wanted = replace(now, max_batch=size)
-        if now.max_batch < size <= most and space.allows(wanted):
+        is_known = now.max_batch < size <= max(served.most_batch, rows)
+        if is_known and space.allows(wanted):
             yield wanted
 
 
 def _judged(served: Served, model: Model, wanted: Configuration, sustained: float) -> Advice | None:
-    gains = {view: model.per_second(wanted, view) / sustained - 1 for view in View}
+    gains = {view: model.per_second(served.near(wanted), view) / sustained - 1 for view in View}
+    gains[View.LEAST] = model.per_second(wanted, View.LEAST) / sustained - 1
     if gains[View.EXPECTED] < LEAST_GAIN - SLACK or gains[View.LEAST] <= -SLACK:
         return None
     evidence = f"learnt from {served.learnt.executions} batches: {served.learnt.curve}"
-    return _advice(served, wanted, gains, Confidence.MEDIUM, evidence)
+    if served.rows_alone is None:
+        return _advice(served, Knob.MAX_BATCH_SIZE, wanted, gains, Confidence.MEDIUM, evidence)
+    evidence += "; the least is if a batch takes as long as its requests one by one"
+    return _advice(served, Knob.BATCHING, wanted, gains, Confidence.MEDIUM, evidence)
 
 
 def _without_delay(served: Served, space: Space) -> Advice | None:
@@ -115,22 +140,23 @@ def _without_delay(served: Served, space: Space) -> Advice | None:
         "it makes requests wait where there are few, and where there are many batches fill without "
         "it"
     )
-    return _advice(served, wanted, dict.fromkeys(View, 0.0), Confidence.HIGH, evidence)
+    no_gain = dict.fromkeys(View, 0.0)
+    return _advice(served, Knob.MAX_QUEUE_DELAY, wanted, no_gain, Confidence.HIGH, evidence)
 
 
 def _advice(
     served: Served,
+    knob: Knob,
     wanted: Configuration,
     gains: dict[View, float],
     confidence: Confidence,
     evidence: str,
 ) -> Advice:
-    ((knob, (before, after)),) = changes(served.now, wanted).items()
     return Advice(
         served.name,
         knob,
-        before,
-        after,
+        told(served.now, knob),
+        told(wanted, knob),
         gain=gains[View.EXPECTED],
         least_gain=gains[View.LEAST],
         most_gain=gains[View.MOST],

@@ -29,6 +29,14 @@ def configuration_of(model: Model, server: Server) -> Configuration:
     )
 
 
+def rows_alone(model: Model) -> int | None:
+    """What a request may hold of a model whose requests are executed one by one; None where batches
+    are made.
+    """
+    config = model_config(model)
+    return None if config.HasField("dynamic_batching") else max(1, config.max_batch_size)
+
+
 def is_tunable(model: Model) -> bool:
     """Whether the queueing model holds for it, and so what is measured of one rate of another:
     requests stand alone, and each has one answer.
@@ -106,18 +114,18 @@ def _set_batcher(batcher: pb.ModelDynamicBatching, wanted: Configuration, filled
 def changes(now: Configuration, wanted: Configuration) -> dict[Knob, tuple[str, str]]:
     """The knobs that differ, with what they are set to and are to be, as the spec writes it."""
     before, after = _told(now), _told(wanted)
-    return {knob: (before[knob], after[knob]) for knob in Knob if before[knob] != after[knob]}
+    return {knob: (set_to, after[knob]) for knob, set_to in before.items() if set_to != after[knob]}
 
 
 def told(configuration: Configuration, knob: Knob) -> str:
     """What a knob is set to, as the spec writes it."""
-    return _told(configuration)[knob]
+    return _told(configuration)[Knob.MAX_BATCH_SIZE if knob is Knob.BATCHING else knob]
 
 
 def turned(now: Configuration, knob: Knob, to: str) -> Configuration:
     """A configuration with one knob set to what the spec would say."""
     match knob:
-        case Knob.MAX_BATCH_SIZE:
+        case Knob.MAX_BATCH_SIZE | Knob.BATCHING:
             return replace(now, max_batch=int(to))
         case Knob.INSTANCES:
             return replace(now, instances=int(to))
