@@ -803,6 +803,39 @@ WARNINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
         },
         ["spec.tuning.mode"],
     ),
+    "settings to apply of a model that makes no batches": (
+        {
+            "spec.rollout": {"strategy": "Canary"},
+            "spec.tuning": {"mode": "Apply"},
+            "spec.pipelines": [],
+            "spec.models.0.maxBatchSize": 0,
+            "spec.objectives.0.model": "encoder",
+        },
+        ["spec.tuning.mode"],
+    ),
+    "an objective of streams": (
+        {"spec.models.1.decoupled": True},
+        ["spec.objectives[0].latency"],
+    ),
+    "a canary that is asked by streams, and mirrored": (
+        {
+            **mirroring(share="10%"),
+            "spec.pipelines": [],
+            "spec.models.1.decoupled": True,
+            "spec.objectives.0.model": "scorer",
+            "spec.scaling": {"target": {"inFlight": 4}},
+        },
+        ["spec.rollout.strategy", "spec.rollout.canary.mirror"],
+    ),
+    "a mirror of sequences": (
+        {
+            **mirroring(share="10%"),
+            "spec.pipelines": [],
+            "spec.models.0.batching": {"sequence": {"direct": {}}},
+            "spec.objectives.0.model": "encoder",
+        },
+        ["spec.rollout.canary.mirror"],
+    ),
     "memory for instances that take nobody knows what": (
         {"spec.tuning": {"limits": {"memory": "12Gi"}}},
         ["spec.tuning.limits.memory"],

@@ -383,7 +383,7 @@ def step_joins_different_decoupled_models(spec: AgentSpec) -> Iterator[Fault]:
     """A decoupled model has several answers: which of two such models' answers belong together,
     nobody knows.
     """
-    decoupled = _decoupled(spec)
+    decoupled = decoupled_names(spec)
     for path, pipeline in pipelines(spec):
         origins: dict[str, str] = dict.fromkeys(_entering(pipeline), "")
         waiting = list(_calls_of(spec, path, pipeline))
@@ -404,7 +404,7 @@ def step_joins_different_decoupled_models(spec: AgentSpec) -> Iterator[Fault]:
             waiting = [call for call in waiting if call not in begun]
 
 
-def _decoupled(spec: AgentSpec) -> set[str]:
+def decoupled_names(spec: AgentSpec) -> set[str]:
     """The models with several answers, and the pipelines that call such."""
     found = {model.name for _, model in models(spec) if model.decoupled}
     steps = {each.name: {step.model for step in each.steps} for each in spec.pipelines}

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
+from trireme.admission.places import models
+from trireme.admission.rules.pipelines import decoupled_names
+from trireme.admission.words import listed
 from trireme.api.releases import Feature, release_of, supports
 from trireme.api.rollout import Canary, CanaryLimits, RolloutStrategy
 from trireme.api.scalars import quantity_value
@@ -121,6 +124,43 @@ def canary_is_judged_by_little(spec: AgentSpec) -> Iterator[Fault]:
             "alone",
             "Add an objective with the latency that must be kept",
         )
+
+
+def canary_is_asked_by_streams(spec: AgentSpec) -> Iterator[Fault]:
+    """What is compared are requests that are answered once."""
+    if not _is_canary(spec) or not spec.gateway.enabled:
+        return
+    if (asked := _asked(spec)) and asked <= decoupled_names(spec):
+        yield Fault(
+            "spec.rollout.strategy",
+            spec.rollout.strategy.value,
+            f"a canary is judged by what is answered once, and {listed(sorted(asked))} may answer "
+            "several times: where clients use streams alone nothing is seen of it, and it is taken "
+            "back undecided",
+            "Promote by hand with kubectl trireme promote, or set strategy to RollingUpdate",
+        )
+
+
+def mirror_compares_nothing(spec: AgentSpec) -> Iterator[Fault]:
+    """Neither streams nor sequences are, and what is not compared promotes nothing."""
+    if not _is_canary(spec) or spec.rollout.canary.mirror is None:
+        return
+    sequences = {
+        model.name for _, model in models(spec) if model.batching and model.batching.sequence
+    }
+    if (asked := _asked(spec)) and asked <= decoupled_names(spec) | sequences:
+        yield Fault(
+            "spec.rollout.canary.mirror",
+            None,
+            "streams and sequences are never compared, and with a mirror no canary is promoted of "
+            f"which nothing was: {listed(sorted(asked))} have no other requests",
+            "Leave mirror out",
+        )
+
+
+def _asked(spec: AgentSpec) -> set[str]:
+    """What clients ask, as far as a spec tells: what has an objective, else every model."""
+    return {each.model for each in spec.objectives} or {model.name for model in spec.models}
 
 
 def canary_of_another_strategy(spec: AgentSpec) -> Iterator[Fault]:

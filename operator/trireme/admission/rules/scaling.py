@@ -6,6 +6,7 @@ older CustomResourceDefinition, are why they are here too.
 
 from collections.abc import Iterator
 
+from trireme.admission.rules.pipelines import decoupled_names
 from trireme.admission.words import did_you_mean
 from trireme.api.types import AgentSpec, Scaling, ScalingMode
 from trireme.errors import Fault
@@ -118,6 +119,26 @@ def setting_of_another_mode(spec: AgentSpec) -> Iterator[Fault]:
                 f"{field} has no effect in mode {spec.scaling.mode}",
                 "Set scaling.mode to Automatic, or remove it",
             )
+
+
+def objective_is_of_streams(spec: AgentSpec) -> Iterator[Fault]:
+    """The gateway measures what is answered once. Of several objectives Triton's own figures are
+    read, which know of streams.
+    """
+    is_sized = spec.scaling.mode.is_decided_by_trireme and spec.scaling.target.in_flight is None
+    if not is_sized or not spec.gateway.enabled or len(spec.objectives) != 1:
+        return
+    (objective,) = spec.objectives
+    if objective.model in decoupled_names(spec):
+        yield Fault(
+            "spec.objectives[0].latency",
+            None,
+            f"{objective.model} may answer several times, so it is asked by streams, of which the "
+            "gateway tells neither latency nor failures: the number of pods goes by what is in "
+            "flight, and by /generate where clients use that",
+            "Set scaling.target.inFlight to what a pod is to have at a time; or without a gateway, "
+            "from 24.11 on, Triton itself tells how long a first answer takes",
+        )
 
 
 def budget_without_gpus(spec: AgentSpec) -> Iterator[Fault]:

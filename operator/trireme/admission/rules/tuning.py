@@ -68,13 +68,15 @@ def tuning_is_never_applied(spec: AgentSpec) -> Iterator[Fault]:
 
 
 def _unlearnt(spec: AgentSpec, asked: str) -> str:
-    """Why nothing is learnt of what an objective is for; empty where something is. A batcher that
-    cannot be read has a fault of its own.
+    """Why nothing is learnt of what an objective is for, or nothing follows from it; empty where
+    something does. A batcher that cannot be read has a fault of its own.
     """
     model = spec.model_named(asked)
     if model is None:
         return f"{asked} is a pipeline, whose steps share a pod"
     why = "" if "dynamic_batching" in model.config else unmodelled(model)
+    if not why and not model.max_batch_size and not (model.batching or model.config):
+        why = "it makes no batches with maxBatchSize 0"
     return f"{asked}: {why}" if why else ""
 
 
