@@ -31,6 +31,8 @@ START = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
 ROUND_SECONDS, RUN_IN_SECONDS, CHUNK_SECONDS = 5, 10, 60
 PLAN = plan_of(Canary(), longest_start=timedelta(0))  # as the resource has it by default
 FLEETS = (1, 2, 3, 4, 8, 19)  # of 3 and 19 a step's load is exactly that of some stable pods
+LATE = ((0.14, 0.22), (0.14, 0.14), (0.05, 0.10), (0.05, 0.05))  # of the stable pods, the canary
+RATES = (4, 20, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +329,65 @@ def detection(runs: int) -> str:
     return table("Worse canaries beside 4 pods", header, rows)
 
 
+def power(runs: int) -> str:
+    """Canaries that are late more often, by the resource's defaults: each request by itself, or all
+    tracks' in clumps of their own, with a chance that another round has another of.
+    """
+    rows = [
+        (
+            f"{canary:.0%} beside {stable:.0%}",
+            rate,
+            "in clumps" if clumped else "by itself",
+            f"{_percent(ended, lambda one: one.verdict.phase is RolloutPhase.PROMOTED)}",
+            f"{_percent(ended, lambda one: one.verdict.why is Why.UNDECIDED)}",
+            f"{median(one.requests for one in ended):.0f}",
+            f"{median(one.seconds for one in ended):.0f}",
+        )
+        for stable, canary in LATE
+        for rate in RATES
+        for clumped in (False, True)
+        for ended in [[_drawn(stable, canary, rate, clumped, seed) for seed in range(runs)]]
+    ]
+    header = (
+        "late",
+        "requests/s of the agent",
+        "a request is late",
+        "promoted",
+        "undecided",
+        "of its requests, median",
+        "median seconds",
+    )
+    return table("Canaries that are late more often", header, rows)
+
+
+def _drawn(stable: float, canary: float, rate: float, clumped: bool, seed: int) -> Ended:
+    """One rollout of tracks whose requests are late with these chances."""
+    generator = np.random.default_rng(seed)
+    memory, at, requests = begin(START), START, 0
+    while True:
+        at += timedelta(seconds=ROUND_SECONDS)
+        weight = PLAN.steps[memory.step].weight
+        mine, others = (
+            _late(generator, rate * ROUND_SECONDS * share, chance, clumped)
+            for share, chance in ((weight, canary), (1 - weight, stable))
+        )
+        requests += mine.requests
+        verdict, memory = advance(PLAN, memory, Round(at, True, mine, others))
+        if verdict.phase is not RolloutPhase.PROGRESSING:
+            return Ended(verdict, requests, (at - START).total_seconds())
+
+
+def _late(generator: np.random.Generator, mean: float, chance: float, clumped: bool) -> Answers:
+    requests = int(generator.poisson(mean))
+    chance = min(1.0, chance * generator.exponential()) if clumped else chance
+    late = int(generator.binomial(requests, chance))
+    return Answers(requests, 0, late, late + int(generator.binomial(requests - late, 0.4)))
+
+
+def _percent(ended: list[Ended], is_so: Callable[[Ended], bool]) -> str:
+    return f"{_count(ended, is_so) / len(ended):.0%}"
+
+
 def _count(ended: list[Ended], is_so: Callable[[Ended], bool]) -> int:
     return sum(map(is_so, ended))
 
@@ -335,4 +396,5 @@ if __name__ == "__main__":
     wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     print(false_alarms(wanted), flush=True)
     print(without_spare(wanted), flush=True)
-    print(detection(wanted))
+    print(detection(wanted), flush=True)
+    print(power(10 * wanted))

@@ -275,3 +275,45 @@ def test_a_measurement_on_cpu_of_pods_with_gpus_is_a_warning() -> None:
     server = {"image": "example.com/triton:24.10-py3", "gpus": {"count": 1}}
     (found,) = warnings(spec_of(server=server))
     assert "measured on CPU, and these pods have GPUs" in str(found)
+
+
+def mirrored(asked: dict[str, Any] | None = None, mode: str = "Apply", **mirror: Any) -> AgentSpec:
+    canary = {"mirror": {"share": "10%", **mirror}}
+    return spec_of(
+        {"mode": mode},
+        asked,
+        model={"outputs": [{"name": "logits", "dataType": "FP32", "dims": [10]}]},
+        rollout={"strategy": "Canary", "canary": canary},
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "remedy"),
+    [
+        pytest.param(
+            {"labels": "label"}, "Add {name: logits, by: Class}, or set mirror.tolerance", id="classes"
+        ),
+        pytest.param({}, "Add {name: logits, by: Direction}, or set mirror.tolerance", id="vectors"),
+        pytest.param({"metric": "max-error"}, "Set mirror.tolerance to what", id="numbers"),
+    ],
+)
+def test_a_mirror_that_takes_an_optimised_model_back_for_its_numbers_is_a_warning(
+    asked: dict[str, Any], remedy: str
+) -> None:
+    (found,) = warnings(mirrored(asked))
+    assert found.path == "spec.rollout.canary.mirror.outputs"
+    assert "may be taken back for logits" in found.message
+    assert found.remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(mirrored(outputs=[{"name": "logits", "by": "Class"}]), id="by its class"),
+        pytest.param(mirrored(ignoreOutputs=["logits"]), id="not compared"),
+        pytest.param(mirrored(tolerance={"relative": "10%"}), id="within what the user allows"),
+        pytest.param(mirrored(mode="Recommend"), id="nothing is applied"),
+    ],
+)
+def test_a_mirror_that_suits_an_optimised_model_is_no_warning(spec: AgentSpec) -> None:
+    assert warnings(spec) == ()

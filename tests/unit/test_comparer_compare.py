@@ -252,6 +252,94 @@ def test_a_wrong_number_far_behind_is_found() -> None:
     assert found == Different("y", Aspect.VALUES, 2.0)
 
 
+BY_MEANING = Rules(0.0, 0.0, by_class=frozenset({"scores"}), by_direction={"vectors": 0.9})
+
+
+def rows(name: str, *values: list[float], data_type: str = "FP32") -> Outputs:
+    flat = [each for row in values for each in row]
+    return answer({**output(data_type, flat, name), "shape": [len(values), len(values[0])]})
+
+
+@pytest.mark.parametrize(
+    ("stable", "canary", "verdict"),
+    [
+        pytest.param(
+            rows("scores", [1.0, 5.0, 2.0], [3.0, 1.0, 1.0]),
+            rows("scores", [1.5, 4.0, 2.5], [2.0, 1.5, 0.5]),
+            Same(),
+            id="each row names the same class",
+        ),
+        pytest.param(
+            rows("scores", [1.0, 5.0], [3.0, 1.0]),
+            rows("scores", [1.0, 5.0], [3.0, 3.1]),
+            Different("scores", Aspect.CLASS),
+            id="one row names another class",
+        ),
+        pytest.param(
+            rows("scores", [NAN, 5.0]),
+            rows("scores", [9.0, 5.0]),
+            Different("scores", Aspect.CLASS),
+            id="a row that names none beside one that does",
+        ),
+        pytest.param(
+            rows("scores", [3, 1], data_type="INT64"),
+            rows("scores", [2, 1], data_type="INT64"),
+            Same(),
+            id="integers are scores, too",
+        ),
+        pytest.param(
+            rows("scores", [0.25], [0.5]),
+            rows("scores", [0.25], [0.75]),
+            Different("scores", Aspect.VALUES, 0.25),
+            id="rows of one number name no class",
+        ),
+        pytest.param(
+            rows("vectors", [1.0, 2.0], [0.0, -1.0]),
+            rows("vectors", [3.0, 6.5], [0.0, -9.0]),
+            Same(),
+            id="vectors that point to the same place, whatever their lengths",
+        ),
+        pytest.param(
+            rows("vectors", [1.0, 0.0], [1.0, 0.0]),
+            rows("vectors", [1.0, 0.0], [0.0, 1.0]),
+            Different("vectors", Aspect.DIRECTION, 1.0),
+            id="one vector that points elsewhere",
+        ),
+        pytest.param(
+            rows("vectors", [0.0, 0.0], [NAN, 1.0]),
+            rows("vectors", [0.0, 0.0], [NAN, 1.0]),
+            Same(),
+            id="equal vectors that point nowhere",
+        ),
+        pytest.param(
+            rows("vectors", [0.0, 0.0]),
+            rows("vectors", [0.0, 1.0]),
+            Different("vectors", Aspect.DIRECTION, 2.0),
+            id="one that points nowhere beside one that does",
+        ),
+        pytest.param(
+            rows("others", [1.0, 5.0]),
+            rows("others", [1.0, 5.5]),
+            Different("others", Aspect.VALUES, 0.5),
+            id="other outputs are compared number by number",
+        ),
+    ],
+)
+def test_what_outputs_mean_is_compared(stable: Answer, canary: Answer, verdict: Verdict) -> None:
+    assert compare(stable, canary, BY_MEANING) == verdict
+
+
+def test_a_vector_far_behind_that_points_elsewhere_is_found() -> None:
+    right = np.tile([3.0, 4.0], 100_000)
+    wrong = right.copy()
+    wrong[-2:] = [-3.0, -4.0]
+    stable, canary = (
+        {"vectors": of_bytes("FP64", [100_000, 2], values.tobytes())} for values in (right, wrong)
+    )
+    found = compare(stable, canary, BY_MEANING)
+    assert found == Different("vectors", Aspect.DIRECTION, 2.0)
+
+
 HEADER = json.dumps(
     {"outputs": [output("FP32", [1.0]) | {"parameters": {"binary_data_size": 4}}]}
 ).encode()

@@ -83,6 +83,10 @@ def test_it_is_told_whom_to_ask_and_how_to_compare() -> None:
         maxSize="1Mi",
         tolerance={"absolute": 0.5, "relative": "2%"},
         ignoreOutputs=["clock"],
+        outputs=[
+            {"name": "logits", "by": "Class"},
+            {"name": "embedding", "by": "Direction", "minCosine": 0.95},
+        ],
     )
     assert container_of(agent)["args"] == [
         "compare",
@@ -94,6 +98,8 @@ def test_it_is_told_whom_to_ask_and_how_to_compare() -> None:
         "--absolute=0.5",
         "--relative=0.02",
         "--ignore-output=clock",
+        "--by-class=logits",
+        "--by-direction=embedding=0.95",
     ]
 
 

@@ -245,6 +245,7 @@ _WARNINGS: tuple[Rule, ...] = (
     rollout.limit_allows_everything,
     rollout.canary_without_pods,
     optimization.pods_have_gpus,
+    optimization.optimised_answers_are_compared_by_number,
     tuning.tuning_is_never_applied,
     tuning.memory_bound_is_half_told,
 )

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from trireme.api.scalars import Duration, Quantity, Ratio
-from trireme.api.schema import ApiModel, cel
+from trireme.api.schema import ApiModel, cel, list_map
 
 
 class RolloutStrategy(StrEnum):
@@ -75,6 +75,32 @@ class MirrorTolerance(ApiModel):
 OutputName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
+class Comparison(StrEnum):
+    """What of an output is compared in the place of its numbers, by rows of the last dimension."""
+
+    CLASS = "Class"  # where the largest number of a row is
+    DIRECTION = "Direction"  # where a row points to, as a vector
+
+
+class ComparedOutput(ApiModel):
+    """An output whose numbers may differ as long as they mean the same. One that has no dimension
+    of 2 or more as its last is compared number by number nevertheless.
+    """
+
+    name: OutputName = Field(description="The output, of any model.")
+    by: Comparison = Field(
+        description="Class: the place of the largest number of each row, as of scores by class; or "
+        "Direction: the cosine between the two vectors of each row, as of embeddings."
+    )
+    min_cosine: float = Field(
+        0.99,
+        ge=-1,
+        le=1,
+        allow_inf_nan=False,
+        description="By Direction, the least cosine of two vectors that are the same.",
+    )
+
+
 class Mirror(ApiModel):
     """Requests that are copied while a canary runs: both tracks answer the copy, and the answers
     are compared and thrown away. Streams and sequences are never copied.
@@ -92,6 +118,13 @@ class Mirror(ApiModel):
     )
     ignore_outputs: Annotated[list[OutputName], Field(max_length=100)] = Field(
         [], description="Outputs that are not compared, such as one that tells the time."
+    )
+    outputs: list[ComparedOutput] = Field(
+        [],
+        max_length=100,
+        description="Outputs of which not each number is compared, such as those of a model that is "
+        "served in lower precision.",
+        json_schema_extra=list_map("name"),
     )
 
 

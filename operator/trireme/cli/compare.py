@@ -23,6 +23,18 @@ def compare(
     ignore_output: Annotated[
         list[str] | None, typer.Option(help="An output that is not compared; may be repeated.")
     ] = None,
+    by_class: Annotated[
+        list[str] | None,
+        typer.Option(help="An output whose rows name a class, which is compared; may be repeated."),
+    ] = None,
+    by_direction: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OUTPUT=COSINE",
+            help="An output whose rows are vectors that are the same from this cosine on; may be "
+            "repeated.",
+        ),
+    ] = None,
     http_port: Annotated[int, typer.Option(help="Port for copies over HTTP.")] = names.HTTP_PORT,
     grpc_port: Annotated[int, typer.Option(help="Port for copies over gRPC.")] = names.GRPC_PORT,
     metrics_port: Annotated[
@@ -38,9 +50,24 @@ def compare(
     settings = Settings(
         TrackAddress(stable),
         TrackAddress(canary),
-        Rules(absolute, relative, frozenset(ignore_output or ())),
+        Rules(
+            absolute,
+            relative,
+            frozenset(ignore_output or ()),
+            frozenset(by_class or ()),
+            dict(map(_cosine, by_direction or ())),
+        ),
         max_in_flight,
         max_bytes,
         timeout_seconds,
     )
     run(settings, Ports(http_port, grpc_port, metrics_port))
+
+
+def _cosine(told: str) -> tuple[str, float]:
+    output, _, least = told.rpartition("=")
+    try:
+        return output, float(least)
+    except ValueError as error:
+        words = f"{told!r} is no output with a cosine: write OUTPUT=0.99"
+        raise typer.BadParameter(words, param_hint="--by-direction") from error

@@ -3,13 +3,14 @@
 Only outputs are compared: a model's version and an answer's parameters may differ.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 import numpy as np
 
 from trireme.api import names
+from trireme.comparer.rows import have_one_class, lowest_cosine
 from trireme.comparer.tensors import Numbers, Outputs, Tensor
 
 _AT_A_TIME = 65536  # numbers that are widened at a time, so that no large output is held as float64
@@ -18,12 +19,17 @@ _AT_A_TIME = 65536  # numbers that are widened at a time, so that no large outpu
 @dataclass(frozen=True, slots=True)
 class Rules:
     """When two numbers of floating point are the same: their difference is at most `absolute`, or
-    at most `relative` (0 to 1) of the larger one. `ignored`: outputs that are not compared.
+    at most `relative` (0 to 1) of the larger one. `ignored`: outputs that are not compared;
+    `by_class`: those of which the classes are that their rows name; `by_direction`: those of which
+    the directions are, with the least cosine of two that are the same. What has no rows, of two
+    numbers or more, is compared number by number in any case.
     """
 
     absolute: float
     relative: float
     ignored: frozenset[str] = frozenset()
+    by_class: frozenset[str] = frozenset()
+    by_direction: Mapping[str, float] = field(default_factory=dict)
 
 
 class Failed(Enum):
@@ -42,6 +48,8 @@ class Aspect(StrEnum):
     DATA_TYPE = "data type"
     SHAPE = "shape"
     VALUES = "values"
+    CLASS = "class"
+    DIRECTION = "direction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,14 @@ def _difference(name: str, a: Tensor, b: Tensor, rules: Rules) -> Different | No
         return Different(name, Aspect.SHAPE)
     if isinstance(a.values, tuple) or isinstance(b.values, tuple):
         return None if a.values == b.values else Different(name, Aspect.VALUES)
+    width = a.shape[-1] if a.shape else 1
+    if len(a.values) and width > 1:
+        if name in rules.by_class:
+            same = have_one_class(a.values, b.values, width)
+            return None if same else Different(name, Aspect.CLASS)
+        if (least := rules.by_direction.get(name)) is not None:
+            cosine = lowest_cosine(a.values, b.values, width)
+            return None if cosine >= least else Different(name, Aspect.DIRECTION, 1 - cosine)
     largest = _largest(a.values, b.values, rules)
     return None if largest is None else Different(name, Aspect.VALUES, largest)
 

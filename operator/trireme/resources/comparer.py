@@ -6,7 +6,7 @@ Whatever becomes of it, no request waits for it.
 from math import ceil
 
 from trireme.api import kinds, names
-from trireme.api.rollout import Mirror
+from trireme.api.rollout import ComparedOutput, Comparison, Mirror
 from trireme.api.scalars import quantity_value
 from trireme.api.types import AgentDeployment
 from trireme.resources.envoy import mirror_of
@@ -124,7 +124,14 @@ def _arguments(agent: AgentDeployment, options: ResourceOptions, mirror: Mirror)
         f"--absolute={mirror.tolerance.absolute:g}",
         f"--relative={mirror.tolerance.relative:g}",
         *(f"--ignore-output={output}" for output in mirror.ignore_outputs),
+        *map(_compared, mirror.outputs),
     ]
+
+
+def _compared(output: ComparedOutput) -> str:
+    if output.by is Comparison.CLASS:
+        return f"--by-class={output.name}"
+    return f"--by-direction={output.name}={output.min_cosine:g}"
 
 
 def _memory_mebibytes(mirror: Mirror) -> int:

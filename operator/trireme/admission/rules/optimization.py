@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from trireme.admission.words import listed
-from trireme.api.models import Model
+from trireme.api.models import DataType, Model
 from trireme.api.optimization import (
     DESTINATION_MISSING,
     LARGEST_BATCH,
@@ -13,7 +13,7 @@ from trireme.api.optimization import (
     Technique,
 )
 from trireme.api.optimize import FITTING, OptimizedBackend
-from trireme.api.rollout import RolloutStrategy
+from trireme.api.rollout import Comparison, MirrorTolerance, RolloutStrategy
 from trireme.api.scalars import quantity_value
 from trireme.api.types import AgentSpec
 from trireme.errors import Fault
@@ -22,6 +22,7 @@ from trireme.resources.optimization_plans import latest, optimized_backend
 
 _PATH = "spec.optimization"
 _WITHOUT_LABELS = ("cosine", "mean-error", "max-error")
+_REALS = frozenset({DataType.FP16, DataType.BF16, DataType.FP32, DataType.FP64})
 
 
 def _asked(spec: AgentSpec) -> Iterator[tuple[str, OptimizedModel]]:
@@ -239,3 +240,29 @@ def pods_have_gpus(spec: AgentSpec) -> Iterator[Fault]:
             "models are optimised and measured on CPU, and these pods have GPUs",
             "Have a measurement of your own before you take a result over",
         )
+
+
+def optimised_answers_are_compared_by_number(spec: AgentSpec) -> Iterator[Fault]:
+    """The gate asks whether answers are as good; a mirror, whether they are the same."""
+    mirror = spec.rollout.canary.mirror
+    if not _is_applied(spec) or mirror is None or mirror.tolerance != MirrorTolerance():
+        return
+    told = {*mirror.ignore_outputs, *(each.name for each in mirror.outputs)}
+    for _, asked, model in _known(spec):
+        outputs = [each for each in model.outputs if each.data_type in _REALS]
+        if plain := [each.name for each in outputs if each.name not in told]:
+            yield Fault(
+                "spec.rollout.canary.mirror.outputs",
+                None,
+                f"a model of lower precision answers with other numbers: an optimised {model.name} "
+                f"may be taken back for {listed(plain)}, though its {asked.judged_in} is kept",
+                _compared_by_meaning(asked.judged_in, plain[0]),
+            )
+
+
+def _compared_by_meaning(metric: str, output: str) -> str:
+    """How what the metric judges is compared, too."""
+    if metric.endswith("-error"):
+        return "Set mirror.tolerance to what numbers may differ by"
+    by = Comparison.DIRECTION if metric == "cosine" else Comparison.CLASS
+    return f"Add {{name: {output}, by: {by}}}, or set mirror.tolerance to what may differ"
