@@ -40,8 +40,8 @@ OPTIONS = ResourceOptions("envoy", cluster_domain="cluster.example")
 REQUESTS = 40
 
 
-def mirroring(share: str = "100%") -> AgentDeployment:
-    mirror = {"share": share, "maxInFlight": 64}
+def mirroring(share: str = "100%", **more: Any) -> AgentDeployment:
+    mirror = {"share": share, "maxInFlight": 64, **more}
     return agent_of(rollout={"strategy": "Canary", "canary": {"mirror": mirror}})
 
 
@@ -201,6 +201,22 @@ async def test_no_request_waits_for_a_comparer_that_reads_nothing(
             for _ in range(5):
                 async with asyncio.timeout(SECONDS / 6):
                     assert await infer(gateway, body) == (200, b"answer")
+
+
+async def test_a_large_grpc_request_waits_for_a_frozen_comparer_for_some_seconds_at_most(
+    tmp_path: Path,
+) -> None:
+    """It does not tell its length, so that it is copied whatever that is."""
+    body = b"x" * (3 * 2**20)
+    with socket.create_server((LOOPBACK, 0)) as unread:
+        port = unread.getsockname()[1]
+        agent = mirroring(maxSize="64Ki")
+        async with (
+            running_pod() as pod,
+            gateway_before(tmp_path, at(pod), [(port, port)], agent) as gateway,
+            asyncio.timeout(SECONDS / 4),
+        ):
+            assert str(await gateway.call(f"{SERVICE}/ModelInfer", body)) == "StatusCode.OK"
 
 
 async def test_a_copy_keeps_the_host_that_the_client_named(tmp_path: Path) -> None:

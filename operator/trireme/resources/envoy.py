@@ -97,6 +97,7 @@ _DNS_REFRESH = f"{DNS_REFRESH_SECONDS}s"
 _CONNECT_TIMEOUT = timedelta(seconds=2)
 _CHOICES_OF_CLASSES = 16  # so that nearly all pods of a usual fleet are seen
 _UPSTREAM_IDLE_TIMEOUT = timedelta(seconds=30)  # Triton itself never closes an idle connection
+_COMPARER_PING = {"interval": "2s", "timeout": "3s"}  # one that is frozen takes nothing any more
 _STREAM_IDLE_TIMEOUT = timedelta(hours=1)
 _STATS_FLUSH_INTERVAL = timedelta(seconds=1)  # histograms are as old as this when scraped
 _MOST_CONNECTIONS = 1_000_000
@@ -551,11 +552,13 @@ def _comparer_clusters(
     thresholds = {**dict.fromkeys(bounds, mirror.max_in_flight), "max_retries": 0}
     for protocol in Protocol:
         comparer = _endpoints(agent, options, names.comparer(agent.metadata.name), protocol)
-        cluster = _cluster(agent.spec, _comparer_cluster(protocol), protocol, [comparer])
+        name = _comparer_cluster(protocol)
+        cluster = _cluster(agent.spec, name, protocol, [comparer], ping=_COMPARER_PING)
         yield {
             **cluster,
             "circuit_breakers": {"thresholds": [thresholds]},
-            # Envoy stops reading a request whose copy fills its buffer, until the copy is taken.
+            # Envoy stops reading a request whose copy fills its buffer, until the copy is taken or
+            # its connection is given up.
             "per_connection_buffer_limit_bytes": _largest_copy_bytes(mirror),
         }
 
@@ -576,7 +579,11 @@ def _endpoints(
 
 
 def _cluster(
-    spec: AgentSpec, name: str, protocol: Protocol, endpoints: list[dict[str, Any]]
+    spec: AgentSpec,
+    name: str,
+    protocol: Protocol,
+    endpoints: list[dict[str, Any]],
+    ping: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     http_options = f"{_TYPES}.upstreams.http.v3.HttpProtocolOptions"
     return {
@@ -614,7 +621,7 @@ def _cluster(
                 "explicit_http_config": (
                     {"http_protocol_options": {}}
                     if protocol is Protocol.HTTP
-                    else {"http2_protocol_options": {}}
+                    else {"http2_protocol_options": {"connection_keepalive": ping} if ping else {}}
                 ),
             }
         },
