@@ -107,6 +107,9 @@ def test_what_is_chosen_is_told_with_its_digest_and_lies_where_it_is_delivered_f
     assert found.gain.throughput_ratio > 1
     assert found.gain.size_ratio < 0.5
     assert found.gain.most_drop <= PLAN.max_drop
+    (chosen,) = [each for each in found.tried if each.techniques == found.gain.techniques]
+    assert (chosen.refused, chosen.throughput_ratio) == (None, found.gain.throughput_ratio)
+    assert (chosen.size_ratio, chosen.most_drop) == (found.gain.size_ratio, found.gain.most_drop)
     file = pod.into / "model_repository" / "digits" / "1" / "model.onnx"
     assert found.file == "model.onnx"
     assert found.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
@@ -144,6 +147,8 @@ def test_a_drop_that_few_samples_cannot_exclude_gains_nothing(pod: Pod) -> None:
     found = pod.optimise(PLAN.model_copy(update={"max_drop": 0.0}))
     assert (found.failure, found.gain) == (None, None)
     assert "nothing is cheaper and shown to answer as well" in found.summary
+    assert found.tried
+    assert all(each.refused for each in found.tried)
     assert not (pod.into / "model_repository").exists()
 
 

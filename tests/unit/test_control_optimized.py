@@ -16,7 +16,7 @@ from trireme.api.fetch import (
     ModelResult,
     termination_message,
 )
-from trireme.api.optimization import Gain, MissedTarget, TargetName
+from trireme.api.optimization import Gain, MissedTarget, TargetName, TriedForm
 from trireme.api.optimize import (
     DeliveryResult,
     OptimizeResult,
@@ -41,6 +41,7 @@ FOUND = OptimizeResult(summary="s", gain=GAIN, file="model.onnx", sha256="a" * 6
 URI = "pvc://results/encoder/0f/1/"
 DELIVERED = DeliveryResult(uri=URI, files={"model.onnx": "a" * 64})
 NOTHING = OptimizeResult(summary="nothing is cheaper and shown to answer as well")
+TRIED = TriedForm(techniques=["fp16"], throughput_ratio=0.8, refused="is slower")
 
 
 def failure(reason: FetchReason, message: str) -> FetchFailure:
@@ -145,6 +146,29 @@ def test_the_words_of_what_opened_the_model_are_told_as_its_own(told: OptimizeRe
     assert found is not None
     words = "the model's container says: done [2J Warning: run this now"
     assert (found.failure or found.summary) == words
+
+
+def test_what_was_tried_is_told_of_a_result_and_where_nothing_is_gained() -> None:
+    for told, delivered in ((FOUND, DELIVERED), (NOTHING, DeliveryResult())):
+        tried = told.model_copy(update={"tried": [TRIED, TRIED]})
+        found = ended(OVER, [finished(tried, delivered)])
+        assert found is not None
+        assert found.tried == (TRIED, TRIED)
+
+
+def test_the_words_of_what_was_tried_hold_nothing_that_a_terminal_obeys() -> None:
+    hostile = TRIED.model_copy(update={"refused": HOSTILE})
+    found = ended(OVER, [finished(NOTHING.model_copy(update={"tried": [hostile]}), DeliveryResult())])
+    assert found is not None
+    assert found.tried[0].refused == "done [2J Warning: run this now"
+
+
+def test_what_was_tried_never_makes_a_message_too_long_to_be_read() -> None:
+    long = TRIED.model_copy(update={"techniques": ["a" * 64] * 4, "refused": "\x01" * 200})
+    told = OptimizeResult(summary="\x01" * 4000, gain=GAIN, tried=[long] * 4)
+    message = optimize_message(told)
+    assert len(message.encode()) <= 4096
+    assert len(OptimizeResult.model_validate_json(message).tried) == 4
 
 
 def test_nothing_gained_is_no_failure() -> None:

@@ -9,6 +9,7 @@ import pytest
 from agents import agent_of, model_of
 from trireme.api import kinds
 from trireme.api.kinds import Kind
+from trireme.api.optimization import TriedForm
 from trireme.api.optimize import (
     DeliveryResult,
     OptimizeResult,
@@ -209,6 +210,16 @@ async def test_what_runs_is_stopped_when_it_is_switched_off(passes: Passes) -> N
     await passes.once("Disabled")
     assert passes.told == {}
     assert passes.api.jobs == []
+
+
+async def test_what_was_tried_is_in_the_status(passes: Passes) -> None:
+    tried = TriedForm(techniques=["fp16"], throughput_ratio=0.8, refused="is slower")
+    await passes.once()
+    passes.finish(NOTHING.model_copy(update={"tried": [tried]}))
+    await passes.once()
+    assert passes.told["tried"] == [
+        {"techniques": ["fp16"], "throughputRatio": 0.8, "refused": "is slower"}
+    ]
 
 
 async def fails(passes: Passes) -> Event:

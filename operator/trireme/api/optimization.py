@@ -18,6 +18,12 @@ METRIC_PATTERN = r"^(accuracy|top-[1-9][0-9]{0,3}|f1|cosine|mean-error|max-error
 LARGEST_BATCH = 1024
 """What the optimiser measures at most."""
 
+MOST_TRIED = 4
+"""Forms that a status tells of: as many as the optimiser judges at last."""
+
+LONGEST_REFUSAL = 200
+"""Characters of why one is not served."""
+
 DESTINATION_MISSING = "optimization needs a destination in every mode but Disabled"
 MODELS_MISSING = "optimization needs models in every mode but Disabled"
 """What a spec without them is told, by the API server and by Trireme."""
@@ -247,15 +253,43 @@ class MissedTarget(ApiModel):
         return f"{percent:,.0f}%" if 100 <= percent < 1e6 else f"{percent:.3g}%"
 
 
+_Techniques = Annotated[
+    list[Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9-]+$")]], Field(max_length=16)
+]
+_Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class TriedForm(ApiModel):
+    """A form of a model that was tried, against the model as it was; what was not measured of it is
+    absent. Said by a container that has opened the model, as all that is told of a Job.
+    """
+
+    techniques: _Techniques = Field(description="In the order they were applied.")
+    throughput_ratio: _Ratio | None = Field(
+        None, description="Requests a second of an instance: 2 is twice."
+    )
+    size_ratio: _Ratio | None = Field(
+        None, description="Size of the model's file: 0.25 is a quarter."
+    )
+    most_drop: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        description="What the held-out samples leave possible at most of the drop.",
+    )
+    refused: str | None = Field(
+        None,
+        max_length=LONGEST_REFUSAL,
+        description="Why it is not served; absent of what could have been.",
+    )
+
+
 class Gain(ApiModel):
     """What was chosen and what it gives, against the model as it was, in one measurement.
 
     A container says it that has opened the model: what is accepted of it here, the status takes.
     """
 
-    techniques: list[Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9-]+$")]] = Field(
-        max_length=16, description="In the order they were applied."
-    )
+    techniques: _Techniques = Field(description="In the order they were applied.")
     throughput_ratio: float = Field(
         gt=0, allow_inf_nan=False, description="Requests a second of an instance: 2 is twice."
     )
@@ -309,6 +343,11 @@ class ModelOptimizationStatus(ApiModel):
     gain: Gain | None = Field(None, description="What was chosen, and what it gives.")
     uri: str | None = Field(None, max_length=2048, description="Where the optimised model is.")
     sha256: str | None = Field(None, max_length=64, description="The digest of its file.")
+    tried: list[TriedForm] = Field(
+        [],
+        max_length=MOST_TRIED,
+        description="The forms that were judged at last; where none came so far, some of the others.",
+    )
     entry: str | None = Field(
         None,
         max_length=32_768,

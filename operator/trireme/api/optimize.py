@@ -22,8 +22,10 @@ from trireme.api.models import ModelName
 from trireme.api.optimization import (
     LARGEST_BATCH,
     METRIC_PATTERN,
+    MOST_TRIED,
     Gain,
     Technique,
+    TriedForm,
 )
 from trireme.api.scalars import Duration
 from trireme.api.schema import ApiModel
@@ -150,6 +152,7 @@ class OptimizeResult(ApiModel):
     """
 
     summary: str = Field("", max_length=TERMINATION_MESSAGE_BYTES)
+    tried: list[TriedForm] = Field([], max_length=MOST_TRIED)
     gain: Gain | None = None
     file: _FILE | None = None
     sha256: _DIGEST | None = None
@@ -171,8 +174,13 @@ def optimize_message(result: OptimizeResult) -> str:
 
     def shortened(longest: int) -> OptimizeResult:
         failure = None if result.failure is None else cut(result.failure, longest)
+        tried = [
+            each.model_copy(update={"refused": each.refused and cut(each.refused, longest // 8)})
+            for each in result.tried
+        ]
+        summary = cut(result.summary, longest)
         return result.model_copy(
-            update={"summary": cut(result.summary, longest), "failure": failure}
+            update={"summary": summary, "failure": failure, "tried": tried}
         )
 
     return _message(shortened)

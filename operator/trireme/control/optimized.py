@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from trireme.api import names
-from trireme.api.optimization import Gain
+from trireme.api.optimization import Gain, TriedForm
 from trireme.api.optimize import DeliveryResult, OptimizeResult
 from trireme.api.scalars import format_ratio
 from trireme.api.schema import ApiModel
@@ -48,11 +48,14 @@ class Optimized:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a Job came to: a model, or nothing gained (`summary` says why), or a failure."""
+    """What a Job came to: a model, or nothing gained (`summary` says why), or a failure; and what was
+    `tried` for it.
+    """
 
     optimized: Optimized | None = None
     summary: str = ""
     failure: str | None = None
+    tried: tuple[TriedForm, ...] = ()
 
 
 def ended(job: Object, pods: Iterable[Object]) -> Ended | None:
@@ -111,13 +114,21 @@ def _result(optimized: Mapping[str, Any], delivered: Mapping[str, Any]) -> Ended
     if found is None or delivery is None:
         return Ended(failure="the Job left no result that can be read")
     if found.gain is None and delivery.uri is None:
-        return Ended(summary=_quoted(found.summary))
+        return Ended(summary=_quoted(found.summary), tried=_tried(found))
     if found.gain is None or delivery.uri is None:
         return Ended(failure="what the Job delivered is not what it told of")
     sha256 = delivery.files.get(found.file or "")
     if sha256 is None or sha256 != found.sha256:
         return Ended(failure="the file that the Job delivered is not the one that it measured")
-    return Ended(Optimized(found.gain, delivery.uri, delivery.files, sha256))
+    optimized = Optimized(found.gain, delivery.uri, delivery.files, sha256)
+    return Ended(optimized, tried=_tried(found))
+
+
+def _tried(found: OptimizeResult) -> tuple[TriedForm, ...]:
+    return tuple(
+        each.model_copy(update={"refused": each.refused and _printable(each.refused)})
+        for each in found.tried
+    )
 
 
 def _failure(container: Mapping[str, Any], over: Mapping[str, Any]) -> str:
@@ -138,11 +149,13 @@ def _failure(container: Mapping[str, Any], over: Mapping[str, Any]) -> str:
 
 
 def _quoted(words: str) -> str:
-    """What the container says that has opened the model: told as its own words, on one line, and
-    with nothing that a terminal obeys.
-    """
-    printable = "".join(each if each.isprintable() else " " for each in words)
-    return f"the model's container says: {' '.join(printable.split())}"
+    """What the container says that has opened the model, told as its own words."""
+    return f"the model's container says: {_printable(words)}"
+
+
+def _printable(words: str) -> str:
+    """On one line, and with nothing that a terminal obeys."""
+    return " ".join("".join(each if each.isprintable() else " " for each in words).split())
 
 
 def _parsed(kind: type[T], over: Mapping[str, Any]) -> T | None:

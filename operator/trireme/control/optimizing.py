@@ -208,7 +208,8 @@ class Optimizing:
     def _over(
         self, known: ModelOptimizationStatus, found: Ended, destination: Destination
     ) -> ModelOptimizationStatus:
-        end = {"finish_time": self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")}
+        finish_time = self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+        end = {"finish_time": finish_time, "tried": list(found.tried)}
         if found.failure is not None:
             failures = known.failures + 1
             failed = {

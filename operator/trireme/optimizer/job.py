@@ -6,12 +6,13 @@ is told of it is words and numbers to whoever reads it.
 """
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from trireme.api.fetch import TERMINATION_MESSAGE_BYTES
-from trireme.api.optimization import Gain
+from trireme.api.optimization import LONGEST_REFUSAL, MOST_TRIED, Gain, TriedForm
 from trireme.api.optimize import (
     FITTING,
     PROGRAM_FILE,
@@ -22,7 +23,9 @@ from trireme.api.optimize import (
     optimize_message,
 )
 from trireme.errors import Fault, InvalidSpec
+from trireme.optimizer.candidates import Refused
 from trireme.optimizer.program import Result, optimise
+from trireme.optimizer.recipes import Recipe
 from trireme.optimizer.report import summary
 from trireme.optimizer.search import Finalist, Outcome
 from trireme.optimizer.serving import GENERATED
@@ -131,15 +134,60 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _result(made: Result) -> OptimizeResult:
-    winner = made.outcome.winner
+    winner, tried = made.outcome.winner, _tried(made.outcome)
     if winner is None:
-        return OptimizeResult(summary=summary(made.outcome))
+        return OptimizeResult(summary=summary(made.outcome), tried=tried)
     return OptimizeResult(
         summary=summary(made.outcome),
+        tried=tried,
         gain=_gain(made.outcome, winner),
         file=winner.artefact.file,
         sha256=winner.artefact.sha256,
     )
+
+
+def _tried(outcome: Outcome) -> list[TriedForm]:
+    """Those that were judged at last; where none came so far, the first of those that went the
+    farthest.
+    """
+    original = outcome.original_bytes
+    if outcome.finalists:
+        return [
+            _form(
+                each.recipe,
+                each.ratio,
+                _share(len(each.artefact.content), original),
+                each.refused,
+                each.verdict.most_drop,
+            )
+            for each in outcome.finalists
+        ]
+    farthest = sorted(outcome.trials, key=lambda each: each.ratio is None)
+    return [
+        _form(each.recipe, each.ratio, _share(each.size_bytes, original), each.refused)
+        for each in farthest[:MOST_TRIED]
+    ]
+
+
+def _form(
+    recipe: Recipe,
+    ratio: float | None,
+    size_ratio: float | None,
+    refused: Refused | None,
+    most_drop: float = math.nan,
+) -> TriedForm:
+    """What of it is a finite number, as only such can be told."""
+    return TriedForm(
+        techniques=list(recipe.steps),
+        throughput_ratio=_figure(1 / ratio) if ratio and math.isfinite(ratio) else None,
+        size_ratio=size_ratio,
+        most_drop=_figure(most_drop) if math.isfinite(most_drop) else None,
+        refused=str(refused)[:LONGEST_REFUSAL] if refused is not None else None,
+    )
+
+
+def _share(size: int | None, of: int | None) -> float | None:
+    return _figure(size / of) if size and of else None
 
 
 def _gain(outcome: Outcome, winner: Finalist) -> Gain:
