@@ -69,6 +69,7 @@ def rolled_out(
     *,
     plan: Plan = PLAN,
     seed: int = 1,
+    rate: int = RATE,
     changed: Callable[[Round], Round] = lambda seen: seen,
 ) -> tuple[Verdict, int, timedelta]:
     """How a rollout ends, after how many of the canary's requests and how much time."""
@@ -76,7 +77,7 @@ def rolled_out(
     weight = plan.steps[0].weight
     while True:
         now += EVERY
-        asked = RATE * int(EVERY.total_seconds())
+        asked = rate * int(EVERY.total_seconds())
         mine = round(asked * weight)
         seen = changed(
             Round(now, True, answered(random, mine, canary), answered(random, asked - mine, stable))
@@ -141,6 +142,61 @@ def test_a_slower_canary_is_not_promoted_where_the_steps_are_short() -> None:
         )
         assert verdict.phase is RolloutPhase.ROLLED_BACK
         assert passed < timedelta(minutes=3)
+
+
+@pytest.mark.parametrize(
+    ("late", "least", "most"),
+    [
+        pytest.param(0.22, 0, 1, id="later by far"),
+        pytest.param(0.14, 18, 20, id="as good"),
+    ],
+)
+def test_of_twenty_canaries_that_few_requests_tell_of_are_promoted(
+    late: float, least: int, most: int
+) -> None:
+    """Beside stable pods of which 14 of 100 requests are late, and four come in a second."""
+    few = tuple(Step(weight, timedelta(minutes=1), 200) for weight in (0.05, 0.25, 0.5))
+    plan = replace(PLAN, steps=few, deadline=timedelta(hours=1))
+    ends = [
+        rolled_out(Chances(late=late), Chances(late=0.14), plan=plan, seed=seed, rate=4)[0]
+        for seed in range(20)
+    ]
+    promoted = sum(end.phase is RolloutPhase.PROMOTED for end in ends)
+    assert least <= promoted <= most
+
+
+@pytest.mark.parametrize(
+    ("measure", "canary", "due", "is_within"),
+    [
+        pytest.param(Measure.LATE, Share(30, 200), 28.0, False, id="few requests, a little worse"),
+        pytest.param(Measure.LATE, Share(27, 200), 28.0, True, id="few requests, no worse"),
+        pytest.param(Measure.LATE, Share(1500, 10_000), 1400.0, True, id="many, a little worse"),
+        pytest.param(Measure.SLOW, Share(140, 200), 100.0, False, id="slow at the limit"),
+        pytest.param(Measure.FAILURES, Share(3, 200), 1.0, True, id="failures come one by one"),
+    ],
+)
+def test_latencies_are_within_what_is_allowed_by_a_standard_error(
+    measure: Measure, canary: Share, due: float, is_within: bool
+) -> None:
+    limit = PLAN.limits.of(measure)
+    found = Finding(measure, canary, Share(5000, 36_000), due, limit, log=0.0, needed=6.0)
+    assert found.is_within is is_within
+
+
+def test_a_last_step_without_stable_pods_requests_waits_for_nothing_that_cannot_come() -> None:
+    """What is not seen to be within the limit before it is not, either, in a step of all."""
+    whole = (Step(0.5, timedelta(0), 20), Step(1.0, timedelta(0), 1))
+    plan = replace(PLAN, steps=whole)
+    at = START + EVERY
+    unsure = Round(at, True, Answers(40, 0, 8, 20), Answers(4000, 0, 600, 2000))
+    verdict, memory = advance(plan, begin(START), unsure)
+    assert verdict.message.startswith("step 1 of 2, 50%: waits: not yet seen to be within")
+    better = Round(at + EVERY, True, Answers(400, 0, 40, 200), Answers(4000, 0, 600, 2000))
+    verdict, memory = advance(plan, memory, better)
+    assert (verdict.phase, memory.step) == (RolloutPhase.PROGRESSING, 1)
+    alone = Round(at + 2 * EVERY, True, Answers(400, 0, 400, 400), Answers())
+    verdict, _ = advance(plan, memory, alone)
+    assert verdict.phase is RolloutPhase.PROMOTED
 
 
 def test_answers_that_differ_take_it_back() -> None:

@@ -4,7 +4,8 @@ A finding takes two things: bets on it that were won to `measures / alpha`, so t
 together raise a false alarm in `alpha` of the rollouts of equal pods (`evidence`); and a difference
 beyond the limit in what was seen, since with enough requests a difference that nobody minds can be
 shown, too. Long before that, a difference that is beyond the limit by more than its own standard
-error allows keeps a step from ending: to wait costs little, so no rate of errors is kept there.
+error allows keeps a step from ending, and the last one does not end before latencies are within the
+limit by that: to wait costs little, so no rate of errors is kept there.
 """
 
 import math
@@ -18,10 +19,11 @@ LEAST_IN_AN_INTERVAL = 20
 """Requests of each track for a bet on a difference of shares: of fewer a share says little, and
 what was won before is at stake each time."""
 
-DOUBT = 1.0
-"""Standard errors beyond the limit that keep a step from ending. Two of them let a canary pass that
-was 22 % late beside 14 %, by 200 requests in a step: what is late comes together, so that the
-error is larger than it is taken to be. One costs a canary that is as good little: it waits."""
+DOUBT = 2.0
+"""Standard errors beyond the limit that keep a step from ending: of equal pods one look in forty
+finds so many by chance, and the next ones find fewer."""
+
+_LATENCIES = frozenset({Measure.LATE, Measure.SLOW})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,15 @@ class Finding:
     def is_doubtful(self) -> bool:
         """Whether it is more than is allowed, and hardly by chance."""
         return self.excess - self.limit > DOUBT * self.standard_error
+
+    @property
+    def is_within(self) -> bool:
+        """Whether its latencies are within the limit by a standard error, or no worse at all. What
+        is late comes together, so that the error is larger than it is taken to be, and a canary
+        may be promoted by chance that only did not show to be beyond the limit.
+        """
+        room = max(0.0, self.limit - self.standard_error)
+        return self.measure not in _LATENCIES or self.excess <= room
 
     @property
     def is_harm(self) -> bool:

@@ -51,7 +51,10 @@ def advance(plan: Plan, memory: Memory, seen: Round) -> tuple[Verdict, Memory]:
     if harm:
         message = f"worse than the stable pods: {_told(step, harm)}"
         return _end(seen, RolloutPhase.ROLLED_BACK, step, Why.HARM, message), memory
-    waits = _waits_for(step, memory, seen, found)
+    # Of a step in which the stable pods get nothing nothing more is learnt.
+    later = plan.steps[memory.step + 1 :]
+    is_decisive = step.weight < 1 and all(each.weight >= 1 for each in later)
+    waits = _waits_for(step, memory, seen, found, is_decisive=is_decisive)
     if waits is not None and _is_over(plan, memory):
         message = f"undecided after {_seconds(memory.watched)}: {waits[1]}"
         return _end(seen, RolloutPhase.ROLLED_BACK, step, Why.UNDECIDED, message), memory
@@ -59,7 +62,7 @@ def advance(plan: Plan, memory: Memory, seen: Round) -> tuple[Verdict, Memory]:
         why, words = waits
         told = f"waits for {words}" if why is Why.GPUS else f"waits: {words}"
         return _progress(plan, memory, seen, why, told), memory
-    if memory.step + 1 >= len(plan.steps):
+    if not later:
         message = f"not worse than the stable pods: {_told(step, found)}"
         return _end(seen, RolloutPhase.PROMOTED, step, Why.NO_HARM, message), memory
     memory = Memory(
@@ -103,9 +106,11 @@ def _is_over(plan: Plan, memory: Memory) -> bool:
 
 
 def _waits_for(
-    step: Step, memory: Memory, seen: Round, found: Sequence[Finding]
+    step: Step, memory: Memory, seen: Round, found: Sequence[Finding], *, is_decisive: bool
 ) -> tuple[Why, str] | None:
-    """What keeps the step from ending; None where nothing does."""
+    """What keeps the step from ending; None where nothing does. One that is decisive is the last in
+    which anything is compared.
+    """
     if seen.carries and not seen.warm:
         return Why.PODS, "the canary's newest pods are in their first minute"
     if not seen.carries and seen.lacks:
@@ -128,6 +133,9 @@ def _waits_for(
             Why.DOUBT,
             f"more than is allowed, though that may be chance: {_told(step, doubtful)}",
         )
+    unsure = [finding for finding in found if is_decisive and not finding.is_within]
+    if unsure:
+        return Why.DOUBT, f"not yet seen to be within what is allowed: {_told(step, unsure)}"
     return None
 
 
