@@ -785,8 +785,14 @@ WARNINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
         },
         ["spec.tuning.mode"],
     ),
-    "settings to apply of a pipeline": (
-        {"spec.rollout": {"strategy": "Canary"}, "spec.tuning": {"mode": "Apply"}},
+    "settings to apply of a pipeline with a step that is not learnt": (
+        {
+            "spec.rollout": {"strategy": "Canary"},
+            "spec.tuning": {"mode": "Apply"},
+            "spec.models.0.batching": {
+                "dynamic": {"queue": {"timeout": "1s", "timeoutAction": "Delay"}}
+            },
+        },
         ["spec.tuning.mode"],
     ),
     "settings to apply of sequences and of a model with several answers": (
@@ -896,6 +902,11 @@ def _document(
         "\n  ".join([name, *map(str, found(rules, edits))]) + "\n"
         for name, (edits, _) in cases.items()
     )
+
+
+def test_settings_can_be_applied_to_the_steps_of_a_pipeline() -> None:
+    edits = {"spec.rollout": {"strategy": "Canary"}, "spec.tuning": {"mode": "Apply"}}
+    assert found(warnings, edits) == ()
 
 
 def test_settings_can_be_applied_where_one_objective_is_of_a_model() -> None:

@@ -291,9 +291,11 @@ def mirrored(asked: dict[str, Any] | None = None, mode: str = "Apply", **mirror:
     ("asked", "remedy"),
     [
         pytest.param(
-            {"labels": "label"}, "Add {name: logits, by: Class}, or set mirror.tolerance", id="classes"
+            {"labels": "label"},
+            "Add {name: logits, by: Class}, or set mirror.tolerance",
+            id="classes",
         ),
-        pytest.param({}, "Add {name: logits, by: Direction}, or set mirror.tolerance", id="vectors"),
+        pytest.param({}, "Add {name: logits, by: Direction}, or set mirror", id="vectors"),
         pytest.param({"metric": "max-error"}, "Set mirror.tolerance to what", id="numbers"),
     ],
 )

@@ -13,9 +13,17 @@ from trireme.api.types import AgentSpec, CurveSource, ScalingMode
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.records import Inputs, Record, conclude
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity, NoSignals, Observation, Serving
+from trireme.autoscaler.types import (
+    BusiestStep,
+    Capacity,
+    NoSignals,
+    Observation,
+    ServedPipeline,
+    ServedStep,
+    Serving,
+)
 from trireme.control import advising
-from trireme.control.agent_state import Learning
+from trireme.control.agent_state import AdviceAsked, Learning, StepAdviceAsked
 from trireme.tuner.advice import Advice
 from trireme.tuner.types import Configuration, Objective, Range
 from unit.autoscaling import NOW, SETTLED, objective, observed, policy, seconds, seen
@@ -194,7 +202,7 @@ LEARNT = LearntCurve(CURVE, 0.0, 500)
 def test_advice_is_sought_by_the_curve_the_objective_and_the_users_limits() -> None:
     limited = spec(tuning={"limits": {"maxBatchSize": {"max": 32}}})
     asked = advising.asked(learning(curves={"m": LEARNT}), limited, OBJECTIVE)
-    assert asked is not None
+    assert isinstance(asked, AdviceAsked)
     assert (asked.served.now, asked.objective) == (Configuration(4, 1), Objective(95, 0.1))
     assert asked.space.max_batch == Range(1, 32)
     longer = replace(LEARNT, executions=900)
@@ -218,9 +226,70 @@ def test_none_is_sought(curves: dict[str, LearntCurve], of: Callable[[], AgentSp
     assert advising.asked(learning(curves=curves), of(), OBJECTIVE) is None
 
 
-def test_none_is_sought_of_a_pipeline() -> None:
-    line = replace(OBJECTIVE, model="line")
-    assert advising.asked(learning(curves={"line": LEARNT}), spec(), line) is None
+LINE = replace(
+    OBJECTIVE,
+    model="line",
+    serving=ServedPipeline(
+        (ServedStep("m", Serving(1, 4)), ServedStep("n", Serving(1, 4), (0,)))
+    ),
+)
+KNOWN_OF_LINE: dict[str, Any] = {
+    "curves": {"m": LEARNT, "n": LEARNT},
+    "calls": {"line": {"m": 1.0, "n": 2.0}},
+    "capacities": {"line": Capacity(20.0, BusiestStep("n", CURVE))},
+}
+
+
+def test_of_a_pipeline_advice_is_sought_on_the_step_that_binds_it() -> None:
+    asked = advising.asked(learning(**KNOWN_OF_LINE), TWO_MODELS, LINE)
+    assert isinstance(asked, StepAdviceAsked)
+    assert asked.line.busiest.name == "n"
+    assert asked.line.busiest.now == Configuration(4, 1)
+    assert asked.line.per_second == 20.0
+    longer = replace(LEARNT, executions=900)
+    seen_longer = learning(**{**KNOWN_OF_LINE, "curves": {"m": longer, "n": longer}})
+    assert asked.is_like(advising.asked(seen_longer, TWO_MODELS, LINE))
+    others = learning(**{**KNOWN_OF_LINE, "calls": {"line": {"m": 1.0, "n": 3.0}}})
+    assert not asked.is_like(advising.asked(others, TWO_MODELS, LINE))
+    assert not asked.is_like(None)
+
+
+EARLIER = replace(LEARNT, source=CurveSource.EARLIER)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param({"curves": {"n": LEARNT}}, id="a step has no curve"),
+        pytest.param({"curves": {"m": EARLIER, "n": LEARNT}}, id="one is of before a change"),
+        pytest.param({"calls": {}}, id="calls were not counted"),
+        pytest.param({"capacities": {}}, id="it is not known what a pod sustains"),
+    ],
+)
+def test_of_a_pipeline_none_is_sought(known: dict[str, Any]) -> None:
+    of_line = learning(**{**KNOWN_OF_LINE, **known})
+    assert advising.asked(of_line, TWO_MODELS, LINE) is None
+
+
+@pytest.mark.parametrize(
+    ("advice", "stays"),
+    [
+        pytest.param(ADVICE, True, id="as long as the pipeline has the same advice"),
+        pytest.param(OTHER, False, id="not where another step binds it"),
+        pytest.param(None, False, id="not where it has none"),
+    ],
+)
+def test_what_stands_of_a_step_is_judged_by_its_pipeline(
+    advice: Advice | None, stays: bool
+) -> None:
+    asked = advising.asked(learning(**KNOWN_OF_LINE), TWO_MODELS, LINE)
+    assert asked is not None
+    known = learning(advice={"line": advice}, advised={"line": asked})
+    record = made(STEADY)
+    after = advising.standing_after(
+        told(), known, TWO_MODELS, record, NOW, is_calm=advising.is_calm(record)
+    )
+    assert (after is not None) is stays
 
 
 def test_what_stands_says_since_when() -> None:

@@ -158,7 +158,8 @@ def test_what_was_tried_is_told_of_a_result_and_where_nothing_is_gained() -> Non
 
 def test_the_words_of_what_was_tried_hold_nothing_that_a_terminal_obeys() -> None:
     hostile = TRIED.model_copy(update={"refused": HOSTILE})
-    found = ended(OVER, [finished(NOTHING.model_copy(update={"tried": [hostile]}), DeliveryResult())])
+    told = NOTHING.model_copy(update={"tried": [hostile]})
+    found = ended(OVER, [finished(told, DeliveryResult())])
     assert found is not None
     assert found.tried[0].refused == "done [2J Warning: run this now"
 

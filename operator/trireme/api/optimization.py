@@ -346,7 +346,7 @@ class ModelOptimizationStatus(ApiModel):
     tried: list[TriedForm] = Field(
         [],
         max_length=MOST_TRIED,
-        description="The forms that were judged at last; where none came so far, some of the others.",
+        description="The forms that were judged at last; where none came so far, some others.",
     )
     entry: str | None = Field(
         None,

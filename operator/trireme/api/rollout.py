@@ -122,8 +122,8 @@ class Mirror(ApiModel):
     outputs: list[ComparedOutput] = Field(
         [],
         max_length=100,
-        description="Outputs of which not each number is compared, such as those of a model that is "
-        "served in lower precision.",
+        description="Outputs of which not each number is compared, such as those of a model "
+        "that is served in lower precision.",
         json_schema_extra=list_map("name"),
     )
 

@@ -74,8 +74,8 @@ class Tuning(ApiModel):
 
 
 class Knob(StrEnum):
-    """What can be turned, as the spec names it. BATCHING is the largest batch, too, of a model whose
-    requests are executed one by one: the dynamic batcher is switched on for it.
+    """What can be turned, as the spec names it. BATCHING is the largest batch, too, of a model
+    whose requests are executed one by one: the dynamic batcher is switched on for it.
     """
 
     BATCHING = "batching"
@@ -89,6 +89,7 @@ class Confidence(StrEnum):
 
     HIGH = "High"  # whatever is not known
     MEDIUM = "Medium"  # by what a line says beyond what was seen; a gain even if it bends
+    LOW = "Low"  # nothing is known of what it changes; next to nothing is lost at the worst
 
 
 class TuningStatus(ApiModel):
@@ -96,8 +97,8 @@ class TuningStatus(ApiModel):
 
     model: str = Field(description="The model that it is of.")
     knob: Knob = Field(
-        description="maxBatchSize, instances or maxQueueDelay; or batching, which is to be switched "
-        "on: the largest batch is told then, from 1 for requests that are executed one by one."
+        description="maxBatchSize, instances or maxQueueDelay; or batching, which is to be "
+        "switched on: the largest batch is told then, from 1 for requests executed one by one."
     )
     # `from` is a word of Python.
     from_: str = Field(alias="from", description="What it is set to, as the spec writes it.")
@@ -108,7 +109,8 @@ class TuningStatus(ApiModel):
     least_gain_percent: float = Field(description="The same if what is not known is at its worst.")
     most_gain_percent: float = Field(description="And if it is at its best.")
     confidence: Confidence = Field(
-        description="High; or Medium, where it follows from a line beyond what was seen."
+        description="High; or Medium, where it follows from a line beyond what was seen; or "
+        "Low, where nothing like it was seen."
     )
     evidence: str = Field(description="What it stands on.")
     since: str = Field(

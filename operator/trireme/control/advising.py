@@ -12,14 +12,21 @@ from trireme.api.tuning import TuningMode, TuningStatus
 from trireme.api.types import AgentSpec, CurveSource, ScalingMode
 from trireme.autoscaler.records import Record
 from trireme.autoscaler.targets import breach
-from trireme.autoscaler.types import ObjectivePolicy, Serving, Signals
+from trireme.autoscaler.types import (
+    BusiestStep,
+    Capacity,
+    ObjectivePolicy,
+    ServedPipeline,
+    Signals,
+)
 from trireme.autoscaler.wording import recommendation
-from trireme.control.agent_state import AdviceAsked, Learning
+from trireme.control.agent_state import AdviceAsked, Asked, Learning, StepAdviceAsked
 from trireme.control.status import format_time
 from trireme.edge.recorder import Event
-from trireme.tuner.advice import Served
+from trireme.tuner.advice import Advice, Served
 from trireme.tuner.settings import configuration_of, rows_alone, space_of
 from trireme.tuner.standing import Stood, Unknown, is_bought_first, is_news, standing, with_added
+from trireme.tuner.step_advice import ServedLine
 from trireme.tuner.types import Objective
 
 _TUNE = "Tune"
@@ -27,21 +34,47 @@ _TUNE = "Tune"
 _CALM = frozenset({Reason.WITHIN_TARGET, Reason.SHADOW})
 
 
-def asked(learning: Learning, spec: AgentSpec, objective: ObjectivePolicy) -> AdviceAsked | None:
-    """What advice is to be sought for; None where nothing is sure enough to advise by: there is no
-    curve of the present configuration, or the objective is of a pipeline, whose steps share a pod.
+def asked(learning: Learning, spec: AgentSpec, objective: ObjectivePolicy) -> Asked | None:
+    """What advice is to be sought for; None where nothing is sure enough to advise by: a curve of
+    the present configuration is missing.
     """
+    if spec.tuning.mode is TuningMode.DISABLED:
+        return None
+    if isinstance(steps := objective.serving, ServedPipeline):
+        return _of_line(learning, spec, objective, steps)
     learnt = learning.curves.get(objective.model)
     model = spec.model_named(objective.model)
-    if spec.tuning.mode is TuningMode.DISABLED or model is None or learnt is None:
+    if model is None or learnt is None or objective.serving is None:
         return None
-    if learnt.source is CurveSource.EARLIER or not isinstance(objective.serving, Serving):
+    if learnt.source is CurveSource.EARLIER:
         return None
     return AdviceAsked(
         Served(model.name, configuration_of(model, spec.server), learnt, rows_alone(model)),
         Objective(objective.percentile, objective.latency_target_seconds),
         space_of(spec, model),
     )
+
+
+def _of_line(
+    learning: Learning, spec: AgentSpec, objective: ObjectivePolicy, steps: ServedPipeline
+) -> StepAdviceAsked | None:
+    """The same of a pipeline, once it is known which step binds what a pod sustains."""
+    calls = learning.calls.get(objective.model)
+    curves = {m: curve for m in objective.served_models if (curve := learning.curves.get(m))}
+    if calls is None or len(curves) < len(objective.served_models):
+        return None
+    if any(each.source is CurveSource.EARLIER for each in curves.values()):
+        return None
+    found = learning.capacities.get(objective.model)
+    if not isinstance(found, Capacity) or not isinstance(found.learnt, BusiestStep):
+        return None
+    model = spec.model_named(found.learnt.model)
+    if model is None:
+        return None
+    now, learnt = configuration_of(model, spec.server), curves[model.name]
+    busiest = Served(model.name, now, learnt, rows_alone(model))
+    line = ServedLine(busiest, steps, curves, calls, objective, found.per_second)
+    return StepAdviceAsked(line, space_of(spec, model))
 
 
 def standing_after(
@@ -79,8 +112,18 @@ def _stood(before: TuningStatus | None, learning: Learning, spec: AgentSpec) -> 
     model = spec.model_named(before.model) if before is not None else None
     if before is None or model is None:
         return None
-    advice = learning.advice.get(model.name, Unknown())
-    return Stood(before, configuration_of(model, spec.server), advice)
+    return Stood(before, configuration_of(model, spec.server), _on(learning, model.name))
+
+
+def _on(learning: Learning, model: str) -> Advice | Unknown | None:
+    """The present advice on a model: its own, or that on a pipeline that it is a step of."""
+    if model in learning.advice:
+        return learning.advice[model]
+    for name, asked in learning.advised.items():
+        if isinstance(asked, StepAdviceAsked) and model in asked.line.curves:
+            advice = learning.advice[name]
+            return advice if advice is not None and advice.model == model else None
+    return Unknown()
 
 
 def _decided_by(made: Record) -> str:

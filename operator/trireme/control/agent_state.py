@@ -27,7 +27,8 @@ from trireme.modelrepo.proto import ModelConfig
 from trireme.modelrepo.repository import Repository
 from trireme.resources.pod_sets import PodSet, pod_sets
 from trireme.rollout.types import Memory
-from trireme.tuner.advice import Advice, Served
+from trireme.tuner.advice import Advice, Served, advise
+from trireme.tuner.step_advice import ServedLine, advise_step
 from trireme.tuner.types import Objective, Space
 
 
@@ -148,13 +149,38 @@ class AdviceAsked:
     objective: Objective
     space: Space
 
-    def is_like(self, other: "AdviceAsked | None") -> bool:
+    def is_like(self, other: "Asked | None") -> bool:
         """Whether the same follows: that a curve stands on more batches is nothing new."""
-        return other is not None and self._unnumbered() == other._unnumbered()
+        return isinstance(other, AdviceAsked) and self._unnumbered() == other._unnumbered()
+
+    def sought(self) -> Advice | None:
+        """The advice. A search: seconds of a processor."""
+        return advise(self.served, self.objective, self.space)
 
     def _unnumbered(self) -> "AdviceAsked":
         learnt = replace(self.served.learnt, executions=0)
         return replace(self, served=replace(self.served, learnt=learnt))
+
+
+@dataclass(frozen=True, slots=True)
+class StepAdviceAsked:
+    """What advice on a pipeline's busiest step was sought for."""
+
+    line: ServedLine
+    space: Space
+
+    def is_like(self, other: "Asked | None") -> bool:
+        """Whether the same follows."""
+        if not isinstance(other, StepAdviceAsked):
+            return False
+        return (self.line.like(), self.space) == (other.line.like(), other.space)
+
+    def sought(self) -> Advice | None:
+        """The advice. A search: many seconds of a processor."""
+        return advise_step(self.line, self.space)
+
+
+Asked = AdviceAsked | StepAdviceAsked
 
 
 @dataclass(slots=True)
@@ -219,7 +245,7 @@ class Learning:
     look at a server, when the next one is due, what each model executed in its recent intervals,
     and how many requests all of them had in the server's. `calls` are by pipeline, `capacities` by
     an objective's model or pipeline; `searched` is what each was searched for, `learnt_for` the
-    spec last looked at. `advice` is on a model's knobs, None where none is worth turning, and
+    spec last looked at. `advice` is on knobs, by objective, None where none is worth turning, and
     `advised` what it was sought for. `looked` is when the server last was, `earlier_until` until
     when curves of other files or configurations are used. `gaps_due` is when the time between a
     model's batches is sought again, whether or not it was found. `unanswered` is there while looks
@@ -234,7 +260,7 @@ class Learning:
     calls: dict[str, Calls] = field(default_factory=dict)
     searched: dict[str, Searched] = field(default_factory=dict)
     advice: dict[str, Advice | None] = field(default_factory=dict)
-    advised: dict[str, AdviceAsked] = field(default_factory=dict)
+    advised: dict[str, Asked] = field(default_factory=dict)
     learnt_for: Accepted | None = None
     is_followed: bool = False
     server_id: str = ""

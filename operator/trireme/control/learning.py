@@ -49,7 +49,6 @@ from trireme.edge.metrics import Metrics
 from trireme.errors import ServerError, ServerRefused
 from trireme.modelrepo.render import model_digest
 from trireme.resources.pod_sets import PodSet
-from trireme.tuner.advice import advise
 
 logger = logging.getLogger(__name__)
 
@@ -355,7 +354,7 @@ class Learner:
             learning.advised.pop(objective.model, None)
         elif not asked.is_like(learning.advised.get(objective.model)):
             async with self._searching:
-                found = await asyncio.to_thread(advise, asked.served, asked.objective, asked.space)
+                found = await asyncio.to_thread(asked.sought)
             learning.advice[objective.model] = found
             learning.advised[objective.model] = asked
 

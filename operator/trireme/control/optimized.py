@@ -48,8 +48,8 @@ class Optimized:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a Job came to: a model, or nothing gained (`summary` says why), or a failure; and what was
-    `tried` for it.
+    """What a Job came to: a model, or nothing gained (`summary` says why), or a failure; and what
+    was `tried` for it.
     """
 
     optimized: Optimized | None = None

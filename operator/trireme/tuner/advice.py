@@ -7,13 +7,13 @@ which measures it. A queue delay is only ever lowered: it makes requests wait wh
 and gains nothing where there are many. But several instances may need it to keep out of step, where
 the objective leaves little room: there nothing is said of it.
 
-Where requests are executed one by one nothing is known of larger batches. There it is the time
-between two executions that batches are known to save, and batching is recommended if it gains even
-with batches that take as long as their requests one by one. What a request may hold stays: that is
-the largest batch, too.
+Where requests are executed one by one nothing is known of larger batches. By a spec that lets a
+request hold several rows a model can make them, and batching is worth a try if it loses next to
+nothing even where a batch takes as long as its requests one by one. What a request may hold stays:
+that is the largest batch, too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from trireme.api.tuning import Confidence, Knob
@@ -46,9 +46,12 @@ class Advice:
 
     @property
     def is_worth_telling(self) -> bool:
-        """Whether it is, where it was not told before; a queue delay is dropped for no gain."""
+        """Whether it is, where it was not told before; a queue delay is dropped for no gain, and
+        where nothing is known of batches they may as well gain nothing.
+        """
+        is_open = self.confidence is Confidence.LOW
         return self.knob is Knob.MAX_QUEUE_DELAY or (
-            self.gain >= LEAST_GAIN and self.least_gain > 0
+            self.gain >= LEAST_GAIN and (self.least_gain > 0 or is_open)
         )
 
 
@@ -92,7 +95,7 @@ def advise(served: Served, objective: Objective, space: Space) -> Advice | None:
         return None
     found = [
         advice
-        for each in _candidates(served, space)
+        for each in candidates(served, space)
         if model.bound(served.near(each)) >= (1 + LEAST_GAIN - SLACK) * sustained
         and (advice := _judged(served, model, each, sustained)) is not None
     ]
@@ -103,7 +106,7 @@ def advise(served: Served, objective: Objective, space: Space) -> Advice | None:
     return (None if is_needed else _without_delay(served, space)) or best
 
 
-def _candidates(served: Served, space: Space) -> Iterator[Configuration]:
+def candidates(served: Served, space: Space) -> Iterator[Configuration]:
     """Larger batches, as far as the line reaches, where the largest of the present ones are made at
     all. Smaller ones gain nothing: a queue is served no sooner by less of it at a time. None is
     smaller than what a request may hold.
@@ -122,13 +125,22 @@ def _candidates(served: Served, space: Space) -> Iterator[Configuration]:
 def _judged(served: Served, model: Model, wanted: Configuration, sustained: float) -> Advice | None:
     gains = {view: model.per_second(served.near(wanted), view) / sustained - 1 for view in View}
     gains[View.LEAST] = model.per_second(wanted, View.LEAST) / sustained - 1
+    return weighed(served, wanted, gains)
+
+
+def weighed(
+    served: Served, wanted: Configuration, gains: Mapping[View, float]
+) -> Advice | None:
+    """Larger batches by what they gain; None where that is not even worth keeping."""
     if gains[View.EXPECTED] < LEAST_GAIN - SLACK or gains[View.LEAST] <= -SLACK:
         return None
     evidence = f"learnt from {served.learnt.executions} batches: {served.learnt.curve}"
     if served.rows_alone is None:
         return _advice(served, Knob.MAX_BATCH_SIZE, wanted, gains, Confidence.MEDIUM, evidence)
     evidence += "; the least is if a batch takes as long as its requests one by one"
-    return _advice(served, Knob.BATCHING, wanted, gains, Confidence.MEDIUM, evidence)
+    is_open = gains[View.LEAST] <= 0 and served.rows_alone > 1
+    confidence = Confidence.LOW if is_open else Confidence.MEDIUM
+    return _advice(served, Knob.BATCHING, wanted, gains, confidence, evidence)
 
 
 def _without_delay(served: Served, space: Space) -> Advice | None:
@@ -148,7 +160,7 @@ def _advice(
     served: Served,
     knob: Knob,
     wanted: Configuration,
-    gains: dict[View, float],
+    gains: Mapping[View, float],
     confidence: Confidence,
     evidence: str,
 ) -> Advice:

@@ -6,6 +6,7 @@ older CustomResourceDefinition, are why they are here too.
 
 from collections.abc import Iterator
 
+from trireme.api.models import Model
 from trireme.api.rollout import RolloutStrategy
 from trireme.api.tuning import TuningMode
 from trireme.api.types import AgentSpec
@@ -45,7 +46,9 @@ def least_exceeds_most(spec: AgentSpec) -> Iterator[Fault]:
 
 
 def tuning_is_never_applied(spec: AgentSpec) -> Iterator[Fault]:
-    """Nothing is learnt by which a setting could be found, whatever the pods are asked."""
+    """Nothing is learnt by which a setting could be found, whatever the pods are asked. Of a
+    pipeline its steps are learnt.
+    """
     if spec.tuning.mode is not TuningMode.APPLY:
         return
     if not spec.scaling.mode.is_decided_by_trireme:
@@ -69,15 +72,30 @@ def tuning_is_never_applied(spec: AgentSpec) -> Iterator[Fault]:
 
 def _unlearnt(spec: AgentSpec, asked: str) -> str:
     """Why nothing is learnt of what an objective is for, or nothing follows from it; empty where
-    something does. A batcher that cannot be read has a fault of its own.
+    something does.
     """
-    model = spec.model_named(asked)
-    if model is None:
-        return f"{asked} is a pipeline, whose steps share a pod"
-    why = "" if "dynamic_batching" in model.config else unmodelled(model)
-    if not why and not model.max_batch_size and not (model.batching or model.config):
-        why = "it makes no batches with maxBatchSize 0"
-    return f"{asked}: {why}" if why else ""
+    called = [model for model in spec.models if model.name in _called(spec, asked)]
+    for model in called:
+        # A batcher that cannot be read has a fault of its own.
+        if "dynamic_batching" not in model.config and (why := unmodelled(model)):
+            return f"{model.name}: {why}"
+    if all(_makes_no_batches(model) for model in called):
+        return f"{asked}: it makes no batches with maxBatchSize 0"
+    return ""
+
+
+def _makes_no_batches(model: Model) -> bool:
+    return not model.max_batch_size and not model.batching and not model.config
+
+
+def _called(spec: AgentSpec, asked: str) -> set[str]:
+    """A model, or a pipeline with all that it calls."""
+    steps = {line.name: {step.model for step in line.steps} for line in spec.pipelines}
+    found, further = {asked}, {asked}
+    while further:
+        further = set[str]().union(*(steps.get(name, set()) for name in further)) - found
+        found |= further
+    return found
 
 
 def memory_bound_is_half_told(spec: AgentSpec) -> Iterator[Fault]:
