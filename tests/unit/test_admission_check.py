@@ -833,6 +833,15 @@ WARNINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
         },
         ["spec.rollout.strategy", "spec.rollout.canary.mirror"],
     ),
+    "outputs that no model has": (
+        mirroring(
+            share="10%", ignoreOutputs=["clock"], outputs=[{"name": "embeding", "by": "Direction"}]
+        ),
+        [
+            "spec.rollout.canary.mirror.ignoreOutputs[0]",
+            "spec.rollout.canary.mirror.outputs[0].name",
+        ],
+    ),
     "a mirror of sequences": (
         {
             **mirroring(share="10%"),

@@ -242,6 +242,7 @@ _WARNINGS: tuple[Rule, ...] = (
     rollout.canary_of_another_strategy,
     rollout.canary_is_asked_by_streams,
     rollout.mirror_compares_nothing,
+    rollout.mirrored_output_is_unknown,
     rollout.limit_allows_everything,
     rollout.canary_without_pods,
     optimization.pods_have_gpus,

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from trireme.admission.places import models
+from trireme.admission.places import models, owners
 from trireme.admission.rules.pipelines import decoupled_names
-from trireme.admission.words import listed
+from trireme.admission.words import did_you_mean, listed
 from trireme.api.releases import Feature, release_of, supports
 from trireme.api.rollout import Canary, CanaryLimits, RolloutStrategy
 from trireme.api.scalars import quantity_value
@@ -156,6 +156,24 @@ def mirror_compares_nothing(spec: AgentSpec) -> Iterator[Fault]:
             f"which nothing was: {listed(sorted(asked))} have no other requests",
             "Leave mirror out",
         )
+
+
+def mirrored_output_is_unknown(spec: AgentSpec) -> Iterator[Fault]:
+    """It would be compared number by number, or at all, which takes a canary back."""
+    mirror = spec.rollout.canary.mirror
+    if not _is_canary(spec) or mirror is None or not all(each.outputs for _, each in owners(spec)):
+        return
+    known = sorted({output.name for _, owner in owners(spec) for output in owner.outputs})
+    named = {f"ignoreOutputs[{index}]": name for index, name in enumerate(mirror.ignore_outputs)}
+    named |= {f"outputs[{index}].name": each.name for index, each in enumerate(mirror.outputs)}
+    for place, name in named.items():
+        if name not in known:
+            yield Fault(
+                f"spec.rollout.canary.mirror.{place}",
+                name,
+                f"no model has an output {name}",
+                did_you_mean(name, known, otherwise="There are"),
+            )
 
 
 def _asked(spec: AgentSpec) -> set[str]:
