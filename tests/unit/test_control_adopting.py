@@ -23,10 +23,10 @@ from trireme.api.types import AgentDeployment, CurveSource
 from trireme.autoscaler.capacity import LearntCurve, ModelStatistics, capacity, learn
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.service_curve import BatchTotal, ServiceCurve
-from trireme.autoscaler.types import Capacity, EarlierCurve, OutOfReach, Serving
+from trireme.autoscaler.types import BusiestStep, Capacity, EarlierCurve, OutOfReach, Serving
 from trireme.control import adopting, learning
 from trireme.control.adopting import Adopting
-from trireme.control.agent_state import Accepted, CanaryState, Refused, RolledBack
+from trireme.control.agent_state import Accepted, CanaryState, Refused, RolledBack, Searched
 from trireme.control.canary_course import Course
 from trireme.control.queue import Key
 from trireme.control.store import AgentView
@@ -34,6 +34,7 @@ from trireme.edge.cluster import Cluster
 from trireme.errors import ClusterError, InvalidSpec
 from trireme.modelrepo.render import render
 from trireme.resources.canary import candidate_digest
+from trireme.rollout.adoption import Learnt
 from unit.autoscaling import NOW
 
 TRIED, KEPT, REFUSED, UNDECIDED = AdoptionPhase
@@ -751,3 +752,56 @@ async def test_a_new_process_goes_on_with_what_the_status_tells() -> None:
     adopting.recall(fresh, cast(Any, fresh.body))
     assert fresh.adoption.present == view.adoption.present
     assert adopting.tries(fresh.adoption.present) == SETTING
+
+
+# ------------------------------------------------------------------------------ steps of pipelines
+
+TENSOR = {"dataType": "FP32", "dims": [-1]}
+LINE = {
+    "name": "line",
+    "inputs": [{"name": "t0", **TENSOR}],
+    "outputs": [{"name": "t2", **TENSOR}],
+    "steps": [
+        {"model": "m", "inputs": {"x": "t0"}, "outputs": {"y": "t1"}},
+        {"model": "n", "inputs": {"x": "t1"}, "outputs": {"y": "t2"}},
+    ],
+}
+OF_A_LINE = agent_of(
+    model="line",
+    models=[MODEL, model_of("n", maxBatchSize=8, batching={"dynamic": {}})],
+    pipelines=[LINE],
+    tuning={"mode": "Apply"},
+    rollout=ROLLOUT,
+)
+
+
+def learnt_line(executions: int = 1000, searched: ServiceCurve = CURVE) -> AgentView:
+    """Of a pipeline's steps curves are learnt, and by those that were searched what it sustains."""
+    accepted = Accepted(OF_A_LINE, render(OF_A_LINE.spec, {"files": {"model.py": b""}}))
+    view = AgentView(body=BODY, accepted=accepted)
+    (pods,) = accepted.pod_sets
+    known = learning.known(view, pods)
+    curves = {each: LearntCurve(CURVE, 0.0, executions) for each in ("m", "n")}
+    stood_on = {each: (searched, 0.0, CurveSource.BATCHES) for each in curves}
+    known.curves.update(curves)
+    known.capacities["line"] = Capacity(40.0, BusiestStep("m", CURVE))
+    (objective,) = policy_of(OF_A_LINE.spec).objectives
+    known.searched["line"] = Searched(stood_on, {"m": 1.0, "n": 1.0}, objective)
+    view.learning[pods.name] = known
+    return view
+
+
+def test_what_a_step_sustains_is_what_its_pipeline_does() -> None:
+    """Of the second one batches of half of the largest were not seen."""
+    assert adopting._sustained(learnt_line()) == {"m": Learnt(40.0), "n": Learnt(40.0, True)}
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        pytest.param(learnt_line(executions=999), id="a step is not measured yet"),
+        pytest.param(learnt_line(searched=WIDE), id="it is by curves of before"),
+    ],
+)
+def test_what_a_step_sustains_is_not_known_yet(view: AgentView) -> None:
+    assert adopting._sustained(view) == {}

@@ -282,16 +282,39 @@ def _had_no_place(view: AgentView) -> bool:
 
 
 def _sustained(view: AgentView) -> dict[str, Learnt]:
-    """What a pod sustains as it is now, of the models that have an objective, once it is known."""
+    """What a pod sustains as it is now, of the models that have an objective, once it is known; of
+    those that have none what it sustains of a pipeline that calls them.
+    """
     if (known := _known(view)) is None:
         return {}
-    return {
+    of_models = {
         name: Learnt(found.per_second, known.curves[name].curve.max_batch < _max_batch(view, name))
         if isinstance(found, Capacity)
         else Learnt(0.0)
         for name, found in known.capacities.items()
         if _is_measured(known, name)
     }
+    return {**_of_lines(view, known), **of_models}
+
+
+def _of_lines(view: AgentView, known: Learning) -> dict[str, Learnt]:
+    """By the models of their steps, what a pod sustains of pipelines whose steps are all measured,
+    as far as it was searched by the curves of now.
+    """
+    sustained = dict[str, Learnt]()
+    for name, found in known.capacities.items():
+        searched = known.searched.get(name)
+        if searched is None or name in searched.curves:
+            continue  # a model's own, or what an earlier process has found
+        if all(
+            _is_measured(known, model) and known.curves[model].curve == curve
+            for model, (curve, _, _) in searched.curves.items()
+        ):
+            per_second = found.per_second if isinstance(found, Capacity) else 0.0
+            for model in searched.curves:
+                is_least = known.curves[model].curve.max_batch < _max_batch(view, model)
+                sustained[model] = Learnt(per_second, is_least)
+    return sustained
 
 
 def _is_bent(view: AgentView, model: str) -> bool:
