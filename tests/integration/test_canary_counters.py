@@ -9,13 +9,20 @@ from integration.test_gateway_canary import tracks
 from ports import LOOPBACK
 from trireme.edge.pod_metrics import PodMetrics
 from trireme.resources.monitoring import GATEWAY_METRICS_PATH
-from trireme.rollout.counters import GATEWAY_METRICS, Counts, Reading, answered, gateway_reading
+from trireme.rollout.counters import (
+    GATEWAY_METRICS,
+    STREAMS,
+    Counts,
+    Reading,
+    answered,
+    gateway_reading,
+)
 
 
 async def test_both_tracks_are_told_apart_with_their_failures_and_latencies(tmp_path: Path) -> None:
     async with tracks(tmp_path, 0.5) as both, PodMetrics() as pod_metrics:
         before = await read(pod_metrics, both.gateway)
-        assert set(before) == {"stable", "canary"}
+        assert set(before) == {"stable", "canary", *STREAMS.values()}
         for _ in range(20):
             await both.gateway.infer("double")
             await both.gateway.infer("fails")

@@ -326,6 +326,41 @@ async def test_a_canary_that_refuses_what_clients_ask_is_taken_back_within_a_few
     assert f"{refused} {rounds.seen(key).refused}.0" in text
 
 
+async def stream(rounds: Rounds, key: Key, count: int, failed: int = 0) -> None:
+    """Rounds in which streams alone end, each of which took long."""
+    gateway = f"{key.name}-gateway-1"
+    for _ in range(count):
+        for cluster in (STABLE, CANARY):
+            rounds.pods.serve(gateway, cluster, 0, 0, 0)
+        rounds.pods.serve(gateway, "stream_http", 40, 0, 40)
+        rounds.pods.serve(gateway, "stream_http_canary", 40, failed, 40)
+        await rounds.round()
+        if rounds.canary(key).phase is not RolloutPhase.PROGRESSING:
+            return
+
+
+@pytest.mark.parametrize(
+    ("failed", "phase", "words"),
+    [
+        pytest.param(0, RolloutPhase.PROMOTED, "not worse than the stable pods", id="as good"),
+        pytest.param(
+            20, RolloutPhase.ROLLED_BACK, "worse than the stable pods: failed: ", id="that fails"
+        ),
+    ],
+)
+async def test_a_canary_of_streams_is_judged_by_how_they_end(
+    failed: int, phase: RolloutPhase, words: str
+) -> None:
+    rounds = Rounds()
+    key = rounds.add(stable=1, rollout=HALF)
+    await stream(rounds, key, 60, failed)
+    canary = rounds.canary(key)
+    assert canary.phase is phase
+    assert canary.message.startswith(words)
+    assert "latencies are not judged: requests are streams" in canary.message
+    assert rounds.seen(key).timed == 0
+
+
 @pytest.mark.parametrize(
     ("requests", "failed", "is_undecided"),
     [

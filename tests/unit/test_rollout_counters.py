@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from trireme.autoscaler.direct import Sample
 from trireme.rollout.counters import (
+    STREAMS,
     Counts,
     Reading,
     answered,
@@ -68,6 +69,7 @@ def test_each_track_is_what_its_clusters_count() -> None:
     assert reading == {
         STABLE: Counts(100, 4, {100.0: 80, math.inf: 96}, 6),
         CANARY: Counts(10, 1, {100.0: 8, math.inf: 9}),
+        STREAMS[STABLE]: Counts(7, within=None),
     }
 
 
@@ -122,6 +124,17 @@ def test_each_grpc_status_means_one_thing() -> None:
 )
 def test_what_is_a_failure_is_each_protocols_own(cluster: Cluster, failed: int) -> None:
     assert told(cluster)[STABLE].failed == failed
+
+
+def test_streams_are_counted_by_how_they_end_and_not_by_how_long_they_took() -> None:
+    streams = (
+        Cluster("stream_http_canary", 9, {"2": 5, "4": 1, "5": 3}, within={"100": 1, "+Inf": 9}),
+        Cluster("stream_grpc_canary", 4, by_grpc={0: 2, 3: 1, 14: 1}),
+    )
+    assert told(HTTP_CANARY, *streams) == {
+        CANARY: Counts(10, 1, {100.0: 8, math.inf: 9}),
+        STREAMS[CANARY]: Counts(13, 4, None, 2),
+    }
 
 
 def test_both_protocols_are_one_track() -> None:

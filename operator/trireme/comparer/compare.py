@@ -10,10 +10,9 @@ from enum import Enum, StrEnum
 import numpy as np
 
 from trireme.api import names
-from trireme.comparer.rows import have_one_class, lowest_cosine
+from trireme.comparer.rows import AT_A_TIME, have_one_class, lowest_cosine
 from trireme.comparer.tensors import Numbers, Outputs, Tensor
 
-_AT_A_TIME = 65536  # numbers that are widened at a time, so that no large output is held as float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +122,8 @@ def _largest(a: Numbers, b: Numbers, rules: Rules) -> float | None:
     """The largest difference of two numbers that are not the same; None where all are."""
     of_chunk = _largest_of_reals if a.dtype.kind == "f" else _largest_of_integers
     largest = None
-    for at in range(0, len(a), _AT_A_TIME):
-        found = of_chunk(a[at : at + _AT_A_TIME], b[at : at + _AT_A_TIME], rules)
+    for at in range(0, len(a), AT_A_TIME):
+        found = of_chunk(a[at : at + AT_A_TIME], b[at : at + AT_A_TIME], rules)
         if found is not None:
             largest = found if largest is None else max(largest, found)
     return largest

@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from trireme.comparer.tensors import Numbers
 
-_AT_A_TIME = 65536  # numbers that are widened at a time, so that no large output is held as float64
+AT_A_TIME = 65536
+"""Numbers that are widened at a time, so that no large output is held as float64."""
+
 _OPPOSITE = -1.0  # the cosine of what has none, such as of infinite numbers
 
 
@@ -33,7 +35,7 @@ def lowest_cosine(a: Numbers, b: Numbers, width: int) -> float:
     """Of the two vectors of each row that are the least alike. Rows that are equal number by number
     are alike, also where they have no direction.
     """
-    step = max(1, _AT_A_TIME // width) * width
+    step = max(1, AT_A_TIME // width) * width
     return min(
         float(_cosines(a[at : at + step], b[at : at + step], width).min())
         for at in range(0, len(a), step)

@@ -23,6 +23,7 @@ from trireme.rollout.counters import (
     GATEWAY_METRICS,
     LEAST_FOR_USUAL,
     SERVER_METRICS,
+    STREAMS,
     Counts,
     Reading,
     answered,
@@ -50,6 +51,8 @@ _TRACKS = (names.TRACK_STABLE, names.TRACK_CANARY)
 _TOLD = "Triton tells them, from 26.01 on, of models that have an objective"
 _UNTIMED = f"latencies are not judged: without a gateway {_TOLD}"
 _UNTIMED_OF_CLASS = f"latencies are not judged: of pods of one node class {_TOLD}"
+_STREAMED = "latencies are not judged: requests are streams, of which the end alone is seen"
+_HARDLY_ANY = 0.05  # of the requests, that are answered once: the others are judged alone
 
 
 @dataclass(slots=True)
@@ -58,7 +61,8 @@ class LastReadings:
 
     `ready_since` is since when pods of it are ready that the gateway may send requests to, None
     while there are none. `pods`, `times` of node classes, and `comparers` are the last readings;
-    `first` is what the stable pods answered until their usual latency was known.
+    `first` is what the stable pods answered until their usual latency was known, and `streams` how
+    many streams beside that.
     """
 
     ready_since: datetime | None = None
@@ -66,6 +70,7 @@ class LastReadings:
     times: Mapping[str, Reading] = field(default_factory=dict)
     comparers: Mapping[str, Share] = field(default_factory=dict)
     first: Counts = field(default_factory=Counts)
+    streams: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,9 @@ class CanaryReader:
             self._servers(view, canary, spec) if by_class else _nothing(),
         )
         stable, tried = _of_tracks(last.pods, pods)
+        stable_streams, tried_streams = (
+            answered(last.pods, pods, STREAMS[track]) for track in _TRACKS
+        )
         stable_times, tried_times = _of_tracks(last.times, times) if by_class else (stable, tried)
         different = compared(last.comparers, comparers)
         last.pods, last.times, last.comparers = pods, times, comparers
@@ -112,6 +120,10 @@ class CanaryReader:
             notes.append(_UNTIMED_OF_CLASS if by_class else _UNTIMED)
         elif canary.memory.usual_milliseconds is None:
             _learn_usual(last, canary, stable_times)
+            last.streams += stable_streams.requests if stable_streams is not None else 0.0
+            if last.first.requests < _HARDLY_ANY * last.streams:
+                is_timed = False
+                notes.append(_STREAMED)
         usual = canary.memory.usual_milliseconds
         since = self._ready_since(view, canary, last)
         had_pods, last.ready_since = last.ready_since is not None, since
@@ -127,13 +139,14 @@ class CanaryReader:
             notes.append(f"no stable pod of node class {canary.node_class} was read")
         is_known = usual is not None and None not in (stable_times, tried_times)
         whole = is_reached and (not is_timed or is_known)
-        if not (whole and are_warm(view, now) and _are_comparable(stable_times, tried_times)):
+        is_judged = whole and is_timed and are_warm(view, now)
+        if not (is_judged and _are_comparable(stable_times, tried_times)):
             stable_times = tried_times = None
         targets = [o.latency.target / timedelta(milliseconds=1) for o in spec.objectives]
         late = max(targets, default=None)
         return Seen(
-            answers(tried, tried_times, late, usual),
-            answers(stable, stable_times, late, usual),
+            answers(tried, tried_times, late, usual) + _untimed(tried_streams),
+            answers(stable, stable_times, late, usual) + _untimed(stable_streams),
             different,
             "; ".join(notes),
             whole,
@@ -233,6 +246,11 @@ def _of_tracks(
     """What the stable pods and the canary answered between two readings."""
     stable, canary = (answered(before, after, track) for track in _TRACKS)
     return stable, canary
+
+
+def _untimed(counts: Counts | None) -> Answers:
+    """What was answered, without a word of how long that took."""
+    return Answers() if counts is None else answers(counts, None, None, None)
 
 
 def _are_comparable(stable: Counts | None, canary: Counts | None) -> bool:

@@ -15,7 +15,14 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from trireme.api.gateway_clusters import CLUSTER_LABEL, TRACKS, Protocol, inference_cluster
+from trireme.api.gateway_clusters import (
+    CLUSTER_LABEL,
+    TRACKS,
+    Protocol,
+    Purpose,
+    cluster_name,
+    inference_cluster,
+)
 from trireme.autoscaler.direct import LabelSet, Sample, fits, parts, upper_edge
 from trireme.autoscaler.expressions import GATEWAY, SERVER, Each, PodKind
 from trireme.autoscaler.queries import FIGURES, GATEWAY_REFUSALS, PRESENCE, Query
@@ -29,7 +36,15 @@ COMPARER_METRICS = frozenset({COMPARED, DIFFERENT})
 LEAST_FOR_USUAL = 100
 """Requests of the stable pods whose median is their usual latency: it strays by an edge or two."""
 
+STREAMS = {track: f"{track}-streams" for track in TRACKS}
+"""What a reading calls a track's streams, of which nothing tells how long an answer took."""
+
 _TRACKS = {inference_cluster(protocol, track): track for protocol in Protocol for track in TRACKS}
+_STREAMED = {
+    cluster_name(Purpose.STREAM, protocol, track): inference_cluster(protocol, track)
+    for protocol in Protocol
+    for track in TRACKS
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +108,35 @@ class Counts:
 
 
 Reading = Mapping[str, Counts]
-"""What one pod has counted since it started, by track."""
+"""What one pod has counted since it started, by track; of a gateway's, streams beside it."""
 
 
 def gateway_reading(samples: Iterable[Sample]) -> Reading:
-    """What a gateway pod tells of both tracks."""
+    """What a gateway pod tells of both tracks. A stream is counted when it ends, and failed where
+    all of it did: what went wrong within one, only its client sees.
+    """
+    told = list(samples)
+    streams = _of_tracks(filter(None, map(_as_inference, told)))
+    return {
+        **_of_tracks(told),
+        **{STREAMS[track]: replace(counts, within=None) for track, counts in streams.items()},
+    }
+
+
+def _of_tracks(samples: Iterable[Sample]) -> Reading:
     told = list(samples)
     present = {_cluster_track(s.labels) for s in told if _is(s, (_OF_GATEWAY.presence,))}
     counted = _counted(told, _OF_GATEWAY, _cluster_track)
     return {track: counted.get(track, Counts()) for track in present if track is not None}
+
+
+def _as_inference(sample: Sample) -> Sample | None:
+    """The same of a cluster of streams as if it were one of inference; None of any other."""
+    cluster = _STREAMED.get(dict(sample.labels).get(CLUSTER_LABEL, ""))
+    if cluster is None:
+        return None
+    others = (each for each in sample.labels if each[0] != CLUSTER_LABEL)
+    return replace(sample, labels=(*others, (CLUSTER_LABEL, cluster)))
 
 
 def server_reading(samples: Iterable[Sample], track: str, models: Collection[str]) -> Reading:

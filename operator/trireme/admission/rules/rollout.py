@@ -127,17 +127,17 @@ def canary_is_judged_by_little(spec: AgentSpec) -> Iterator[Fault]:
 
 
 def canary_is_asked_by_streams(spec: AgentSpec) -> Iterator[Fault]:
-    """What is compared are requests that are answered once."""
+    """The gateway sees little of them."""
     if not _is_canary(spec) or not spec.gateway.enabled:
         return
     if (asked := _asked(spec)) and asked <= decoupled_names(spec):
         yield Fault(
             "spec.rollout.strategy",
             spec.rollout.strategy.value,
-            f"a canary is judged by what is answered once, and {listed(sorted(asked))} may answer "
-            "several times: where clients use streams alone nothing is seen of it, and it is taken "
-            "back undecided",
-            "Promote by hand with kubectl trireme promote, or set strategy to RollingUpdate",
+            f"{listed(sorted(asked))} may answer several times, and of streams a canary is judged "
+            "by how they end: neither latencies nor what goes wrong within one is seen",
+            "Look at what clients see, and end a canary by hand where that is needed: kubectl "
+            "trireme abort",
         )
 
 
