@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from trireme.autoscaler.capacity import Calls, LearntCurve, pipeline_capacity
 from trireme.autoscaler.types import Capacity, ObjectivePolicy, ServedPipeline
-from trireme.tuner.advice import Advice, Served, candidates, weighed
+from trireme.tuner.advice import LEAST_GAIN, SLACK, Advice, Served, candidates, weighed
 from trireme.tuner.batch_times import BatchTimes
 from trireme.tuner.prediction import ALLOWANCE
 from trireme.tuner.types import Configuration, Space, View
@@ -51,7 +51,10 @@ def advise_step(line: ServedLine, space: Space) -> Advice | None:
 
 def _judged(line: ServedLine, wanted: Configuration) -> Advice | None:
     near = line.busiest.near(wanted)
-    gains = {view: _gain(line, near, view) for view in (View.EXPECTED, View.MOST)}
+    gains = {View.EXPECTED: _gain(line, near, View.EXPECTED)}
+    if gains[View.EXPECTED] < LEAST_GAIN - SLACK:
+        return None  # and no more is searched for
+    gains[View.MOST] = _gain(line, near, View.MOST)
     gains[View.LEAST] = _gain(line, wanted, View.LEAST)
     return weighed(line.busiest, wanted, gains)
 
