@@ -199,6 +199,7 @@ async def _served_grpc(
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.largest_bytes),
         ("grpc.max_concurrent_streams", settings.most_in_flight),
+        ("grpc.http2.max_ping_strikes", 0),  # any number: the gateway pings it every few seconds
     ]
     server = grpc.aio.server(options=options)
     server.add_generic_rpc_handlers((_Calls(comparer),))
