@@ -111,7 +111,7 @@ async def running_pod(pod: Pod | None = None) -> AsyncIterator[Pod]:
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, pod.host, pod.http_port).start()
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])  # as Triton's
     server.add_generic_rpc_handlers((_Calls(pod),))
     server.add_insecure_port(f"{pod.host}:{pod.grpc_port}")
     await server.start()

@@ -206,8 +206,10 @@ async def test_no_request_waits_for_a_comparer_that_reads_nothing(
 async def test_a_large_grpc_request_waits_for_a_frozen_comparer_for_some_seconds_at_most(
     tmp_path: Path,
 ) -> None:
-    """It does not tell its length, so that it is copied whatever that is."""
-    body = b"x" * (3 * 2**20)
+    """It does not tell its length, so that it is copied whatever that is; so many bytes are none
+    that Envoy has read before it stops to.
+    """
+    body = b"x" * (40 * 2**20)
     with socket.create_server((LOOPBACK, 0)) as unread:
         port = unread.getsockname()[1]
         agent = mirroring(maxSize="64Ki")

@@ -782,7 +782,7 @@ def learnt_line(executions: int = 1000, searched: ServiceCurve = CURVE) -> Agent
     (pods,) = accepted.pod_sets
     known = learning.known(view, pods)
     curves = {each: LearntCurve(CURVE, 0.0, executions) for each in ("m", "n")}
-    stood_on = {each: (searched, 0.0, CurveSource.BATCHES) for each in curves}
+    stood_on = dict.fromkeys(curves, (searched, 0.0, CurveSource.BATCHES))
     known.curves.update(curves)
     known.capacities["line"] = Capacity(40.0, BusiestStep("m", CURVE))
     (objective,) = policy_of(OF_A_LINE.spec).objectives

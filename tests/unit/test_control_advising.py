@@ -229,9 +229,7 @@ def test_none_is_sought(curves: dict[str, LearntCurve], of: Callable[[], AgentSp
 LINE = replace(
     OBJECTIVE,
     model="line",
-    serving=ServedPipeline(
-        (ServedStep("m", Serving(1, 4)), ServedStep("n", Serving(1, 4), (0,)))
-    ),
+    serving=ServedPipeline((ServedStep("m", Serving(1, 4)), ServedStep("n", Serving(1, 4), (0,)))),
 )
 KNOWN_OF_LINE: dict[str, Any] = {
     "curves": {"m": LEARNT, "n": LEARNT},

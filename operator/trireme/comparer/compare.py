@@ -14,7 +14,6 @@ from trireme.comparer.rows import AT_A_TIME, have_one_class, lowest_cosine
 from trireme.comparer.tensors import Numbers, Outputs, Tensor
 
 
-
 @dataclass(frozen=True, slots=True)
 class Rules:
     """When two numbers of floating point are the same: their difference is at most `absolute`, or

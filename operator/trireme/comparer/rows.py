@@ -28,7 +28,8 @@ def have_one_class(a: Numbers, b: Numbers, width: int) -> bool:
 
 def _classes(values: Numbers, width: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
     rows = values.reshape(-1, width)
-    return rows.argmax(axis=1), np.isnan(rows).any(axis=1)
+    has_none: npt.NDArray[np.bool_] = np.logical_or.reduce(np.isnan(rows), axis=1)
+    return rows.argmax(axis=1), has_none
 
 
 def lowest_cosine(a: Numbers, b: Numbers, width: int) -> float:

@@ -120,8 +120,8 @@ def _result(optimized: Mapping[str, Any], delivered: Mapping[str, Any]) -> Ended
     sha256 = delivery.files.get(found.file or "")
     if sha256 is None or sha256 != found.sha256:
         return Ended(failure="the file that the Job delivered is not the one that it measured")
-    optimized = Optimized(found.gain, delivery.uri, delivery.files, sha256)
-    return Ended(optimized, tried=_tried(found))
+    made = Optimized(found.gain, delivery.uri, delivery.files, sha256)
+    return Ended(made, tried=_tried(found))
 
 
 def _tried(found: OptimizeResult) -> tuple[TriedForm, ...]:

@@ -21,7 +21,8 @@ what was won before is at stake each time."""
 
 DOUBT = 2.0
 """Standard errors beyond the limit that keep a step from ending: of equal pods one look in forty
-finds so many by chance, and the next ones find fewer."""
+finds so many by chance, and the next ones find fewer. Within it, so many take the last one to its
+end: of equal pods that adds seconds to most rollouts (tests/bench/canary.py)."""
 
 _LATENCIES = frozenset({Measure.LATE, Measure.SLOW})
 
@@ -59,11 +60,11 @@ class Finding:
 
     @property
     def is_within(self) -> bool:
-        """Whether its latencies are within the limit by a standard error, or no worse at all. What
-        is late comes together, so that the error is larger than it is taken to be, and a canary
-        may be promoted by chance that only did not show to be beyond the limit.
+        """Whether its latencies are surely within the limit, or no worse at all. What is late comes
+        together, so that the error is larger than it is taken to be, and a canary that has only not
+        shown to be beyond the limit may be so by chance.
         """
-        room = max(0.0, self.limit - self.standard_error)
+        room = max(0.0, self.limit - DOUBT * self.standard_error)
         return self.measure not in _LATENCIES or self.excess <= room
 
     @property

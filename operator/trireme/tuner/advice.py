@@ -128,9 +128,7 @@ def _judged(served: Served, model: Model, wanted: Configuration, sustained: floa
     return weighed(served, wanted, gains)
 
 
-def weighed(
-    served: Served, wanted: Configuration, gains: Mapping[View, float]
-) -> Advice | None:
+def weighed(served: Served, wanted: Configuration, gains: Mapping[View, float]) -> Advice | None:
     """Larger batches by what they gain; None where that is not even worth keeping."""
     if gains[View.EXPECTED] < LEAST_GAIN - SLACK or gains[View.LEAST] <= -SLACK:
         return None
