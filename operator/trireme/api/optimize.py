@@ -179,9 +179,7 @@ def optimize_message(result: OptimizeResult) -> str:
             for each in result.tried
         ]
         summary = cut(result.summary, longest)
-        return result.model_copy(
-            update={"summary": summary, "failure": failure, "tried": tried}
-        )
+        return result.model_copy(update={"summary": summary, "failure": failure, "tried": tried})
 
     return _message(shortened)
 
