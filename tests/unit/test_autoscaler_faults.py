@@ -1,13 +1,13 @@
 """What becomes of a fleet when its signals fail: a table of faults, each lived through in virtual
-time by the same afternoon, from what pods count to the decision.
+time by the same afternoon, from what pods count to the decision; by agents with a gateway, whose
+figures it has, and without one.
 
 Prometheus' part is played by the figures of `direct` over what it would have scraped: that these
 are a real Prometheus' is tested in integration/test_prometheus_signals.py.
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
@@ -18,7 +18,7 @@ from trireme.api.conditions import Reason
 from trireme.api.types import Behavior
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.direct import PodHistory, Sample, agent_samples, forget
-from trireme.autoscaler.expressions import SERVER
+from trireme.autoscaler.expressions import GATEWAY, SERVER
 from trireme.autoscaler.memory import before, memory_from_status, record
 from trireme.autoscaler.queries import Labels, window
 from trireme.autoscaler.service_curve import ServiceCurve
@@ -32,6 +32,7 @@ PEAK = range(100, 1400)
 FAULT = range(800, 1300)  # when faults happen, at the peak
 CURVE = ServiceCurve(0.020, 0.002, 8)
 POD_RATE = 8 / 0.036  # requests/s that a pod answers at most
+EDGES = (50.0, 100.0, 250.0, 1000.0, math.inf)  # ms, of the gateway's histogram
 SUSTAINED = Capacity(195.0, CURVE)
 RASH = Behavior(up=rules(), down=rules())
 """No stabilisation: what is proposed in one round happens, so that one false figure would show."""
@@ -54,7 +55,8 @@ class Pod:
     queued: float = 0.0
     waiting: float = 0.0
 
-    def serve(self, rate: float) -> None:
+    def serve(self, rate: float) -> tuple[float, float]:
+        """What was answered, and how long each took."""
         arrived = rate * ROUND + self.waiting
         answered = min(arrived, POD_RATE * ROUND)
         self.waiting = arrived - answered
@@ -62,6 +64,7 @@ class Pod:
         self.successes += answered
         self.microseconds += answered * (0.05 + wait) * 1e6
         self.queued += answered * wait * 1e6
+        return answered, 0.05 + wait
 
     def restart(self) -> None:
         self.successes = self.microseconds = self.queued = 0.0
@@ -74,6 +77,47 @@ class Pod:
             Sample("nv_inference_request_duration_us", of, self.microseconds),
             Sample("nv_inference_queue_duration_us", of, self.queued),
             Sample("nv_inference_pending_request_count", of, self.waiting),
+        ]
+
+
+@dataclass
+class Gateway:
+    """Counts as Envoy does, of a cluster that all requests go to."""
+
+    arrived: float = 0.0
+    answered: float = 0.0
+    active: float = 0.0
+    milliseconds: float = 0.0
+    within: dict[float, float] = field(default_factory=lambda: dict.fromkeys(EDGES, 0.0))
+
+    def count(self, arrived: float, served: Iterable[tuple[float, float]], active: float) -> None:
+        self.arrived += arrived
+        self.active = active
+        for answered, took in served:
+            self.answered += answered
+            self.milliseconds += answered * took * 1e3
+            for edge in EDGES:
+                self.within[edge] += answered * (took * 1e3 <= edge)
+
+    def restart(self) -> None:
+        self.arrived = self.answered = self.milliseconds = 0.0
+        self.within = dict.fromkeys(EDGES, 0.0)
+
+    def tell(self) -> list[Sample]:
+        of = (("envoy_cluster_name", "inference_http"),)
+        told = {
+            "rq_total": self.arrived,
+            "rq_completed": self.answered,
+            "rq_active": self.active,
+            "rq_pending_active": 0.0,
+            "rq_time_sum": self.milliseconds,
+        }
+        return [
+            *(Sample(f"envoy_cluster_upstream_{name}", of, told[name]) for name in told),
+            *(
+                Sample("envoy_cluster_upstream_rq_time_bucket", (*of, ("le", f"{edge:g}")), count)
+                for edge, count in self.within.items()
+            ),
         ]
 
 
@@ -95,6 +139,7 @@ class Fault:
     told: Callable[[int, list[Sample]], list[Sample]] = lambda at, told: told
     restarts: Callable[[int], bool] = lambda at: False
     rolls_out: Callable[[int], bool] = lambda at: False
+    operator_restarts: Callable[[int], bool] = lambda at: False
 
 
 @dataclass
@@ -116,12 +161,19 @@ class Story:
         return {signals.reason for signals in lost if not signals.awaited}
 
 
-def live(fault: Fault) -> Story:
+class Histories(dict[str, PodHistory]):
+    """What is known of pods by their names."""
+
+    def __missing__(self, name: str) -> PodHistory:
+        self[name] = PodHistory(GATEWAY if "gateway" in name else SERVER)
+        return self[name]
+
+
+def live(fault: Fault, gateway: Gateway | None = None) -> Story:
     """The afternoon, with both sources, the choice between them, and the decision."""
     story, pods = Story(), {"pod-0": Pod(NOW)}
     starting: dict[str, int] = {}
-    prometheus: dict[str, PodHistory] = defaultdict(lambda: PodHistory(SERVER))
-    reader: dict[str, PodHistory] = defaultdict(lambda: PodHistory(SERVER))
+    prometheus, reader = Histories(), Histories()
     rule, count = policy(bounds=(1, 8), behavior=RASH), 1
     memory, source, size = memory_from_status(None, NOW, 1), SourceMemory(), 1
     for at in range(0, END, ROUND):
@@ -132,19 +184,30 @@ def live(fault: Fault) -> Story:
                 pods[name] = Pod(now)
         if fault.rolls_out(at):
             pods = {f"{name}-v2": Pod(now, "2", waiting=pod.waiting) for name, pod in pods.items()}
-        for pod in pods.values():
-            pod.serve(load(at) / len(pods))
+        served = [pod.serve(load(at) / len(pods)) for pod in pods.values()]
+        counting: dict[str, Pod | Gateway] = {**pods}
+        if gateway is not None:
+            waiting = sum(pod.waiting for pod in pods.values())
+            gateway.count(load(at) * ROUND, served, waiting + load(at) * 0.05)
+            counting["gateway-0"] = gateway
         if fault.restarts(at):
             next(iter(pods.values())).restart()
-        for name, pod in pods.items():
-            told = fault.told(at, pod.tell())
+            if gateway is not None:
+                gateway.restart()
+        if fault.operator_restarts(at):
+            memory, source = memory_from_status(None, now, size), SourceMemory()
+        for name, counts in counting.items():
+            told = fault.told(at, counts.tell())
             for time, known_as, samples in fault.scraped(float(at), name, told):
                 prometheus[known_as].add(NOW + seconds(time), samples)
             if source.wants_pods and fault.reachable(at):
                 reader[name].add(now, told)
         if not source.wants_pods:
             reader.clear()
-        signals, chosen = _observe(fault.answers(at), prometheus, reader, pods, source, at)
+        ready = {name: pod.ready_since for name, pod in pods.items()}
+        gateways = None if gateway is None else {"gateway-0": NOW}
+        subject = Subject("shop", "agent", (objective(),), {}, ready, gateways)
+        signals, chosen = _observe(fault.answers(at), prometheus, reader, subject, source, at)
         same = chosen.source is source.source
         memory, source = before(memory, signals, same_source=same, now=now), chosen
         decision, memory = decide(
@@ -173,14 +236,12 @@ def _observe(
     answers: bool,
     prometheus: dict[str, PodHistory],
     reader: dict[str, PodHistory],
-    pods: dict[str, Pod],
+    subject: Subject,
     source: SourceMemory,
     at: int,
 ) -> tuple[Signals | NoSignals, SourceMemory]:
     """As the operator's round does, a second after the scrapes."""
     now = NOW + seconds(at + 1)
-    ready = {name: pod.ready_since for name, pod in pods.items()}
-    subject = Subject("shop", "agent", (objective(),), {}, ready, None)
 
     def of(histories: dict[str, PodHistory], said_by: Source) -> Signals | NoSignals:
         over = window(None)
@@ -213,14 +274,27 @@ def stopped(at: float, pod: str, told: list[Sample]) -> Stored:
     return [] if at in FAULT and pod == "pod-0" else stored(at, pod, told)
 
 
-def twice(at: float, pod: str, told: list[Sample]) -> Stored:
-    """Two Prometheus replicas, none of which is taken away, and one is behind."""
-    replicas = [
-        replace(sample, labels=tuple(sorted((*sample.labels, ("replica", replica)))))
-        for sample in told
-        for replica in ("a", "b")
-    ]
-    return stored(at, pod, replicas)
+def gateway_stopped(at: float, pod: str, told: list[Sample]) -> Stored:
+    """The gateway's series stop."""
+    return [] if at in FAULT and pod == "gateway-0" else stored(at, pod, told)
+
+
+class Twice:
+    """Two Prometheus replicas, none of which is taken away, and one is a scrape behind."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, list[Sample]] = {}
+
+    def __call__(self, at: float, pod: str, told: list[Sample]) -> Stored:
+        if at == 0:
+            self._before.clear()
+        late, self._before[pod] = self._before.get(pod, told), told
+        of_both = [
+            replace(sample, labels=tuple(sorted((*sample.labels, ("replica", replica)))))
+            for replica, samples in (("a", told), ("b", late))
+            for sample in samples
+        ]
+        return stored(at, pod, of_both)
 
 
 def seldom(at: float, pod: str, told: list[Sample]) -> Stored:
@@ -233,6 +307,16 @@ def behind(at: float, pod: str, told: list[Sample]) -> Stored:
     return stored(at - 60 if at in FAULT else at, pod, told)
 
 
+def ahead(at: float, pod: str, told: list[Sample]) -> Stored:
+    """Prometheus' clock is 10 s ahead: what it is asked for, it has of 10 s ago."""
+    return stored(at + 10, pod, told)
+
+
+def leapt(at: float, pod: str, told: list[Sample]) -> Stored:
+    """Prometheus' clock leaps ahead by a minute."""
+    return stored(at + 60 if at in FAULT else at, pod, told)
+
+
 def late(at: float, pod: str, told: list[Sample]) -> Stored:
     """Samples take ten seconds to where they are asked for."""
     return stored(at - 10, pod, told)
@@ -243,15 +327,19 @@ def relabelled(at: float, pod: str, told: list[Sample]) -> Stored:
     return stored(at, f"new-{pod}" if at in FAULT else pod, told)
 
 
-def no_number(at: int, told: list[Sample]) -> list[Sample]:
-    if at not in FAULT:
-        return told
-    broken = "nv_inference_request_duration_us"
-    return [replace(s, value=math.nan) if s.metric == broken else s for s in told]
+def no_number(broken: str) -> Callable[[int, list[Sample]], list[Sample]]:
+    """One metric is not a number."""
+
+    def told(at: int, told: list[Sample]) -> list[Sample]:
+        if at not in FAULT:
+            return told
+        return [replace(s, value=math.nan) if s.metric == broken else s for s in told]
+
+    return told
 
 
-def in_fault(at: int) -> bool:
-    return at in FAULT
+SERVER_NAN = no_number("nv_inference_request_duration_us")
+GATEWAY_NAN = no_number("envoy_cluster_upstream_rq_time_sum")
 
 
 def out_of_fault(at: int) -> bool:
@@ -262,95 +350,75 @@ PROMETHEUS, PODS = "Prometheus", "Pods"
 TO_PODS_AND_BACK = [PROMETHEUS, PODS, PROMETHEUS]
 
 
-@pytest.mark.parametrize(
-    ("fault", "sources", "named"),
-    [
-        pytest.param(Fault(), [PROMETHEUS], set(), id="nothing"),
-        pytest.param(
-            Fault(restarts=lambda at: at in (800, 900, 1100)),
-            [PROMETHEUS],
-            set(),
-            id="a pod restarts, and its counters with it",
-        ),
-        pytest.param(Fault(scraped=missed), [PROMETHEUS], set(), id="a short gap in the scrapes"),
-        pytest.param(
-            Fault(scraped=halted),
-            TO_PODS_AND_BACK,
-            set(),
-            id="Prometheus answers and scrapes no more",
-        ),
-        pytest.param(
-            Fault(scraped=stopped),
-            TO_PODS_AND_BACK,
-            set(),
-            id="the series of one pod stop",
-        ),
-        pytest.param(
-            Fault(rolls_out=lambda at: at == 900),
-            [PROMETHEUS],
-            set(),
-            id="pods of another template take the place of all",
-        ),
-        pytest.param(Fault(scraped=twice), [PROMETHEUS], set(), id="an HA pair of Prometheus"),
-        pytest.param(
-            Fault(scraped=seldom),
-            TO_PODS_AND_BACK,
-            set(),
-            id="scraped once a minute",
-        ),
-        pytest.param(
-            Fault(scraped=behind),
-            TO_PODS_AND_BACK,
-            {Reason.NO_SERIES},
-            id="the clock of Prometheus falls behind",
-        ),
-        pytest.param(Fault(scraped=late), [PROMETHEUS, PODS], set(), id="samples that come late"),
-        pytest.param(
-            Fault(scraped=relabelled),
-            TO_PODS_AND_BACK,
-            set(),
-            id="a label is changed",
-        ),
-        pytest.param(
-            Fault(told=no_number),
-            [PROMETHEUS],
-            {Reason.NOT_A_NUMBER},
-            id="pods tell what is no number",
-        ),
-        pytest.param(
-            Fault(answers=out_of_fault),
-            TO_PODS_AND_BACK,
-            {Reason.PROMETHEUS_UNREACHABLE},
-            id="Prometheus is away and comes back",
-        ),
-        pytest.param(
-            Fault(answers=lambda at: at not in FAULT or at % 40 < 20),
-            TO_PODS_AND_BACK,
-            {Reason.PROMETHEUS_UNREACHABLE},
-            id="Prometheus comes and goes every 20 s",
-        ),
-        pytest.param(
-            Fault(answers=lambda at: at not in FAULT or at % 10 < 5),
-            TO_PODS_AND_BACK,
-            {Reason.PROMETHEUS_UNREACHABLE},
-            id="Prometheus comes and goes every round",
-        ),
-        pytest.param(
-            Fault(answers=out_of_fault, reachable=out_of_fault),
-            [PROMETHEUS],
-            {Reason.PROMETHEUS_UNREACHABLE},
-            id="neither Prometheus nor the pods",
-        ),
-        pytest.param(
-            Fault(answers=lambda at: at < 600, reachable=lambda at: at < 800),
-            [PROMETHEUS, PODS],
-            {Reason.PROMETHEUS_UNREACHABLE},
-            id="first Prometheus, then the pods too, for good",
-        ),
-    ],
-)
-def test_a_fault_is_handled_or_named(fault: Fault, sources: list[str], named: set[Reason]) -> None:
-    story = live(fault)
+EVERYWHERE = [
+    pytest.param(Fault(), [PROMETHEUS], set(), id="nothing"),
+    pytest.param(
+        Fault(restarts=lambda at: at in (800, 900, 1100)),
+        [PROMETHEUS],
+        set(),
+        id="a pod restarts, and its counters with it",
+    ),
+    pytest.param(Fault(scraped=missed), [PROMETHEUS], set(), id="a short gap in the scrapes"),
+    pytest.param(
+        Fault(scraped=halted), TO_PODS_AND_BACK, set(), id="Prometheus answers and scrapes no more"
+    ),
+    pytest.param(
+        Fault(rolls_out=lambda at: at == 900),
+        [PROMETHEUS],
+        set(),
+        id="pods of another template take the place of all",
+    ),
+    pytest.param(Fault(scraped=Twice()), [PROMETHEUS], set(), id="an HA pair of Prometheus"),
+    pytest.param(Fault(scraped=seldom), TO_PODS_AND_BACK, set(), id="scraped once a minute"),
+    pytest.param(
+        Fault(scraped=behind),
+        TO_PODS_AND_BACK,
+        {Reason.NO_SERIES},
+        id="the clock of Prometheus falls behind",
+    ),
+    pytest.param(Fault(scraped=ahead), [PROMETHEUS], set(), id="the clock of Prometheus is ahead"),
+    pytest.param(
+        Fault(scraped=leapt),
+        TO_PODS_AND_BACK,
+        {Reason.NO_SERIES},
+        id="the clock of Prometheus leaps ahead",
+    ),
+    pytest.param(Fault(scraped=late), [PROMETHEUS, PODS], set(), id="samples that come late"),
+    pytest.param(Fault(scraped=relabelled), TO_PODS_AND_BACK, set(), id="a label is changed"),
+    pytest.param(
+        Fault(answers=out_of_fault),
+        TO_PODS_AND_BACK,
+        {Reason.PROMETHEUS_UNREACHABLE},
+        id="Prometheus is away and comes back",
+    ),
+    pytest.param(
+        Fault(answers=lambda at: at not in FAULT or at % 40 < 20),
+        TO_PODS_AND_BACK,
+        {Reason.PROMETHEUS_UNREACHABLE},
+        id="Prometheus comes and goes every 20 s",
+    ),
+    pytest.param(
+        Fault(answers=lambda at: at not in FAULT or at % 10 < 5),
+        TO_PODS_AND_BACK,
+        {Reason.PROMETHEUS_UNREACHABLE},
+        id="Prometheus comes and goes every round",
+    ),
+    pytest.param(
+        Fault(answers=out_of_fault, reachable=out_of_fault),
+        [PROMETHEUS],
+        {Reason.PROMETHEUS_UNREACHABLE},
+        id="neither Prometheus nor the pods",
+    ),
+    pytest.param(
+        Fault(answers=lambda at: at < 600, reachable=lambda at: at < 800),
+        [PROMETHEUS, PODS],
+        {Reason.PROMETHEUS_UNREACHABLE},
+        id="first Prometheus, then the pods too, for good",
+    ),
+]
+
+
+def is_lived_through(story: Story, sources: list[str], named: set[Reason]) -> None:
     assert story.sources == sources
     assert story.named == named
     told = [s.instead for s in story.signals.values() if isinstance(s, Signals)]
@@ -358,6 +426,89 @@ def test_a_fault_is_handled_or_named(fault: Fault, sources: list[str], named: se
     assert {size for at, size in story.sizes.items() if at in FAULT} == {4}, "as without a fault"
     lost_for_good = isinstance(story.signals[END - ROUND], NoSignals)
     assert story.sizes[END - ROUND] == (4 if lost_for_good else 1), "the load fell long ago"
+
+
+@pytest.mark.parametrize(
+    ("fault", "sources", "named"),
+    [
+        *EVERYWHERE,
+        pytest.param(
+            Fault(scraped=stopped), TO_PODS_AND_BACK, set(), id="the series of one pod stop"
+        ),
+        pytest.param(
+            Fault(told=SERVER_NAN),
+            [PROMETHEUS],
+            {Reason.NOT_A_NUMBER},
+            id="pods tell what is no number",
+        ),
+    ],
+)
+def test_a_fault_is_handled_or_named(fault: Fault, sources: list[str], named: set[Reason]) -> None:
+    is_lived_through(live(fault), sources, named)
+
+
+@pytest.mark.parametrize(
+    ("fault", "sources", "named"),
+    [
+        *EVERYWHERE,
+        pytest.param(
+            Fault(scraped=gateway_stopped),
+            TO_PODS_AND_BACK,
+            set(),
+            id="the series of the gateway stop",
+        ),
+        pytest.param(
+            Fault(told=GATEWAY_NAN),
+            [PROMETHEUS],
+            {Reason.NOT_A_NUMBER},
+            id="the gateway tells what is no number",
+        ),
+        pytest.param(
+            Fault(scraped=stopped), [PROMETHEUS], set(), id="the series of one server stop"
+        ),
+        pytest.param(
+            Fault(told=SERVER_NAN), [PROMETHEUS], set(), id="servers tell what is no number"
+        ),
+    ],
+)
+def test_behind_a_gateway_a_fault_is_handled_or_named(
+    fault: Fault, sources: list[str], named: set[Reason]
+) -> None:
+    is_lived_through(live(fault, Gateway()), sources, named)
+
+
+@pytest.mark.parametrize("gateway", [None, Gateway], ids=["servers alone", "behind a gateway"])
+@pytest.mark.parametrize(
+    "operator_restarts",
+    [
+        pytest.param(lambda at: False, id="the operator lives on"),
+        pytest.param(
+            lambda at: at >= 1000 and at % 100 == 0, id="the operator dies again and again"
+        ),
+    ],
+)
+def test_with_all_signals_lost_at_peak_the_fleet_never_shrinks(
+    gateway: type[Gateway] | None, operator_restarts: Callable[[int], bool]
+) -> None:
+    lost = Fault(
+        answers=lambda at: at < 1000,
+        reachable=lambda at: False,
+        operator_restarts=operator_restarts,
+    )
+    blind, seeing = (
+        live(fault, gateway and gateway()) for fault in (lost, Fault(reachable=lambda at: False))
+    )
+    assert seeing.sizes[END - ROUND] == 1, "with signals it would have"
+    assert {size for at, size in blind.sizes.items() if at >= 1000} == {4}
+    assert all(isinstance(s, NoSignals) for at, s in blind.signals.items() if at >= 1000)
+
+
+def test_what_comes_back_after_a_loss_is_watched_for_a_window_before_anything_shrinks() -> None:
+    """The load fell while nobody saw it."""
+    story = live(Fault(answers=lambda at: not 1000 <= at < 1800, reachable=lambda at: False))
+    shrunk = next(at for at, size in story.sizes.items() if at >= 1000 and size < 4)
+    last_blind = 1800 - ROUND
+    assert shrunk == last_blind + WINDOW.total_seconds()
 
 
 def test_a_load_that_rises_while_prometheus_is_away_is_followed_by_what_pods_tell() -> None:
