@@ -14,6 +14,7 @@ from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
     BusiestStep,
     Capacity,
+    DemandPolicy,
     Doubt,
     FactorMemory,
     Latency,
@@ -52,6 +53,17 @@ EASED_57 = replace(SUSTAINS_57, eased_seconds=0.08)
 OF_A_PIPELINE = Capacity(57.0, BusiestStep("encoder", CURVE))
 TOO_SLOW = OutOfReach(0.142, CURVE)
 LOWERED = replace(SETTLED, factors=(FactorMemory("m", 0.8),))
+
+
+def test_pods_that_answer_while_there_are_to_be_none_are_told_as_one() -> None:
+    """Somebody set the size to 0, and the last pod has not ended."""
+    observation = observed(0, seen(4.0, rate=40.0), ready=1, capacity=SUSTAINS_57)
+    rule = replace(policy(bounds=(0, 10)), demand=DemandPolicy(0.0, seconds(300)))
+    decision, _ = decide(observation, rule, SETTLED)
+    assert str(decision.message) == (
+        "40 req/s per pod of 57 that one sustains (learnt: 40 ms + 10 ms a request, up to 8), p95 "
+        "50 ms within 100 ms at 40 req/s on 0 pods: 0 → 1"
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,10 @@
 
 Each column starts at the bound that its cost prefers. So the multipliers are valid from the first
 pivot on: where the work is cut short, they still bound what any solution costs.
+
+No solver that others keep is used: SciPy's HiGHS would bring a large package into the operator for
+programmes of ten columns, and its answers may change with its version, where a decision of last
+month must come out bit for bit.
 """
 
 from collections.abc import Sequence

@@ -21,7 +21,9 @@ def seen_words(proposal: Proposal, observation: Observation, policy: Policy) -> 
     """What was seen: the break where there is one, else the load against its target."""
     seen, objective = proposal.seen, proposal.objective
     named = f"{seen.model}: " if len(policy.objectives) > 1 else ""
-    sustained = _sustained(proposal.demand, observation.replicas)
+    # Pods may still answer where there are to be none: they count as one.
+    pods = max(observation.replicas, 1)
+    sustained = _sustained(proposal.demand, pods)
     target = f"{number(objective.latency_target_seconds * 1e3)} ms"
     where = f"on {pod_count(observation.replicas)}{_told_by(observation)}"
     at = f"at {number(seen.request_rate_per_second)} req/s {where}"
@@ -35,7 +37,7 @@ def seen_words(proposal: Proposal, observation: Observation, policy: Policy) -> 
         return f"{named}{sustained}{' and '.join(broken)} {at}"
     if not seen.request_rate_per_second and not seen.in_flight:
         return f"{named}no requests {where}"
-    per_pod = number(seen.in_flight / max(observation.replicas, 1))
+    per_pod = number(seen.in_flight / pods)
     aimed = number(proposal.correction.target.in_flight_per_pod)
     load = sustained or f"{per_pod} in flight per pod of {aimed} aimed at, "
     latency = f"{seen.latency} within {target}" if seen.latency else "no request answered"
