@@ -18,6 +18,7 @@ from trireme.api.types import (
     CurveStatus,
     DecisionStatus,
     LeadTimeStatus,
+    ModelLoadStatus,
     ObservedLoad,
     Paused,
     PolicyType,
@@ -304,6 +305,27 @@ def test_an_explanation_from_the_status_alone(golden: Golden) -> None:
     golden("explain/status-alone.txt", "\n".join(text(found, 88)) + "\n")
 
 
+def beside(phase: RolloutPhase, weight: str, rolls_out: bool) -> AgentStatus:
+    """The status with a canary, while pods are rolled out or not."""
+    reconciling = Condition(
+        type=ConditionType.RECONCILING,
+        status=str(rolls_out),
+        reason=Reason.ROLLING_OUT,
+        last_transition_time="2026-01-01T11:00:00Z",
+    )
+    rollout = RolloutStatus.model_validate(
+        {
+            "phase": phase,
+            "candidate": "c" * 64,
+            "generation": 2,
+            "weight": weight,
+            "startTime": "2026-01-01T11:00:00Z",
+        }
+    )
+    conditions = [*STATUS.conditions, reconciling]
+    return STATUS.model_copy(update={"rollout": rollout, "conditions": conditions})
+
+
 @pytest.mark.parametrize(
     ("phase", "weight", "rolls_out", "is_told"),
     [
@@ -321,27 +343,30 @@ def test_from_the_status_alone_no_latency_is_due_while_a_canary_answers(
         models=[model_of("m", maxBatchSize=8, batching={"dynamic": {}})],
         objectives=[{"model": "m", "latency": {"target": "100ms"}}],
     ).spec
-    reconciling = Condition(
-        type=ConditionType.RECONCILING,
-        status=str(rolls_out),
-        reason=Reason.ROLLING_OUT,
-        last_transition_time="2026-01-01T11:00:00Z",
-    )
-    rollout = RolloutStatus.model_validate(
-        {
-            "phase": phase,
-            "candidate": "c" * 64,
-            "generation": 2,
-            "weight": weight,
-            "startTime": "2026-01-01T11:00:00Z",
-        }
-    )
-    conditions = [*STATUS.conditions, reconciling]
-    status = STATUS.model_copy(update={"rollout": rollout, "conditions": conditions})
+    status = beside(phase, weight, rolls_out)
     found = explain(Agent("team", "echo", spec, status), None, "nobody leads", NOW)
     (due,) = (line for line in found.sections["A pod"] if "is due" in line)
     assert ("is due by that" in due) is is_told
     assert ("while a canary answers" in due) is not is_told
+
+
+@pytest.mark.parametrize(
+    ("phase", "rolls_out", "is_said"),
+    [
+        pytest.param(RolloutPhase.PROGRESSING, False, True, id="a canary is tried"),
+        pytest.param(RolloutPhase.PROMOTED, True, True, id="it was promoted, and has its pods yet"),
+        pytest.param(RolloutPhase.PROMOTED, False, False, id="all pods run it"),
+        pytest.param(RolloutPhase.ROLLED_BACK, False, False, id="it was taken back"),
+    ],
+)
+def test_from_the_status_alone_ready_pods_of_a_canary_are_said_to_be_counted(
+    phase: RolloutPhase, rolls_out: bool, is_said: bool
+) -> None:
+    found = explain(
+        Agent("team", "echo", None, beside(phase, "0%", rolls_out)), None, "nobody leads", NOW
+    )
+    assert ("ready with the canary's" in found.headline) is is_said
+    assert found.facts["readyWithCanary"] is is_said
 
 
 def test_an_explanation_from_the_status_knows_the_time_of_day_and_of_a_start(
@@ -357,9 +382,10 @@ def test_an_explanation_from_the_status_knows_the_time_of_day_and_of_a_start(
         samples=17,
         stages=StagesStatus(schedule_seconds=1, pull_seconds=9, fetch_seconds=12, load_seconds=19),
     )
-    status = AgentStatus(
-        replicas=3, ready_replicas=3, scaling=ScalingStatus(desired_replicas=3, lead_time=lead)
-    )
+    took = {"encoder": 14.2, "policy": 0.512, "ranker": 3.1, "reader": 2.0}
+    loads = [ModelLoadStatus(model=model, seconds=seconds) for model, seconds in took.items()]
+    scaling = ScalingStatus(desired_replicas=3, lead_time=lead, loads=loads)
+    status = AgentStatus(replicas=3, ready_replicas=3, scaling=scaling)
     agent = Agent("team", "echo", spec, status)
     found = explain(agent, None, "no operator leads in namespace trireme-system", NOW)
     golden("explain/status-in-office-hours.txt", "\n".join(text(found, 88)) + "\n")

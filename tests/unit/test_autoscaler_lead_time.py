@@ -1,17 +1,21 @@
 """How long pods take to start, from the starts that were seen."""
 
+import math
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trireme.autoscaler.direct import Sample
 from trireme.autoscaler.lead_time import (
+    LOAD_METRIC,
     Measured,
     Stages,
     Starts,
     Times,
     lead_time,
+    loads,
     measured,
     noted,
     p95,
@@ -181,3 +185,32 @@ def test_what_was_measured_before_is_told_until_a_pod_starts() -> None:
     before = Measured(p95_seconds=62, median_seconds=41, stages=Stages(1, 10, 0, 30))
     assert measured(Starts("one", 17, (), before)) == before
     assert lead_time(Starts("one", 17, (), before)) == LeadTime(62, 41, samples=17)
+
+
+def load(model: str, version: str, seconds: float) -> Sample:
+    return Sample(LOAD_METRIC, (("model", model), ("version", version)), seconds)
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        pytest.param([], {}, id="a release that does not tell"),
+        pytest.param(
+            [load("encoder", "1", 14.2), load("policy", "1", 0.5)],
+            {"encoder": 14.2, "policy": 0.5},
+            id="each model's",
+        ),
+        pytest.param(
+            [load("encoder", "1", 14.2), load("encoder", "2", 15.0)],
+            {"encoder": 15.0},
+            id="of versions, loaded beside each other, the longest",
+        ),
+        pytest.param(
+            [load("encoder", "1", math.nan), load("policy", "1", -1.0)], {}, id="no time at all"
+        ),
+        pytest.param([Sample(LOAD_METRIC, (), 3.0)], {}, id="of nobody knows which model"),
+        pytest.param([Sample("nv_other", (("model", "m"),), 3.0)], {}, id="another metric"),
+    ],
+)
+def test_what_a_server_tells_of_its_loads(told: list[Sample], found: dict[str, float]) -> None:
+    assert loads(told) == found

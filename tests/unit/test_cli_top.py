@@ -64,6 +64,16 @@ def test_a_row_tells_of_one_agent() -> None:
     assert not told.is_late
 
 
+def test_pods_of_a_canary_are_said_to_be_among_the_ready() -> None:
+    rollout = {
+        "phase": "Progressing",
+        "candidate": "c",
+        "generation": 2,
+        "startTime": "2026-01-01T11:00:00Z",
+    }
+    assert row(changed(readyReplicas=4, rollout=rollout), NOW).cells[3] == "4/3 +canary"
+
+
 def test_a_latency_over_its_objective_is_marked() -> None:
     late = {**BODY["status"]["scaling"]}
     late["observed"] = {**late["observed"], "latencyMilliseconds": 250.0}

@@ -231,6 +231,45 @@ async def test_a_curve_is_learnt_from_two_looks_and_says_what_a_pod_sustains(
     assert capacity.per_second == pytest.approx(37.5, rel=0.02)
 
 
+async def test_how_long_models_took_to_load_is_asked_of_each_server_once(server: Server) -> None:
+    """As a Triton of 25.12 tells it; one before 24.11 does not."""
+    answers = 0
+
+    async def metrics(_: web.Request) -> web.Response:
+        nonlocal answers
+        answers += 1
+        return web.Response(
+            text="# HELP nv_model_load_duration_secs Model load time in seconds\n"
+            "# TYPE nv_model_load_duration_secs gauge\n"
+            'nv_model_load_duration_secs{model="double",version="1"} 1.611378656\n'
+            "# TYPE nv_pinned_memory_pool_total_bytes gauge\n"
+            "nv_pinned_memory_pool_total_bytes 268435456\n"
+        )
+
+    application = web.Application()
+    application.router.add_get("/metrics", metrics)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, HOST, names.METRICS_PORT).start()
+    made = operator()
+    for later in (0, 15, 15):
+        await made.look(later)
+    assert known(made.view).loads == {"double": 1.611378656}
+    assert answers == 1
+    made.view.pods["echo-1"] = pod("a" * 64, container="two")
+    await made.look(60)
+    assert answers == 2
+    await runner.cleanup()
+
+
+async def test_a_server_whose_metrics_cannot_be_read_is_learnt_of_all_the_same(
+    server: Server,
+) -> None:
+    made = await learnt(server)
+    assert known(made.view).loads == {}
+    assert known(made.view).unanswered is None
+
+
 async def test_a_curve_is_learnt_of_a_server_that_does_not_tell_batch_sizes_apart(
     server: Server,
 ) -> None:

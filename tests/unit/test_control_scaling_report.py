@@ -12,6 +12,7 @@ from trireme.api.types import (
     CurveStatus,
     DecisionStatus,
     LeadTimeStatus,
+    ModelLoadStatus,
     PipelineCapacityStatus,
     StagesStatus,
     UnansweredStatus,
@@ -427,6 +428,29 @@ def test_what_is_measured_of_starts_is_shown_where_it_is_news(
     first = scaling_status(None, STEADY, SEEN, Memory(NOW), lead_time=before)
     second = scaling_status(first, STEADY, SEEN, Memory(NOW), lead_time=after)
     assert second.lead_time == after
+    assert is_worth_showing(first, second) is worth
+
+
+LOAD = ModelLoadStatus(model="encoder", seconds=14)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "worth"),
+    [
+        pytest.param([], [LOAD], True, id="a server told it"),
+        pytest.param(
+            [LOAD], [LOAD.model_copy(update={"seconds": 15})], False, id="another took as long"
+        ),
+        pytest.param([LOAD], [LOAD.model_copy(update={"seconds": 20})], True, id="one took longer"),
+        pytest.param([LOAD], [LOAD.model_copy(update={"model": "policy"})], True, id="of another"),
+    ],
+)
+def test_how_long_models_took_to_load_is_shown_where_it_is_news(
+    before: list[ModelLoadStatus], after: list[ModelLoadStatus], worth: bool
+) -> None:
+    first = scaling_status(None, STEADY, SEEN, Memory(NOW), loads=before)
+    second = scaling_status(first, STEADY, SEEN, Memory(NOW), loads=after)
+    assert second.loads == after
     assert is_worth_showing(first, second) is worth
 
 

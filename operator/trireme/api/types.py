@@ -828,6 +828,13 @@ class LeadTimeStatus(ApiModel):
     stages: StagesStatus = Field(description="Where the time goes.")
 
 
+class ModelLoadStatus(ApiModel):
+    """How long a server took to load a model."""
+
+    model: str = Field(description="The model.")
+    seconds: float = Field(description="By Triton's own clock.", ge=0)
+
+
 class UnansweredStatus(ApiModel):
     """That the operator cannot ask the pods' servers, so that nothing is learnt of them."""
 
@@ -874,6 +881,12 @@ class ScalingStatus(ApiModel):
     )
     lead_time: LeadTimeStatus | None = Field(
         None, description="Measured lead time; absent until a pod was seen to start."
+    )
+    loads: list[ModelLoadStatus] = Field(
+        [],
+        description="How long the server that was asked last took to load each model, of releases "
+        "that tell it (24.11 and later); with node classes one of the first class.",
+        json_schema_extra=list_map("model"),
     )
     node_classes: list[NodeClassStatus] = Field(
         [],

@@ -66,6 +66,8 @@ _WHY = {
     Reason.FOREIGN_WRITER: "Somebody else set the number",
     Reason.NOT_ACCEPTED: "Nothing is scaled yet",
 }
+_MODELS = 3  # of those that load, the slowest
+_CANARYS = " with the canary's"
 _PRAISE = "Tried on this agent's past, that was the cheapest way to keep the objective"
 _LAST_RESORT = "Tried on this agent's past, nothing kept the objective, and that was the nearest"
 
@@ -143,7 +145,8 @@ class _Told:
     `wanted` is what is written, equal to `replicas` for no change. `proposed` and `signals` are in
     records only; so is whether the objective that decided is `broken`, and the `grant`: in GPUs of
     an agent `by_class`, else in pods. That is `binding` where the decision would be another one
-    without it. `beside_canary`: a canary answers a part of the requests.
+    without it. `beside_canary`: a canary answers a part of the requests. `with_canary`: those that
+    are ready are of both tracks, which the status does not tell apart.
     """
 
     replicas: int
@@ -165,6 +168,7 @@ class _Told:
     binding: bool = False
     by_class: bool = False
     beside_canary: bool = False
+    with_canary: bool = False
 
 
 def _of_record(record: Record) -> _Told:
@@ -240,17 +244,18 @@ def _of_status(agent: Agent, now: datetime) -> _Told:
         signals=None,
         capacities={model: known for model, (_, known) in restored.items() if known is not None},
         memory=memory_from_status(scaling, now, replicas),
-        beside_canary=_is_beside_canary(status),
+        beside_canary=has_canary(status) and bool(status.rollout and status.rollout.weight),
+        with_canary=has_canary(status),
         lead_time=lead,
     )
 
 
-def _is_beside_canary(status: AgentStatus) -> bool:
-    """Whether a canary has a share of the requests; one that was promoted has its own until all
-    pods run it.
+def has_canary(status: AgentStatus) -> bool:
+    """Whether some of the pods are a canary's; one that was promoted has its own until all pods run
+    it.
     """
     told = status.rollout
-    if told is None or not told.weight:
+    if told is None:
         return False
     reconciling = _condition(status, ConditionType.RECONCILING)
     rolls_out = reconciling is not None and reconciling.status == "True"
@@ -286,7 +291,8 @@ def _headline(agent: Agent, told: _Told) -> str:
     mode = f", mode {policy.mode}" if policy else ""
     if policy and policy.mode.is_decided_by_trireme:
         mode += f", from {policy.min_replicas} to {policy.max_replicas}"
-    return f"{agent.namespace}/{agent.name}: {pod_count(told.replicas)}, {told.ready} ready{mode}"
+    ready = f"{told.ready} ready{_CANARYS if told.with_canary else ''}"
+    return f"{agent.namespace}/{agent.name}: {pod_count(told.replicas)}, {ready}{mode}"
 
 
 def _why(told: _Told) -> Iterator[str]:
@@ -469,6 +475,11 @@ def _start(told: _Told, status: AgentStatus) -> Iterator[str]:
     yield f"It takes {p95} to be ready (p95 of {starts}; median {median})."
     if status.scaling and status.scaling.lead_time:
         yield f"Medians: {_where_it_goes(status.scaling.lead_time.stages)}."
+    slowest = sorted(status.scaling.loads if status.scaling else (), key=lambda load: -load.seconds)
+    if slowest:
+        named = ", ".join(f"{load.model} in {number(load.seconds)} s" for load in slowest[:_MODELS])
+        more = f", {len(slowest) - _MODELS} more sooner" if len(slowest) > _MODELS else ""
+        yield f"The server that was asked last loaded {named}{more}."
 
 
 def _where_it_goes(stages: StagesStatus) -> str:
@@ -644,6 +655,7 @@ def _facts(agent: Agent, told: _Told, found: Thresholds, record: Record | None) 
         "mode": policy.mode if policy else None,
         "replicas": told.replicas,
         "readyReplicas": told.ready,
+        "readyWithCanary": told.with_canary,
         "proposedReplicas": told.proposed,
         "minReplicas": policy.min_replicas if policy else None,
         "maxReplicas": policy.max_replicas if policy else None,

@@ -11,6 +11,9 @@ is a pod of the present template that became ready by its first containers. What
 
 The first request is not measured: a gateway asks for the addresses every 0.5 s, and Kubernetes
 rounds its times to seconds.
+
+Triton tells how long it took to load each model (from 24.11 on). That is a part of what is measured
+anyway, and says which model it is that takes so long.
 """
 
 import math
@@ -20,8 +23,10 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from statistics import median
 
+from trireme.autoscaler.direct import Sample
 from trireme.autoscaler.types import LeadTime
 
+LOAD_METRIC = "nv_model_load_duration_secs"
 LONGEST_WAIT_FOR_A_NODE = timedelta(minutes=15)
 """What the Cluster Autoscaler (--max-node-provision-time) and Karpenter (its registration TTL)
 give a node to come up, before they give it up."""
@@ -134,6 +139,18 @@ def lead_time(known: Starts | None) -> LeadTime | None:
         return None
     figures = measured(known)
     return LeadTime(figures.p95_seconds, figures.median_seconds, known.count)
+
+
+def loads(told: Iterable[Sample]) -> dict[str, float]:
+    """The seconds that a server took to load each model, by what it tells of itself: of several
+    versions, which are loaded beside each other, the longest.
+    """
+    longest: dict[str, float] = {}
+    for sample in told:
+        model, seconds = dict(sample.labels).get("model"), sample.value
+        if sample.metric == LOAD_METRIC and model and math.isfinite(seconds) and seconds >= 0:
+            longest[model] = max(seconds, longest.get(model, 0.0))
+    return longest
 
 
 def p95(seconds: Sequence[float]) -> float:

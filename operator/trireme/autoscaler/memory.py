@@ -8,6 +8,7 @@ from trireme.api.types import (
     CurveSource,
     CurveStatus,
     LeadTimeStatus,
+    ModelLoadStatus,
     PipelineCapacityStatus,
     ScalingStatus,
     StagesStatus,
@@ -209,6 +210,14 @@ def lead_time_status(known: Starts | None) -> LeadTimeStatus | None:
             load_seconds=rounded(figures.stages.load),
         ),
     )
+
+
+def loads_status(seconds: Mapping[str, float]) -> list[ModelLoadStatus]:
+    """How long models took to load as the status keeps it, to four significant digits."""
+    return [
+        ModelLoadStatus(model=model, seconds=rounded(took))
+        for model, took in sorted(seconds.items())
+    ]
 
 
 def record(memory: Memory, decision: Decision, carried_out: bool) -> Memory:

@@ -15,13 +15,14 @@ from trireme.admission.parse import readable_status
 from trireme.api import kinds
 from trireme.api.scalars import parse_duration
 from trireme.api.types import (
+    AgentStatus,
     CurveStatus,
     ObservedLoad,
     PipelineCapacityStatus,
     ScalingMode,
     ScalingStatus,
 )
-from trireme.autoscaler.explain import age
+from trireme.autoscaler.explain import age, has_canary
 from trireme.autoscaler.wording import number
 from trireme.control.clock import utc_now
 from trireme.errors import ClusterError
@@ -124,7 +125,7 @@ def row(body: Mapping[str, Any], now: datetime) -> Row:
     cells = (
         *_name(body),
         _MODES.get(mode, mode),
-        f"{status.ready_replicas}/{scaling.desired_replicas if scaling else _NONE}{_mix(scaling)}",
+        _pods(status),
         number(observed.request_rate_per_second) if observed else _NONE,
         _latency(latency, target),
         sustained,
@@ -151,6 +152,14 @@ def _latency(milliseconds: float | None, target_seconds: float | None) -> str:
         return _NONE
     limit = "" if target_seconds is None else f"/{number(target_seconds * 1e3)}"
     return f"{number(milliseconds)}{limit} ms"
+
+
+def _pods(status: AgentStatus) -> str:
+    """`2/3`, those ready of those wanted; `4/3 +canary` where a canary's are among the ready."""
+    scaling = status.scaling
+    wanted = scaling.desired_replicas if scaling else _NONE
+    canary = " +canary" if has_canary(status) else ""
+    return f"{status.ready_replicas}/{wanted}{canary}{_mix(scaling)}"
 
 
 def _mix(scaling: ScalingStatus | None) -> str:

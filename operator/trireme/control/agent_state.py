@@ -249,7 +249,9 @@ class Learning:
     `advised` what it was sought for. `looked` is when the server last was, `earlier_until` until
     when curves of other files or configurations are used. `gaps_due` is when the time between a
     model's batches is sought again, whether or not it was found. `unanswered` is there while looks
-    fail, and `is_followed` says that what follows is being searched for.
+    fail, and `is_followed` says that what follows is being searched for. `loads` is how many
+    seconds the server that is looked at took to load each model, where it tells that, and
+    `newcomer` the address of one that was not asked yet.
     """
 
     repository_digest: str
@@ -272,6 +274,8 @@ class Learning:
     unanswered: Unanswered | None = None
     intervals: dict[str, tuple[ModelStatistics, ...]] = field(default_factory=dict)
     requests: deque[Mapping[str, int]] = field(default_factory=deque)
+    loads: Mapping[str, float] = field(default_factory=dict)
+    newcomer: str | None = None
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ from trireme.autoscaler.capacity import (
     learn,
     pipeline_capacity,
 )
+from trireme.autoscaler.lead_time import LOAD_METRIC, loads
 from trireme.autoscaler.memory import curves_from_status, pipelines_from_status
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.types import (
@@ -46,8 +47,10 @@ from trireme.control.status import format_time
 from trireme.control.store import AgentView, Store
 from trireme.edge import triton
 from trireme.edge.metrics import Metrics
+from trireme.edge.pod_metrics import PodMetrics
 from trireme.errors import ServerError, ServerRefused
 from trireme.modelrepo.render import model_digest
+from trireme.resources.monitoring import SERVER_METRICS_PATH
 from trireme.resources.pod_sets import PodSet
 
 logger = logging.getLogger(__name__)
@@ -58,6 +61,7 @@ _TICK_SECONDS = 5.0
 FIRST = timedelta(minutes=1)  # of a pod's: caches fill, kernels are compiled, and it is slower
 _EARLIER_FOR = timedelta(minutes=30)  # of no learning: it serves little, or by no curve
 _EARLIER = CurveSource.EARLIER
+_LOADS = frozenset({LOAD_METRIC})
 _GAP_AGAIN = timedelta(minutes=5)  # when half of the intervals are others
 _KEPT_INTERVALS = 10  # ten minutes of a curve that is sure
 _ASKED_AT_ONCE = 16
@@ -110,6 +114,7 @@ def restored(view: AgentView, pods: PodSet, status: ScalingStatus | None) -> Lea
     if status is not None and (failing := status.unanswered) is not None:
         since = datetime.fromisoformat(failing.since)
         learning.unanswered = Unanswered(since, failing.looks, failing.message)
+    learning.loads = {load.model: load.seconds for load in status.loads} if status else {}
     for model, (curve, sustained) in curves_from_status(status, learning.model_digests).items():
         learning.curves[model] = curve
         if sustained is not None:
@@ -163,6 +168,7 @@ class Learner:
         self._metrics = metrics
         self._clock = clock
         self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
+        self._asking_loads = asyncio.Semaphore(_ASKED_AT_ONCE)
         self._searching = asyncio.Lock()
         self._finding_gap = asyncio.Lock()
         self._busy: set[Key] = set()
@@ -183,7 +189,8 @@ class Learner:
         """One agent; never raises, so that what fails for one is tried again in the next round."""
         try:
             for looked in await self._agent(key, self._store.view(key)):
-                await self._follow(looked)
+                # Who waits for an answer that does not come holds up no search, nor the reverse.
+                await asyncio.gather(self._follow(looked), self._read_loads(looked.learning))
         except Exception:
             logger.exception("%s: learning failed", key)
 
@@ -271,6 +278,8 @@ class Learner:
         async with self._asking:
             statistics = await triton.statistics(f"{pod.address}:{names.HTTP_PORT}")
         learning.unanswered = None
+        if pod.server_id != learning.server_id:
+            learning.newcomer = pod.address
         executing = _note(learning, pod, statistics, self._clock())
         for model, serving in {m: s for o in asked for m, s in o.served_models.items()}.items():
             intervals = learning.intervals.get(model, ())
@@ -289,6 +298,20 @@ class Learner:
                 learning.calls[objective.model] = calls_per_request(
                     learning.requests, objective.model, steps, known_calls
                 )
+
+    async def _read_loads(self, learning: Learning) -> None:
+        """Ask a server, when it is new, how long it took to load its models."""
+        address, learning.newcomer = learning.newcomer, None
+        if address is None:
+            return
+        try:
+            async with self._asking_loads, PodMetrics() as metrics:
+                told = await metrics.read(address, names.METRICS_PORT, SERVER_METRICS_PATH, _LOADS)
+        except ServerError as error:
+            logger.debug("%s", error)
+            learning.loads = {}
+            return
+        learning.loads = loads(told)
 
     async def _find_gap(
         self,

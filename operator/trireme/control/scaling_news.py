@@ -22,7 +22,12 @@ from trireme.api.types import (
     ScalingStatus,
 )
 from trireme.autoscaler.lead_time import Starts
-from trireme.autoscaler.memory import curves_status, lead_time_status, pipelines_status
+from trireme.autoscaler.memory import (
+    curves_status,
+    lead_time_status,
+    loads_status,
+    pipelines_status,
+)
 from trireme.autoscaler.records import Record, written
 from trireme.autoscaler.types import Decision, NoSignals, Signals, Source
 from trireme.control import adopting, advising, learning, scaling_report
@@ -271,6 +276,7 @@ def _scaling_status(
         pipelines_status(learnt.repository_digest, learnt.calls, learnt.capacities, memory),
         _classes_status(view, fleet, made),
         learning.unanswered_status(view),
+        loads_status(learnt.loads),
     )
 
 

@@ -12,6 +12,7 @@ from trireme.api.types import (
     CurveStatus,
     DecisionStatus,
     LeadTimeStatus,
+    ModelLoadStatus,
     NodeClassStatus,
     ObservedLoad,
     PipelineCapacityStatus,
@@ -193,6 +194,7 @@ def scaling_status(
     pipelines: Sequence[PipelineCapacityStatus] = (),
     node_classes: Sequence[NodeClassStatus] = (),
     unanswered: UnansweredStatus | None = None,
+    loads: Sequence[ModelLoadStatus] = (),
 ) -> ScalingStatus:
     """The status after a decision. Of the notable ones, the `untold` among them, the last ten are
     kept, newest first, as far as they fit; a hold that only began anew takes the place of itself.
@@ -214,6 +216,7 @@ def scaling_status(
         curves=[] if node_classes else list(curves),
         pipelines=[] if node_classes else list(pipelines),
         lead_time=lead_time,
+        loads=list(loads),
         node_classes=list(node_classes),
         unanswered=unanswered,
         decisions=decisions,
@@ -235,6 +238,8 @@ def is_worth_showing(before: ScalingStatus | None, after: ScalingStatus) -> bool
     if _pipelines_differ(before.pipelines, after.pipelines):
         return True
     if _lead_times_differ(before.lead_time, after.lead_time):
+        return True
+    if _loads_differ(before.loads, after.loads):
         return True
     if _classes_differ(before.node_classes, after.node_classes):
         return True
@@ -263,7 +268,9 @@ _CURVE_FIGURES = (
 
 def _without_figures(status: ScalingStatus) -> ScalingStatus:
     figures = dict.fromkeys(("observed", "lead_time", "unanswered"))
-    lists: dict[str, list[object]] = {"curves": [], "pipelines": [], "node_classes": []}
+    lists: dict[str, list[object]] = {
+        name: [] for name in ("curves", "pipelines", "loads", "node_classes")
+    }
     return status.model_copy(update={**figures, **lists})
 
 
@@ -311,6 +318,14 @@ def _lead_times_differ(old: LeadTimeStatus | None, new: LeadTimeStatus | None) -
     if old is None or new is None:
         return old is not new
     return old.template != new.template or _differ(old.p95_seconds, new.p95_seconds)
+
+
+def _loads_differ(old: Sequence[ModelLoadStatus], new: Sequence[ModelLoadStatus]) -> bool:
+    """Whether other models are told of, or one that took another time to load."""
+    return len(old) != len(new) or any(
+        one.model != other.model or _differ(one.seconds, other.seconds)
+        for one, other in zip(old, new, strict=True)
+    )
 
 
 def _differ(old: float | None, new: float | None) -> bool:
