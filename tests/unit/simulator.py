@@ -1,9 +1,10 @@
 """Builders of the simulator's values: a test says only what matters to it."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypeVar
 
-from trireme.simulator.policy import Observed, Policy
+from trireme.simulator.policy import Observed, Policy, Reading
 
 M = TypeVar("M")
 
@@ -44,3 +45,19 @@ def steady(
             changes[now] = replicas = decided
         now += policy.interval_seconds
     return changes
+
+
+@dataclass(frozen=True)
+class Told:
+    """A policy that orders sizes at given seconds."""
+
+    sizes: dict[int, int]
+    name: str = "told"
+    interval_seconds: float = 1.0
+    readings: tuple[Reading, ...] = ()
+
+    def begin(self, now_seconds: float, replicas: int) -> None:
+        pass
+
+    def decide(self, observed: Observed, memory: None) -> tuple[int, None]:
+        return self.sizes.get(int(observed.now_seconds), observed.replicas), None

@@ -15,7 +15,7 @@ from trireme.simulator.contenders import CONTENDERS
 from trireme.simulator.fluid import LeadTime
 from trireme.simulator.policy import Bounds, Metric, Reading
 from trireme.simulator.scenario import Objective
-from trireme.simulator.simulation import simulate
+from trireme.simulator.simulation import WARM_UP_SECONDS, simulate
 from trireme.simulator.traces import Traffic
 
 OBJECTIVE = Objective(95, 0.2)
@@ -106,14 +106,8 @@ def test_one_class_is_as_the_fleet_of_one_sort_of_pods_has_it() -> None:
     on = scenario(SMALL)
     alone = on.alone(SMALL)
     first = math.ceil(on.traffic.rate_per_second[0] / alone.sustained_per_second)
-    usual = simulate(
-        CONTENDERS["trireme"](alone, 1.0),
-        on.traffic,
-        alone.table,
-        SMALL.lead_time,
-        replicas=first,
-        seed=1,
-    )
+    fleet_of_one = alone.fleet(first, WARM_UP_SECONDS)
+    usual = simulate(CONTENDERS["trireme"](alone, 1.0), fleet_of_one)
     mixed = of_mix(on, lambda second: None)
     assert sum(mixed.pod_seconds) == pytest.approx(usual.pod_seconds, rel=0.03)
     assert mixed.late_share == pytest.approx(usual.late_share, abs=0.01)

@@ -10,12 +10,14 @@ from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.simulator.comparison import Optimum, score
 from trireme.simulator.contenders import CONTENDERS
-from trireme.simulator.failures import Drawn, Failures
-from trireme.simulator.fluid import LeadTime, Outcome
-from trireme.simulator.policy import Bounds, Observed, Reading
+from trireme.simulator.failures import Failures
+from trireme.simulator.fluid import Fleet, LeadTime, Outcome
+from trireme.simulator.pods import Balancer
+from trireme.simulator.policy import Bounds
 from trireme.simulator.scenario import Objective, Scenario, with_peak
 from trireme.simulator.simulation import simulate
 from trireme.simulator.traces import Traffic
+from unit.simulator import Told
 
 POD = PodShape(ServiceCurve(0.006, 0.002, 16))
 OBJECTIVE = Objective(95, 0.1)
@@ -33,32 +35,22 @@ def outcome(policy: str, on: Scenario) -> Outcome:
     return score(on, ANY, policy, 1.0, lambda what, share: None).outcome
 
 
-class Constant:
-    """A policy that keeps its size."""
-
-    name = "constant"
-    interval_seconds = 1.0
-    readings: tuple[Reading, ...] = ()
-
-    def begin(self, now_seconds: float, replicas: int) -> None:
-        pass
-
-    def decide(self, observed: Observed, memory: None) -> tuple[int, None]:
-        return observed.replicas, None
-
-
 def kept(deaths: tuple[tuple[int, int], ...], replicas: int = 4) -> Outcome:
     """A constant fleet at half its load, and these deaths."""
     on = scenario(np.full(200, replicas / 20), Failures())
     return simulate(
-        Constant(),
-        replace(on.traffic, rate_per_second=np.full(200, replicas / 2 * on.sustained_per_second)),
-        on.table,
-        on.lead_time,
-        replicas=replicas,
-        seed=1,
+        Told({}),
+        Fleet(
+            Traffic("made", np.full(200, replicas / 2 * on.sustained_per_second)),
+            on.table,
+            on.lead_time,
+            replicas,
+            seed=1,
+            balancer=Balancer.POWER_OF_TWO,
+            warm_up_seconds=0,
+            deaths=deaths,
+        ),
         warm_up_seconds=0,
-        failures=Drawn(deaths),
     )
 
 

@@ -1,7 +1,6 @@
 """The fluid fleet: no request is lost, pods come and go in time, readings mean what they say."""
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -13,10 +12,11 @@ from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.simulator.fluid import Fleet, LeadTime, Outcome
 from trireme.simulator.load_table import LoadTable, load_table
 from trireme.simulator.pods import Balancer
-from trireme.simulator.policy import Bounds, Metric, Observed, Reading
+from trireme.simulator.policy import Bounds, Metric, Reading
 from trireme.simulator.scenario import Objective, Scenario
-from trireme.simulator.simulation import simulate
+from trireme.simulator.simulation import WARM_UP_SECONDS, simulate
 from trireme.simulator.traces import Traffic
+from unit.simulator import Told
 
 POD = PodShape(ServiceCurve(0.006, 0.002, 16))
 CAPACITY = POD.capacity_per_second
@@ -34,22 +34,6 @@ def traffic(*parts: tuple[int, float]) -> Traffic:
     return Traffic("made", np.concatenate(rates))
 
 
-@dataclass(frozen=True)
-class Told:
-    """A policy that orders sizes at given seconds."""
-
-    sizes: dict[int, int]
-    name: str = "told"
-    interval_seconds: float = 1.0
-    readings: tuple[Reading, ...] = ()
-
-    def begin(self, now_seconds: float, replicas: int) -> None:
-        pass
-
-    def decide(self, observed: Observed, memory: None) -> tuple[int, None]:
-        return self.sizes.get(int(observed.now_seconds), observed.replicas), None
-
-
 def run(
     load: Traffic,
     table: LoadTable,
@@ -59,16 +43,8 @@ def run(
     lead: LeadTime | None = None,
     balancer: Balancer = Balancer.RANDOM,
 ) -> Outcome:
-    return simulate(
-        Told(sizes or {}),
-        load,
-        table,
-        lead or LeadTime(30),
-        replicas=replicas,
-        seed=1,
-        balancer=balancer,
-        warm_up_seconds=0,
-    )
+    pods = Fleet(load, table, lead or LeadTime(30), replicas, 1, balancer, warm_up_seconds=0)
+    return simulate(Told(sizes or {}), pods, warm_up_seconds=0)
 
 
 def fleet(load: Traffic, table: LoadTable, replicas: int) -> Fleet:
@@ -186,9 +162,9 @@ def test_the_same_seed_is_the_same_run(table: LoadTable) -> None:
 
 def test_the_warm_up_is_not_counted(table: LoadTable) -> None:
     """A policy that wants another size than it is given has it when counting begins."""
-    outcome = simulate(
-        Told({-500: 6}), traffic((100, 3.0)), table, LeadTime(30), replicas=4, seed=1
-    )
+    load = traffic((100, 3.0))
+    pods = Fleet(load, table, LeadTime(30), 4, 1, Balancer.RANDOM, WARM_UP_SECONDS)
+    outcome = simulate(Told({-500: 6}), pods)
     assert (outcome.scale_ups, outcome.max_replicas, outcome.pod_seconds) == (0, 6, 600)
 
 

@@ -20,7 +20,7 @@ from trireme.simulator.class_policy import ClassesPolicy, ClassesSeen, Learnt
 from trireme.simulator.comparison import HOUR, Progress
 from trireme.simulator.contenders import CONTENDERS, measured, trireme_rules
 from trireme.simulator.policy import Bounds
-from trireme.simulator.scenario import Objective, Scenario, sustained
+from trireme.simulator.scenario import Objective, Rules, Scenario, sustained
 from trireme.simulator.simulation import WARM_UP_SECONDS, simulate
 from trireme.simulator.traces import Traffic
 
@@ -38,6 +38,7 @@ class ClassScenario:
     objective: Objective
     bounds: Bounds
     seed: int
+    rules: Rules = field(default_factory=Rules)
     sustained_per_second: tuple[float, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,12 +54,17 @@ class ClassScenario:
             of.lead_time,
             self.bounds,
             self.seed,
+            rules=self.rules,
         )
+
+    def most(self, of: PodClass) -> int:
+        """How many pods of one class there may be in a mix."""
+        return self.bounds.most if of.most is None else min(of.most, self.bounds.most)
 
     def cheapest(self, rate_per_second: float) -> tuple[int, ...]:
         """The pods of each class that sustain a rate at the lowest price that is found."""
         offers = [
-            Offer(each.price, (rate,), current=0, least=0, most=self.bounds.most)
+            Offer(each.price, (rate,), current=0, least=each.least, most=self.most(each))
             for each, rate in zip(self.classes, self.sustained_per_second, strict=True)
         ]
         limits = Limits(self.bounds.least, self.bounds.most)
@@ -131,11 +137,7 @@ def compare(on: ClassScenario, policies: Sequence[str], progress: Progress) -> I
         for policy in policies:
             found = simulate(
                 CONTENDERS[policy](alone, 1.0),
-                on.traffic,
-                alone.table,
-                each.lead_time,
-                replicas=on.bounds.clamp(math.ceil(first)),
-                seed=on.seed,
+                alone.fleet(on.bounds.clamp(math.ceil(first)), WARM_UP_SECONDS),
                 progress=telling(f"{policy} {each.name}"),
             )
             yield ClassScore(
@@ -189,8 +191,8 @@ def of_mix(on: ClassScenario, progress: Callable[[int], None]) -> ClassOutcome:
 
 
 def _trireme(on: ClassScenario) -> ClassesPolicy:
-    rules = trireme_rules(on.classes[0].pod, on.objective, on.bounds)
-    classes = tuple(NodeClass(c.name, c.price, 0, on.bounds.most) for c in on.classes)
+    rules = trireme_rules(on.classes[0].pod, on.objective, on.bounds, on.rules)
+    classes = tuple(NodeClass(c.name, c.price, c.least, on.most(c)) for c in on.classes)
     return ClassesPolicy(
         replace(rules, classes=classes),
         tuple(

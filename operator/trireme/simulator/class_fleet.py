@@ -24,12 +24,16 @@ from trireme.simulator.traces import Traffic
 
 @dataclass(frozen=True, slots=True)
 class PodClass:
-    """The pods on one class of nodes; `price` is for a pod and an hour."""
+    """The pods on one class of nodes; `price` is for a pod and an hour. Of a mix there must and may
+    be so many of them, None for any number.
+    """
 
     name: str
     price: float
     pod: PodShape
     lead_time: LeadTime
+    least: int = 0
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +159,7 @@ class ClassFleet:
 
     def read(self, reading: Reading, now: float) -> float:
         """What a query finds; NaN where there is nothing to measure."""
-        end = self._origin + now - reading.lag_seconds
-        begin = max(end - reading.window_seconds, 0.0)
+        begin, end = reading.window(self._origin + now)
         span = slice(int(begin), max(int(end), int(begin) + 1))
         match reading.metric:
             case Metric.ARRIVALS:

@@ -3,6 +3,8 @@
 Pure. The bracket of the optimum: `lower` is the cheapest schedule that has, minute by minute, what
 the objective needs on average; `upper` is a schedule that keeps the objective in the very
 simulation that judges the policies, with at most 5 % of the requests late. Nothing fails there.
+Where policies are judged by discrete events, the bracket is still the fluid model's: it takes some
+forty runs.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +24,7 @@ from trireme.simulator.clairvoyant import (
 from trireme.simulator.contenders import CONTENDERS
 from trireme.simulator.fluid import Outcome
 from trireme.simulator.scenario import Scenario
-from trireme.simulator.simulation import follow, simulate
+from trireme.simulator.simulation import WARM_UP_SECONDS, follow, simulate
 
 MOST_LATE = 0.05  # of the requests, for a schedule to be called feasible
 MEANS_SECONDS = (1, 10, 30, MEAN_SECONDS)  # over which a feasible schedule may look ahead
@@ -113,12 +115,7 @@ def score(
     seconds = len(on.traffic.rate_per_second)
     outcome = simulate(
         CONTENDERS[policy](on, multiple),
-        on.traffic,
-        on.table,
-        on.lead_time,
-        replicas=on.bounds.clamp(int(optimum.need[0])),
-        seed=on.seed,
-        balancer=on.balancer,
+        on.fleet(on.bounds.clamp(int(optimum.need[0])), WARM_UP_SECONDS),
         failures=on.drawn_failures,
         progress=lambda second: progress(policy, max(second, 0) / seconds),
     )

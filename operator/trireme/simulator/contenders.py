@@ -15,7 +15,7 @@ share of late requests.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trireme.api.types import Behavior, Paused, Scaling, ScalingMode
+from trireme.api.types import Paused, ScalingMode
 from trireme.autoscaler import types as autoscaler
 from trireme.autoscaler.capacity import of_pod
 from trireme.autoscaler.queueing import PodShape
@@ -29,34 +29,36 @@ from trireme.simulator.baselines.ray_serve import RayServe
 from trireme.simulator.baselines.triton_sample import TARGET_MICROSECONDS, TritonSample
 from trireme.simulator.baselines.wva import Queue, WorkloadVariantAutoscaler
 from trireme.simulator.policy import Bounds, Metric, Policy, Reading
-from trireme.simulator.scenario import Objective, Scenario
+from trireme.simulator.scenario import Objective, Rules, Scenario
 from trireme.simulator.trireme_policy import TriremePolicy
 
 SCRAPE_LAG_SECONDS = 7.5
 ADAPTER_SECONDS, KEDA_SECONDS = 60, 30
 STARTS = 50  # that Trireme has measured
-FAILURES = 0.001  # the default of `objectives[].errors.maxRatio`; nothing fails in the simulator
 
 Make = Callable[[Scenario, float], Policy[Any]]
 
 
-def trireme_rules(pod: PodShape, objective: Objective, bounds: Bounds) -> autoscaler.Policy:
-    """What an agent's spec asks of Trireme where it says nothing but the objective and bounds."""
+def trireme_rules(
+    pod: PodShape, objective: Objective, bounds: Bounds, rules: Rules
+) -> autoscaler.Policy:
+    """What an agent's spec asks of Trireme."""
+    by_hand = rules.in_flight
     asked = autoscaler.ObjectivePolicy(
         model="model",
         percentile=objective.percentile,
         latency_target_seconds=objective.limit_seconds,
-        max_failure_ratio=FAILURES,
-        start_in_flight_per_pod=float(pod.curve.max_batch * pod.instances),
-        fixed_target=False,
+        max_failure_ratio=rules.max_failure_ratio,
+        start_in_flight_per_pod=by_hand or float(pod.curve.max_batch * pod.instances),
+        fixed_target=by_hand is not None,
     )
     return autoscaler.Policy(
         mode=ScalingMode.AUTOMATIC,
         replicas=None,
         min_replicas=bounds.least,
         max_replicas=bounds.most,
-        tolerance=Scaling().tolerance,
-        behavior=Behavior(),
+        tolerance=rules.tolerance,
+        behavior=rules.behavior,
         paused=Paused.NONE,
         objectives=(asked,),
     )
@@ -69,7 +71,7 @@ def measured(lead_time: fluid.LeadTime) -> LeadTime:
 
 def _trireme(on: Scenario, multiple: float) -> Policy[Any]:
     return TriremePolicy(
-        trireme_rules(on.pod, on.objective, on.bounds),
+        trireme_rules(on.pod, on.objective, on.bounds, on.rules),
         of_pod(on.pod, multiple * on.sustained_per_second, on.objective.percentile),
         measured(on.lead_time),
     )

@@ -316,8 +316,7 @@ class Fleet:
 
     def read(self, reading: Reading, now: float) -> float:
         """What a query finds; NaN where there is nothing to measure."""
-        end = self._origin + now - reading.lag_seconds
-        begin = max(end - reading.window_seconds, 0.0)
+        begin, end = reading.window(self._origin + now)
         if reading.metric is Metric.ARRIVALS:
             return (_at(self._arrived, end) - _at(self._arrived, begin)) / (end - begin)
         self.advance(int(now))

@@ -40,6 +40,11 @@ class Reading:
     lag_seconds: float
     percentile: int | None = None
 
+    def window(self, at: float) -> tuple[float, float]:
+        """From when to when a query at a moment looks; nothing was before 0."""
+        end = at - self.lag_seconds
+        return max(end - self.window_seconds, 0.0), end
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:

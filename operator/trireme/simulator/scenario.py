@@ -5,8 +5,11 @@ Pure.
 
 from dataclasses import dataclass, field
 
+from trireme.api.types import Behavior
 from trireme.autoscaler.queueing import PodShape, Unattainable, latencies, sustained_rate
 from trireme.errors import UnattainableObjective
+from trireme.simulator import fluid
+from trireme.simulator.event_fleet import EventFleet
 from trireme.simulator.failures import NO_FAILURES, Drawn, Failures
 from trireme.simulator.fluid import LeadTime
 from trireme.simulator.load_table import LoadTable, load_table
@@ -26,9 +29,24 @@ class Objective:
     limit_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a spec asks of Trireme beside the objective's latency and the bounds; where it says
+    nothing, its defaults. `in_flight` of each pod is a target that was set by hand.
+    """
+
+    behavior: Behavior = field(default_factory=Behavior)
+    tolerance: float | None = None
+    max_failure_ratio: float = 0.001
+    in_flight: float | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scenario:
-    """One comparison. `sustained_per_second` is the rate that a pod sustains in the objective."""
+    """One comparison. `sustained_per_second` is the rate that a pod sustains in the objective.
+
+    Policies are run over a fleet of discrete events where it is `by_events`, else over a fluid one.
+    """
 
     traffic: Traffic
     pod: PodShape
@@ -38,6 +56,8 @@ class Scenario:
     seed: int
     balancer: Balancer = Balancer.POWER_OF_TWO
     failures: Failures = NO_FAILURES
+    by_events: bool = False
+    rules: Rules = field(default_factory=Rules)
     sustained_per_second: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,6 +73,32 @@ class Scenario:
     def table(self) -> LoadTable:
         """The pod at any load."""
         return load_table(self.pod, self.objective.limit_seconds)
+
+    def fleet(self, replicas: int, warm_up_seconds: int) -> fluid.Fleet | EventFleet:
+        """So many pods that are ready that long before the first second, at its rate."""
+        deaths = self.drawn_failures.deaths
+        if self.by_events:
+            return EventFleet(
+                self.traffic,
+                self.pod,
+                self.objective.limit_seconds,
+                self.lead_time,
+                replicas,
+                self.seed,
+                self.balancer,
+                warm_up_seconds,
+                deaths,
+            )
+        return fluid.Fleet(
+            self.traffic,
+            self.table,
+            self.lead_time,
+            replicas,
+            self.seed,
+            self.balancer,
+            warm_up_seconds,
+            deaths,
+        )
 
     @property
     def common_rate(self) -> float:
