@@ -3,12 +3,16 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from integration.prometheus_server import prometheus
+from specs import valid_body
 from trireme.cli import app
+from trireme.cli.manifests import to_yaml
 
 END = datetime(2026, 1, 2, tzinfo=UTC).timestamp()
 HOUR = 3600
@@ -95,6 +99,53 @@ def test_a_longer_past_is_asked_in_parts(url: str) -> None:
     assert hours(result) == pytest.approx(2 * 2.0, rel=0.03)
 
 
+def learnt(agent: str, *models: str) -> dict[str, Any]:
+    """An agent as kubectl prints it, which has learnt what the options say otherwise."""
+    body = valid_body({"metadata.name": agent, "metadata.namespace": "shop"})
+    model = body["spec"]["models"][0]
+    batching = {"maxBatchSize": 16, "batching": {"dynamic": {}}}
+    body["spec"]["models"] = [{**model, **batching, "name": name} for name in models]
+    slo = {"latency": {"target": "100ms"}}
+    body["spec"]["objectives"] = [{"model": name, **slo} for name in models]
+    del body["spec"]["pipelines"]
+    times = {"fixedMilliseconds": 6, "perRequestMilliseconds": 2, "maxBatch": 16, "noise": 0}
+    about = {"modelDigest": "d", "executions": 4000, "instances": 1}
+    stages = dict.fromkeys(("scheduleSeconds", "pullSeconds", "fetchSeconds", "loadSeconds"), 10)
+    lead = {"template": "t", "p95Seconds": 30, "medianSeconds": 30, "samples": 9}
+    body["status"] = {
+        "scaling": {
+            "desiredReplicas": 1,
+            "curves": [{"model": name, **times, **about} for name in models],
+            "leadTime": {**lead, "stages": stages},
+        }
+    }
+    return body
+
+
+@pytest.mark.parametrize(
+    ("agent", "models", "options", "pods"),
+    [
+        pytest.param("cart", ("m",), (), 2, id="all that came to its gateway"),
+        pytest.param("bare", ("b",), (), 3, id="its one objective's model"),
+        pytest.param("bare", ("a", "b"), ("--model", "a"), 1, id="of several the one that is said"),
+    ],
+)
+def test_an_agents_file_says_whose_past_it_is(
+    url: str,
+    tmp_path: Path,
+    agent: str,
+    models: tuple[str, ...],
+    options: tuple[str, ...],
+    pods: int,
+) -> None:
+    path = tmp_path / "agent.yaml"
+    path.write_text(to_yaml(learnt(agent, *models)), encoding="utf-8")
+    given = ["simulate", "-f", str(path), "--prometheus", url, "--days", "0.05"]
+    given += ["--until", "2026-01-02T00:00:00Z", "--policies", "hpa-rps", "-o", "json", *options]
+    result = CliRunner().invoke(app, given)
+    assert hours(result) == pytest.approx(pods * 1.2, rel=0.03)
+
+
 @pytest.mark.parametrize(
     ("agent", "options", "status", "said"),
     [
@@ -102,7 +153,7 @@ def test_a_longer_past_is_asked_in_parts(url: str) -> None:
         pytest.param("cart", (), 2, "'cart' is not a namespace and a name", id="no namespace"),
         pytest.param('a"/b', (), 2, "is not a namespace and a name", id="no name at all"),
         pytest.param("shop/cart", ("--step", "1s"), 2, "1s is too short", id="a short step"),
-        pytest.param("shop/cart", ("--trace", __file__), 2, "say one of both", id="two sources"),
+        pytest.param("shop/cart", ("--trace", __file__), 2, "say one of them", id="two sources"),
         pytest.param("shop/cart", ("--until", "today"), 2, "'today' does not match", id="no time"),
     ],
 )

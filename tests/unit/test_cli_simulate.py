@@ -1,6 +1,7 @@
 """`trireme simulate`: figures for scripts and for people, and what is said of bad input."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,6 +74,70 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(trace: Path) ->
         for seed in ("1", "1", "2")
     ]
     assert answers[0] == answers[1] != answers[2]
+
+
+def test_a_comparison_has_the_same_bytes_in_every_process() -> None:
+    """Whatever the order of sets: of two processes that share nothing."""
+    program = "from trireme.cli import main; main()"
+    command = [sys.executable, "-c", program, "simulate", "--trace", str(TRACE)]
+    command += ["--peak-replicas", "20", "--curve", "6ms,2ms,16", "--slo", "p95=100ms"]
+    command += ["--lead-time", "30s", "--policies", "trireme,hpa-rps,hpa-p95,keda,kpa"]
+    command += ["--seed", "1", "-o", "json"]
+    answers = [
+        subprocess.run(
+            command, env={"PYTHONHASHSEED": seed}, stdout=subprocess.PIPE, check=True
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert answers[0] == answers[1]
+    told = json.loads(answers[0])
+    assert [each["policy"] for each in told] == ["trireme", "hpa-rps", "hpa-p95", "keda", "kpa"]
+
+
+def test_every_request_can_be_served_by_itself(trace: Path) -> None:
+    options = ("-o", "json", "--peak-replicas", "3", "--window", "5m")
+    by_fluid, by_events = (
+        json.loads(simulate(*options, *more, trace=trace, policies="hpa-rps").stdout)[0]
+        for more in ((), ("--events",))
+    )
+    assert by_events["clairvoyant_upper"] == by_fluid["clairvoyant_upper"]
+    assert by_events["gpu_hours"] == pytest.approx(by_fluid["gpu_hours"], rel=0.1)
+    assert by_events["violation_share"] != by_fluid["violation_share"]
+
+
+@pytest.mark.parametrize("shape", ["step", "ramp", "burst=30m", "on-off", "wave=2h"])
+def test_traffic_can_be_made_up(shape: str) -> None:
+    options = ["--curve", "6ms,2ms,16", "--slo", "p95=100ms", "--lead-time", "30s"]
+    given = ["simulate", "--shape", shape, *options, "--peak-replicas", "4", "--policies", "keda"]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.stderr
+    name, _, length = shape.partition("=")
+    assert result.stdout.startswith(f"{name}: {length or '1h'}, from 0s on, seed 1")
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ("circle", "there is no shape 'circle': write one of step, ramp, burst, on-off, wave"),
+        ("step=5m", "5m is too short: write 20m or more"),
+        ("step=32h0", "'32h0' is not a duration"),
+        ("step=9999h", "'9999h' is too long"),
+    ],
+)
+def test_a_shape_that_cannot_be_is_refused(shape: str, said: str) -> None:
+    options = ["--curve", "6ms,2ms,16", "--slo", "p95=100ms", "--lead-time", "30s"]
+    result = CliRunner().invoke(app, ["simulate", "--shape", shape, *options])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"Invalid value for --shape: {said}" in words(result)
+
+
+@pytest.mark.parametrize("sources", [(), ("--shape", "step")])
+def test_traffic_is_from_one_source(sources: tuple[str, ...], trace: Path) -> None:
+    options = ["--curve", "6ms,2ms,16", "--slo", "p95=100ms", "--lead-time", "30s"]
+    given = ["--trace", str(trace)] if sources else []
+    result = CliRunner().invoke(app, ["simulate", *given, *sources, *options])
+    assert result.exit_code == 2
+    assert "say one of them: where the traffic is from" in words(result)
 
 
 def test_failures_are_drawn_by_the_seed(trace: Path) -> None:
@@ -150,7 +215,7 @@ def test_a_bad_value_is_refused_by_its_option(option: str, value: str, said: str
 def test_an_option_of_an_agents_past_is_refused_with_a_trace(option: str, value: str) -> None:
     result = simulate(**{option: value})
     assert (result.exit_code, result.stdout) == (2, "")
-    assert f"Invalid value for --{option}: a --trace is taken as it is: leave" in words(result)
+    assert f"Invalid value for --{option}: it is of an agent's past: leave it out" in words(result)
 
 
 def test_an_objective_that_cannot_be_kept_is_refused_before_anything_is_asked() -> None:
@@ -235,6 +300,16 @@ def test_with_node_classes_costs_are_in_prices(trace: Path) -> None:
     ]
 
 
+def test_pictures_of_node_classes_are_written(tmp_path: Path, trace: Path) -> None:
+    folder = tmp_path / "plots"
+    result = with_classes(trace, "--plots", str(folder))
+    assert result.exit_code == 0, result.stderr
+    written = sorted(folder.iterdir())
+    assert [path.name for path in written] == ["cost.png", "replicas.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+    assert result.stderr.splitlines() == [f"wrote {path}" for path in reversed(written)]
+
+
 def test_the_table_of_node_classes_says_what_each_costs_and_sustains(trace: Path) -> None:
     result = with_classes(trace)
     assert result.exit_code == 0
@@ -256,11 +331,11 @@ def test_the_table_of_node_classes_says_what_each_costs_and_sustains(trace: Path
         (["l4,1,20ms,8ms,8,2h"], [], "'2h' is too long: write 3600s or less"),
         (["l4,1,20ms,8ms,0,60s"], [], "'0' is not a batch size from 1 to 1024"),
         (["l4,1,300ms,8ms,8,60s"], [], "p95=200ms cannot be kept"),
-        (CLASSES, ["--curve", "6ms,2ms,16"], "with --node-class it has no meaning"),
-        (CLASSES, ["--failures", "deaths=1"], "with --node-class it has no meaning"),
-        (CLASSES, ["--balancer", "random"], "with --node-class it has no meaning"),
-        ([], [], "say both, or the classes of nodes"),
-        ([], ["--curve", "6ms,2ms,16"], "say both, or the classes of nodes"),
+        (CLASSES, ["--curve", "6ms,2ms,16"], "with node classes it has no meaning"),
+        (CLASSES, ["--failures", "deaths=1"], "with node classes it has no meaning"),
+        (CLASSES, ["--balancer", "random"], "with node classes it has no meaning"),
+        ([], [], "Invalid value for --curve: say it, or --node-class, or an agent that tells it"),
+        ([], ["--curve", "6ms,2ms,16"], "Invalid value for --lead-time: say it, or an agent"),
     ],
 )
 def test_node_classes_that_cannot_be_are_refused(

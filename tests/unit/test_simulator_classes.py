@@ -124,12 +124,22 @@ def test_the_mix_is_put_beside_each_policy_on_each_class() -> None:
         ("hpa-rps", ["a100"]),
     ]
     assert mix.cost <= 1.1 * min(each.cost for each in alone), "what a change of the mix costs"
-    assert mix.late_share <= MOST_LATE
+    assert mix.outcome.late_share <= MOST_LATE
     assert mix.cost == sum(
         each.price * seconds / HOUR
-        for each, seconds in zip(mix.classes, mix.pod_seconds, strict=True)
+        for each, seconds in zip(mix.classes, mix.outcome.pod_seconds, strict=True)
     )
     assert all(each.ratio >= 1 for each in (mix, *alone))
+
+
+def test_the_pods_of_each_second_are_those_that_are_paid() -> None:
+    """But for the time that pods take to start, and to answer what they have when they stop."""
+    mix, *_ = compare(scenario(SMALL, LARGE), ["hpa-rps"], silent)
+    outcome = mix.outcome
+    assert outcome.ready.shape == (2, len(outcome.requests_by_second))
+    for ready, paid in zip(outcome.ready.sum(axis=1), outcome.pod_seconds, strict=True):
+        assert 0 < ready <= paid
+    assert outcome.late_by_second.sum() == pytest.approx(outcome.late)
 
 
 def test_the_least_cost_is_that_of_the_cheapest_pods_at_each_moment() -> None:
@@ -146,7 +156,7 @@ def test_a_part_without_any_request_costs_one_cheap_pod() -> None:
     assert least_cost(quiet) == pytest.approx(0.3)
     mix, alone, _ = compare(quiet, ["hpa-rps"], silent)
     assert mix.cost == alone.cost == pytest.approx(0.3)
-    assert (mix.late_share, alone.late_share) == (0, 0)
+    assert (mix.outcome.late_share, alone.outcome.late_share) == (0, 0)
 
 
 def test_the_cheapest_mix_takes_small_pods_for_what_large_ones_leave() -> None:

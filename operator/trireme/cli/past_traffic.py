@@ -35,7 +35,9 @@ _NAME = re.compile(r"([a-z0-9.-]+)/([a-z0-9.-]+)")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An agent, and the part of its past: `steps` of equal length that end at `end`."""
+    """An agent, and the part of its past: `steps` of equal length that end at `end`. Of one that is
+    asked for several models the `model` is counted `alone`: a gateway counts them together.
+    """
 
     url: str
     namespace: str
@@ -45,6 +47,7 @@ class Wanted:
     step: timedelta
     steps: int
     longest_gap: timedelta
+    alone: bool = False
 
     @property
     def window(self) -> timedelta:
@@ -83,7 +86,7 @@ def traffic_from(answers: Answers, wanted: Wanted) -> PastTraffic:
     name = f"{wanted.namespace}/{wanted.agent}"
     models = models_of(answers)
     model = wanted.model or (models[0] if len(models) == 1 else None)
-    if is_by_gateway(answers):
+    if is_by_gateway(answers) and not wanted.alone:
         rates = by_gateway(answers, model)
     elif model is None and models:
         raise IncompleteHistory(

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +17,8 @@ from rich.table import Table
 
 from trireme.api.scalars import format_duration
 from trireme.autoscaler.queueing import PodShape
-from trireme.cli import past_traffic
+from trireme.cli import past_traffic, simulated_agent
+from trireme.cli.simulated_agent import SimulatedAgent
 from trireme.cli.simulation_options import (
     NAMES,
     classes_of,
@@ -29,28 +31,39 @@ from trireme.cli.simulation_options import (
     parsed,
     ratio_of,
     seconds_of,
+    shape_of,
 )
 from trireme.control.clock import utc_now
 from trireme.errors import IncompleteHistory, InvalidTrace, SignalsUnavailable
 from trireme.simulator import class_comparison, comparison
 from trireme.simulator.class_comparison import ClassScenario, ClassScore
 from trireme.simulator.comparison import Score
+from trireme.simulator.fluid import LeadTime
 from trireme.simulator.pods import Balancer
 from trireme.simulator.policy import Bounds
-from trireme.simulator.scenario import Objective, Scenario, with_peak
+from trireme.simulator.scenario import Objective, Rules, Scenario, with_peak
+from trireme.simulator.shapes import Shape, made
 from trireme.simulator.traces import Traffic, parse, traffic_of, window
 
-Drawer = Callable[[Scenario, Sequence[Score], Sequence[Score], Path], list[Path]]
+
+@dataclass(frozen=True, slots=True)
+class Drawer:
+    """What writes pictures into a folder, and says which."""
+
+    policies: Callable[[Scenario, Sequence[Score], Sequence[Score], Path], list[Path]]
+    classes: Callable[[ClassScenario, Sequence[ClassScore], Path], list[Path]]
+
 
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 _SHORTEST_STEP, _LONGEST_STEP_SECONDS = timedelta(seconds=5), 3600
 _TRACE_PEAK = 20  # replicas that a trace's highest rate takes, unless said
+_OVER_PEAK = 2  # times the replicas of the highest rate are the most, unless said
 _MOST_REPLICAS = 10_000
 _ROUNDING = (
     1e-9  # of a pod: 20 times what one sustains takes 20 of them, whatever the last bit says
 )
 _OF_THE_PAST = ("agent", "model", "days", "until", "step", "fill_gaps")
-_OF_ONE_CLASS = ("curve", "lead_time", "balancer", "failures", "plots")
+_OF_ONE_CLASS = ("curve", "lead_time", "balancer", "failures", "events")
 
 
 class Output(StrEnum):
@@ -73,16 +86,40 @@ def simulate(
             help="Recorded traffic: a CSV of seconds,requests per bin, or of seconds per arrival.",
         ),
     ] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[=DURATION]",
+            help=f"Instead: made up, one of {', '.join(Shape)}; an hour unless said.",
+        ),
+    ] = None,
     prometheus: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Instead: what an agent was asked, by this Prometheus."),
     ] = None,
+    filename: Annotated[
+        typer.FileText | None,
+        typer.Option(
+            "-f",
+            "--filename",
+            metavar="FILE",
+            encoding="utf-8",
+            help="An agent, as kubectl get agd NAME -o yaml prints it: its objective, its bounds, "
+            "its rules, and what was learnt of its pods; - reads standard input.",
+        ),
+    ] = None,
     agent: Annotated[
-        str | None, typer.Option(metavar="NAMESPACE/NAME", help="Which agent, with --prometheus.")
+        str | None,
+        typer.Option(
+            metavar="NAMESPACE/NAME", help="Which agent, with --prometheus; of -f the file's."
+        ),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Which of its models, where it has no gateway, or is asked by streams."),
+        typer.Option(
+            help="Which of its models, where it has no gateway, or is asked by streams; of -f the "
+            "objective's."
+        ),
     ] = None,
     days: Annotated[
         float, typer.Option(min=0.01, max=366, help="How much of its past, up to --until.")
@@ -109,8 +146,8 @@ def simulate(
         ),
     ] = None,
     slo: Annotated[
-        str, typer.Option("--slo", metavar="pN=DURATION", help="The objective: p95=100ms.")
-    ],
+        str | None, typer.Option("--slo", metavar="pN=DURATION", help="The objective: p95=100ms.")
+    ] = None,
     lead_time: Annotated[
         str | None,
         typer.Option(metavar="DURATION", help="From the order of a pod to its first answer: 30s."),
@@ -129,7 +166,7 @@ def simulate(
             min=1,
             max=_MOST_REPLICAS,
             help="Scale the traffic so that so many pods, of the first class, sustain its highest "
-            "rate; a trace to 20, an agent's past not, unless said.",
+            "rate. Unless said: 20, with -f half of the agent's max, an agent's past not at all.",
         ),
     ] = None,
     policies: Annotated[
@@ -144,10 +181,16 @@ def simulate(
     lead_time_variation: Annotated[
         str, typer.Option(metavar="PERCENT", help="How lead times vary around theirs: 30%.")
     ] = "0%",
-    min_replicas: Annotated[int, typer.Option(min=1, help="What no policy goes below.")] = 1,
+    min_replicas: Annotated[
+        int | None, typer.Option(min=1, help="What no policy goes below; 1, or the agent's min.")
+    ] = None,
     max_replicas: Annotated[
         int | None,
-        typer.Option(min=1, max=_MOST_REPLICAS, help="Nor above; by default twice the peak's."),
+        typer.Option(
+            min=1,
+            max=_MOST_REPLICAS,
+            help="Nor above; by default twice the peak's, or the agent's max.",
+        ),
     ] = None,
     balancer: Annotated[
         Balancer, typer.Option(help="How requests are spread; the gateway is power-of-two.")
@@ -163,6 +206,13 @@ def simulate(
             help="deaths=0.02 of each pod an hour, outages=3x10m of the metrics in all.",
         ),
     ] = "",
+    events: Annotated[
+        bool,
+        typer.Option(
+            "--events",
+            help="Serve every request by itself, batch by batch: for short times and small fleets.",
+        ),
+    ] = False,
     seed: Annotated[
         int, typer.Option(min=0, help="Of all that is drawn; the same seed, the same answer.")
     ] = 1,
@@ -180,58 +230,67 @@ def simulate(
 
     The trace's rate is smoothed over a minute and scaled; pods are simulated second by second. Each
     policy's GPU-hours are put beside a clairvoyant's: a bound that none can go below and keep the
-    SLO minute by minute, and the cost of a schedule that keeps it in the same simulation. With
-    --node-class costs are in the unit of the prices, beside what the cheapest mix at each moment
+    SLO minute by minute, and the cost of a schedule that keeps it in the same simulation. Of node
+    classes costs are in the unit of the prices, beside what the cheapest mix at each moment
     costs. With -o json the answer is a list of objects, one a policy.
     """
     names = names_of(policies)
     draw = _drawer() if plots is not None else None
-    objective = objective_of(slo)
     spread = ratio_of("--noise", noise)
     variation = ratio_of("--lead-time-variation", lead_time_variation)
     classes = classes_of(node_class or (), instances, spread, variation)
+    told = None if filename is None else simulated_agent.read(filename, model)
+    objective = told.objective if told and slo is None else objective_of(_said(slo, "--slo"))
+    if told is not None and told.has_classes and not classes and curve is None:
+        classes = told.classes()
     if classes:
-        _refuse(context, _OF_ONE_CLASS, "with --node-class it has no meaning: leave it out")
+        _refuse(context, _OF_ONE_CLASS, "with node classes it has no meaning: leave it out")
         pods = [(f"--node-class {each.name}", each.pod) for each in classes]
-    elif curve is None or lead_time is None:
-        raise typer.BadParameter(
-            "say both, or the classes of nodes", param_hint="--curve, --lead-time, --node-class"
-        )
     else:
-        pods = [("--curve", PodShape(curve_of("--curve", curve), instances, spread))]
-        lead = lead_time_of("--lead-time", lead_time, variation)
+        if told is not None and curve is None:
+            _refuse(context, ("instances", "noise"), "the agent's are taken: say --curve, too")
+        if told is not None and lead_time is None:
+            _refuse(context, ("lead_time_variation",), "it is the agent's: say --lead-time, too")
+        pods = [("--curve", _pod(curve, told, instances, spread))]
+        lead = _lead_time(lead_time, told, variation)
     fails = failures_of(failures)
     part = None if length is None else int(seconds_of("--window", length))
     if part is not None and part < 60:
         raise typer.BadParameter(f"{length} is too short: write 1m or more", param_hint="--window")
-    if (trace is None) == (prometheus is None):
-        raise typer.BadParameter("say one of both", param_hint="--trace, --prometheus")
+    if sum(source is not None for source in (trace, shape, prometheus)) != 1:
+        raise typer.BadParameter(
+            "say one of them: where the traffic is from",
+            param_hint="--trace, --shape, --prometheus",
+        )
     if prometheus is None:
-        words = "a --trace is taken as it is: leave it out, or say --prometheus instead of --trace"
-        _refuse(context, _OF_THE_PAST, words)
-    least_of_pod = least_sustained(slo, objective, pods)
+        words = "it is of an agent's past: leave it out, or say --prometheus"
+        _refuse(context, [each for each in _OF_THE_PAST if each != "model" or not told], words)
+    least_of_pod = least_sustained(objective, pods)
     _, pod = pods[0]
-    if trace is not None:
-        peak_replicas = peak_replicas or _TRACE_PEAK
-        traffic = _recorded(trace)
+    if prometheus is not None:
+        asked = agent or (told.name if told else None)
+        of_model = told.asked.model if told else model
+        alone = told is not None and told.has_several_objectives
+        traffic = _measured(prometheus, asked, of_model, alone, days, until, step, fill_gaps)
     else:
-        traffic = _measured(prometheus or "", agent, model, days, until, step, fill_gaps)
+        of_agent = max(told.bounds.most // _OVER_PEAK, 1) if told else _TRACE_PEAK
+        peak_replicas = peak_replicas or of_agent
+        traffic = _recorded(trace) if trace is not None else made(*shape_of(shape or ""))
     if peak_replicas is not None:
         traffic = with_peak(traffic, pod, objective, peak_replicas)
-    most_at_peak = math.ceil(float(traffic.rate_per_second.max()) / least_of_pod - _ROUNDING)
-    most = max_replicas or 2 * most_at_peak
-    if min_replicas > most:
-        raise typer.BadParameter(
-            f"{min_replicas} is more than --max-replicas {most}: lower it, or raise that",
-            param_hint="--min-replicas",
-        )
+    bounds = _bounds(min_replicas, max_replicas, told, traffic, least_of_pod)
     if part is not None:
         traffic = window(traffic, part, seed)
-    bounds = Bounds(min_replicas, most)
+    rules = told.rules if told else Rules()
     if classes:
-        _compare_classes(ClassScenario(traffic, classes, objective, bounds, seed), names, output)
+        of_classes = ClassScenario(traffic, classes, objective, bounds, seed, rules)
+        told_classes = _compare_classes(of_classes, names, output)
+        if draw is not None and plots is not None:
+            _say_written(draw.classes(of_classes, told_classes, plots))
         return
-    on = Scenario(traffic, pod, objective, lead, bounds, seed, balancer, fails)
+    on = Scenario(
+        traffic, pod, objective, lead, bounds, seed, balancer, fails, by_events=events, rules=rules
+    )
     with _progress(len(names) * (1 if draw is None else 1 + len(comparison.MULTIPLES)) + 1) as bar:
         scores = comparison.compare(on, names, bar)
         if draw is not None and plots is not None:
@@ -240,14 +299,13 @@ def simulate(
                 for name in names
                 for score in comparison.sweep(on, scores[0].optimum, name, bar)
             ]
-            written = draw(on, scores, swept, plots)
+            written = draw.policies(on, scores, swept, plots)
     if output is Output.JSON:
         typer.echo(json.dumps([_as_object(score) for score in scores], indent=2))
     else:
         _print_table(on, scores)
     if draw is not None:
-        for path in written:
-            typer.echo(f"wrote {path}", err=True)
+        _say_written(written)
 
 
 # ---------------------------------------------------------------------------------------- traffic
@@ -266,6 +324,7 @@ def _measured(
     prometheus: str,
     agent: str | None,
     model: str | None,
+    alone: bool,
     days: float,
     until: datetime | None,
     step: str,
@@ -288,6 +347,7 @@ def _measured(
         step=width,
         steps=max(int(timedelta(days=days) / width), 2),
         longest_gap=timedelta(seconds=seconds_of("--fill-gaps", fill_gaps)),
+        alone=alone,
     )
     try:
         past = past_traffic.ask(wanted)
@@ -300,6 +360,53 @@ def _measured(
 
 
 # ---------------------------------------------------------------------------------------- options
+
+
+def _said(text: str | None, option: str, instead: str = "") -> str:
+    """What must be said where no agent's file tells it."""
+    if text is None:
+        raise typer.BadParameter(
+            f"say it, {instead}or an agent that tells it, with -f", param_hint=option
+        )
+    return text
+
+
+def _pod(curve: str | None, told: SimulatedAgent | None, instances: int, noise: float) -> PodShape:
+    """The pod of an option, else the agent's."""
+    if curve is None and told is not None:
+        return told.pod()
+    text = _said(curve, "--curve", "or --node-class, ")
+    return PodShape(curve_of("--curve", text), instances, noise)
+
+
+def _lead_time(text: str | None, told: SimulatedAgent | None, variation: float) -> LeadTime:
+    """The lead time of an option, else the agent's."""
+    if text is None and told is not None:
+        return told.lead_time()
+    return lead_time_of("--lead-time", _said(text, "--lead-time"), variation)
+
+
+def _bounds(
+    least: int | None,
+    most: int | None,
+    told: SimulatedAgent | None,
+    traffic: Traffic,
+    least_of_pod: float,
+) -> Bounds:
+    """Those of options, else the agent's, else from one pod to twice the peak's."""
+    if least is None:
+        least = told.bounds.least if told else 1
+    if most is None and told is not None:
+        most = told.bounds.most
+    if most is None:
+        peak = float(traffic.rate_per_second.max())
+        most = _OVER_PEAK * math.ceil(peak / least_of_pod - _ROUNDING)
+    if least > most:
+        raise typer.BadParameter(
+            f"{least} is more than --max-replicas {most}: lower it, or raise that",
+            param_hint="--min-replicas",
+        )
+    return Bounds(least, most)
 
 
 def _refuse(context: typer.Context, options: Sequence[str], words: str) -> None:
@@ -377,7 +484,14 @@ def _traffic_and_objective(traffic: Traffic, objective: Objective, seed: int) ->
     )
 
 
-def _compare_classes(on: ClassScenario, names: Sequence[str], output: Output) -> None:
+def _say_written(paths: Sequence[Path]) -> None:
+    for path in paths:
+        typer.echo(f"wrote {path}", err=True)
+
+
+def _compare_classes(
+    on: ClassScenario, names: Sequence[str], output: Output
+) -> Sequence[ClassScore]:
     """Costs by node class, as figures or for people."""
     with _progress(1 + len(names) * len(on.classes)) as bar:
         scores = [*class_comparison.compare(on, names, bar)]
@@ -385,10 +499,12 @@ def _compare_classes(on: ClassScenario, names: Sequence[str], output: Output) ->
         typer.echo(json.dumps([_class_object(score) for score in scores], indent=2))
     else:
         _print_classes(on, scores)
+    return scores
 
 
 def _class_object(score: ClassScore) -> dict[str, Any]:
     """The figures, rounded to what they mean."""
+    outcome = score.outcome
     return {
         "policy": score.policy,
         "cost": round(score.cost, 4),
@@ -396,12 +512,12 @@ def _class_object(score: ClassScore) -> dict[str, Any]:
         "ratio": round(score.ratio, 4),
         "pod_hours": {
             each.name: round(seconds / comparison.HOUR, 4)
-            for each, seconds in zip(score.classes, score.pod_seconds, strict=True)
+            for each, seconds in zip(score.classes, outcome.pod_seconds, strict=True)
         },
-        "violation_share": round(score.late_share, 6),
-        "scale_ups": score.scale_ups,
-        "scale_downs": score.scale_downs,
-        "max_replicas": score.max_replicas,
+        "violation_share": round(outcome.late_share, 6),
+        "scale_ups": outcome.scale_ups,
+        "scale_downs": outcome.scale_downs,
+        "max_replicas": outcome.max_replicas,
     }
 
 
@@ -412,17 +528,18 @@ def _print_classes(on: ClassScenario, scores: Sequence[ClassScore]) -> None:
     for name in ("cost", "of least", "over SLO", "ups", "downs", "most pods"):
         table.add_column(name, justify="right")
     for score in scores:
-        is_kept = score.late_share <= comparison.MOST_LATE
-        spent = zip(score.classes, score.pod_seconds, strict=True)
+        outcome = score.outcome
+        is_kept = outcome.late_share <= comparison.MOST_LATE
+        spent = zip(score.classes, outcome.pod_seconds, strict=True)
         table.add_row(
             score.policy,
             ", ".join(f"{seconds / comparison.HOUR:.1f} {each.name}" for each, seconds in spent),
             f"{score.cost:.2f}",
             f"{score.ratio:.2f} x",
-            f"[{'green' if is_kept else 'red'}]{score.late_share:.2%}[/]",
-            str(score.scale_ups),
-            str(score.scale_downs),
-            str(score.max_replicas),
+            f"[{'green' if is_kept else 'red'}]{outcome.late_share:.2%}[/]",
+            str(outcome.scale_ups),
+            str(outcome.scale_downs),
+            str(outcome.max_replicas),
         )
     console = Console(highlight=False)
     told = [
@@ -462,10 +579,10 @@ def _progress(steps: int) -> Iterator[comparison.Progress]:
 def _drawer() -> Drawer:
     """What draws: an extra, since most who simulate want figures only."""
     try:
-        from trireme.cli.simulation_plots import draw
+        from trireme.cli.simulation_plots import draw, draw_classes
     except ModuleNotFoundError as error:
         raise typer.BadParameter(
             f"needs {error.name}, which is not installed: pip install '.[plots]' in a checkout",
             param_hint="--plots",
         ) from error
-    return draw
+    return Drawer(draw, draw_classes)

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import TypeVar
 
 import typer
 
-from trireme.api.scalars import parse_duration, parse_ratio
+from trireme.api.scalars import format_duration, parse_duration, parse_ratio
 from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.errors import UnattainableObjective
@@ -16,6 +17,7 @@ from trireme.simulator.contenders import CONTENDERS
 from trireme.simulator.failures import Failures
 from trireme.simulator.fluid import LeadTime
 from trireme.simulator.scenario import Objective, sustained
+from trireme.simulator.shapes import Shape
 
 T = TypeVar("T")
 
@@ -26,6 +28,8 @@ _DEATHS, _OUTAGES = re.compile(r"deaths=(\d{1,3}(?:\.\d+)?)"), re.compile(r"outa
 _LONGEST_OUTAGE_SECONDS = 86400
 _MOST_BATCH = 1024
 _MOST_DEATHS = 60  # of a pod an hour: one a minute, before most have served for long
+_SHAPE = "--shape"
+_SHORTEST_SHAPE_SECONDS, _LONGEST_SHAPE_SECONDS = 1200, 31 * 86400
 _CLASS = "--node-class"
 _CLASS_EXAMPLE = "l4,0.28,12ms,4ms,16,90s"
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,14}[a-z0-9])?")
@@ -95,8 +99,10 @@ def classes_of(
     return tuple(found.values())
 
 
-def least_sustained(slo: str, objective: Objective, pods: Sequence[tuple[str, PodShape]]) -> float:
+def least_sustained(objective: Objective, pods: Sequence[tuple[str, PodShape]]) -> float:
     """What a pod of the slowest sort sustains, each named by the option that says its curve."""
+    limit = format_duration(timedelta(seconds=objective.limit_seconds))
+    slo = f"p{objective.percentile}={limit}"
     rates = []
     for option, pod in pods:
         try:
@@ -119,6 +125,19 @@ def objective_of(text: str) -> Objective:
             param_hint="--slo",
         )
     return Objective(int(match[1]), seconds_of("--slo", match[2]))
+
+
+def shape_of(text: str) -> tuple[Shape, int]:
+    """`burst=2h`: a shape, and for how many seconds."""
+    name, _, length = text.partition("=")
+    if name not in set(Shape):
+        raise typer.BadParameter(
+            f"there is no shape {name!r}: write one of {', '.join(Shape)}", param_hint=_SHAPE
+        )
+    seconds = int(seconds_of(_SHAPE, length or "1h", _LONGEST_SHAPE_SECONDS))
+    if seconds < _SHORTEST_SHAPE_SECONDS:
+        raise typer.BadParameter(f"{length} is too short: write 20m or more", param_hint=_SHAPE)
+    return Shape(name), seconds
 
 
 def failures_of(text: str) -> Failures:

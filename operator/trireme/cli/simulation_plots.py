@@ -1,7 +1,8 @@
 """The pictures of `trireme simulate --plots`. Needs matplotlib, the extra `plots`."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from trireme.simulator.class_comparison import ClassScenario, ClassScore
 from trireme.simulator.comparison import MOST_LATE, Score
 from trireme.simulator.scenario import Scenario
+from trireme.simulator.traces import Traffic
 
 Floats = npt.NDArray[np.float64]
 
@@ -23,8 +26,28 @@ _LEAST_SHARE = 1e-5  # of late requests that is told from none
 
 def draw(on: Scenario, scores: Sequence[Score], swept: Sequence[Score], folder: Path) -> list[Path]:
     """Write the pictures into a folder; the answer says which."""
-    folder.mkdir(parents=True, exist_ok=True)
     colours = {score.policy: f"C{number}" for number, score in enumerate(scores)}
+    with _styled():
+        figures = {
+            "replicas.png": _over_time(on, scores, colours),
+            "cost.png": _cost(on, scores, swept, colours),
+        }
+        return _written(figures, folder)
+
+
+def draw_classes(on: ClassScenario, scores: Sequence[ClassScore], folder: Path) -> list[Path]:
+    """The same of node classes: who had pods of which class when, and what it cost."""
+    colours = {each.name: f"C{number}" for number, each in enumerate(on.classes)}
+    with _styled():
+        figures = {
+            "replicas.png": _classes_over_time(on, scores, colours),
+            "cost.png": _cost_of_classes(on, scores),
+        }
+        return _written(figures, folder)
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
     with mpl.rc_context(
         {
             "font.size": 9,
@@ -36,12 +59,13 @@ def draw(on: Scenario, scores: Sequence[Score], swept: Sequence[Score], folder: 
             "savefig.dpi": 130,
         }
     ):
-        figures = {
-            "replicas.png": _over_time(on, scores, colours),
-            "cost.png": _cost(on, scores, swept, colours),
-        }
-        for name, figure in figures.items():
-            figure.savefig(folder / name, metadata={"Software": "trireme"})
+        yield
+
+
+def _written(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(folder / name, metadata={"Software": "trireme"})
     return [folder / name for name in figures]
 
 
@@ -50,14 +74,8 @@ def draw(on: Scenario, scores: Sequence[Score], swept: Sequence[Score], folder: 
 
 def _over_time(on: Scenario, scores: Sequence[Score], colours: Mapping[str, str]) -> Figure:
     """For each policy its ready pods beside the need, and below when requests were late."""
-    figure = Figure(figsize=(10, 1.2 + 1.9 * len(scores)), layout="constrained")
-    heights = [3, 1] * len(scores)
-    axes = figure.subplots(
-        2 * len(scores), 1, sharex=True, gridspec_kw={"height_ratios": heights}, squeeze=False
-    )[:, 0]
+    figure, axes, times = _panels(on.traffic, len(scores))
     need = scores[0].optimum.need.astype(np.float64)
-    unit, unit_seconds = ("hours", 3600) if len(need) > 3 * 3600 else ("minutes", 60)
-    times = _thinned((np.arange(len(need)) + 0.5) / unit_seconds, np.mean)
     most = max(float(score.outcome.ready.max()) for score in scores)
     for number, score in enumerate(scores):
         pods, late = axes[2 * number], axes[2 * number + 1]
@@ -75,20 +93,63 @@ def _over_time(on: Scenario, scores: Sequence[Score], colours: Mapping[str, str]
             fontsize=9,
             fontweight="bold",
         )
-        came = _thinned(outcome.requests_by_second, np.sum)
-        share = np.divide(
-            _thinned(outcome.late_by_second, np.sum), came, out=np.zeros_like(came), where=came > 0
-        )
-        late.fill_between(times, share, step="mid", color="C3", lw=0)
-        late.set_ylim(0, 1)
-        late.set_yticks([0, 1])
-        late.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        late.set_ylabel("late")
+        _late_over_time(late, times, outcome.requests_by_second, outcome.late_by_second)
     axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)
-    axes[-1].set_xlabel(unit)
-    axes[-1].set_xlim(0, len(need) / unit_seconds)
     figure.suptitle(f"Ready pods beside the need, and requests over the SLO\n{_subject(on)}", x=0.5)
     return figure
+
+
+def _classes_over_time(
+    on: ClassScenario, scores: Sequence[ClassScore], colours: Mapping[str, str]
+) -> Figure:
+    """For each fleet its ready pods by class, and below when requests were late."""
+    figure, axes, times = _panels(on.traffic, len(scores))
+    most = max(float(score.outcome.ready.sum(axis=0).max()) for score in scores)
+    for number, score in enumerate(scores):
+        pods, late = axes[2 * number], axes[2 * number + 1]
+        outcome, names = score.outcome, [each.name for each in score.classes]
+        pods.stackplot(
+            times,
+            *(_thinned(row.astype(np.float64), np.mean) for row in outcome.ready),
+            colors=[colours[name] for name in names],
+            labels=names,
+            lw=0,
+        )
+        pods.set_ylim(0, most * 1.05)
+        pods.set_ylabel("pods")
+        pods.set_title(
+            f"{score.policy} on {' and '.join(names)}: cost {score.cost:.2f}, "
+            f"{score.ratio:.2f} x least, {outcome.late_share:.2%} over the SLO",
+            loc="left",
+            fontsize=9,
+            fontweight="bold",
+        )
+        _late_over_time(late, times, outcome.requests_by_second, outcome.late_by_second)
+    axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(on.classes), borderaxespad=0)
+    figure.suptitle(f"Ready pods by class, and requests over the SLO\n{_subject_of(on)}", x=0.5)
+    return figure
+
+
+def _panels(traffic: Traffic, count: int) -> tuple[Figure, Sequence[Axes], Floats]:
+    """Two axes for each of so many fleets, one below the other, and the times of what they show."""
+    figure = Figure(figsize=(10, 1.2 + 1.9 * count), layout="constrained")
+    heights = {"height_ratios": [3, 1] * count}
+    axes = figure.subplots(2 * count, 1, sharex=True, gridspec_kw=heights, squeeze=False)[:, 0]
+    seconds = len(traffic.rate_per_second)
+    unit, unit_seconds = ("hours", 3600) if seconds > 3 * 3600 else ("minutes", 60)
+    axes[-1].set_xlabel(unit)
+    axes[-1].set_xlim(0, seconds / unit_seconds)
+    return figure, [*axes], _thinned((np.arange(seconds) + 0.5) / unit_seconds, np.mean)
+
+
+def _late_over_time(axes: Axes, times: Floats, requests: Floats, late: Floats) -> None:
+    came = _thinned(requests, np.sum)
+    share = np.divide(_thinned(late, np.sum), came, out=np.zeros_like(came), where=came > 0)
+    axes.fill_between(times, share, step="mid", color="C3", lw=0)
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0, 1])
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set_ylabel("late")
 
 
 def _thinned(values: Floats, of: Callable[[Floats], np.float64]) -> Floats:
@@ -129,21 +190,13 @@ def _cost(
             color=colours[score.policy],
             label=score.policy,
         )
-    axes.axhline(MOST_LATE, color="0.4", lw=1, ls="--")
-    axes.annotate(
-        f"{MOST_LATE:.0%} may be late", (0.995, MOST_LATE), xycoords=("axes fraction", "data"),
-        ha="right", va="bottom", color="0.4",
-    )  # fmt: skip
     _clairvoyant(axes, optimum.lower_hours / unit, optimum.upper_hours is not None)
-    axes.set_yscale("log")
-    axes.set_ylim(_LEAST_SHARE * 0.8, 1.2)
-    axes.yaxis.set_major_formatter(FuncFormatter(_percent))
+    _late_axis(axes)
     axes.set_xlabel(
         "GPU-hours, in those of the feasible clairvoyant"
         if optimum.upper_hours is not None
         else "GPU-hours, in the clairvoyant's lower bound"
     )
-    axes.set_ylabel("requests over the SLO")
     axes.legend(
         title="large: as compared\nsmall: its target swept",
         loc="upper left",
@@ -152,6 +205,40 @@ def _cost(
     )
     axes.set_title(f"Cost against violations\n{_subject(on)}", fontsize=10)
     return figure
+
+
+def _cost_of_classes(on: ClassScenario, scores: Sequence[ClassScore]) -> Figure:
+    """Each fleet's cost against its late requests; the left below is best."""
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    for score in scores:
+        classes = " and ".join(each.name for each in score.classes)
+        axes.plot(
+            score.ratio,
+            max(score.outcome.late_share, _LEAST_SHARE),
+            "D" if len(score.classes) > 1 else "o",
+            ms=8,
+            label=f"{score.policy} on {classes}",
+        )
+    _late_axis(axes)
+    axes.axvline(1.0, color="0.4", lw=1, label="the cheapest mix at each moment")
+    axes.set_xlabel("cost, in that of the cheapest mix at each moment")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    axes.set_title(f"Cost against violations\n{_subject_of(on)}", fontsize=10)
+    return figure
+
+
+def _late_axis(axes: Axes) -> None:
+    """Shares of late requests, by their powers of ten."""
+    axes.axhline(MOST_LATE, color="0.4", lw=1, ls="--")
+    axes.annotate(
+        f"{MOST_LATE:.0%} may be late", (0.995, MOST_LATE), xycoords=("axes fraction", "data"),
+        ha="right", va="bottom", color="0.4",
+    )  # fmt: skip
+    axes.set_yscale("log")
+    axes.set_ylim(_LEAST_SHARE * 0.8, 1.2)
+    axes.yaxis.set_major_formatter(FuncFormatter(_percent))
+    axes.set_ylabel("requests over the SLO")
 
 
 def _clairvoyant(axes: Axes, lower: float, is_bracket: bool) -> None:
@@ -172,4 +259,11 @@ def _subject(on: Scenario) -> str:
     return (
         f"{on.traffic.name}, p{on.objective.percentile} within "
         f"{on.objective.limit_seconds * 1e3:g} ms, lead time {on.lead_time.seconds:g} s"
+    )
+
+
+def _subject_of(on: ClassScenario) -> str:
+    return (
+        f"{on.traffic.name}, p{on.objective.percentile} within "
+        f"{on.objective.limit_seconds * 1e3:g} ms"
     )

@@ -19,6 +19,7 @@ from trireme.simulator.class_fleet import ClassFleet, ClassOutcome, PodClass
 from trireme.simulator.class_policy import ClassesPolicy, ClassesSeen, Learnt
 from trireme.simulator.comparison import HOUR, Progress
 from trireme.simulator.contenders import CONTENDERS, measured, trireme_rules
+from trireme.simulator.fluid import Outcome
 from trireme.simulator.policy import Bounds
 from trireme.simulator.scenario import Objective, Rules, Scenario, sustained
 from trireme.simulator.simulation import WARM_UP_SECONDS, simulate
@@ -73,23 +74,19 @@ class ClassScenario:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassScore:
-    """One fleet: its policy, its classes and the pod-seconds of each, and what became of the
-    requests. `least_cost` is that of the scenario.
+    """One fleet: its policy, its classes, and what became of the requests. `least_cost` is that of
+    the scenario.
     """
 
     policy: str
     classes: tuple[PodClass, ...]
-    pod_seconds: tuple[float, ...]
+    outcome: ClassOutcome
     least_cost: float
-    late_share: float
-    scale_ups: int
-    scale_downs: int
-    max_replicas: int
 
     @property
     def cost(self) -> float:
         """In the unit of the prices."""
-        spent = zip(self.classes, self.pod_seconds, strict=True)
+        spent = zip(self.classes, self.outcome.pod_seconds, strict=True)
         return sum(each.price * seconds / HOUR for each, seconds in spent)
 
     @property
@@ -120,17 +117,7 @@ def compare(on: ClassScenario, policies: Sequence[str], progress: Progress) -> I
     def telling(what: str) -> Callable[[int], None]:
         return lambda second: progress(what, max(second, 0) / seconds)
 
-    mixed = of_mix(on, telling("mix"))
-    yield ClassScore(
-        policy="trireme",
-        classes=on.classes,
-        pod_seconds=mixed.pod_seconds,
-        least_cost=least,
-        late_share=mixed.late_share,
-        scale_ups=mixed.scale_ups,
-        scale_downs=mixed.scale_downs,
-        max_replicas=mixed.max_replicas,
-    )
+    yield ClassScore("trireme", on.classes, of_mix(on, telling("mix")), least)
     for each in on.classes:
         alone = on.alone(each)
         first = float(on.traffic.rate_per_second[0]) / alone.sustained_per_second
@@ -140,16 +127,21 @@ def compare(on: ClassScenario, policies: Sequence[str], progress: Progress) -> I
                 alone.fleet(on.bounds.clamp(math.ceil(first)), WARM_UP_SECONDS),
                 progress=telling(f"{policy} {each.name}"),
             )
-            yield ClassScore(
-                policy=policy,
-                classes=(each,),
-                pod_seconds=(found.pod_seconds,),
-                least_cost=least,
-                late_share=found.late_share,
-                scale_ups=found.scale_ups,
-                scale_downs=found.scale_downs,
-                max_replicas=found.max_replicas,
-            )
+            yield ClassScore(policy, (each,), _of_one_class(found), least)
+
+
+def _of_one_class(found: Outcome) -> ClassOutcome:
+    return ClassOutcome(
+        pod_seconds=(found.pod_seconds,),
+        requests=found.requests,
+        late=found.late,
+        scale_ups=found.scale_ups,
+        scale_downs=found.scale_downs,
+        max_replicas=found.max_replicas,
+        ready=found.ready[np.newaxis],
+        requests_by_second=found.requests_by_second,
+        late_by_second=found.late_by_second,
+    )
 
 
 def of_mix(on: ClassScenario, progress: Callable[[int], None]) -> ClassOutcome:

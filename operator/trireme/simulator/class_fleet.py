@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from trireme.autoscaler.queueing import PodShape
 from trireme.simulator.balance import Alike, drained
@@ -36,10 +37,10 @@ class PodClass:
     most: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ClassOutcome:
     """What became of the traffic, and how long there were pods of each class: as `fluid.Outcome`
-    has it.
+    has it. `ready` has a row for each class.
     """
 
     pod_seconds: tuple[float, ...]
@@ -48,6 +49,9 @@ class ClassOutcome:
     scale_ups: int
     scale_downs: int
     max_replicas: int
+    ready: npt.NDArray[np.int64]
+    requests_by_second: Floats
+    late_by_second: Floats
 
     @property
     def late_share(self) -> float:
@@ -116,6 +120,7 @@ class ClassFleet:
         self._arrived = np.concatenate(([0.0], np.cumsum(drawn)))
         self._moments = np.arange(len(self._arrived), dtype=np.float64)
         self._late, self._answered, self._in_flight = np.zeros((3, len(rate)))
+        self._ready = np.zeros((len(classes), len(rate)), np.int64)
         self._ended: dict[int, list[tuple[float, PodSteps, float, float]]] = defaultdict(list)
         self._read_last: tuple[slice, Floats, float] | None = None
         tables = _on_one_grid([load_table(each.pod, limit_seconds) for each in classes])
@@ -192,6 +197,9 @@ class ClassFleet:
             scale_ups=ups,
             scale_downs=downs,
             max_replicas=most,
+            ready=self._ready[:, span],
+            requests_by_second=self._rate[span],
+            late_by_second=self._late[span],
         )
 
     def _run(self, until: int) -> None:
@@ -219,6 +227,7 @@ class ClassFleet:
             each.pod_seconds += each.replicas + taken
         self._ended.pop(now - HISTORY_SECONDS, None)  # no window looks further back
         self._late[now], self._answered[now], self._in_flight[now] = late, answered, held
+        self._ready[:, now] = self.ready
         self._now = now + 1
 
     def _mean(self, values: Floats, span: slice) -> float:
