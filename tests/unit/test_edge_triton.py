@@ -60,6 +60,24 @@ async def test_a_server_with_another_key_is_an_error_that_says_so_and_shows_no_k
     assert "1" * 64 not in caplog.text
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param({"models": []}, id="of another shape"),
+        pytest.param([{"state": "READY"}], id="without a name"),
+        pytest.param([{"name": "double", "version": 1}], id="with a number for a version"),
+        pytest.param(1, id="not even several"),
+    ],
+)
+async def test_what_is_no_index_is_an_error(
+    server: str, answer: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image of the user's own may answer anything."""
+    monkeypatch.setitem(globals(), "INDEX", answer)
+    with pytest.raises(ServerError, match="an index that cannot be read"):
+        await repository_index(server, KEY)
+
+
 async def test_no_server_is_an_error(unused_tcp_port: int) -> None:
     with pytest.raises(ServerError):
         await repository_index(f"127.0.0.1:{unused_tcp_port}", KEY)
