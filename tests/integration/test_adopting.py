@@ -5,8 +5,6 @@ What the autoscaler recommends, and what the analysis of a canary finds, is put 
 """
 
 import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -21,6 +19,7 @@ from integration.passes import make_pod
 from integration.test_canary import AGENT, FILES, NEW, NO_NODE, OLD, Team
 from integration.test_optimizing import GAIN
 from integration.test_preflight import REPORT, finish
+from integration.trireme_process import ran
 from kube import Kube, Object, merged
 from trireme.api import kinds, names
 from trireme.api.adoption import AdoptionPhase
@@ -484,12 +483,12 @@ async def test_a_setting_that_the_spec_has_faults_with_is_taken_back_before_it_i
     assert "with it the spec is refused: spec.models[0].warmup" in told
 
 
-async def test_diff_knows_what_is_kept(tried: Applying) -> None:
+async def test_diff_knows_what_is_kept(tried: Applying, tmp_path: Path) -> None:
     await tried.recommends()
     await tried.promote()
 
     same, wider, other = (
-        diff(tried.kube, merged(APPLIED, {"spec": spec}))
+        diff(tried.kube, merged(APPLIED, {"spec": spec}), tmp_path)
         for spec in ({}, {"scaling": {"max": 7}}, {"tuning": {"mode": "Recommend"}})
     )
 
@@ -498,18 +497,18 @@ async def test_diff_knows_what_is_kept(tried: Applying) -> None:
     assert other.startswith("tried: a canary is tried")
 
 
-def diff(kube: Kube, agent: Object) -> str:
-    trireme = Path(sys.executable).with_name("trireme")
-    done = subprocess.run(
-        [trireme, "diff", "-f", "-", "-n", kube.namespace],
-        input="\n---\n".join(map(json.dumps, (FILES, agent))),  # in which a `y` is no boolean
-        env={"KUBECONFIG": str(kube.kubeconfig)},
-        capture_output=True,
-        text=True,
-        check=False,
+def diff(kube: Kube, agent: Object, folder: Path) -> str:
+    manifest = folder / "edit.yaml"
+    manifest.write_text(
+        "\n---\n".join(map(json.dumps, (FILES, agent)))
+    )  # in which a `y` is no boolean
+    done = ran(
+        *("diff", "-f", str(manifest), "-n", kube.namespace),
+        environment={"KUBECONFIG": str(kube.kubeconfig)},
+        folder=folder,
     )
-    assert done.stderr == ""
-    return done.stdout.strip()
+    assert done.errors == ""
+    return done.output.strip()
 
 
 # -------------------------------------------------------------------------------- optimised models
@@ -604,14 +603,16 @@ async def test_an_optimised_model_goes_with_the_files_that_it_was_made_from(team
         assert summary.endswith("is dropped: the spec holds again")
 
 
-async def test_an_optimised_model_goes_with_what_it_was_judged_by(team: Kube) -> None:
+async def test_an_optimised_model_goes_with_what_it_was_judged_by(
+    team: Kube, tmp_path: Path
+) -> None:
     async with AsyncExitStack() as stack:
         fleet = await optimized(team, stack, ON_A_CLAIM)
         await fleet.is_calm()
         await fleet.promote()
         tighter = merged(OPTIMIZED, {"spec": {"optimization": {"maxAccuracyDrop": "0.1%"}}})
-        assert diff(team, OPTIMIZED) == "tried: nothing changes"
-        assert diff(team, tighter).startswith("tried: a canary is tried")
+        assert diff(team, OPTIMIZED, tmp_path) == "tried: nothing changes"
+        assert diff(team, tighter, tmp_path).startswith("tried: a canary is tried")
 
         await fleet.edit(tighter)
 
