@@ -43,7 +43,7 @@ from trireme.autoscaler.demand import Demand, Terms
 from trireme.autoscaler.history import KEPT_BINS, KEPT_STEPS, STEP_SECONDS, STEPS_PER_BIN
 from trireme.autoscaler.queries import Labels, window
 from trireme.autoscaler.records import conclude
-from trireme.autoscaler.samples import index
+from trireme.autoscaler.samples import Index
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.signals import assemble
 from trireme.autoscaler.types import Capacity, ObjectivePolicy, Serving, Signals
@@ -105,7 +105,7 @@ class Measured:
 class Parts:
     """Processor seconds of the parts of a round, each run by itself over all agents.
 
-    `parse` reads Prometheus and sorts its answers by agent, `assemble` makes signals of them,
+    `parse` reads Prometheus' answers, `assemble` makes signals of them,
     `decide` decides. `foresee` asks what to be ready for, and `refresh` does so where a step
     begins, and all experts are tested. The rest of a round is looking at pods, sharing budgets and
     finding that there is nothing to tell.
@@ -216,13 +216,13 @@ async def _parts(
     last = {key: kept[-1].inputs for key in views if (kept := history.of(key))}
     # Those of a look at the pods, which a round takes where they have changed.
     subjects = {key: subject(key, view, last[key].policy) for key, view in views.items()}
-    samples = index({}, labels)
+    samples = Index(labels, {})
 
     async def parse() -> None:
         nonlocal samples
         accepted = (view.accepted for view in views.values())
         asked = questions((each.agent.spec for each in accepted if each), over, labels)
-        samples = index(await prometheus.round(asked, labels, now), labels)
+        samples = Index(labels, await prometheus.round(asked, labels, now))
 
     async def assembled() -> None:
         for key, asked_of in subjects.items():

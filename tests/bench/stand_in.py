@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
+from itertools import count, cycle
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from threading import Thread
@@ -91,7 +91,7 @@ def stand_in(agents: int, sampled_at: float) -> Iterator[StandIn]:
 class _State:
     agents: int
     sampled_at: float
-    answers: Mapping[str, bytes] = field(default_factory=dict)  # by the query's text
+    answers: Mapping[str, Iterator[bytes]] = field(default_factory=dict)  # by the query's text
     writes: Iterator[int] = field(default_factory=lambda: count(1))  # a step of it is atomic
     written: int = 0
 
@@ -133,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         if asked.path == "/writes":
             self._answer(str(state.written).encode())
         else:
-            self._answer(state.answers[parse_qs(asked.query)["query"][0]])
+            self._answer(next(state.answers[parse_qs(asked.query)["query"][0]]))
 
     def do_POST(self) -> None:
         """An object that is made, or another load."""
@@ -162,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing is logged."""
 
 
-def _answers(agents: int, load: float, sampled_at: float) -> Mapping[str, bytes]:
+def _answers(agents: int, load: float, sampled_at: float) -> Mapping[str, Iterator[bytes]]:
     found: dict[Query, list[object]] = {query: [] for query in Query}
     for number in range(agents):
         for query, labels, value in _series(f"agent-{number}", load, sampled_at):
@@ -170,11 +170,23 @@ def _answers(agents: int, load: float, sampled_at: float) -> Mapping[str, bytes]
             found[query].append({"metric": metric, "value": [sampled_at, str(value)]})
     texts = queries(window(timedelta(seconds=SCRAPE_SECONDS)), Labels(), (PERCENTILE,), (TARGET,))
     return {
-        text: json.dumps(
-            {"status": "success", "data": {"resultType": "vector", "result": found[query]}}
-        ).encode()
+        text: cycle([_written(each) for each in _orders(query, found[query])])
         for query, text in texts.items()
     }
+
+
+def _orders(query: Query, series: list[object]) -> list[list[object]]:
+    """Prometheus tells series in the same order again, but for quantiles: in that of a Go map
+    (promql, funcHistogramQuantile), another one each time.
+    """
+    if query in (Query.SERVER_HISTOGRAM, Query.GATEWAY_HISTOGRAM):
+        return [series, series[::-1]]
+    return [series]
+
+
+def _written(series: list[object]) -> bytes:
+    told = {"status": "success", "data": {"resultType": "vector", "result": series}}
+    return json.dumps(told).encode()
 
 
 def _series(

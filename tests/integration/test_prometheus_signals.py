@@ -292,7 +292,7 @@ def signals_of(
     objectives: tuple[ObjectivePolicy, ...] = (objective(),),
     ready_since: datetime = LONG_AGO,
 ) -> Signals | NoSignals:
-    told = samples.index(answers, LABELS).of("shop", agent)
+    told = samples.Index(LABELS, answers).of("shop", agent)
     return assembled(told, agent, ready_pods, gateway_pods, objectives, ready_since)
 
 

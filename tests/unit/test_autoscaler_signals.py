@@ -12,7 +12,7 @@ import pytest
 from trireme.api.conditions import Reason
 from trireme.autoscaler.promql import queries
 from trireme.autoscaler.queries import Labels, Query, window
-from trireme.autoscaler.samples import Round, Series, index, read_labels, scrape_interval
+from trireme.autoscaler.samples import Index, Round, Series, Vector, read_labels, scrape_interval
 from trireme.autoscaler.signals import Limits, Subject, assemble
 from trireme.autoscaler.types import ModelSignals, NoSignals, Signals
 from unit.autoscaling import NOW, WINDOW, objective, seconds
@@ -74,7 +74,7 @@ def a_round(values: Values, *more: tuple[Query, Series]) -> Round:
             answers[query] = (of_server(value, model="m"),)
     for query, one in more:
         answers[query] = (*answers.get(query, ()), one)
-    return answers
+    return {query: Vector.of(each) for query, each in answers.items()}
 
 
 def assembled(
@@ -88,7 +88,7 @@ def assembled(
         dict.fromkeys(ready, LONG_AGO),
         {"g": LONG_AGO} if gateway else None,
     )
-    samples = index(answers, LABELS).of("shop", "agent")
+    samples = Index(LABELS, answers).of("shop", "agent")
     return assemble(samples, subject, now=NOW, window=WINDOW)
 
 
@@ -341,7 +341,8 @@ def test_the_window_holds_four_scrapes(interval: float | None, expected: int) ->
 
 
 def test_an_interval_beyond_the_limit_does_not_lengthen_everybodys_window() -> None:
-    answers = {Query.SCRAPE_INTERVAL: (of_server(5), of_gateway(15), of_server(60), of_server(nan))}
+    told = (of_server(5), of_gateway(15), of_server(60), of_server(nan))
+    answers = {Query.SCRAPE_INTERVAL: Vector.of(told)}
     assert scrape_interval(answers, seconds(30)) == seconds(15)
     assert scrape_interval({}, seconds(30)) is None
 
@@ -349,7 +350,7 @@ def test_an_interval_beyond_the_limit_does_not_lengthen_everybodys_window() -> N
 def test_agents_of_the_same_name_in_two_namespaces_are_apart() -> None:
     labels = {"namespace": "lab", "trireme_dev_agent": "agent", "model": "m"}
     other = (read_labels(labels, LABELS), 7.0)
-    indexed = index(a_round({}, (Query.SERVER_REQUESTS, other)), LABELS)
+    indexed = Index(LABELS, a_round({}, (Query.SERVER_REQUESTS, other)))
     assert indexed.of("lab", "agent").value(Query.SERVER_REQUESTS, "m") == 7.0
     assert indexed.of("shop", "agent").value(Query.SERVER_REQUESTS, "m") == 100.0
     assert indexed.of("shop", "nobody").value(Query.SERVER_REQUESTS, "m") is None

@@ -17,7 +17,7 @@ from trireme.api.kinds import Kind
 from trireme.autoscaler.direct import Sample
 from trireme.autoscaler.queries import Labels, Query
 from trireme.autoscaler.records import Read, replay
-from trireme.autoscaler.samples import Named, Round, Series, read_labels
+from trireme.autoscaler.samples import Round, Series, Vector, read_labels
 from trireme.control.agent_state import Accepted, CanaryState, Refused
 from trireme.control.autoscale import Autoscaler
 from trireme.control.direct import PodReader
@@ -90,7 +90,7 @@ class Told:
     async def round(self, queries: Mapping[Query, str], labels: Labels, now: datetime) -> Round:
         if isinstance(self.answers, Exception):
             raise self.answers
-        return self.answers
+        return {query: Vector.of(series) for query, series in self.answers.items()}
 
 
 @dataclass
@@ -256,14 +256,6 @@ async def test_answers_that_nobody_can_use_hold_the_fleet_and_the_rounds_go_on()
     status, reason, message = rounds.api.condition("held", "SignalsAvailable")
     assert (status, reason) == ("False", "PrometheusUnreachable")
     assert "what Prometheus answered cannot be used: the operator's log says why" in message
-
-
-async def test_a_series_of_an_agent_that_is_none_holds_the_fleet_and_the_rounds_go_on() -> None:
-    named = Named(agent=cast(str, ["a", "list"]))
-    rounds = Rounds(told=Told(answers={Query.SAMPLE_TIME: ((named, 1.0),)}))
-    rounds.add("held", 2)
-    await rounds.round()
-    assert rounds.api.condition("held", "SignalsAvailable")[0] == "False"
 
 
 def told_by_a_server(count: float) -> tuple[Sample, ...]:

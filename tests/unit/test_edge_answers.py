@@ -1,7 +1,7 @@
 """What is read of Prometheus' answers: what any JSON reader reads, and nothing of other shapes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf, isinf, isnan, nan
 from typing import Any
 
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trireme.autoscaler.past_demand import Past
-from trireme.autoscaler.queries import Labels
-from trireme.autoscaler.samples import Series, read_labels
+from trireme.autoscaler.queries import Labels, Query
+from trireme.autoscaler.samples import AgentSamples, Series, Vector, read_labels
 from trireme.edge.answers import NotJson, Vectors, matrix, values
 
 LABELS = Labels()
@@ -42,7 +42,12 @@ def written(result: object, *, escaped: bool = True, spaced: bool = True) -> byt
     return json.dumps(told, ensure_ascii=escaped, separators=separators).encode()
 
 
-def shown(series: tuple[Series, ...]) -> list[str]:
+def read(answer: bytes) -> Vector:
+    """An answer that is the first one."""
+    return Vectors(LABELS).read("name", answer)
+
+
+def shown(series: Iterable[Series]) -> list[str]:
     """So that what is no number equals itself."""
     return [repr(each) for each in series]
 
@@ -61,8 +66,45 @@ def test_vectors_are_what_a_plain_reader_reads(
     reader = Vectors(LABELS)
     for vector in (*answers, *answers):  # the second time no labels are new
         told = written(vector, escaped=escaped, spaced=spaced)
-        assert shown(reader.read(told)) == plainly(json.loads(told)["data"]["result"])
+        assert shown(reader.read("name", told)) == plainly(json.loads(told)["data"]["result"])
         assert repr(values(told)) == repr(tuple(float(each["value"][1]) for each in vector))
+
+
+few_series = st.lists(labels, min_size=1, max_size=3).flatmap(
+    lambda few: st.lists(
+        st.tuples(
+            st.sampled_from(["one", "other"]),
+            st.lists(
+                st.fixed_dictionaries({"metric": st.sampled_from(few), "value": samples}),
+                max_size=4,
+            ),
+        ),
+        max_size=6,
+    )
+)
+
+
+@given(few_series)
+def test_whatever_came_before_each_agent_has_its_own_series(
+    answers: list[tuple[str, list[dict[str, Any]]]],
+) -> None:
+    reader = Vectors(LABELS)
+    for name, told in answers:
+        vector = reader.read(name, written(told))
+        assert shown(vector) == plainly(told)
+        for agent in {named.agent for named, _ in vector}:
+            found = AgentSamples(LABELS, {Query.SAMPLE_TIME: vector}, agent).of(Query.SAMPLE_TIME)
+            assert shown(found) == shown(each for each in vector if each[0].agent == agent)
+
+
+def test_series_that_come_again_are_not_sorted_again() -> None:
+    reader, pods = Vectors(LABELS), ["a", "b"]
+    first = reader.read("one", written([element("1", pod=pod) for pod in pods]))
+    others = written([element("2", model="m")])
+    again = written([element("3", pod=pod) for pod in pods])
+    assert reader.read("other", again).shape is first.shape
+    assert reader.read("other", others).shape is not first.shape
+    assert reader.read("one", again).shape is first.shape
 
 
 @given(matrices)
@@ -109,14 +151,14 @@ def is_number(text: str) -> bool:
 def test_a_vector_is_read_or_refused_as_a_whole(told: Any) -> None:
     answer = written(told)
     if is_vector(told):
-        assert shown(Vectors(LABELS).read(answer)) == plainly(told)
+        assert shown(read(answer)) == plainly(told)
     else:
         with pytest.raises((msgspec.ValidationError, ValueError)):
-            Vectors(LABELS).read(answer)
+            read(answer)
 
 
 READERS = [
-    pytest.param(Vectors(LABELS).read, id="a vector"),
+    pytest.param(read, id="a vector"),
     pytest.param(values, id="values"),
     pytest.param(matrix, id="a matrix"),
 ]
@@ -148,7 +190,7 @@ def test_what_is_no_json_is_told_apart(read: Callable[[bytes], object], answer: 
 def test_labels_that_are_no_json_are_told_apart(label: bytes) -> None:
     answer = b'{"data": {"result": [{"metric": {"pod": ' + label + b'}, "value": [1, "1"]}]}}'
     with pytest.raises(NotJson):
-        Vectors(LABELS).read(answer)
+        read(answer)
 
 
 def element(value: str, **told: str) -> dict[str, object]:
@@ -157,19 +199,19 @@ def element(value: str, **told: str) -> dict[str, object]:
 
 def test_what_is_no_number_and_infinities_are_handed_on() -> None:
     told = written([element("NaN"), element("+Inf"), element("-Inf")])
-    no_number, largest, least = (value for _, value in Vectors(LABELS).read(told))
+    no_number, largest, least = (value for _, value in read(told))
     assert isnan(no_number)
     assert (largest, least) == (inf, -inf)
 
 
 def test_a_series_that_comes_twice_is_handed_on_twice() -> None:
     told = written([element("1", pod="a"), element("2", pod="a")])
-    (one, first), (other, second) = Vectors(LABELS).read(told)
+    (one, first), (other, second) = read(told)
     assert (one.pod, first, other.pod, second) == ("a", 1.0, "a", 2.0)
 
 
 def test_escaped_labels_are_read() -> None:
-    ((named, _),) = Vectors(LABELS).read(written([element("1", pod='a"}\\\n\u2603', model="{")]))
+    ((named, _),) = read(written([element("1", pod='a"}\\\n\u2603', model="{")]))
     assert (named.pod, named.model) == ('a"}\\\n\u2603', "{")
 
 
@@ -198,6 +240,6 @@ def test_labels_of_series_that_are_gone_are_forgotten() -> None:
     reader = Vectors(LABELS)
     for number in range(100):
         pods = [element("1", pod=f"{number}-{pod}") for pod in range(10)]
-        answers = [reader.read(written(pods)) for _ in range(2)]
+        answers = [reader.read(name, written(pods)) for name in ("one", "other")]
         reader.keep(most=sum(map(len, answers)))
         assert len(reader) <= 20

@@ -32,7 +32,7 @@ from trireme.autoscaler.expressions import (
 )
 from trireme.autoscaler.points import Point
 from trireme.autoscaler.queries import FIGURES, PRESENCE, Labels, Query
-from trireme.autoscaler.samples import AgentSamples, read_labels
+from trireme.autoscaler.samples import AgentSamples, Vector, read_labels
 from trireme.autoscaler.types import ObjectivePolicy, Source
 
 MOST_SERIES = 20_000
@@ -152,7 +152,7 @@ def agent_samples(
     return AgentSamples(
         labels,
         {
-            query: {"": [(read_labels(dict(t), labels), value) for t, value in told.items()]}
+            query: Vector.of((read_labels(dict(t), labels), value) for t, value in told.items())
             for query, told in answers.items()
         },
         "",

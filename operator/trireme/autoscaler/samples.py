@@ -1,10 +1,11 @@
-"""The answers of one round of queries, and their index by agent. Pure."""
+"""The answers of one round of queries, and what they hold of one agent. Pure."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from sys import intern
+from typing import Self
 
 from trireme.autoscaler.queries import Labels, Query
 from trireme.autoscaler.types import Source
@@ -46,16 +47,53 @@ def _number(text: str) -> float:
 
 
 Series = tuple[Named, float]
-"""One element of an instant vector: what it is of, and its value. No class of its own: there are 26
-of an agent in each round.
-"""
+"""One element of an instant vector: what it is of, and its value."""
 
-Round = Mapping[Query, tuple[Series, ...]]
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the series of an answer are of, in its order, and by agent the places that its series
+    have there, "" for those without one. The next round's answer mostly has the same: only values
+    are new then, and nothing is sorted again.
+    """
+
+    named: Sequence[Named]
+    places: Mapping[str, Sequence[int]]
+
+    @classmethod
+    def of(cls, named: Sequence[Named]) -> Self:
+        """Sort series by agent: in one pass where each has one, as it does of most queries."""
+        alone = {each.agent: (place,) for place, each in enumerate(named)}
+        if len(alone) == len(named):
+            return cls(named, alone)
+        places: dict[str, list[int]] = {agent: [] for agent in alone}
+        for place, each in enumerate(named):
+            places[each.agent].append(place)
+        return cls(named, places)
+
+
+@frozen
+class Vector:
+    """The answer to a query: what its series are of, and the value of each, in the same order."""
+
+    shape: Shape
+    values: Sequence[float]
+
+    @classmethod
+    def of(cls, series: Iterable[Series]) -> Self:
+        """Series one by one."""
+        of_all = [*series]
+        return cls(Shape.of([named for named, _ in of_all]), [value for _, value in of_all])
+
+    def __iter__(self) -> Iterator[Series]:
+        return zip(self.shape.named, self.values, strict=True)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+Round = Mapping[Query, Vector]
 """The answers to every query of a round, all evaluated at the same time."""
-
-
-ByAgent = Mapping[str, Sequence[Series]]
-"""The answers to one query by agent, "" for those without one."""
 
 
 @frozen
@@ -65,23 +103,29 @@ class AgentSamples:
     """
 
     labels: Labels
-    answers: Mapping[Query, ByAgent]
+    answers: Round
     agent: str
     source: Source = Source.PROMETHEUS
     refused: Mapping[str, str] = field(default_factory=dict)
 
-    def of(self, query: Query, model: str | None = None) -> Sequence[Series]:
+    def of(self, query: Query, model: str | None = None) -> list[Series]:
         """The answers to a query, all of them or those about one model."""
-        answers = self.answers.get(query, _NOTHING).get(self.agent, ())
-        if model is None:
-            return answers
-        return [series for series in answers if series[0].model == model]
+        found: list[Series] = []
+        vector = self.answers.get(query)
+        if vector is not None:
+            named, values = vector.shape.named, vector.values
+            for at in vector.shape.places.get(self.agent, ()):
+                if model is None or named[at].model == model:
+                    found.append((named[at], values[at]))
+        return found
 
     def value(self, query: Query, model: str | None = None) -> float | None:
         """The one value of an agent, or of one of its models; None where there is no series."""
-        for named, value in self.answers.get(query, _NOTHING).get(self.agent, ()):
-            if model is None or named.model == model:
-                return value
+        vector = self.answers.get(query)
+        if vector is not None:
+            for at in vector.shape.places.get(self.agent, ()):
+                if model is None or vector.shape.named[at].model == model:
+                    return vector.values[at]
         return None
 
     def by_pod(self, query: Query) -> Mapping[str, float]:
@@ -89,35 +133,16 @@ class AgentSamples:
         return {named.pod: value for named, value in self.of(query)}
 
 
-_NOTHING: ByAgent = {}
-
-
 @dataclass(frozen=True, slots=True)
 class Index:
     """A round by agent."""
 
     labels: Labels
-    answers: Mapping[Query, ByAgent]
+    answers: Round
 
     def of(self, namespace: str, agent: str) -> AgentSamples:
         """The samples of one agent; empty where the round has none."""
         return AgentSamples(self.labels, self.answers, f"{namespace}/{agent}")
-
-
-def index(round: Round, labels: Labels) -> Index:
-    """Sort a round's series by agent."""
-    return Index(labels, {query: _by_agent(answers) for query, answers in round.items()})
-
-
-def _by_agent(answers: Sequence[Series]) -> ByAgent:
-    """One pass where each agent has one series, as it does of most queries."""
-    alone = {series[0].agent: (series,) for series in answers}
-    if len(alone) == len(answers):
-        return alone
-    found: dict[str, list[Series]] = {agent: [] for agent in alone}
-    for series in answers:
-        found[series[0].agent].append(series)
-    return found
 
 
 def scrape_interval(round: Round, longest: timedelta) -> timedelta | None:
@@ -128,6 +153,6 @@ def scrape_interval(round: Round, longest: timedelta) -> timedelta | None:
     nothing is old enough to measure.
     """
     limit = longest.total_seconds()
-    told = round.get(Query.SCRAPE_INTERVAL, ())
-    seconds = [value for _, value in told if 0 < value <= limit]
+    told = round.get(Query.SCRAPE_INTERVAL)
+    seconds = [value for value in told.values if 0 < value <= limit] if told else []
     return timedelta(seconds=max(seconds)) if seconds else None

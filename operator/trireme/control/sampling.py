@@ -13,7 +13,7 @@ from trireme.api.types import AgentSpec
 from trireme.autoscaler import outside
 from trireme.autoscaler.promql import queries
 from trireme.autoscaler.queries import SERVER_LATENCIES, Labels, Query, window
-from trireme.autoscaler.samples import AgentSamples, Index, index, scrape_interval
+from trireme.autoscaler.samples import AgentSamples, Index, scrape_interval
 from trireme.autoscaler.signals import Limits, Subject, assemble, is_by_gateway
 from trireme.autoscaler.sources import SourceMemory, choose
 from trireme.autoscaler.types import NoSignals, Outside, Signals
@@ -141,11 +141,11 @@ class Sampler:
         running = (self._store.view(key).accepted for key in keys)
         asked = questions((each.agent.spec for each in running if each), over, self._labels)
         if not asked:
-            return _Samples(now, over, index({}, self._labels))  # nobody asks for anything
+            return _Samples(now, over, Index(self._labels, {}))  # nobody asks for anything
         try:
             answers = await self._prometheus.round(asked, self._labels, now)
             self._scrape_interval = scrape_interval(answers, _LIMITS.longest_scrape_interval)
-            return _Samples(now, over, index(answers, self._labels))
+            return _Samples(now, over, Index(self._labels, answers))
         except SignalsUnavailable as error:
             problem = error
         except Exception:

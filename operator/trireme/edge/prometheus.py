@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -174,7 +175,8 @@ class Prometheus:
         for name, query in queries.items():
             if time.monotonic() >= deadline:
                 raise self._late("every query")
-            answers[name] = self._instant(connection, name, query, params, deadline, vectors.read)
+            read = partial(vectors.read, name)
+            answers[name] = self._instant(connection, name, query, params, deadline, read)
         vectors.keep(most=sum(map(len, answers.values())))
         return answers
 
