@@ -165,8 +165,8 @@ def grants(
 
 def _held_words(members: Iterable[Member], pods: Mapping[str, int]) -> str:
     """`, 2 are held by pods of team/b that end, 1 by the canary of team/c`."""
-    told = (each for member in members for each in _holdings(member, pods[member.name]))
-    holders = iter(sorted((each for each in told if each[0]), key=lambda each: (-each[0], each[1])))
+    told = [each for member in members for each in _holdings(member, pods[member.name])]
+    holders = iter(sorted(told, key=lambda each: (-each[0], each[1])))
     found = [f"{gpus} by {words}" for gpus, words in islice(holders, _NAMED)]
     others = sum(gpus for gpus, _ in holders)
     if others:
@@ -181,7 +181,11 @@ def _held_words(members: Iterable[Member], pods: Mapping[str, int]) -> str:
 def _holdings(member: Member, pods: int) -> Iterator[tuple[int, str]]:
     """The GPUs beyond a size, and whose they are. What a grant takes ends."""
     ending = member.held.ending + max(0, member.current - pods) * member.gpus
-    yield ending, f"pods of {member.name} that end"
-    yield member.held.rollout, f"the rollout of {member.name}"
-    yield member.held.canary, f"the canary of {member.name}"
-    yield member.held.unread, f"{member.name}, which is not looked at yet"
+    if ending:
+        yield ending, f"pods of {member.name} that end"
+    if member.held.rollout:
+        yield member.held.rollout, f"the rollout of {member.name}"
+    if member.held.canary:
+        yield member.held.canary, f"the canary of {member.name}"
+    if member.held.unread:
+        yield member.held.unread, f"{member.name}, which is not looked at yet"

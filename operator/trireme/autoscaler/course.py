@@ -39,7 +39,7 @@ class Course:
         """Go on with `replicas`; the words are kept only if that is a change."""
         if replicas == self.replicas:
             return self
-        return replace(self, replicas=replicas, bound=(reason, words))
+        return Course(self.current, self.wanted, replicas, (reason, words))
 
 
 def stabilised(
@@ -215,5 +215,6 @@ def keep(
 ) -> Decision:
     """The decision that leaves the size, of each class too, as it is."""
     current = observation.replicas
-    sizes = classes.sizes(observation.classes, [each.replicas for each in observation.classes])
+    pods = observation.classes
+    sizes = classes.sizes(pods, [each.replicas for each in pods]) if pods else ()
     return Decision(observation.now, current, current, proposed, reason, message, model, sizes)

@@ -16,9 +16,10 @@ by its client.
 """
 
 import math
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Collection, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from trireme.api import names
 from trireme.api.conditions import Reason
@@ -110,7 +111,7 @@ def assemble(
     judge = _Judge(
         samples,
         now,
-        now.timestamp(),
+        _unix_seconds(now),
         window,
         limits.patience(interval),
         window / interval if interval else None,
@@ -132,6 +133,11 @@ def assemble(
     if isinstance(models, NoSignals):
         return models
     return Signals(now, window, models, samples.source, covered)
+
+
+@lru_cache(maxsize=8)  # it takes a while, and a round asks once for each agent
+def _unix_seconds(moment: datetime) -> float:
+    return moment.timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,21 +226,31 @@ class _Judge:
         them, 5 in 30 s are as good as all, and 4 are not.
         """
         times, counts, due, long_ago = self.times, self.counts, self.due, self.now - self.window
-        covered, gaps = [], 0
+        covered, gaps = {}, 0
         for pod, since in ready_since.items():
             count = counts.get(pod, 0)
             if count >= RATE_SAMPLES and pod in times:
-                covered.append(pod)
+                covered[pod] = times[pod]
             if due is not None and count + 1 < due and since < long_ago:
                 gaps += 1
-        age = None
-        if covered:
-            age = max(0.0, self.now_seconds - min([times[pod] for pod in covered]))
-        coverage = Coverage(kind.name, len(covered), len(ready_since), age, gaps)
-        return self._gap(kind, ready_since, covered), coverage
+        age = self.now_seconds - min(covered.values()) if covered else None
+        coverage = Coverage(
+            kind.name,
+            len(covered),
+            len(ready_since),
+            None if age is None else max(0.0, age),
+            gaps,
+        )
+        all_well = (
+            age is not None
+            and age <= self.patience.total_seconds()
+            and len(covered) == len(ready_since)
+            and not self.samples.refused
+        )
+        return None if all_well else self._gap(kind, ready_since, covered), coverage
 
     def _gap(
-        self, kind: _Kind, ready_since: Mapping[str, datetime], covered: Sequence[str]
+        self, kind: _Kind, ready_since: Mapping[str, datetime], covered: Collection[str]
     ) -> NoSignals | None:
         refused = self.samples.refused
         if refused and (of_these := sorted(refused.keys() & ready_since.keys())):
@@ -421,7 +437,7 @@ def _server_load(samples: AgentSamples, subject: Subject, model: str) -> _Server
             return figures
         queueing += figures[0]
         executing[step] = figures[1] - figures[0]
-    slowest = max(steps, key=lambda step: executing[step])
+    slowest = max(steps, key=executing.__getitem__) if len(steps) > 1 else None
     pending = _pending(samples, steps)
     requests = successes + failures
     return _ServerLoad(
@@ -433,7 +449,7 @@ def _server_load(samples: AgentSamples, subject: Subject, model: str) -> _Server
         failure_ratio=failures / requests if requests else None,
         queue_share=min(queueing / duration, 1.0) if duration else None,
         pending=pending,
-        slowest_step=slowest if len(steps) > 1 and executing[slowest] > 0 else None,
+        slowest_step=slowest if slowest is not None and executing[slowest] > 0 else None,
     )
 
 
@@ -494,8 +510,12 @@ def _late_share(
 
 def _pending(samples: AgentSamples, models: Sequence[str]) -> float | None:
     """Requests waiting in Triton; None for releases that have no such gauge (before 23.09)."""
-    gauges = [samples.value(Query.SERVER_PENDING, model) for model in models]
-    known = [gauge for gauge in gauges if gauge is not None and math.isfinite(gauge)]
+    known = [
+        gauge
+        for model in models
+        if (gauge := samples.value(Query.SERVER_PENDING, model)) is not None
+        and math.isfinite(gauge)
+    ]
     return sum(known) if known else None
 
 
@@ -522,7 +542,7 @@ def _unanswered(samples: AgentSamples, model: str, steps: Sequence[str]) -> floa
 
 def _figures(
     samples: AgentSamples, queries: Sequence[Query], model: str | None = None
-) -> tuple[float, ...] | NoSignals:
+) -> list[float] | NoSignals:
     """The values of several queries, which must all be there and be finite."""
     figures = []
     for query in queries:
@@ -530,7 +550,7 @@ def _figures(
         if value is None or not math.isfinite(value):
             return _unusable(query, value, model, samples.source)
         figures.append(value)
-    return tuple(figures)
+    return figures
 
 
 def _unusable(query: Query, value: float | None, model: str | None, source: Source) -> NoSignals:

@@ -38,7 +38,7 @@ def remember(
     to the next.
     """
     oldest = now - max(windows.up, windows.down, SHRINKING)
-    kept = (r for r in recommendations if r.replicas != proposal and r.at > oldest)
+    kept = [r for r in recommendations if r.replicas != proposal and r.at > oldest]
     return (*kept, Recommendation(now, proposal))
 
 
@@ -50,6 +50,8 @@ def stabilise(
     Growing takes the smallest of the up-window, shrinking the largest of the down-window; the
     last recommendation is the present one and always counts.
     """
+    if len(recommendations) == 1:
+        return recommendations[0].replicas
     upper = min(_within(recommendations, now - windows.up))
     lower = max(_within(recommendations, now - windows.down))
     if current < upper:

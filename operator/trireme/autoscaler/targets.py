@@ -31,10 +31,10 @@ class Breach:
 
 def breach(objective: ObjectivePolicy, seen: ModelSignals) -> Breach:
     """What of the objective is broken; an unknown latency breaks nothing."""
+    latency = seen.latency
     return Breach(
-        latency=seen.latency is not None
-        and seen.latency.seconds > objective.latency_target_seconds,
-        failures=seen.failure_ratio > objective.max_failure_ratio,
+        latency is not None and latency.seconds > objective.latency_target_seconds,
+        seen.failure_ratio > objective.max_failure_ratio,
     )
 
 

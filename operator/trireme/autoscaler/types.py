@@ -224,8 +224,10 @@ class Capacity:
         """
         if pods <= 1 or not self.eased_of:
             return self.eased_seconds
-        larger = (seconds for count, seconds in self.eased_of if count >= pods)
-        return next(larger, self.eased_of[-1][1])
+        for count, seconds in self.eased_of:
+            if count >= pods:
+                return seconds
+        return self.eased_of[-1][1]
 
 
 @frozen
