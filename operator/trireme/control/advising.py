@@ -97,12 +97,10 @@ def standing_after(
         return None
     if not mode.is_decided_by_trireme:
         return None
-    after = standing(
-        _stood(before, learning, spec),
-        learning.advice.get(_decided_by(made)),
-        is_calm=is_calm,
-        since=format_time(now),
-    )
+    stood, decisive = _stood(before, learning, spec), learning.advice.get(_decided_by(made))
+    if stood is None and decisive is None:
+        return None
+    after = standing(stood, decisive, is_calm=is_calm, since=format_time(now))
     is_ours = mode is ScalingMode.AUTOMATIC
     return with_added(after, decision.replicas - decision.current) if is_ours else after
 

@@ -48,6 +48,8 @@ def beyond_size(
         pods = [pod for pod in stable if pod.labels.get(names.NODE_CLASS, "") == node_class]
         size = live.replicas * gpus_of_pod(accepted, node_class)
         beyond = max(0, of_pods(pods, resource, now) - size)
+        if not beyond:
+            continue
         if len({pod.template for pod in pods}) > 1:
             rollout += beyond
         else:
@@ -84,5 +86,7 @@ def canary_size(agent: str, view: AgentView) -> int:
 def _canary(agent: str, view: AgentView, accepted: Accepted, resource: str, now: datetime) -> int:
     """What a canary's pods have, or are to have."""
     there = of_pods((pod for pod in view.canary_pods if not pod.terminating), resource, now)
-    of_pod = gpus_of_canary_pod(agent, view, accepted, resource)
-    return max(there, canary_size(agent, view) * of_pod)
+    size = canary_size(agent, view)
+    if not size:
+        return there
+    return max(there, size * gpus_of_canary_pod(agent, view, accepted, resource))

@@ -17,7 +17,6 @@ from trireme.api.tuning import TuningStatus
 from trireme.api.types import (
     AgentStatus,
     Condition,
-    LeadTimeStatus,
     NodeClassStatus,
     ScalingStatus,
 )
@@ -146,10 +145,15 @@ class ScalingNews:
         is_tuning = is_due and last.tuning != last.tuning_told
         is_compared = is_due and now >= last.compare_at
         statuses = scaling_report.statuses(decision, observed)
-        if not (last.untold or is_tuning or is_compared) and scaling_report.is_all_well_as_before(
-            statuses, last.conditions
-        ):
-            return None
+        is_well = scaling_report.is_all_well_as_before(statuses, last.conditions)
+        if is_well and not (last.untold or is_tuning):
+            # Only figures may be news then: words are made once they are.
+            if not is_compared:
+                return None
+            last.compare_at = now + _COMPARED
+            after = _scaling_status(view, last, fleet, made, longest_start)
+            if not scaling_report.is_worth_showing(last.scaling, after):
+                return None
         events += advising.events(last.tuning_told, last.tuning)
         found = scaling_report.findings(decision, observed, made.inputs.observation.outside)
         conditions = dated(found, last.conditions, view.body["metadata"]["generation"], now)
@@ -158,7 +162,7 @@ class ScalingNews:
         if not (news or (is_due and is_said) or is_compared):
             return None
         last.compare_at = now + _COMPARED
-        after = _scaling_status(view, last, fleet, made, lead_time_status(longest_start))
+        after = _scaling_status(view, last, fleet, made, longest_start)
         if not (news or is_said or scaling_report.is_worth_showing(last.scaling, after)):
             return None
         status = AgentStatus(conditions=conditions, scaling=after, tuning=last.tuning)
@@ -261,7 +265,7 @@ def _tuning(view: AgentView, last: _Last, made: Record, now: datetime) -> Tuning
 
 
 def _scaling_status(
-    view: AgentView, last: _Last, fleet: Fleet, made: Record, lead: LeadTimeStatus | None
+    view: AgentView, last: _Last, fleet: Fleet, made: Record, longest_start: Starts | None
 ) -> ScalingStatus:
     """The autoscaler's part of the status after a decision."""
     learnt, memory = learning.known(view, representative(view)), fleet.memory
@@ -272,7 +276,7 @@ def _scaling_status(
         memory,
         last.untold,
         curves_status(learnt.model_digests, learnt.curves, learnt.capacities, memory),
-        lead,
+        lead_time_status(longest_start),
         pipelines_status(learnt.repository_digest, learnt.calls, learnt.capacities, memory),
         _classes_status(view, fleet, made),
         learning.unanswered_status(view),

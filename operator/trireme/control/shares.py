@@ -52,6 +52,7 @@ _JUST_WENT = timedelta(minutes=1)
 collector takes a step each for Deployment, ReplicaSet and pod, seconds where it is not behind."""
 
 _Sharing = tuple[Key, Accepted, BudgetShare]
+_NOTHING_HELD = Held()
 
 
 class Shares:
@@ -112,23 +113,25 @@ class Shares:
         found: dict[Key, Grant] = {}
         for key, accepted, share in agents:
             view = self._store.view(key)
-            member = _member(key, accepted, share, view, alone.get(key))
             if (wrong := _unusable(key, name, budget, accepted.agent.spec)) is not None:
+                member = _member(key, accepted, share, view, alone.get(key))
                 found[key] = Grant(max(member.least, member.current), wrong)
                 _hold_canary(key, view, wrong)
             elif budget is not None:
                 held = beyond_size(key.name, view, accepted, budget.resource, now)
                 canary = _canary_needs(key, view, accepted, held, budget.resource)
-                members[key] = replace(member, held=held, canary=canary)
+                members[key] = _member(key, accepted, share, view, alone.get(key), held, canary)
         if budget is not None:
             holders = [*self._unread(budget, unread, now), *self._gone(budget, members.keys(), now)]
             given, left = self._of_budget(budget, [*members.values(), *holders], now)
             found |= {key: given[member.name] for key, member in members.items()}
             for key, accepted, _ in agents:
-                if key in members:
-                    view, room = self._store.view(key), left[members[key].name]
+                view = self._store.view(key)
+                if key in members and view.canary is not None:
+                    room = left[members[key].name]
                     of_pod = gpus_of_canary_pod(key.name, view, accepted, budget.resource)
-                    _grant_canary(view, room, of_pod)
+                    pods = room.gpus // of_pod if of_pod else view.canary.needed
+                    view.canary.grant = Grant(pods, room.words)
         return found
 
     def _unread(self, budget: GpuBudget, keys: Iterable[Key], now: datetime) -> Iterator[Member]:
@@ -169,7 +172,7 @@ class Shares:
             self._moved[budget.name] = now
         pods = usable(members, planned, budget.gpus)
         left = rooms(budget.name, members, planned, pods, budget.gpus)
-        members = [replace(m, held=replace(m.held, canary=left[m.name].gpus)) for m in members]
+        members = [_with_room(member, left[member.name]) for member in members]
         figures = {
             "total": budget.gpus,
             "given": sum(pods[member.name] * member.gpus for member in members),
@@ -204,10 +207,11 @@ def _canary_needs(key: Key, view: AgentView, accepted: Accepted, held: Held, res
     return canary.needed * gpus_of_canary_pod(key.name, view, accepted, resource)
 
 
-def _grant_canary(view: AgentView, room: Room, gpus_of_pod: int) -> None:
-    if (canary := view.canary) is not None:
-        pods = room.gpus // gpus_of_pod if gpus_of_pod else canary.needed
-        canary.grant = Grant(pods, room.words)
+def _with_room(member: Member, room: Room) -> Member:
+    """A member whose canary has what it may have."""
+    if member.held.canary == room.gpus:
+        return member
+    return replace(member, held=replace(member.held, canary=room.gpus))
 
 
 def _hold_canary(key: Key, view: AgentView, words: str) -> None:
@@ -240,9 +244,17 @@ def _unusable(key: Key, name: str, budget: GpuBudget | None, spec: AgentSpec) ->
 
 
 def _member(
-    key: Key, accepted: Accepted, share: BudgetShare, view: AgentView, alone: Concluded | None
+    key: Key,
+    accepted: Accepted,
+    share: BudgetShare,
+    view: AgentView,
+    alone: Concluded | None,
+    held: Held = _NOTHING_HELD,
+    canary: int = 0,
 ) -> Member:
-    """An agent's part: in pods where they all have as many GPUs, else in GPUs."""
+    """An agent's part: in pods where they all have as many GPUs, else in GPUs. `held` comes on top,
+    and the GPUs that a `canary` needs.
+    """
     is_mixed = _is_mixed(accepted, view, alone)
     current = _gpus_there(accepted, view) if is_mixed else _pods_there(view)
     least = wanted = need = current
@@ -270,6 +282,8 @@ def _member(
         need=need,
         gpus=1 if is_mixed else accepted.agent.spec.server.gpus.count,
         priority=share.priority,
+        held=held,
+        canary=canary,
     )
 
 
