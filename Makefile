@@ -64,8 +64,9 @@ check: setup ## Lint, types, layers, generated files.
 	PYTHONPATH=operator $(BIN)/lint-imports
 
 .PHONY: unit
-unit: setup ## Unit, golden and integration tests: no cluster needed.
-	$(BIN)/pytest $(PARALLEL)
+unit: setup ## Unit, golden and integration tests: no cluster needed. Those that measure come last.
+	$(BIN)/pytest $(PARALLEL) -m "not alone"
+	$(BIN)/pytest -m alone tests/integration
 
 .PHONY: explore
 explore: setup ## Property tests alone, on a thousand examples drawn anew: what `make unit` does not try.

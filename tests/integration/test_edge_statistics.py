@@ -84,6 +84,7 @@ async def look(server: TritonServer) -> ModelStatistics:
     return (await statistics(server.address))["sleeps"]
 
 
+@pytest.mark.alone
 async def test_the_curve_of_a_sleeping_model_is_learnt_from_differences(
     server: TritonServer, tmp_path: Path
 ) -> None:

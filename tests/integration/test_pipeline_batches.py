@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from agents import agent_of, model_of
 from integration.stand_ins import write_model
@@ -69,6 +70,7 @@ async def load(server: TritonServer) -> None:
         await asyncio.gather(*(client(session) for _ in range(CLIENTS)))
 
 
+@pytest.mark.alone
 async def test_the_first_answer_of_a_batch_goes_on_alone(tmp_path: Path) -> None:
     with triton(repository(tmp_path / "models"), tmp_path) as server:
         await load(server)

@@ -18,7 +18,7 @@ import pytest
 
 from trireme.autoscaler.past_demand import Past
 from trireme.autoscaler.queries import Labels, Query
-from trireme.autoscaler.samples import Round
+from trireme.autoscaler.samples import Round, Vector
 from trireme.edge.demand import DemandQueries
 from trireme.edge.line import MOST_HANGING
 from trireme.edge.prometheus import Access, Prometheus
@@ -210,7 +210,7 @@ async def test_an_answer_that_comes_slowly_is_given_up_and_the_next_is_read() ->
                     await prometheus.round(ONE, LABELS, NOW)
                 assert str(raised.value).endswith("did not answer every query within 0.5 s")
             server.answer = result()
-            assert await prometheus.round(ONE, LABELS, NOW) == {Query.SAMPLE_TIME: ()}
+            assert await prometheus.round(ONE, LABELS, NOW) == {Query.SAMPLE_TIME: Vector.of([])}
 
 
 async def test_an_answer_that_comes_a_little_late_is_none() -> None:
@@ -408,7 +408,7 @@ async def test_a_certificate_is_accepted(
     make: Callable[[str, Path], Access], certificate: tuple[Path, Path]
 ) -> None:
     with serving(result(), server_tls(certificate)) as server:
-        assert await ask(make(server.url, certificate[0])) == {Query.SAMPLE_TIME: ()}
+        assert await ask(make(server.url, certificate[0])) == {Query.SAMPLE_TIME: Vector.of([])}
 
 
 async def test_a_client_certificate_is_shown(certificate: tuple[Path, Path]) -> None:
@@ -418,7 +418,7 @@ async def test_a_client_certificate_is_shown(certificate: tuple[Path, Path]) -> 
     crt, key = certificate
     with serving(result(), tls) as server:
         access = Access(server.url, 5, ca_file=crt, client_cert_file=crt, client_key_file=key)
-        assert await ask(access) == {Query.SAMPLE_TIME: ()}
+        assert await ask(access) == {Query.SAMPLE_TIME: Vector.of([])}
 
 
 async def test_a_missing_ca_file_is_named(tmp_path: Path) -> None:

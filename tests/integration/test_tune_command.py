@@ -74,6 +74,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_load, "Bounds", bounds)
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("hasty")
 def test_it_measures_larger_batches_and_the_best_again_and_leaves_the_server_as_it_was(
     server: TritonServer, tmp_path: Path
