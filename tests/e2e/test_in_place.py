@@ -49,8 +49,8 @@ def _change(kube: Kube, agent: Object, count: int) -> None:
     models = [merged(model, {"instances": [{"kind": "CPU", "count": count}]})]
     name = agent["metadata"]["name"]
     kube.apply(merged(agent, {"spec": {"models": models}}))
-    kube.until(f"{count} instances", lambda: set(_counts(kube, name).values()) == {count}, 60, name)
-    kube.until("Ready", lambda: kube.is_ready(name), 30, name)
+    kube.until(f"{count} instances", lambda: set(_counts(kube, name).values()) == {count}, 99, name)
+    kube.until("Ready", lambda: kube.is_ready(name), 60, name)
 
 
 def _counts(kube: Kube, agent: str) -> dict[str, int]:

@@ -75,7 +75,7 @@ def test_hand_edits_are_repaired_but_a_hand_that_scales_is_respected(kube: Kube)
         (container,) = kube.get("deployment", name)["spec"]["template"]["spec"]["containers"]
         return str(container["image"])
 
-    kube.until("repaired", lambda: image() == agent["spec"]["server"]["image"], 15, name)
+    kube.until("repaired", lambda: image() == agent["spec"]["server"]["image"], 30, name)
 
     kube.run("scale", "deployment", name, "--replicas=2")
     kube.until("noticed", lambda: _active(kube, name) == "ForeignWriter", 30, name)

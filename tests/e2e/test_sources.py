@@ -233,7 +233,7 @@ def test_other_bytes_than_the_spec_says_are_told_with_a_remedy_and_what_serves_s
     assert served.condition("Stalled")[:2] == ("True", "ChecksumMismatch")
     assert served.condition("Available")[0] == "True"
     event = ("FetchFailed", message)
-    served.kube.until("the Event", lambda: event in served.kube.events(NAME), 10, NAME)
+    served.kube.until("the Event", lambda: event in served.kube.events(NAME), 30, NAME)
     uids = [pod["metadata"]["uid"] for pod in server_pods(served.kube, NAME)]
     assert before["metadata"]["uid"] in uids
 
