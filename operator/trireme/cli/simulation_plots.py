@@ -83,16 +83,9 @@ def _over_time(on: Scenario, scores: Sequence[Score], colours: Mapping[str, str]
         ready = _thinned(outcome.ready.astype(np.float64), np.mean)
         pods.fill_between(times, _thinned(need, np.mean), color="0.82", lw=0, label="need")
         pods.plot(times, ready, color=colour, lw=1.2, label="ready")
-        pods.set_ylim(0, most * 1.05)
-        pods.set_ylabel("pods")
         ratio = "" if score.ratio is None else f", {score.ratio:.2f} x optimum"
-        pods.set_title(
-            f"{score.policy}: {score.gpu_hours:.1f} GPU-hours{ratio}, "
-            f"{outcome.late_share:.2%} over the SLO",
-            loc="left",
-            fontsize=9,
-            fontweight="bold",
-        )
+        title = f"{score.policy}: {score.gpu_hours:.1f} GPU-hours{ratio}"
+        _titled(pods, most, title, outcome.late_share)
         _late_over_time(late, times, outcome.requests_by_second, outcome.late_by_second)
     axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)
     figure.suptitle(f"Ready pods beside the need, and requests over the SLO\n{_subject(on)}", x=0.5)
@@ -115,15 +108,8 @@ def _classes_over_time(
             labels=names,
             lw=0,
         )
-        pods.set_ylim(0, most * 1.05)
-        pods.set_ylabel("pods")
-        pods.set_title(
-            f"{score.policy} on {' and '.join(names)}: cost {score.cost:.2f}, "
-            f"{score.ratio:.2f} x least, {outcome.late_share:.2%} over the SLO",
-            loc="left",
-            fontsize=9,
-            fontweight="bold",
-        )
+        cost = f"cost {score.cost:.2f}, {score.ratio:.2f} x least"
+        _titled(pods, most, f"{score.policy} on {' and '.join(names)}: {cost}", outcome.late_share)
         _late_over_time(late, times, outcome.requests_by_second, outcome.late_by_second)
     axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(on.classes), borderaxespad=0)
     figure.suptitle(f"Ready pods by class, and requests over the SLO\n{_subject_of(on)}", x=0.5)
@@ -140,6 +126,14 @@ def _panels(traffic: Traffic, count: int) -> tuple[Figure, Sequence[Axes], Float
     axes[-1].set_xlabel(unit)
     axes[-1].set_xlim(0, seconds / unit_seconds)
     return figure, [*axes], _thinned((np.arange(seconds) + 0.5) / unit_seconds, np.mean)
+
+
+def _titled(axes: Axes, most: float, title: str, late_share: float) -> None:
+    """Axes of pods, up to `most` of them in any second of any fleet."""
+    axes.set_ylim(0, most * 1.05)
+    axes.set_ylabel("pods")
+    title = f"{title}, {late_share:.2%} over the SLO"
+    axes.set_title(title, loc="left", fontsize=9, fontweight="bold")
 
 
 def _late_over_time(axes: Axes, times: Floats, requests: Floats, late: Floats) -> None:

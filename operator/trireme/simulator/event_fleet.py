@@ -14,6 +14,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from trireme.autoscaler.batch_events import noise_factors, seconds_by_batch
 from trireme.autoscaler.queueing import PodShape
 from trireme.simulator.fluid import HISTORY_SECONDS, LeadTime, Outcome
 from trireme.simulator.load_table import Floats
+from trireme.simulator.ordered_pods import OrderedPods
 from trireme.simulator.pods import Balancer
 from trireme.simulator.policy import Metric, Reading
 from trireme.simulator.traces import Traffic
@@ -43,11 +45,8 @@ Batch = tuple[float, ...]
 """The arrival times of the requests of one batch."""
 
 
-class EventFleet:
-    """The pods and their requests, evaluated up to the beginning of a second when somebody looks.
-
-    Moments are seconds from the beginning of the history on.
-    """
+class EventFleet(OrderedPods):
+    """The pods and their requests. Moments are seconds from the beginning of the history on."""
 
     def __init__(
         self,
@@ -62,18 +61,14 @@ class EventFleet:
         deaths: Sequence[tuple[int, int]] = (),
     ) -> None:
         self.seconds = len(traffic.rate_per_second)
-        self.replicas = replicas
-        self.starting: list[int] = []  # when each will be ready, in the order of its order
         self._limit = limit_seconds
-        self._lead_time = lead_time
-        self._deaths = deque(deaths)
         # The first two as the fluid fleet has them, so that as many requests come.
-        draws, self._delays, self._moments, self._choices, noise = np.random.default_rng(
-            seed
-        ).spawn(5)
-        self._origin = HISTORY_SECONDS + warm_up_seconds
-        steady = np.full(self._origin, traffic.rate_per_second[0])
+        draws, delays, self._moments, self._choices, noise = np.random.default_rng(seed).spawn(5)
+        origin = HISTORY_SECONDS + warm_up_seconds
+        steady = np.full(origin, traffic.rate_per_second[0])
         drawn = draws.poisson(np.concatenate((steady, traffic.rate_per_second)))
+        length = len(drawn)
+        super().__init__(replicas, partial(lead_time.draw, delays), deaths, origin, length)
         self._came: list[int] = drawn.tolist()
         self._arrived = np.concatenate(([0.0], np.cumsum(drawn)))  # until each moment
         self._at = np.arange(len(self._arrived), dtype=np.float64)
@@ -88,17 +83,13 @@ class EventFleet:
         # gap between batches there is none.
         self._events: list[tuple[float, int, _Pod, Batch, float]] = []
         self._turn = 0
-        length = len(drawn)
         self._late, self._lost = np.zeros((2, length), np.int64)
         self._answered, self._in_flight = np.zeros((2, length), np.int64)
-        self._wanted, self._ready = np.zeros((2, length), np.int64)
         self._waited = np.zeros(length)  # of what ended in a second
         self._ended: dict[int, Floats] = {}  # the latencies of it
         self._ending, self._ending_waited = list[float](), 0.0
         self._read_last: tuple[slice, Floats] | None = None
-        self._pod_seconds = 0.0
         self._counted_from = 0.0
-        self._now = 0
         self._run(HISTORY_SECONDS)
 
     @property
@@ -108,71 +99,34 @@ class EventFleet:
 
     def count_from_now(self) -> None:
         """Forget the cost of what was before second 0."""
-        self.advance(0)
-        self._pod_seconds, self._counted_from = 0.0, float(self._now)
+        super().count_from_now()
+        self._counted_from = float(self._now)
 
     # --------------------------------------------------------------------------------------- size
 
-    def resize(self, replicas: int, second: int) -> None:
-        """Order pods, or stop some: first those that start, the last ordered first, then those with
-        the least to do.
-        """
-        self.advance(second)
-        for _ in range(replicas - self.replicas):
-            self.starting.append(second + self._lead_time.draw(self._delays))
-        stop = max(self.replicas - replicas, 0)
-        cancelled = min(stop, len(self.starting))
-        del self.starting[len(self.starting) - cancelled :]
-        idlest = sorted(self._pods, key=lambda pod: pod.outstanding)[: stop - cancelled]
-        for pod in idlest:
+    def _stop(self, pods: int) -> None:
+        for pod in sorted(self._pods, key=lambda pod: pod.outstanding)[:pods]:
             self._pods.remove(pod)
             if pod.outstanding:
                 pod.stopped_at = float(self._now)
                 self._draining.append(pod)
-        self.replicas = replicas
 
-    def join(self, second: int) -> None:
-        """Let those pods serve that are ready by now."""
-        while (first := min(self.starting, default=second + 1)) <= second:
-            self.advance(first)
-            joining = self.starting.count(first)
-            self.starting = [at for at in self.starting if at != first]
-            self._pods.extend(_Pod(self._instances) for _ in range(joining))
+    def _start(self, pods: int) -> None:
+        self._pods.extend(_Pod(self._instances) for _ in range(pods))
 
-    def advance(self, second: int) -> None:
-        """Evaluate what happened until the beginning of this second."""
-        if self._origin + second <= self._now:
-            return
-        while True:
-            first = min(self.starting, default=second)
-            if self._deaths and self._deaths[0][0] < min(first, second):
-                self._die(*self._deaths.popleft())
-            elif first < second:
-                self.join(first)
-            else:
-                break
-        self._run(self._origin + second)
-
-    def _die(self, second: int, place: int) -> None:
-        """Lose the ready pod in this place, if there is one, and start another."""
-        self._run(self._origin + second)
-        if place < len(self._pods):
-            pod = self._pods.pop(place)
-            pod.is_dead = True
-            self._lost[self._now - 1] += pod.outstanding
-            self.starting.append(second + self._lead_time.draw(self._delays))
+    def _lose(self, place: int) -> bool:
+        if place >= len(self._pods):
+            return False
+        pod = self._pods.pop(place)
+        pod.is_dead = True
+        self._lost[self._now - 1] += pod.outstanding
+        return True
 
     # ------------------------------------------------------------------------------------- events
 
-    def _run(self, until: int) -> None:
-        """Evaluate whole seconds, counted from the beginning of the history, with these pods."""
-        begin = self._now
+    def _evaluate(self, until: int) -> None:
         while self._now < until:
             self._second()
-        if until > begin:
-            self._wanted[begin:until] = self.replicas
-            self._ready[begin:until] = self.ready
-            self._pod_seconds += (self.ready + len(self.starting)) * (until - begin)
 
     def _second(self) -> None:
         now, pods = self._now, self._pods

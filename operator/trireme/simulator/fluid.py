@@ -19,15 +19,17 @@ scatter.
 """
 
 import math
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from trireme.simulator.balance import Alike, drained, joined_alike, shares
 from trireme.simulator.load_table import Floats, LoadTable
+from trireme.simulator.ordered_pods import OrderedPods
 from trireme.simulator.pod_steps import PodSteps
 from trireme.simulator.pods import Balancer
 from trireme.simulator.policy import Metric, Reading
@@ -104,8 +106,8 @@ class Outcome:
         return self.late / self.requests if self.requests else 0.0
 
 
-class Fleet:
-    """The pods and their requests. It is evaluated up to `_now`, and only when somebody looks."""
+class Fleet(OrderedPods):
+    """The pods and their requests."""
 
     def __init__(
         self,
@@ -120,24 +122,20 @@ class Fleet:
     ) -> None:
         self.table = table
         self.seconds = len(traffic.rate_per_second)
-        self.replicas = replicas
-        self._deaths = deque(deaths)
         self._loses = bool(deaths)
-        self.starting: list[int] = []  # when each will be ready, in the order of its order
         self._balancer = balancer
-        self._lead_time = lead_time
-        self._draws, self._delays = np.random.default_rng(seed).spawn(2)
-        self._origin = HISTORY_SECONDS + warm_up_seconds
-        steady = np.full(self._origin, traffic.rate_per_second[0])
+        draws, delays = np.random.default_rng(seed).spawn(2)
+        origin = HISTORY_SECONDS + warm_up_seconds
+        steady = np.full(origin, traffic.rate_per_second[0])
         self._rate = np.concatenate((steady, traffic.rate_per_second))
-        drawn = self._draws.poisson(self._rate).astype(np.float64)
+        length = len(self._rate)
+        super().__init__(replicas, partial(lead_time.draw, delays), deaths, origin, length)
+        drawn = draws.poisson(self._rate).astype(np.float64)
         scatter = np.divide(drawn, self._rate, out=np.ones_like(drawn), where=self._rate > 0)
         self._scatter = scatter
         self._arrived: list[float] = [0.0, *np.cumsum(drawn).tolist()]
-        length = len(self._rate)
         self._late, self._answered, self._in_flight, self._held = np.zeros((4, length))
         self._lost = np.zeros(length)
-        self._wanted, self._ready = np.zeros((2, length), np.int64)
         # Where in the table the requests of a second are: between two rows, and how many of them,
         # scattered, are taken for the one and for the other. All others are told one by one.
         self._rows, self._shares = np.zeros((2, length), np.int64), np.zeros((2, length))
@@ -146,88 +144,48 @@ class Fleet:
         self._read_last: tuple[slice, Floats, float] | None = None
         self._steps = PodSteps(table)
         self._ended: dict[int, tuple[Floats, float]] = {}
-        self.ready = replicas  # the pods that answer
         self._alike = [Alike(replicas, 0.0)]
         self._draining: list[Alike] = []
-        self._pod_seconds = 0.0
-        self._now = 0
         self._foreseen = 0  # up to where all is known, unless other pods are ready
         calm = int(np.searchsorted(table.loads, CALM_LOAD))
         self._calm_rate = CALM_LOAD * table.capacity_per_second
         self._calm_in_flight = float(table.in_flight[calm])
         self._run(HISTORY_SECONDS)
 
-    def count_from_now(self) -> None:
-        """Forget the cost of what was before second 0."""
-        self.advance(0)
-        self._pod_seconds = 0.0
+    @property
+    def ready(self) -> int:
+        """The pods that answer."""
+        return sum([each.pods for each in self._alike])
 
     # --------------------------------------------------------------------------------------- size
 
-    def resize(self, replicas: int, second: int) -> None:
-        """Order pods, or stop some: first those that start, the last ordered first, then those with
-        the least to do.
-        """
-        self.advance(second)
-        for _ in range(replicas - self.replicas):
-            self.starting.append(second + self._lead_time.draw(self._delays))
-        stop = max(self.replicas - replicas, 0)
-        cancelled = min(stop, len(self.starting))
-        del self.starting[len(self.starting) - cancelled :]
-        stop -= cancelled
+    def _stop(self, pods: int) -> None:
         for each in self._alike:
-            stopped = min(stop, each.pods)
-            stop, each.pods = stop - stopped, each.pods - stopped
+            stopped = min(pods, each.pods)
+            pods, each.pods = pods - stopped, each.pods - stopped
             if stopped:
                 self._draining.append(Alike(stopped, each.in_flight))
-                self.ready -= stopped
                 self._foreseen = self._now
         self._alike = [each for each in self._alike if each.pods]
-        self.replicas = replicas
 
-    def join(self, second: int) -> None:
-        """Let those pods serve that are ready by now."""
-        while (first := min(self.starting, default=second + 1)) <= second:
-            self.advance(first)
-            pods = self.starting.count(first)
-            self.starting = [at for at in self.starting if at != first]
-            self._alike.insert(0, Alike(pods, 0.0))
-            self.ready += pods
-            self._foreseen = self._now
+    def _start(self, pods: int) -> None:
+        self._alike.insert(0, Alike(pods, 0.0))
+        self._foreseen = self._now
 
-    def advance(self, second: int) -> None:
-        """Evaluate what happened until the beginning of this second."""
-        if self._origin + second <= self._now:
-            return
-        while True:
-            first = min(self.starting, default=second)
-            if self._deaths and self._deaths[0][0] < min(first, second):
-                self._die(*self._deaths.popleft())
-            elif first < second:
-                self.join(first)
-            else:
-                break
-        self._run(self._origin + second)
-
-    def _die(self, second: int, place: int) -> None:
-        """Lose the ready pod in this place, if there is one, and start another."""
-        self._run(self._origin + second)
+    def _lose(self, place: int) -> bool:
         for each in self._alike:
             if place < each.pods:
                 each.pods -= 1
-                self.ready -= 1
                 self._lost[self._now - 1] += each.in_flight
                 self._foreseen = self._now
-                self.starting.append(second + self._lead_time.draw(self._delays))
-                break
+                self._alike = [each for each in self._alike if each.pods]
+                return True
             place -= each.pods
-        self._alike = [each for each in self._alike if each.pods]
+        return False
 
     # ------------------------------------------------------------------------------------ seconds
 
-    def _run(self, until: int) -> None:
-        """Evaluate seconds, counted from the beginning of the history, with these pods."""
-        begin = self._now
+    def _evaluate(self, until: int) -> None:
         while self._now < until:
             if self._now == self._foreseen:
                 self._foresee()
@@ -237,10 +195,6 @@ class Fleet:
             else:
                 self._second()
                 self._foreseen = self._now
-        if until > begin:
-            self._wanted[begin:until] = self.replicas
-            self._ready[begin:until] = self.ready
-            self._pod_seconds += (self.ready + len(self.starting)) * (until - begin)
 
     def _foresee(self) -> None:
         """All seconds at once in which all pods are alike and have little to do: each is as its

@@ -77,21 +77,7 @@ class Scenario:
     def fleet(self, replicas: int, warm_up_seconds: int) -> fluid.Fleet | EventFleet:
         """So many pods that are ready that long before the first second, at its rate."""
         deaths = self.drawn_failures.deaths
-        if self.by_events:
-            return EventFleet(
-                self.traffic,
-                self.pod,
-                self.objective.limit_seconds,
-                self.lead_time,
-                replicas,
-                self.seed,
-                self.balancer,
-                warm_up_seconds,
-                deaths,
-            )
-        return fluid.Fleet(
-            self.traffic,
-            self.table,
+        shared = (
             self.lead_time,
             replicas,
             self.seed,
@@ -99,6 +85,9 @@ class Scenario:
             warm_up_seconds,
             deaths,
         )
+        if self.by_events:
+            return EventFleet(self.traffic, self.pod, self.objective.limit_seconds, *shared)
+        return fluid.Fleet(self.traffic, self.table, *shared)
 
     @property
     def common_rate(self) -> float:
