@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from kube import Kube
 from trireme.api import names
 from trireme.api.gateway_clusters import TRACKS, Protocol, inference_cluster
-from trireme.resources.envoy import ADMIN_PORT
+from trireme.resources.envoy_clusters import ADMIN_PORT
 from trireme.rollout.evidence import Share
 
 Bins = Mapping[tuple[float, float], int]

@@ -21,7 +21,7 @@ from aiohttp import web
 
 from ports import LOOPBACK, free_port
 from trireme.api import names
-from trireme.resources.envoy import ROUTES_DIRECTORY
+from trireme.resources.envoy_routes import ROUTES_DIRECTORY
 
 BINARY = Path(envoy.__file__).parent / "_bin" / "envoy"
 _SAMPLE = re.compile(r"^(envoy_cluster_\w+){(.*)} (\S+)$", re.MULTILINE)

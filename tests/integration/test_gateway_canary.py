@@ -29,7 +29,8 @@ from integration.envoy_gateway import (
     running_pod,
 )
 from ports import LOOPBACK, free_port
-from trireme.resources.envoy import configuration, route_files
+from trireme.resources.envoy import configuration
+from trireme.resources.envoy_routes import route_files
 from trireme.resources.options import ResourceOptions
 
 AGENT = agent_of(rollout={"strategy": "Canary"})

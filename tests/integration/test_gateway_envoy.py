@@ -29,7 +29,8 @@ from integration.envoy_gateway import (
 from ports import LOOPBACK, free_port
 from trireme.modelrepo.histogram import latency_edges_milliseconds
 from trireme.resources.drain import gateway_drain
-from trireme.resources.envoy import ADMIN_PORT, configuration
+from trireme.resources.envoy import configuration
+from trireme.resources.envoy_clusters import ADMIN_PORT
 from trireme.resources.gateway import drain_script, gateway_arguments
 from trireme.resources.options import ResourceOptions
 

@@ -32,7 +32,8 @@ from trireme.api.types import AgentDeployment
 from trireme.comparer.compare import Rules
 from trireme.comparer.program import Ports, Settings, running
 from trireme.edge.tracks import TrackAddress
-from trireme.resources.envoy import configuration, route_files
+from trireme.resources.envoy import configuration
+from trireme.resources.envoy_routes import route_files
 from trireme.resources.options import ResourceOptions
 
 INFER = "/v2/models/m/infer"

@@ -11,7 +11,8 @@ from trireme.api.types import AgentDeployment
 from trireme.resources.canary import canary_objects
 from trireme.resources.comparer import comparer_objects
 from trireme.resources.desired import desired_objects
-from trireme.resources.envoy import configuration, route_files
+from trireme.resources.envoy import configuration
+from trireme.resources.envoy_routes import route_files
 from trireme.resources.options import ResourceOptions
 from trireme.resources.routes import Share, config_map
 

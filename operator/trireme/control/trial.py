@@ -34,7 +34,7 @@ from trireme.control.store import AgentView, ChildId
 from trireme.edge.cluster import Cluster, Object
 from trireme.errors import ClusterError
 from trireme.resources.canary import canary_objects, candidate_digest
-from trireme.resources.envoy import has_routes_of_its_own
+from trireme.resources.gateway_canary import has_routes_of_its_own
 from trireme.resources.options import ResourceOptions
 from trireme.resources.routes import Share, share_of
 from trireme.rollout import adoption

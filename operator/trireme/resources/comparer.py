@@ -9,7 +9,7 @@ from trireme.api import kinds, names
 from trireme.api.rollout import ComparedOutput, Comparison, Mirror
 from trireme.api.scalars import quantity_value
 from trireme.api.types import AgentDeployment
-from trireme.resources.envoy import mirror_of
+from trireme.resources.gateway_canary import mirror_of
 from trireme.resources.metadata import Manifest, child, owner_labels
 from trireme.resources.monitoring import scrape_annotations
 from trireme.resources.options import ResourceOptions

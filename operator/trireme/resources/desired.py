@@ -23,7 +23,8 @@ from trireme.resources import (
     service_accounts,
     services,
 )
-from trireme.resources.envoy import configuration_text, has_routes_of_its_own
+from trireme.resources.envoy import configuration_text
+from trireme.resources.gateway_canary import has_routes_of_its_own
 from trireme.resources.options import ResourceOptions
 from trireme.resources.pod_sets import pod_sets
 from trireme.resources.routes import Share

@@ -11,13 +11,10 @@ from trireme.api.models import ImagePullPolicy
 from trireme.api.scalars import quantity_value
 from trireme.api.types import AgentDeployment, AgentSpec
 from trireme.resources.drain import gateway_drain
-from trireme.resources.envoy import (
-    ADMIN_PORT,
-    CLIENT_PREFIX,
-    READY_PATH,
-    ROUTES_DIRECTORY,
-    has_routes_of_its_own,
-)
+from trireme.resources.envoy import READY_PATH
+from trireme.resources.envoy_clusters import ADMIN_PORT
+from trireme.resources.envoy_routes import CLIENT_PREFIX, ROUTES_DIRECTORY
+from trireme.resources.gateway_canary import has_routes_of_its_own
 from trireme.resources.metadata import Manifest, child, gateway_labels, gateway_selector
 from trireme.resources.monitoring import GATEWAY_METRICS_PATH, scrape_annotations
 from trireme.resources.options import ResourceOptions

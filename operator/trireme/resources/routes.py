@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from trireme.api import kinds, names
 from trireme.api.types import AgentDeployment
-from trireme.resources.envoy import route_files
+from trireme.resources.envoy_routes import route_files
 from trireme.resources.metadata import Manifest, child
 
 FOLLOWED = timedelta(minutes=2)
