@@ -48,8 +48,12 @@ def test_a_dear_class_joins_the_cheap_one_under_load_and_a_canary_of_one_is_roll
     assert [each["name"] for each in known] == ["cheap", "dear"], known
     load.stop()
     load.all_answered()
-    kube.until("the cheap pod is left", lambda: len(server_pods(kube, name)) == 1, 180, name)
-    assert _ready(kube) == (1, 0), kube.describe(name)
+    kube.until(
+        "the cheap pod alone is left",
+        lambda: len(server_pods(kube, name)) == 1 and _ready(kube) == (1, 0),
+        180,
+        name,
+    )
 
 
 def _ready(kube: Kube) -> tuple[int, int]:
