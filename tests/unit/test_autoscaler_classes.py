@@ -74,7 +74,7 @@ class Fleet:
             for name, pods in self.started.items()
         )
 
-    def live(self, rate: float, seconds: int) -> None:
+    def live(self, rate: float, seconds: int, latency: float = 0.05) -> None:
         for _ in range(seconds // ROUND):
             self.at += ROUND
             seen_now = self.classes()
@@ -84,7 +84,7 @@ class Fleet:
             observation = replace(
                 observed(
                     sum(each.replicas for each in seen_now),
-                    seen(rate * 0.05, 0.05, rate=rate),
+                    seen(rate * latency, latency, rate=rate),
                     ready=sum(each.ready for each in seen_now),
                     now=NOW + timedelta(seconds=self.at),
                 ),
@@ -281,6 +281,17 @@ def test_a_full_fleet_changes_to_larger_pods_one_at_a_time_and_serves_meanwhile(
     assert fleet.sizes == {"a100": 2, "l4": 0}
     assert min(fleet.served) >= 60
     assert max(decision.replicas for decision in fleet.decisions) == 3, "one beyond scaling.max"
+
+
+def test_a_break_of_a_full_fleet_replaces_no_pods_that_carry_what_is_asked() -> None:
+    cheap, dear = NodeClass("cheap", 1.0, 0, 1, gpus=0), NodeClass("dear", 3.0, 0, 3, gpus=0)
+    fleet = Fleet({"cheap": 1, "dear": 2}, rates={"cheap": 30.0, "dear": 36.0}, rules=(cheap, dear))
+    replace_rule(fleet, max_replicas=3)
+    fleet.live(75, 120, latency=0.3)  # of 102 that they sustain; three dear ones would do 108
+    assert fleet.sizes == {"cheap": 1, "dear": 2}
+    assert max(decision.replicas for decision in fleet.decisions) == 3
+    fleet.live(107, 120)
+    assert fleet.sizes == {"cheap": 0, "dear": 3}
 
 
 def test_without_signals_the_classes_are_held() -> None:

@@ -155,7 +155,8 @@ def _planned(
     )
     least = max(policy.min_replicas, 1)
     limits = Limits(least, policy.max_replicas, grant.replicas if grant else None)
-    plan = class_plan.plan(carriers, required, limits, remembered, now)
+    seen = [min(one.seen, amount) for one, amount in zip(asked, required, strict=True)]
+    plan = class_plan.plan(carriers, required, limits, remembered, now, seen)
     remembered = replace(remembered, forgone=plan.forgone, at=now)
     amounts = tuple(one.amount for one in asked)
     wanted = plan.target
@@ -301,4 +302,5 @@ def _asked(proposal: Proposal, observation: Observation, tolerance: float | None
         amount = min(amount, max(present, in_flight * sustained))
     if present and 1 - tolerance <= amount / present <= 1 + tolerance:
         amount = present
-    return classes.Asked(model, max(amount, proposal.least * sustained), in_pods=False)
+    asked = max(amount, proposal.least * sustained)
+    return classes.Asked(model, asked, in_pods=False, by_break=asked - amount)

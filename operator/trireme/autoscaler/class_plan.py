@@ -115,9 +115,11 @@ def plan(
     limits: Limits,
     memory: ClassMemory,
     now: datetime,
+    seen: Sequence[float] | None = None,
 ) -> Plan:
     """The next step, with the shortages, what is being learnt and what staying has cost so far of
-    the memory.
+    the memory. `seen` is what of the needs the demand asks for, where a broken objective asks for
+    more: that has pods added, and not replaced by other ones.
     """
     current = tuple(carrier.pods.replicas for carrier in carriers)
     offers = _offers(carriers, memory, limits)
@@ -126,7 +128,7 @@ def plan(
     least = _with_those_to_learn(carriers, kept, needs, limits, to_learn)
     lacks = sum(least.pods) < sum(possible(offers, limits))
     if least.share < 1 or lacks or any(o.current < o.least for o in offers):
-        more = _more(carriers, offers, needs, limits, current)
+        more = _more(carriers, offers, needs, limits, current, needs if seen is None else seen)
         if more.pods != current:
             return more
     best = _with_those_to_learn(carriers, offers, needs, limits, to_learn)
@@ -213,10 +215,11 @@ def _more(
     needs: Sequence[float],
     limits: Limits,
     current: tuple[int, ...],
+    seen: Sequence[float],
 ) -> Plan:
     """What runs and may stay, and the cheapest beside it. Where the limits leave no room for more,
-    but other pods in the place of those that run carry more, one comes beyond them, as in a
-    rollout, and another goes when it is ready.
+    but other pods in the place of those that run carry more of what is seen, one comes beyond them,
+    as in a rollout, and another goes when it is ready.
     """
     growing = [replace(o, least=max(o.least, min(o.current, o.most))) for o in offers]
     found = _with_an_unknown(carriers, growing, needs, limits) or nearest(growing, needs, limits)
@@ -229,11 +232,17 @@ def _more(
     if _fits(offers, step, limits):
         return Plan(step, other.pods, other.share)
     settled = all(carrier.pods.ready >= carrier.pods.replicas for carrier in carriers)
-    if all_stay and settled and other.share > found.share * (1 + _WORTH_A_SWAP):
+    here, there = (_share(offers, pods, seen) for pods in (found.pods, other.pods))
+    if all_stay and settled and there > here * (1 + _WORTH_A_SWAP):
         k = max(range(len(current)), key=lambda k: other.pods[k] - current[k])
         one_more = tuple(n + (i == k) for i, n in enumerate(current))
         return Plan(one_more, other.pods, other.share)
     return Plan(current, other.pods, other.share)
+
+
+def _share(offers: Sequence[Offer], pods: Sequence[int], needs: Sequence[float]) -> float:
+    """How much of every need a mix carries, 1 at most."""
+    return min([carried(offers, pods, j) / need for j, need in enumerate(needs) if need > 0] + [1.0])
 
 
 def _with_an_unknown(

@@ -26,12 +26,18 @@ from trireme.autoscaler.values import frozen
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What one objective asks of the pods: requests a second, or pods where what one sustains is
-    not known.
+    not known. `by_break` is what a broken objective asks for beyond the demand that is seen.
     """
 
     model: str
     amount: float
     in_pods: bool
+    by_break: float = 0.0
+
+    @property
+    def seen(self) -> float:
+        """What the demand that is seen asks for."""
+        return self.amount - self.by_break
 
 
 def mean_capacities(classes: Sequence[ClassPods]) -> dict[str, Capacity | OutOfReach]:
