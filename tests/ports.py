@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+LOOPBACK_6 = "::1"
 
 _BLOCK = 1000  # ports, more than a run needs
 _BLOCKS = range(10_000, 65_000, _BLOCK)

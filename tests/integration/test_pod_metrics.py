@@ -15,7 +15,7 @@ from agents import agent_of
 from integration.envoy_gateway import running_gateway, running_pod
 from integration.test_triton_server import infer, repository
 from integration.triton_server import TritonServer, triton
-from ports import LOOPBACK, free_port
+from ports import LOOPBACK, LOOPBACK_6, free_port
 from trireme.autoscaler.direct import PodHistory, Sample, agent_samples, metrics_of
 from trireme.autoscaler.expressions import GATEWAY, SERVER, PodKind
 from trireme.autoscaler.queries import Labels
@@ -139,14 +139,14 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def answering(answer: Answer) -> AsyncIterator[int]:
+async def answering(answer: Answer, host: str = LOOPBACK) -> AsyncIterator[int]:
     """A pod that answers in this way; its port."""
     app = web.Application()
     app.router.add_get("/metrics", answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     port = free_port()
-    await web.TCPSite(runner, LOOPBACK, port).start()
+    await web.TCPSite(runner, host, port).start()
     try:
         yield port
     finally:
@@ -198,3 +198,9 @@ async def test_only_what_is_wanted_is_read_and_a_time_stamp_is_not() -> None:
     async with PodMetrics() as client, answering(text(body)) as port:
         read = await client.read(LOOPBACK, port, "/metrics", frozenset({"up"}))
     assert read == (Sample("up", (("a", "x,}"),), 1.0), Sample("up", (), 2.0))
+
+
+async def test_a_pod_with_an_ipv6_address_is_read() -> None:
+    async with PodMetrics() as client, answering(text("up 1\n"), LOOPBACK_6) as port:
+        read = await client.read(LOOPBACK_6, port, "/metrics", frozenset({"up"}))
+    assert read == (Sample("up", (), 1.0),)

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from aiohttp import web
 
+from ports import LOOPBACK_6
+from trireme.api.addresses import host_port
 from trireme.edge.pod_answers import LARGEST_BYTES
 from trireme.edge.triton import (
     ModelState,
@@ -48,6 +50,19 @@ async def test_the_index_is_asked_for_with_the_key(server: str) -> None:
     assert await repository_index(server, KEY) == (
         ModelState("double", False, "no such module", 1),
     )
+
+
+async def test_a_server_of_an_ipv6_pod_is_asked(unused_tcp_port: int) -> None:
+    application = web.Application()
+    application.router.add_post("/v2/repository/index", index)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, LOOPBACK_6, unused_tcp_port).start()
+    try:
+        (state,) = await repository_index(host_port(LOOPBACK_6, unused_tcp_port), KEY)
+    finally:
+        await runner.cleanup()
+    assert state.name == "double"
 
 
 async def test_a_server_with_another_key_is_an_error_that_says_so_and_shows_no_key(

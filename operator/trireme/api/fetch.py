@@ -11,6 +11,7 @@ from typing import Annotated, Self
 from pydantic import FailFast, Field, model_validator
 
 from trireme.api import names
+from trireme.api.addresses import host_port
 from trireme.api.models import ModelName
 from trireme.api.schema import ApiModel
 from trireme.api.texts import cut
@@ -305,4 +306,4 @@ def _shortened(model: ModelResult, longest: int) -> ModelResult:
 
 def progress_url(pod_address: str) -> str:
     """Where a pod that initialises answers with its FetchProgress."""
-    return f"http://{pod_address}:{names.FETCH_PROGRESS_PORT}/"
+    return f"http://{host_port(pod_address, names.FETCH_PROGRESS_PORT)}/"

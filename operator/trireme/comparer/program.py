@@ -16,6 +16,7 @@ import aiohttp
 import grpc
 from aiohttp import web
 
+from trireme.api.addresses import host_port
 from trireme.comparer import requests, tensors
 from trireme.comparer.compare import Rules
 from trireme.comparer.metrics import Metrics
@@ -203,7 +204,7 @@ async def _served_grpc(
     ]
     server = grpc.aio.server(options=options)
     server.add_generic_rpc_handlers((_Calls(comparer),))
-    server.add_insecure_port(f"{host}:{port}")
+    server.add_insecure_port(host_port(host, port))
     await server.start()
     try:
         yield

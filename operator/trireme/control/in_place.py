@@ -208,12 +208,12 @@ class InPlaceUpdates:
         """
         control_key = self._operator_key.of_agent(applied.agent.metadata.uid)
         timeout_seconds = applied.agent.spec.server.startup_timeout.total_seconds()
-        served = state.servers[pod.server_id]
+        server, served = pod.at(names.HTTP_PORT), state.servers[pod.server_id]
         config = next(each for each in state.wanted if served.get(each.name) != each)
         try:
-            await triton.load_model(_address(pod), control_key, config, timeout_seconds)
+            await triton.load_model(server, control_key, config, timeout_seconds)
             served.pop(config.name, None)
-            await _verify(_address(pod), config, control_key, state.versions.get(config.name))
+            await _verify(server, config, control_key, state.versions.get(config.name))
         except ServerRefused as error:
             raise ServerRefused(_words(pod, config, error)) from error
         except ServerError as error:
@@ -248,7 +248,7 @@ async def _ask(pod: PodView, state: InPlace, control_key: str) -> None:
     served: dict[str, ModelConfig] = {}
     for config in state.wanted:
         try:
-            found = await triton.served_config(_address(pod), config.name)
+            found = await triton.served_config(pod.at(names.HTTP_PORT), config.name)
             if runs(config, found) and await _serves_versions(pod, config, state, control_key):
                 served[config.name] = config
         except ServerError as error:
@@ -260,8 +260,8 @@ async def _serves_versions(
     pod: PodView, config: ModelConfig, state: InPlace, control_key: str
 ) -> bool:
     """Whether the wanted versions of a model are served and no other; of one there is no doubt."""
-    wanted = state.versions.get(config.name)
-    return wanted is None or wanted == await _served(_address(pod), control_key, config.name)
+    wanted, server = state.versions.get(config.name), pod.at(names.HTTP_PORT)
+    return wanted is None or wanted == await _served(server, control_key, config.name)
 
 
 async def _served(address: str, control_key: str, model: str) -> frozenset[int]:
@@ -292,7 +292,3 @@ async def _verify(
 
 def _words(pod: PodView, config: ModelConfig, error: ServerError) -> str:
     return f"pod {pod.name}: models[{config.name}]: {error}"
-
-
-def _address(pod: PodView) -> str:
-    return f"{pod.address}:{names.HTTP_PORT}"

@@ -276,7 +276,7 @@ class Learner:
             return
         pod = next((pod for pod in pods if pod.server_id == learning.server_id), pods[0])
         async with self._asking:
-            statistics = await triton.statistics(f"{pod.address}:{names.HTTP_PORT}")
+            statistics = await triton.statistics(pod.at(names.HTTP_PORT))
         learning.unanswered = None
         if pod.server_id != learning.server_id:
             learning.newcomer = pod.address

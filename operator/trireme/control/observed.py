@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from trireme.api import kinds, names
+from trireme.api.addresses import host_port
 from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
 from trireme.api.scalars import quantity_value
@@ -66,6 +67,10 @@ class PodView:
     times: Times | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     devices: Mapping[str, int] = field(default_factory=dict)
+
+    def at(self, port: int) -> str:
+        """Its address with a port. Pre: it has an address, as one that runs has."""
+        return host_port(self.address or "", port)
 
     @property
     def terminating(self) -> bool:

@@ -61,7 +61,7 @@ async def ask(
         del silent[uid]
 
     async def listed(pod: PodView) -> tuple[triton.ModelState, ...]:
-        return await triton.repository_index(f"{pod.address}:{names.HTTP_PORT}", control_key)
+        return await triton.repository_index(pod.at(names.HTTP_PORT), control_key)
 
     async def fetched(pod: PodView) -> FetchProgress:
         return await fetch_progress(pod.address or "")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from trireme.api.addresses import host_port
 from trireme.autoscaler.direct import Sample
 from trireme.edge.pod_answers import LargeAnswer, read
 from trireme.errors import ServerError
@@ -39,8 +40,7 @@ class PodMetrics:
         self, address: str, port: int, path: str, wanted: frozenset[str]
     ) -> tuple[Sample, ...]:
         """The samples of the wanted metrics; ServerError where the pod does not tell them."""
-        host = f"[{address}]" if ":" in address else address
-        url = f"http://{host}:{port}{path}"
+        url = f"http://{host_port(address, port)}{path}"
         async with self._reading:
             try:
                 text = await self._text(url)

@@ -16,6 +16,7 @@ import grpc
 from yarl import URL
 
 from trireme.api import names
+from trireme.api.addresses import host_port
 from trireme.edge.pod_answers import read
 from trireme.errors import TriremeError
 
@@ -91,8 +92,8 @@ class Track:
 
     async def http(self, request: HttpRequest) -> HttpAnswer:
         """Ask one pod. Raises NoPod, Unanswered or LargeAnswer."""
-        host = await self._host()
-        url = URL(f"http://{host}:{self._address.http_port}{request.target}", encoded=True)
+        address = host_port(await self._host(), self._address.http_port)
+        url = URL(f"http://{address}{request.target}", encoded=True)
         asked = self._session.post(
             url, data=request.body, headers=request.headers, allow_redirects=False
         )
@@ -109,7 +110,7 @@ class Track:
 
     async def grpc(self, request: GrpcRequest) -> bytes:
         """Ask one pod; the ModelInferResponse. Raises NoPod or Unanswered."""
-        target = f"{await self._host()}:{self._address.grpc_port}"
+        target = host_port(await self._host(), self._address.grpc_port)
         options = [
             ("grpc.use_local_subchannel_pool", 1),  # else channels share a connection
             ("grpc.max_receive_message_length", self._largest_bytes),
