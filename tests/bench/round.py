@@ -56,6 +56,7 @@ from trireme.control.garbage import collect_seldom
 from trireme.control.history import History
 from trireme.control.queue import Key
 from trireme.control.sampling import questions
+from trireme.control.start_parts import StartParts
 from trireme.control.store import Object, Store
 from trireme.edge.cluster import Cluster
 from trireme.edge.demand import DemandQueries
@@ -162,6 +163,7 @@ async def _measure(agents: int) -> Measured:
                 store=store,
                 prometheus=prometheus,
                 reader=PodReader(store=store, pod_metrics=pod_metrics, labels=labels, clock=clock),
+                start_parts=StartParts(cluster=cluster, store=store, clock=clock),
                 demand=demand,
                 budgets=budgets,
                 recorder=Recorder(cluster, "bench", metrics),

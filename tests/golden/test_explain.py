@@ -391,6 +391,29 @@ def test_an_explanation_from_the_status_knows_the_time_of_day_and_of_a_start(
     golden("explain/status-in-office-hours.txt", "\n".join(text(found, 88)) + "\n")
 
 
+def test_an_explanation_tells_the_parts_of_a_start_that_are_known(golden: Golden) -> None:
+    stages = StagesStatus(
+        schedule_seconds=95,
+        node_seconds=80,
+        pull_seconds=140,
+        image_seconds=131,
+        fetch_seconds=12,
+        load_seconds=19,
+        warmup_seconds=1.5,
+        first_request_seconds=2,
+    )
+    lead = LeadTimeStatus(
+        template="6d5f9c7b8", p95_seconds=300, median_seconds=268, samples=3, stages=stages
+    )
+    status = AgentStatus(
+        replicas=3,
+        ready_replicas=3,
+        scaling=ScalingStatus(desired_replicas=3, lead_time=lead),
+    )
+    found = explain(Agent("team", "echo", None, status), None, "nobody leads", NOW)
+    golden("explain/parts-of-a-start.txt", "\n".join(text(found, 88)) + "\n")
+
+
 def test_an_explanation_of_pods_whose_servers_cannot_be_asked(golden: Golden) -> None:
     unanswered = UnansweredStatus(
         since="2026-01-01T11:48:00Z",

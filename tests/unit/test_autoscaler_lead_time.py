@@ -1,6 +1,7 @@
 """How long pods take to start, from the starts that were seen."""
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from trireme.autoscaler.direct import Sample
 from trireme.autoscaler.lead_time import (
     LOAD_METRIC,
     Measured,
+    Part,
     Stages,
     Starts,
     Times,
@@ -19,7 +21,10 @@ from trireme.autoscaler.lead_time import (
     measured,
     noted,
     p95,
+    parts,
+    parts_told,
     stages,
+    with_parts,
 )
 from trireme.autoscaler.types import LeadTime
 from unit.autoscaling import NOW, seconds
@@ -185,6 +190,48 @@ def test_what_was_measured_before_is_told_until_a_pod_starts() -> None:
     before = Measured(p95_seconds=62, median_seconds=41, stages=Stages(1, 10, 0, 30))
     assert measured(Starts("one", 17, (), before)) == before
     assert lead_time(Starts("one", 17, (), before)) == LeadTime(62, 41, samples=17)
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        pytest.param(None, {}, id="no init container to tell it by"),
+        pytest.param(timedelta(seconds=8), {Part.IMAGE: 8}, id="since the last init container"),
+        pytest.param(timedelta(seconds=-1), {Part.IMAGE: 0}, id="never negative"),
+    ],
+)
+def test_what_a_pod_tells_of_its_parts(image: timedelta | None, told: dict[Part, float]) -> None:
+    assert parts_told(replace(times(), image=image)) == told
+
+
+def test_a_part_is_the_median_over_the_starts_that_it_is_known_of() -> None:
+    found = known(10, 20, 30)
+    for seconds_of_image in (4.0, 9.0, 5.0):
+        found = with_parts(found, {Part.IMAGE: seconds_of_image})
+    found = with_parts(found, {Part.NODE: 40.0})
+    assert parts(found) == {Part.IMAGE: 5, Part.NODE: 40}
+
+
+def test_the_last_fifty_of_a_part_count() -> None:
+    found = known(10)
+    for seconds_of_image in [90.0] * 50 + [4.0] * 50:
+        found = with_parts(found, {Part.IMAGE: seconds_of_image})
+    assert parts(found) == {Part.IMAGE: 4}
+
+
+def test_what_is_planned_with_ends_with_the_first_request_where_that_is_known() -> None:
+    found = with_parts(known(55, 35, 45), {Part.IMAGE: 4.0, Part.FIRST_REQUEST: 2.0})
+    assert lead_time(found) == LeadTime(p95_seconds=62, median_seconds=52, samples=3)
+
+
+def test_parts_of_another_template_count_as_one_start() -> None:
+    before = known(55)
+    for seconds_of_image in (4.0, 4.0, 4.0):
+        before = with_parts(before, {Part.IMAGE: seconds_of_image})
+    found = noted(before, "two", [start(55)])
+    assert found is not None
+    assert parts(found) == {Part.IMAGE: 4}
+    assert parts(with_parts(found, {Part.IMAGE: 10.0})) == {Part.IMAGE: 7}
 
 
 def load(model: str, version: str, seconds: float) -> Sample:

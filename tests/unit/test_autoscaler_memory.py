@@ -4,7 +4,15 @@ from dataclasses import replace
 
 from trireme.api.types import CurveSource, NodeClassStatus, ScalingStatus, TargetStatus
 from trireme.autoscaler.capacity import LearntCurve
-from trireme.autoscaler.lead_time import Measured, Stages, Starts, lead_time
+from trireme.autoscaler.lead_time import (
+    Measured,
+    Part,
+    Stages,
+    Starts,
+    lead_time,
+    parts,
+    with_parts,
+)
 from trireme.autoscaler.memory import (
     curves_from_status,
     curves_status,
@@ -158,6 +166,18 @@ def test_a_restart_remembers_how_long_pods_take_to_start() -> None:
     assert lead_time_status(restored) == status.lead_time
 
 
+def test_a_restart_remembers_the_parts_of_a_start() -> None:
+    seconds = {Part.NODE: 40.0, Part.IMAGE: 0.0, Part.WARM_UP: 1.5, Part.FIRST_REQUEST: 2.0}
+    told = lead_time_status(with_parts(STARTS, seconds))
+    assert told is not None
+    assert (told.p95_seconds, told.stages.first_request_seconds) == (62, 2)
+    restored = starts_from_status(ScalingStatus(desired_replicas=1, lead_time=told))
+    assert restored is not None
+    assert parts(restored) == seconds
+    assert lead_time(restored) == LeadTime(p95_seconds=62, median_seconds=59.62, samples=2)
+    assert lead_time_status(restored) == told
+
+
 def test_an_agent_whose_pods_were_never_seen_to_start_has_no_lead_time() -> None:
     assert lead_time_status(None) is None
     assert starts_from_status(ScalingStatus(desired_replicas=1)) is None
@@ -174,8 +194,12 @@ def test_people_read_the_lead_time_in_seconds_and_where_it_goes() -> None:
         "samples": 2,
         "stages": {
             "scheduleSeconds": 0.5,
+            "nodeSeconds": None,
             "pullSeconds": 6.0,
+            "imageSeconds": None,
             "fetchSeconds": 30.5,
             "loadSeconds": 20.62,
+            "warmupSeconds": None,
+            "firstRequestSeconds": None,
         },
     }

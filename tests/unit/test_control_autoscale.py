@@ -23,6 +23,7 @@ from trireme.control.autoscale import Autoscaler
 from trireme.control.direct import PodReader
 from trireme.control.history import History
 from trireme.control.queue import Key
+from trireme.control.start_parts import StartParts
 from trireme.control.store import AgentView, Store
 from trireme.edge.cluster import MOST_CONNECTIONS, Cluster, Object
 from trireme.edge.demand import DemandQueries
@@ -146,6 +147,7 @@ class Rounds:
             store=self.store,
             prometheus=cast(Prometheus, self.told),
             reader=self.reader,
+            start_parts=StartParts(cluster=self.api, store=self.store, clock=self.clock),
             demand=cast(DemandQueries, Outside(self.told)),
             budgets=self.budgets,
             recorder=Recorder(self.api, "op-0", self.metrics),

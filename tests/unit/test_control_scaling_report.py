@@ -420,6 +420,14 @@ LEAD = LeadTimeStatus(template="one", p95_seconds=60, median_seconds=35, samples
         ),
         pytest.param(LEAD, LEAD.model_copy(update={"p95_seconds": 70.0}), True, id="a longer plan"),
         pytest.param(LEAD, LEAD.model_copy(update={"template": "two"}), True, id="of another"),
+        pytest.param(
+            LEAD,
+            LEAD.model_copy(
+                update={"stages": STAGES.model_copy(update={"first_request_seconds": 1.0})}
+            ),
+            True,
+            id="a part that was not known",
+        ),
     ],
 )
 def test_what_is_measured_of_starts_is_shown_where_it_is_news(

@@ -6,7 +6,7 @@ import pytest
 
 from kube import merged
 from trireme.api import names
-from trireme.autoscaler.lead_time import Stages, Starts, measured
+from trireme.autoscaler.lead_time import Part, Stages, Starts, measured
 from trireme.control.observed import server_pods
 from trireme.control.starts import Watched, look, watched
 
@@ -97,7 +97,7 @@ def counted(*rounds: list[Pod], before: list[Pod] | None = None) -> int:
 
 def test_a_pod_that_becomes_ready_tells_its_stages_once() -> None:
     known = seen([made()], [unready()], [ready()], [ready()]).known
-    assert known == Starts("one", 1, (STARTED,), None)
+    assert known == Starts("one", 1, (STARTED,), None, {Part.IMAGE: (3.0,)})
 
 
 def test_a_pod_whose_readiness_comes_back_tells_nothing_more() -> None:
@@ -190,3 +190,45 @@ def test_a_new_templates_first_start_is_told_beside_what_was_known() -> None:
 
 def test_a_fleet_of_no_pods_keeps_what_is_known() -> None:
     assert counted([ready()], []) == 1
+
+
+def test_the_servers_image_is_pulled_between_the_last_init_container_and_the_server() -> None:
+    later = {"startedAt": at(27), "finishedAt": at(29), "exitCode": 0}
+    fetch, *_ = ready()["status"]["initContainerStatuses"]
+    both = [fetch, {"name": "own", "restartCount": 0, "state": {"terminated": later}}]
+    known = seen([made()], [ready(initContainerStatuses=both)]).known
+    assert known is not None
+    assert known.parts == {Part.IMAGE: (1.0,)}
+
+
+NODE_AT_12 = condition("PodScheduled", "True", 12)
+STAYING = {"name": "own", "restartCount": 0, "state": {"running": {"startedAt": at(5)}}}
+
+
+@pytest.mark.parametrize(
+    ("pod", "is_asked"),
+    [
+        pytest.param(ready(), False, id="one whose stages are short, or told"),
+        pytest.param(ready(initContainerStatuses=[]), True, id="a pull that only Events explain"),
+        pytest.param(ready(initContainerStatuses=[STAYING]), True, id="an init container stays"),
+        pytest.param(
+            ready(
+                conditions=[condition("PodScheduled", "True", 12), condition("Ready", "True", 60)]
+            ),
+            True,
+            id="a long wait for a node",
+        ),
+        pytest.param(unready(), False, id="one that is not ready yet"),
+    ],
+)
+def test_of_which_starts_the_events_are_asked_for(pod: Pod, is_asked: bool) -> None:
+    watching = seen([made()], [pod], [pod])
+    assert [each.name for each in watching.unexplained] == ["a"] * is_asked
+
+
+def test_parts_of_a_template_that_was_replaced_are_not_the_present_ones() -> None:
+    watching = seen([made()], [ready()])
+    watching.tell("another", {Part.NODE: 40.0})
+    watching.tell("one", {Part.FIRST_REQUEST: 1.0})
+    assert watching.known is not None
+    assert watching.known.parts == {Part.IMAGE: (3.0,), Part.FIRST_REQUEST: (1.0,)}

@@ -195,7 +195,7 @@ nothing in pods. */}}
   verbs: [list, watch]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create, patch, list]   # list: once of a pod that was slow to start, which says why
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
   {{- if eq .Values.discovery "PodMonitor" }}

@@ -806,18 +806,44 @@ class PipelineCapacityStatus(ApiModel):
 
 
 class StagesStatus(ApiModel):
-    """Medians of the stages of a start, each by itself."""
+    """Medians of the stages of a start, each by itself, and of the parts that are known."""
 
     schedule_seconds: float = Field(description="Until it had a node, which may be a new one.")
+    node_seconds: float | None = Field(
+        None,
+        ge=0,
+        description="Of it, since a node was ordered for the pod, of slow starts for which the "
+        "Cluster Autoscaler or Karpenter says so by an Event.",
+    )
     pull_seconds: float = Field(
         description="From there to the server's container, but for the fetching: images, volumes."
     )
+    image_seconds: float | None = Field(
+        None,
+        ge=0,
+        description="Of it, pulling the server's image: by the end of the last init container, or, "
+        "of slow starts without one, by the kubelet's Event.",
+    )
     fetch_seconds: float = Field(description="The fetcher bringing the models' files.")
     load_seconds: float = Field(description="The server's start, its models and their warm-up.")
+    warmup_seconds: float | None = Field(
+        None,
+        ge=0,
+        description="Of it, the warm-ups of the model whose took the longest, by Triton's "
+        "statistics: of all its instances together, at most all of it.",
+    )
+    first_request_seconds: float | None = Field(
+        None,
+        ge=0,
+        description="From then on until a request was answered, of starts under at least one "
+        "request a second for each ready pod; a part of p95Seconds and of medianSeconds.",
+    )
 
 
 class LeadTimeStatus(ApiModel):
-    """How long a pod takes from being made to being ready."""
+    """How long a pod takes from being made to being ready or, where that is known, to its first
+    answer.
+    """
 
     template: str = Field(description="The pod-template-hash of the pods that were measured.")
     p95_seconds: float = Field(

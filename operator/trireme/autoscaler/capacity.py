@@ -115,6 +115,13 @@ class ModelStatistics:
             return self.sums.inferences
         return sum(batch * total.executions for batch, total in self.batches.items())
 
+    @property
+    def executing_seconds(self) -> float:
+        """How long it executed, of all its instances together."""
+        if self.sums is not None:
+            return self.sums.compute_nanoseconds / 1e9
+        return sum(total.nanoseconds for total in self.batches.values()) / 1e9
+
     def is_of_single_rows(self, max_batch: int) -> bool:
         """Whether each request is one inference; at both ends some are executed, not answered."""
         return _are_executed(self.requests, self.inferences, max_batch)

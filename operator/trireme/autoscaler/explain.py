@@ -466,15 +466,18 @@ def _adopted(told: Adoption, now: datetime) -> str:
 
 
 def _start(told: _Told, status: AgentStatus) -> Iterator[str]:
-    """How long a pod takes to be ready, and where the time goes."""
+    """How long a pod takes to serve, and where the time goes."""
     lead = told.lead_time
     if lead is None:
         return
     starts = "1 start" if lead.samples == 1 else f"{lead.samples} starts"
     p95, median = _lasting(lead.p95_seconds), _lasting(lead.median_seconds)
-    yield f"It takes {p95} to be ready (p95 of {starts}; median {median})."
-    if status.scaling and status.scaling.lead_time:
-        yield f"Medians: {_where_it_goes(status.scaling.lead_time.stages)}."
+    measured = status.scaling.lead_time if status.scaling else None
+    is_whole = measured is not None and measured.stages.first_request_seconds is not None
+    until = "to answer requests" if is_whole else "to be ready"
+    yield f"It takes {p95} {until} (p95 of {starts}; median {median})."
+    if measured is not None:
+        yield f"Medians: {_where_it_goes(measured.stages)}."
     slowest = sorted(status.scaling.loads if status.scaling else (), key=lambda load: -load.seconds)
     if slowest:
         named = ", ".join(f"{load.model} in {number(load.seconds)} s" for load in slowest[:_MODELS])
@@ -483,13 +486,18 @@ def _start(told: _Told, status: AgentStatus) -> Iterator[str]:
 
 
 def _where_it_goes(stages: StagesStatus) -> str:
-    told = {
-        "for a node": stages.schedule_seconds,
-        "for images and volumes": stages.pull_seconds,
-        "to fetch the models": stages.fetch_seconds,
-        "to load them": stages.load_seconds,
-    }
-    return ", ".join(f"{_lasting(seconds)} {what}" for what, seconds in told.items())
+    told = [
+        (stages.schedule_seconds, "for a node", stages.node_seconds, "since one was ordered"),
+        (stages.pull_seconds, "for images and volumes", stages.image_seconds, "the server's image"),
+        (stages.fetch_seconds, "to fetch the models", None, ""),
+        (stages.load_seconds, "to load them", stages.warmup_seconds, "to warm up"),
+        (stages.first_request_seconds, "until a request was answered", None, ""),
+    ]
+    return ", ".join(
+        f"{_lasting(seconds)} {what}" + (f" ({_lasting(part)} {which})" if part else "")
+        for seconds, what, part, which in told
+        if seconds is not None
+    )
 
 
 def _ahead(told: _Told) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""How long a pod takes from being made to being ready, learnt from the pods that started. Pure.
+"""How long a pod takes from being made to serving, learnt from the pods that started. Pure.
 
 It is what a decision must look ahead by: a pod that is asked for now serves only then. What counts
 is a pod of the present template that became ready by its first containers. What does not:
@@ -9,17 +9,19 @@ is a pod of the present template that became ready by its first containers. What
 - one that waited longer for a node than a node takes to be made: it waited for room, not for a
   node. A node that is made for a pod is part of its lead time.
 
-The first request is not measured: a gateway asks for the addresses every 0.5 s, and Kubernetes
-rounds its times to seconds.
+Each start has its stages, which make up the time until it is ready. What is known of some starts
+only is kept beside them, as the parts of those that have told it: what is not known is no part of
+any figure. Of these only the time until the first request is answered comes on top.
 
 Triton tells how long it took to load each model (from 24.11 on). That is a part of what is measured
 anyway, and says which model it is that takes so long.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from itertools import accumulate
 from statistics import median
 
@@ -35,11 +37,26 @@ ENOUGH_FOR_A_PERCENTILE = 20  # the fewest of which the largest lies beyond the 
 ENOUGH_TO_FORGET = 5  # starts of its own after which a template is not judged by what was before
 
 
+class Part(StrEnum):
+    """What is known of some starts only."""
+
+    NODE = "node"  # of `schedule`: since a node was ordered for the pod
+    IMAGE = "image"  # of `pull`: the server's image
+    WARM_UP = "warmup"  # of `load`: the warm-ups of the model whose took the longest
+    FIRST_REQUEST = "first_request"  # after `load`: until a request was answered
+
+
+Parts = Mapping[Part, float]
+"""The parts that are known of one start, or their medians, in seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Times:
     """When a pod came how far, by the clocks of the API server, the scheduler and the kubelet.
 
-    `fetching` is how long its last fetcher ran, zero where it has none.
+    `fetching` is how long its last fetcher ran, zero where it has none. `image` is the time between
+    the last init container and the server's, in which the kubelet pulls the server's image; None
+    where there is no init container to tell it by.
     """
 
     created: datetime
@@ -47,6 +64,7 @@ class Times:
     started: datetime
     ready: datetime
     fetching: timedelta
+    image: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +100,15 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """The starts that are known of one template: `count` so far, the recent ones one by one."""
+    """The starts that are known of one template: `count` so far, the recent ones one by one, and
+    their `parts` as far as they are known. A part's median of before counts as one of it.
+    """
 
     template: str
     count: int
     recent: tuple[Stages, ...]
     before: Measured | None = None
+    parts: Mapping[Part, tuple[float, ...]] = field(default_factory=dict)
 
 
 def stages(times: Times) -> Stages | None:
@@ -106,6 +127,11 @@ def stages(times: Times) -> Stages | None:
     return Stages(scheduled, started - scheduled - fetch, fetch, ready - started)
 
 
+def parts_told(times: Times) -> Parts:
+    """The parts of a start that its pod tells of itself."""
+    return {} if times.image is None else {Part.IMAGE: max(0.0, times.image.total_seconds())}
+
+
 def noted(known: Starts | None, template: str, seen: Iterable[Stages]) -> Starts | None:
     """What is known after more starts of a template; another one's knowledge becomes its prior."""
     new = tuple(seen)
@@ -114,9 +140,21 @@ def noted(known: Starts | None, template: str, seen: Iterable[Stages]) -> Starts
     if known is None:
         known = Starts(template, 0, ())
     elif known.template != template:
-        known = Starts(template, 0, (), measured(known))
+        before = {part: (seconds,) for part, seconds in parts(known).items()}
+        known = Starts(template, 0, (), measured(known), before)
     recent = (*known.recent, *new)[-KEPT:]
-    return Starts(template, known.count + len(new), recent, known.before)
+    return replace(known, count=known.count + len(new), recent=recent)
+
+
+def with_parts(known: Starts, told: Parts) -> Starts:
+    """What is known after some parts of a start of its template were told."""
+    more = {part: (*known.parts.get(part, ()), each)[-KEPT:] for part, each in told.items()}
+    return replace(known, parts={**known.parts, **more})
+
+
+def parts(known: Starts) -> dict[Part, float]:
+    """The median of each part that is known, over the starts that it is known of."""
+    return {part: median(seconds) for part, seconds in known.parts.items()}
 
 
 def measured(known: Starts) -> Measured:
@@ -134,11 +172,13 @@ def measured(known: Starts) -> Measured:
 
 
 def lead_time(known: Starts | None) -> LeadTime | None:
-    """What is planned with; None before a pod was seen to start."""
+    """What is planned with; None before a pod was seen to start. It ends with the first request
+    that is answered, as far as that is known, else as the pod is ready.
+    """
     if known is None:
         return None
-    figures = measured(known)
-    return LeadTime(figures.p95_seconds, figures.median_seconds, known.count)
+    figures, then = measured(known), parts(known).get(Part.FIRST_REQUEST, 0.0)
+    return LeadTime(figures.p95_seconds + then, figures.median_seconds + then, known.count)
 
 
 def loads(told: Iterable[Sample]) -> dict[str, float]:

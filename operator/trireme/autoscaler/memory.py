@@ -16,7 +16,7 @@ from trireme.api.types import (
     TargetStatus,
 )
 from trireme.autoscaler.capacity import Calls, LearntCurve
-from trireme.autoscaler.lead_time import Measured, Stages, Starts, measured
+from trireme.autoscaler.lead_time import Measured, Part, Stages, Starts, lead_time, measured, parts
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
     BusiestStep,
@@ -189,27 +189,40 @@ def starts_from_status(status: ScalingStatus | None) -> Starts | None:
         told.stages.fetch_seconds,
         told.stages.load_seconds,
     )
-    before = Measured(told.p95_seconds, told.median_seconds, stages)
-    return Starts(told.template, told.samples, (), before)
+    known = {
+        part: seconds
+        for part in Part
+        if (seconds := getattr(told.stages, _field_of(part))) is not None
+    }
+    then = known.get(Part.FIRST_REQUEST, 0.0)
+    before = Measured(told.p95_seconds - then, told.median_seconds - then, stages)
+    parts_before = {part: (seconds,) for part, seconds in known.items()}
+    return Starts(told.template, told.samples, (), before, parts_before)
 
 
 def lead_time_status(known: Starts | None) -> LeadTimeStatus | None:
     """The lead time as the status keeps it, to four significant digits."""
-    if known is None:
+    planned = lead_time(known)
+    if known is None or planned is None:
         return None
     figures = measured(known)
     return LeadTimeStatus(
         template=known.template,
-        p95_seconds=rounded(figures.p95_seconds),
-        median_seconds=rounded(figures.median_seconds),
+        p95_seconds=rounded(planned.p95_seconds),
+        median_seconds=rounded(planned.median_seconds),
         samples=known.count,
         stages=StagesStatus(
             schedule_seconds=rounded(figures.stages.schedule),
             pull_seconds=rounded(figures.stages.pull),
             fetch_seconds=rounded(figures.stages.fetch),
             load_seconds=rounded(figures.stages.load),
+            **{_field_of(part): rounded(seconds) for part, seconds in parts(known).items()},
         ),
     )
+
+
+def _field_of(part: Part) -> str:
+    return f"{part}_seconds"
 
 
 def loads_status(seconds: Mapping[str, float]) -> list[ModelLoadStatus]:

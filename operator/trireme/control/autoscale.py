@@ -41,6 +41,7 @@ from trireme.control.queue import Key
 from trireme.control.sampling import Answers, Sampler
 from trireme.control.scaling_news import ScalingNews
 from trireme.control.shares import Shares
+from trireme.control.start_parts import StartParts
 from trireme.control.store import AgentView, Servers, Store
 from trireme.edge.cluster import MOST_CONNECTIONS, Cluster
 from trireme.edge.demand import DemandQueries
@@ -56,6 +57,7 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE = 100  # agents, some 20 ms of them: then others have their turn
 _WRITTEN_AT_ONCE = MOST_CONNECTIONS - 100  # agents: passes and canaries have the others
+_BUSY_PER_SECOND = 1.0  # requests for each ready pod
 _OURS = (names.SCALE_MANAGER, names.TEMPLATE_MANAGER)
 
 
@@ -90,6 +92,7 @@ class Autoscaler:
         store: Store,
         prometheus: Prometheus,
         reader: PodReader,
+        start_parts: StartParts,
         demand: DemandQueries,
         budgets: Sequence[GpuBudget],
         recorder: Recorder,
@@ -101,6 +104,7 @@ class Autoscaler:
         self._cluster = cluster
         self._store = store
         self._reader = reader
+        self._start_parts = start_parts
         self._metrics = metrics
         self._history = history
         self._clock = clock
@@ -246,6 +250,9 @@ class Autoscaler:
         looked = look(key, view, fleet)
         policy = policy_now(view, looked.lead_time, now)
         signals = self._signals(key, fleet, looked.subject, answers, now)
+        self._start_parts.explain(key, fleet.starts.values())
+        if looked.starting and _is_busy(signals, looked.ready):
+            self._start_parts.follow(key, looked.starting)
         observation = observed(view, live, fleet, looked, signals, now)
         if (asked := answers.outside.get(key)) is not None:
             observation = outside.observed(observation, asked)
@@ -354,6 +361,14 @@ def _all_known(view: AgentView) -> bool:
     """Whether every Deployment that the spec asks for is there."""
     assert view.accepted is not None  # noqa: S101  # who scales has looked
     return all(pods.name in view.servers.bodies for pods in view.accepted.pod_sets)
+
+
+def _is_busy(signals: Signals | NoSignals, ready: int) -> bool:
+    """Whether a pod that becomes ready is due a request within seconds."""
+    if isinstance(signals, NoSignals):
+        return False
+    rate = sum(model.request_rate_per_second for model in signals.models)
+    return rate >= _BUSY_PER_SECOND * ready > 0
 
 
 def _grown_in(view: AgentView, decision: Decision) -> str:

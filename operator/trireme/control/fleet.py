@@ -38,7 +38,8 @@ from trireme.resources.pod_sets import PodSet
 @dataclass(frozen=True, slots=True)
 class Looked:
     """A look at pods and at a spec, and what follows from both until another is seen: whose
-    signals are wanted, and how many pods are ready, stuck, or without a node.
+    signals are wanted, and how many pods are ready, stuck, or without a node. `starting` are those
+    whose servers run and were never ready; `known` is what `longest_start` was found among.
     """
 
     pods: tuple[PodView, ...]
@@ -48,6 +49,8 @@ class Looked:
     ready: int
     stuck: int
     unschedulable: int
+    starting: tuple[tuple[PodView, starts.Watched], ...]
+    known: tuple[Starts | None, ...]
     longest_start: Starts | None
     lead_time: LeadTime | None
 
@@ -110,7 +113,9 @@ def _of_class(status: ScalingStatus | None, pods: PodSet) -> ScalingStatus | Non
 
 
 def look(key: Key, view: AgentView, fleet: Fleet) -> Looked:
-    """Look at the pods; nothing is new where they and the spec are as they were."""
+    """Look at the pods; nothing is new where they and the spec are as they were, and no part of a
+    start was told meanwhile.
+    """
     pods, gateway, accepted = view.stable_pods, view.gateway_pods, view.accepted
     assert accepted is not None  # noqa: S101  # who scales has looked
     before = fleet.looked
@@ -119,11 +124,19 @@ def look(key: Key, view: AgentView, fleet: Fleet) -> Looked:
         and before.pods is pods
         and before.gateway_pods is gateway
         and before.accepted is accepted
+        and before.known == _known(fleet)
     ):
         return before
+    starting = list[tuple[PodView, starts.Watched]]()
     for of_set in accepted.pod_sets:
         told = fleet.starts.setdefault(of_set.name, starts.watched(None, pods))
-        starts.look(told, [pod for pod in pods if of_set.selects(pod.labels)])
+        mine = [pod for pod in pods if of_set.selects(pod.labels)]
+        starts.look(told, mine)
+        starting += (
+            (pod, told)
+            for pod in mine
+            if pod.running and not pod.terminating and pod.uid not in told.over
+        )
         if of_set.name not in view.learning:  # a node class that came since
             view.learning[of_set.name] = learning.known(view, of_set)
     longest = _longest_start(accepted, fleet)
@@ -138,6 +151,8 @@ def look(key: Key, view: AgentView, fleet: Fleet) -> Looked:
         unschedulable=sum(
             pod.trouble is not None and pod.trouble.reason is Reason.UNSCHEDULABLE for pod in stuck
         ),
+        starting=tuple(starting),
+        known=_known(fleet),
         longest_start=longest,
         lead_time=lead_time(longest),
     )
@@ -161,6 +176,10 @@ def subject(key: Key, view: AgentView, policy: Policy) -> Subject:
 
 def _ready_since(pods: Iterable[PodView]) -> dict[str, datetime]:
     return {pod.name: pod.ready_since for pod in pods if pod.ready_since is not None}
+
+
+def _known(fleet: Fleet) -> tuple[Starts | None, ...]:
+    return tuple(told.known for told in fleet.starts.values())
 
 
 def _longest_start(accepted: Accepted, fleet: Fleet) -> Starts | None:

@@ -161,7 +161,7 @@ def _pod_view(pod: Object) -> PodView:
         restarts=server.get("restartCount", 0),
         ended=_end(server.get("lastState", {}).get("terminated", {})),
         repository_digest=pod["metadata"].get("annotations", {}).get(names.REPOSITORY_DIGEST, ""),
-        times=_times(created, conditions, server, _fetcher(status), ready_since),
+        times=_times(created, conditions, server, status, ready_since),
         labels=pod["metadata"]["labels"],
         devices=_devices(pod),
     )
@@ -185,10 +185,11 @@ def _times(
     created: datetime,
     conditions: Mapping[str, Object],
     server: Object,
-    fetcher: Object,
+    status: Object,
     ready: datetime | None,
 ) -> Times | None:
     """How a start went that needed no container twice."""
+    fetcher = _fetcher(status)
     scheduled = conditions.get("PodScheduled", {}).get("lastTransitionTime")
     started = server.get("state", {}).get("running", {}).get("startedAt")
     if ready is None or scheduled is None or started is None:
@@ -197,13 +198,22 @@ def _times(
         return None
     fetched = fetcher.get("state", {}).get("terminated", {})
     begun, ended = fetched.get("startedAt"), fetched.get("finishedAt")
+    initialised = _initialised(status)
     return Times(
         created=created,
         scheduled=parse_time(scheduled),
         started=parse_time(started),
         ready=ready,
         fetching=parse_time(ended) - parse_time(begun) if begun and ended else timedelta(0),
+        image=parse_time(started) - initialised if initialised is not None else None,
     )
+
+
+def _initialised(status: Object) -> datetime | None:
+    """When the last init container ended; None where there was none, or one that stays."""
+    containers = status.get("initContainerStatuses", [])
+    ends = [c.get("state", {}).get("terminated", {}).get("finishedAt") for c in containers]
+    return max(map(parse_time, ends)) if ends and all(ends) else None
 
 
 def _fetcher(status: Object) -> Object:

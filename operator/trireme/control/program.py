@@ -27,6 +27,7 @@ from trireme.control.pod_secrets import Keys
 from trireme.control.queue import WorkQueue
 from trireme.control.reconcile import Reconciler
 from trireme.control.scaling_news import decision_lines
+from trireme.control.start_parts import StartParts
 from trireme.control.store import Store
 from trireme.edge import leader
 from trireme.edge.cluster import Cluster, connect
@@ -179,12 +180,14 @@ async def _act(
             settings.label_agent,
             settings.label_gateway,
         )
+        start_parts = StartParts(cluster=cluster, store=store, clock=utc_now)
         reader = PodReader(store=store, pod_metrics=pod_metrics, labels=labels, clock=utc_now)
         autoscaler = Autoscaler(
             cluster=cluster,
             store=store,
             prometheus=prometheus,
             reader=reader,
+            start_parts=start_parts,
             demand=demand,
             budgets=settings.gpu_budgets,
             recorder=recorder,
@@ -217,6 +220,7 @@ async def _act(
             Learner(store=store, metrics=metrics, clock=utc_now).learn(),
             recaller.recall(),
             reader.read(),
+            start_parts.run(),
             canaries.run(),
         ]
         ending = [shell.watch(registry, settings, namespaces)]

@@ -209,8 +209,9 @@ class ScalingNews:
         if lead is not None:
             self._metrics.lead_time.labels(*key).set(lead.p95_seconds)
             for stage, seconds in lead.stages:
-                name = stage.removesuffix("_seconds")
-                self._metrics.start_stage.labels(*key, name).set(seconds)
+                if seconds is not None:
+                    name = stage.removesuffix("_seconds")
+                    self._metrics.start_stage.labels(*key, name).set(seconds)
         last.gauges = gauges
 
     def _tell(self, key: Key, last: _Last, made: Record) -> None:

@@ -314,10 +314,17 @@ def _pipelines_differ(
 
 
 def _lead_times_differ(old: LeadTimeStatus | None, new: LeadTimeStatus | None) -> bool:
-    """Whether one was measured, of another template, or one with another figure to plan with."""
+    """Whether one was measured, of another template, or one with another figure to plan with, or
+    more is known of where the time goes.
+    """
     if old is None or new is None:
         return old is not new
-    return old.template != new.template or _differ(old.p95_seconds, new.p95_seconds)
+    known = ({name for name, seconds in each.stages if seconds is not None} for each in (old, new))
+    return (
+        old.template != new.template
+        or _differ(old.p95_seconds, new.p95_seconds)
+        or next(known) != next(known)
+    )
 
 
 def _loads_differ(old: Sequence[ModelLoadStatus], new: Sequence[ModelLoadStatus]) -> bool:

@@ -1,25 +1,44 @@
 """Which of an agent's pods tell how long a start takes: each once, when it becomes ready.
 
 The rounds look at the pods that the watch tells of anyway. A pod that was ready before this process
-saw it tells nothing: its readiness may have come and gone since it started. Pure.
+saw it tells nothing: its readiness may have come and gone since it started. What a pod does not
+tell of itself comes later, and only of starts that counted (`start_parts`). Pure.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trireme.api.conditions import Reason
-from trireme.autoscaler.lead_time import Starts, noted, stages
+from trireme.autoscaler.lead_time import (
+    Part,
+    Parts,
+    Stages,
+    Starts,
+    noted,
+    parts_told,
+    stages,
+    with_parts,
+)
 from trireme.control.observed import PodView
+
+SLOW_SECONDS = 10.0
+"""Of a stage, from which on the API server is asked for a pod's Events, which may say why."""
 
 
 @dataclass(slots=True)
 class Watched:
     """What is known of an agent's starts; `over` are the pods, by uid, that have told or that
-    never will.
+    never will, and `unexplained` those whose Events are still to be asked for.
     """
 
     known: Starts | None
     over: set[str]
+    unexplained: list[PodView] = field(default_factory=list)
+
+    def tell(self, template: str, parts: Parts) -> None:
+        """Note parts of a start that counted, if it was of the template that still is."""
+        if parts and self.known is not None and self.known.template == template:
+            self.known = with_parts(self.known, parts)
 
 
 def watched(known: Starts | None, pods: Iterable[PodView]) -> Watched:
@@ -35,14 +54,23 @@ def look(watched: Watched, pods: Iterable[PodView]) -> None:
     """
     pods = [*pods]
     watched.over &= {pod.uid for pod in pods}
-    seen = []
+    seen = list[tuple[PodView, Stages, Parts]]()
     for pod in pods:
         spoilt = pod.trouble is not None and pod.trouble.reason is not Reason.UNSCHEDULABLE
         if pod.uid in watched.over or not (pod.ready_since or spoilt):
             continue
         watched.over.add(pod.uid)
         if pod.times is not None and (found := stages(pod.times)) is not None:
-            seen.append((pod.template, found))
+            seen.append((pod, found, parts_told(pod.times)))
     present = max(pods, key=lambda pod: pod.created).template if pods else ""
-    told = [start for template, start in seen if template == present]
-    watched.known = noted(watched.known, present, told)
+    told = [start for start in seen if start[0].template == present]
+    watched.known = noted(watched.known, present, [found for _, found, _ in told])
+    for pod, found, parts in told:
+        watched.tell(present, parts)
+        if _is_unexplained(found, parts):
+            watched.unexplained.append(pod)
+
+
+def _is_unexplained(start: Stages, told: Parts) -> bool:
+    is_pull_known = Part.IMAGE in told
+    return start.schedule >= SLOW_SECONDS or (start.pull >= SLOW_SECONDS and not is_pull_known)

@@ -71,11 +71,14 @@ class Cluster:
                 return None
             raise
 
-    async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> Sequence[Object]:
-        """The objects with these labels, of one namespace or of all, in one answer: for a handful,
-        or for a person who looks.
+    async def list(
+        self, kind: Kind, namespace: str | None, selector: str = "", fields: str = ""
+    ) -> Sequence[Object]:
+        """The objects with these labels and fields, of one namespace or of all, in one answer: for
+        a handful, or for a person who looks.
         """
-        answer = await self._request("GET", kind.path(namespace), {"labelSelector": selector})
+        query = {"labelSelector": selector, "fieldSelector": fields}
+        answer = await self._request("GET", kind.path(namespace), query)
         items: Sequence[Object] = answer["items"]
         return items
 

@@ -138,7 +138,8 @@ class Metrics:
         self.start_stage = _OfAgents(
             Gauge(
                 "trireme_agent_start_stage_seconds",
-                "Median of each stage of a pod's start: schedule, pull, fetch, load",
+                "Median of each stage of a pod's start: schedule, pull, fetch, load, and, where it "
+                "is known, node, image, warmup, first_request",
                 (*agent, "stage"),
                 registry=self.registry,
             )
