@@ -36,7 +36,12 @@ class Settings(BaseSettings):
         8081, description="Port of /decisions, on loopback: by port-forward only."
     )
 
-    workers: int = Field(4, ge=1, description="Reconciliations at a time.")
+    workers: int = Field(
+        4,
+        ge=1,
+        description="Reconciliations at a time; one that takes over 5 s is not counted, of up to 8 "
+        "times as many.",
+    )
     resync_seconds: float = Field(60, gt=0, description="Every agent is looked at this often.")
     watch_silence_seconds: float = Field(
         70,

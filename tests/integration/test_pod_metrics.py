@@ -1,12 +1,15 @@
 """What real servers tell of themselves becomes signals; what is no metrics is refused."""
 
 import asyncio
+import socket
+import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -15,12 +18,16 @@ from agents import agent_of
 from integration.envoy_gateway import running_gateway, running_pod
 from integration.test_triton_server import infer, repository
 from integration.triton_server import TritonServer, triton
-from ports import LOOPBACK, LOOPBACK_6, free_port
+from ports import LOOPBACK, LOOPBACK_6, free_port, own_address
+from trireme.api import names
 from trireme.autoscaler.direct import PodHistory, Sample, agent_samples, metrics_of
 from trireme.autoscaler.expressions import GATEWAY, SERVER, PodKind
 from trireme.autoscaler.queries import Labels
 from trireme.autoscaler.signals import Subject, assemble
 from trireme.autoscaler.types import ModelSignals, ObjectivePolicy, Signals, Source
+from trireme.control.direct import PodReader
+from trireme.control.queue import Key
+from trireme.control.store import Store
 from trireme.edge.pod_metrics import PodMetrics
 from trireme.errors import ServerError
 from trireme.resources.envoy import configuration
@@ -139,13 +146,15 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def answering(answer: Answer, host: str = LOOPBACK) -> AsyncIterator[int]:
+async def answering(
+    answer: Answer, host: str = LOOPBACK, port: int | None = None
+) -> AsyncIterator[int]:
     """A pod that answers in this way; its port."""
     app = web.Application()
     app.router.add_get("/metrics", answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    port = free_port()
+    port = port or free_port()
     await web.TCPSite(runner, host, port).start()
     try:
         yield port
@@ -198,6 +207,81 @@ async def test_only_what_is_wanted_is_read_and_a_time_stamp_is_not() -> None:
     async with PodMetrics() as client, answering(text(body)) as port:
         read = await client.read(LOOPBACK, port, "/metrics", frozenset({"up"}))
     assert read == (Sample("up", (("a", "x,}"),), 1.0), Sample("up", (), 2.0))
+
+
+@contextmanager
+def dropping() -> Iterator[int]:
+    """A port of loopback that answers no attempt to connect, as behind a NetworkPolicy: as many
+    connections wait to be accepted as may.
+    """
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind((LOOPBACK, free_port()))
+        listener.listen(0)
+        for _ in range(2):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            with suppress(BlockingIOError):
+                waiting.connect(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+async def test_a_port_that_is_dropped_is_waited_for_half_as_long_as_an_answer() -> None:
+    async with PodMetrics() as client:
+        with dropping() as port:
+            began = time.monotonic()
+            with pytest.raises(ServerError, match="does not answer"):
+                await client.read(LOOPBACK, port, "/metrics", frozenset({"up"}))
+            assert 1 < time.monotonic() - began < 2.5
+
+
+def pod(agent: str, name: str, address: str) -> dict[str, Any]:
+    at = BEGAN.isoformat()
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": "shop",
+            "uid": name,
+            "creationTimestamp": at,
+            "labels": {names.AGENT: agent, names.OWNER: agent},
+        },
+        "status": {
+            "podIP": address,
+            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": at}],
+        },
+    }
+
+
+async def test_an_agent_whose_pods_do_not_answer_holds_up_no_other() -> None:
+    hanging, quick = [own_address(n) for n in range(20, 68)], own_address(68)
+    read, store = asyncio.Event(), Store()
+    for address in hanging:
+        store.pod_event(Key("shop", "hangs"), pod("hangs", address, address), deleted=False)
+    store.pod_event(Key("shop", "quick"), pod("quick", "q", quick), deleted=False)
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        read.set()
+        return web.Response(text="up 1\n")
+
+    with ExitStack() as sockets:
+        for address in hanging:
+            listener = sockets.enter_context(socket.socket())
+            listener.bind((address, names.METRICS_PORT))
+            listener.listen()  # it accepts, and says nothing
+        async with (
+            PodMetrics() as client,
+            answering(answer, quick, names.METRICS_PORT),
+            asyncio.timeout(30),
+        ):
+            reader = PodReader(
+                store=store, pod_metrics=client, labels=Labels(), clock=lambda: BEGAN
+            )
+            reader.want([Key("shop", "hangs"), Key("shop", "quick")])
+            began, round_ = time.monotonic(), asyncio.create_task(reader.round())
+            await read.wait()
+            assert time.monotonic() - began < 1.5, "before any of the others gives up"
+            round_.cancel()
+            await asyncio.gather(round_, return_exceptions=True)
 
 
 async def test_a_pod_with_an_ipv6_address_is_read() -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from trireme.control.queue import Key, Work, WorkQueue
+from virtual_time import VirtualTimeLoop
 
 A = Key("default", "a")
 B = Key("default", "b")
@@ -122,3 +123,39 @@ async def test_a_look_that_is_due_does_not_bring_a_failed_application_forward() 
         await settle()
         assert handler.seen == [(A, Work.OBSERVE)]
         assert list(queue._delayed) == [(A, Work.APPLY)]
+
+
+def test_what_takes_long_is_not_counted_and_holds_up_no_other_key() -> None:
+    stuck, fine = [Key("stuck", str(n)) for n in range(9)], Key("fine", "a")
+    begun: dict[Key, float] = {}
+
+    async def handle(key: Key, _: Work) -> None:
+        begun[key] = asyncio.get_running_loop().time()
+        await asyncio.sleep(30 if key in stuck else 0.01)
+
+    async def play() -> None:
+        queue = WorkQueue(at_once=2)
+        for key in (*stuck, fine):
+            await queue.add(key, Work.APPLY)
+        tasks = [asyncio.create_task(queue.work(handle)) for _ in range(16)]
+        await asyncio.sleep(26)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(play())
+    assert [begun[key] for key in stuck] == [0, 0, 5, 5, 10, 10, 15, 15, 20]
+    assert begun[fine] == 20, "two at a time, and none of them for more than 5 s"
+
+
+async def test_no_more_keys_are_worked_on_at_a_time_than_may_be() -> None:
+    queue, handler = WorkQueue(at_once=1), Handler()
+    async with workers(queue, handler, 4):
+        await queue.add(A, Work.APPLY)
+        await queue.add(B, Work.APPLY)
+        await settle()
+        assert handler.seen == [(A, Work.APPLY)]
+        handler.allowed.release()
+        await settle()
+        assert handler.seen == [(A, Work.APPLY), (B, Work.APPLY)]

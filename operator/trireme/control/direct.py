@@ -28,6 +28,7 @@ from trireme.resources.monitoring import GATEWAY_METRICS_PATH, SERVER_METRICS_PA
 logger = logging.getLogger(__name__)
 
 _INTERVAL = timedelta(seconds=5)
+_AT_ONCE = 8  # pods of one agent: those that cannot be reached hold up no other agent's
 _TICK_SECONDS = 1.0
 _PLACES = {
     SERVER: (names.METRICS_PORT, SERVER_METRICS_PATH),
@@ -42,6 +43,7 @@ class _Reading:
 
     pods: dict[str, PodHistory] = field(default_factory=dict)
     due: datetime | None = None
+    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     @property
     def interval(self) -> timedelta | None:
@@ -131,7 +133,8 @@ class PodReader:
             return
         port, path = _PLACES[kind]
         try:
-            samples = await self._pod_metrics.read(pod.address, port, path, _WANTED[kind])
+            async with reading.places:
+                samples = await self._pod_metrics.read(pod.address, port, path, _WANTED[kind])
         except ServerError as error:
             logger.debug("%s", error)
             return

@@ -43,6 +43,7 @@ from trireme.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+_WORKERS_EACH = 8  # of the reconciliations at a time: those that take long are not counted
 _ASK_AGAIN_SECONDS = 5.0  # for what must be there before anything can be watched
 
 
@@ -147,7 +148,7 @@ async def _act(
     if options.discovery is not Discovery.POD_MONITOR:
         await learn_monitors(cluster, store, namespaces)
     metrics.registry.register(AgentMetrics(store, history, utc_now))
-    queue, in_place = WorkQueue(), WorkQueue()
+    queue, in_place = WorkQueue(settings.workers), WorkQueue()
     recorder = Recorder(cluster, settings.identity, metrics)
     reconciler = Reconciler(
         cluster=cluster,
@@ -213,7 +214,7 @@ async def _act(
             clock=utc_now,
         )
         parts = [
-            *(queue.work(reconciler.handle) for _ in range(settings.workers)),
+            *(queue.work(reconciler.handle) for _ in range(_WORKERS_EACH * settings.workers)),
             *(in_place.work(updates.handle) for _ in range(AT_ONCE)),
             resync(store, queue, settings.resync_seconds),
             autoscaler.run(settings.autoscale_interval_seconds, state.beat),

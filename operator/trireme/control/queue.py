@@ -2,6 +2,10 @@
 
 A key that is added while it waits is merged with itself; one that is added while it is being
 worked on is worked on again afterwards. Failures come back with exponential delay.
+
+How many keys are worked on at a time may be bounded. One that takes long, as where what is written
+waits for somebody's admission webhook that hangs, does nothing but wait: it is not counted, so that
+a few such agents hold up no other. How many there can be of these the workers bound.
 """
 
 import asyncio
@@ -29,16 +33,20 @@ class Work(Flag):
     APPLY = auto()  # the spec or a child changed: apply everything, then observe
 
 
+_LONG_SECONDS = 5.0  # a pass takes milliseconds, and a webhook by default up to 10 s
 _FIRST_DELAY_SECONDS = 1.0
 _LONGEST_DELAY_SECONDS = 60.0
 
 
 class WorkQueue:
-    """Keys waiting to be worked on, some of them only after a delay."""
+    """Keys waiting to be worked on, some of them only after a delay; at most `at_once` at a time,
+    but for those that take long, or as many as there are workers.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: float = math.inf) -> None:
+        self._at_once = at_once
         self._waiting: dict[Key, Work] = {}  # in order of arrival
-        self._active: set[Key] = set()
+        self._active: dict[Key, float] = {}  # since when
         # At most one appointment per key and work: a look in five seconds does not bring forward
         # the retry that a failure has put off for a minute.
         self._delayed: dict[tuple[Key, Work], float] = {}
@@ -83,7 +91,7 @@ class WorkQueue:
                 await handle(key, work)
             finally:
                 async with self._changed:
-                    self._active.discard(key)
+                    del self._active[key]
                     self._changed.notify_all()
 
     def _put(self, key: Key, work: Work) -> None:
@@ -92,16 +100,28 @@ class WorkQueue:
     async def _take(self) -> tuple[Key, Work]:
         async with self._changed:
             while True:
-                pause = self._release_due()
-                for key in self._waiting:
-                    if key not in self._active:
-                        self._active.add(key)
-                        return key, self._waiting.pop(key)
+                pause, room = self._release_due(), self._room_in()
+                if room is None:
+                    for key in self._waiting:
+                        if key not in self._active:
+                            self._active[key] = asyncio.get_running_loop().time()
+                            return key, self._waiting.pop(key)
+                pauses = [each for each in (pause, room) if each is not None]
                 try:
-                    async with asyncio.timeout(pause):
+                    async with asyncio.timeout(min(pauses, default=None)):
                         await self._changed.wait()
                 except TimeoutError:
                     continue
+
+    def _room_in(self) -> float | None:
+        """Seconds until one more key may be worked on, unless another is done before; None where it
+        may be now.
+        """
+        now = asyncio.get_running_loop().time()
+        counted = sorted(since for since in self._active.values() if since + _LONG_SECONDS > now)
+        if len(counted) < self._at_once:
+            return None
+        return counted[len(counted) - int(self._at_once)] + _LONG_SECONDS - now
 
     def _release_due(self) -> float | None:
         """Move what is due to the waiting keys; seconds until the next one, None for none."""

@@ -16,7 +16,9 @@ from trireme.autoscaler.direct import Sample
 from trireme.edge.pod_answers import LargeAnswer, read
 from trireme.errors import ServerError
 
-_TIMEOUT = aiohttp.ClientTimeout(total=3)  # less than the time between two readings
+# In all less than the time between two readings. A connection is there within milliseconds, or by a
+# second attempt of the kernel's, after 1 s; or the port is dropped, and others wait for the place.
+_TIMEOUT = aiohttp.ClientTimeout(total=3, sock_connect=1.5)
 _AT_ONCE = 32
 
 
