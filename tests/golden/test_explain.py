@@ -412,6 +412,16 @@ def test_an_explanation_tells_the_parts_of_a_start_that_are_known(golden: Golden
     )
     found = explain(Agent("team", "echo", None, status), None, "nobody leads", NOW)
     golden("explain/parts-of-a-start.txt", "\n".join(text(found, 88)) + "\n")
+    assert found.facts["leadTime"]["stages"] == {
+        "scheduleSeconds": 95,
+        "nodeSeconds": 80,
+        "pullSeconds": 140,
+        "imageSeconds": 131,
+        "fetchSeconds": 12,
+        "loadSeconds": 19,
+        "warmupSeconds": 1.5,
+        "firstRequestSeconds": 2,
+    }
 
 
 def test_an_explanation_of_pods_whose_servers_cannot_be_asked(golden: Golden) -> None:

@@ -485,6 +485,14 @@ def _start(told: _Told, status: AgentStatus) -> Iterator[str]:
         yield f"The server that was asked last loaded {named}{more}."
 
 
+def _stages(status: AgentStatus) -> dict[str, float] | None:
+    """Where the time of a start goes, as far as it is known, for programs."""
+    measured = status.scaling.lead_time if status.scaling else None
+    if measured is None:
+        return None
+    return measured.stages.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
 def _where_it_goes(stages: StagesStatus) -> str:
     told = [
         (stages.schedule_seconds, "for a node", stages.node_seconds, "since one was ordered"),
@@ -704,6 +712,7 @@ def _facts(agent: Agent, told: _Told, found: Thresholds, record: Record | None) 
             "p95Seconds": rounded(told.lead_time.p95_seconds),
             "medianSeconds": rounded(told.lead_time.median_seconds),
             "samples": told.lead_time.samples,
+            "stages": _stages(agent.status),
         },
         "forecasts": [
             {
