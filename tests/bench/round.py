@@ -285,7 +285,8 @@ def _api(servers: StandIn) -> client.ApiClient:
 def _add(store: Store, name: str, budget: str) -> None:
     """An agent behind a gateway, its pods ready for an hour."""
     key = Key(NAMESPACE, name)
-    metadata = {"namespace": NAMESPACE, "name": name, "uid": f"uid-{name}", "generation": 1}
+    identity = {"namespace": NAMESPACE, "name": name, "uid": f"uid-{name}"}
+    metadata = {**identity, "resourceVersion": "1", "generation": 1}
     store.agent_event({"metadata": metadata, "spec": {}, "status": {}}, deleted=False)
     spec = {
         "server": {"image": "registry.example/triton:26.08-py3", "gpus": {"count": 1}},

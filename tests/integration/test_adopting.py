@@ -113,8 +113,7 @@ class Applying(Team):
         told = kept.model_copy(update={"phase": AdoptionPhase.REFUSED})
         await self.operator.cluster.apply_status(
             kinds.AGENT_DEPLOYMENT,
-            self.kube.namespace,
-            "tried",
+            self.kube.get("agd", "tried")["metadata"],
             {"adopted": [told.model_dump(mode="json", by_alias=True, exclude_none=True)]},
             names.ADOPTION_STATUS_MANAGER,
         )
@@ -552,8 +551,7 @@ async def optimized(kube: Kube, stack: AsyncExitStack, source: Object) -> Applyi
     }
     await fleet.operator.cluster.apply_status(
         kinds.AGENT_DEPLOYMENT,
-        kube.namespace,
-        "tried",
+        kube.get("agd", "tried")["metadata"],
         {"optimization": {"models": [done]}},
         names.OPTIMIZATION_STATUS_MANAGER,
     )

@@ -77,8 +77,7 @@ class Team:
         }
         await self.operator.cluster.apply_status(
             kinds.AGENT_DEPLOYMENT,
-            self.kube.namespace,
-            "tried",
+            self.kube.get("agd", "tried")["metadata"],
             {"rollout": rollout},
             names.ROLLOUT_STATUS_MANAGER,
         )

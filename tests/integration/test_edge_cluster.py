@@ -2,17 +2,19 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from kubernetes.aio import client, config
 
-from kube import Kube
-from trireme.api import kinds
+from kube import Kube, objects
+from trireme.api import kinds, names
 from trireme.edge.cluster import Cluster
 from trireme.errors import ClusterError
 
-CONFLICT, INVALID = 409, 422
+ECHO = Path(__file__).parents[2] / "examples" / "echo.yaml"
+NOT_FOUND, CONFLICT, INVALID = 404, 409, 422
 
 
 @asynccontextmanager
@@ -70,3 +72,67 @@ async def test_a_deletion_of_one_object_leaves_its_successor(team: Kube) -> None
         await cluster.delete(*of_it)
         assert team.find("configmap", "it") is None
         await cluster.delete(*of_it)
+
+
+async def told(team: Kube, metadata: dict[str, Any], digest: str) -> None:
+    """A status is written, of the agent with this metadata."""
+    async with cluster_of(team) as cluster:
+        await cluster.apply_status(
+            kinds.AGENT_DEPLOYMENT, metadata, {"repositoryDigest": digest}, names.STATUS_MANAGER
+        )
+
+
+def made(team: Kube) -> dict[str, Any]:
+    """The metadata of an agent that was just made."""
+    team.apply(*objects(ECHO))
+    metadata: dict[str, Any] = team.get("agd", "echo")["metadata"]
+    return metadata
+
+
+def digest_of(team: Kube) -> str:
+    found: str = team.get("agd", "echo").get("status", {}).get("repositoryDigest", "")
+    return found
+
+
+async def test_a_status_is_written_of_the_agent_that_it_is_of(team: Kube) -> None:
+    await told(team, made(team), "one")
+    assert digest_of(team) == "one"
+
+
+async def test_a_status_of_an_agent_that_is_gone_makes_none(team: Kube) -> None:
+    before = made(team)
+    team.run("delete", "agd", "echo")
+    with pytest.raises(ClusterError) as gone:
+        await told(team, before, "one")
+    assert gone.value.status == NOT_FOUND
+    assert team.find("agd", "echo") is None
+
+
+async def test_a_status_of_an_agent_that_is_gone_is_not_its_successors(team: Kube) -> None:
+    before = made(team)
+    team.run("delete", "agd", "echo")
+    made(team)
+    with pytest.raises(ClusterError) as another:
+        await told(team, before, "one")
+    assert another.value.status == CONFLICT
+    assert digest_of(team) == ""
+
+
+async def test_a_status_is_written_of_an_agent_that_changed_since_it_was_read(team: Kube) -> None:
+    before = made(team)
+    team.run("label", "agd", "echo", "is=changed")
+    await told(team, before, "one")
+    assert digest_of(team) == "one"
+
+
+async def test_a_command_that_was_consumed_is_not_taken_from_a_successor(team: Kube) -> None:
+    before = made(team)
+    team.run("delete", "agd", "echo")
+    made(team)
+    team.run("annotate", "agd", "echo", f"{names.COMMAND}=resume")
+    patch = {"metadata": {"uid": before["uid"], "annotations": {names.COMMAND: None}}}
+    async with cluster_of(team) as cluster:
+        with pytest.raises(ClusterError) as another:
+            await cluster.merge(kinds.AGENT_DEPLOYMENT, team.namespace, "echo", patch)
+    assert another.value.status == INVALID
+    assert team.get("agd", "echo")["metadata"]["annotations"][names.COMMAND] == "resume"

@@ -28,7 +28,6 @@ from trireme.control import adopting, learning
 from trireme.control.adopting import Adopting
 from trireme.control.agent_state import Accepted, CanaryState, Refused, RolledBack, Searched
 from trireme.control.canary_course import Course
-from trireme.control.queue import Key
 from trireme.control.store import AgentView
 from trireme.edge.cluster import Cluster
 from trireme.errors import ClusterError, InvalidSpec
@@ -726,28 +725,28 @@ async def test_each_change_is_written_and_told_once(
     api, view = Api(), before()
     view.adoption.told = view.adoption.present
     change(view)
-    events = await Adopting(api, lambda: NOW).write(Key("default", "echo"), view)
+    events = await Adopting(api, lambda: NOW).write(view, cast(Any, view.body))
     found = [f"{event.reason}: {event.note}" for event in events]
     assert len(found) == len(told)
     assert all(note.startswith(words) for note, words in zip(found, told, strict=True))
     assert len(api.statuses) == 1
-    assert await Adopting(api, lambda: NOW).write(Key("default", "echo"), view) == []
+    assert await Adopting(api, lambda: NOW).write(view, cast(Any, view.body)) == []
     assert len(api.statuses) == 1
 
 
 async def test_what_could_not_be_written_is_told_later() -> None:
     api, view = Api(), looked(calm())
-    adopter, key = Adopting(api, lambda: NOW), Key("default", "echo")
+    adopter = Adopting(api, lambda: NOW)
     api.failing = True
     with pytest.raises(ClusterError):
-        await adopter.write(key, view)
+        await adopter.write(view, cast(Any, view.body))
     api.failing = False
-    assert len(await adopter.write(key, view)) == 1
+    assert len(await adopter.write(view, cast(Any, view.body))) == 1
 
 
 async def test_a_new_process_goes_on_with_what_the_status_tells() -> None:
     api, view = Api(), looked(calm())
-    await Adopting(api, lambda: NOW).write(Key("default", "echo"), view)
+    await Adopting(api, lambda: NOW).write(view, cast(Any, view.body))
     fresh = AgentView(body={**BODY, "status": api.statuses[-1]})
     adopting.recall(fresh, cast(Any, fresh.body))
     assert fresh.adoption.present == view.adoption.present

@@ -56,8 +56,9 @@ class Api(Cluster):
         self.sizes[name] = replicas
 
     async def apply_status(
-        self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any], manager: str
+        self, kind: Kind, metadata: Object, status: Mapping[str, Any], manager: str
     ) -> Object:
+        name = metadata["name"]
         await self._answer(name)
         await self._answer(f"{name}/status")
         if not self.takes_statuses:

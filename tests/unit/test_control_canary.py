@@ -48,7 +48,7 @@ class Api(Cluster):
         self.sizes[deployment["metadata"]["name"]] = replicas
 
     async def apply_status(
-        self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any], manager: str
+        self, kind: Kind, metadata: Object, status: Mapping[str, Any], manager: str
     ) -> Object:
         assert manager == names.ROLLOUT_STATUS_MANAGER
         if self.failing:

@@ -57,7 +57,7 @@ class Api(Cluster):
             self.pods = []
 
     async def apply_status(
-        self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any], manager: str
+        self, kind: Kind, metadata: Object, status: Mapping[str, Any], manager: str
     ) -> Object:
         if self.failing:
             raise ClusterError(0, "no answer")

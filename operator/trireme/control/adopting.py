@@ -34,7 +34,6 @@ from trireme.control.agent_state import Learning, Refused
 from trireme.control.canary_course import Course
 from trireme.control.observed import deployment_view
 from trireme.control.optimized import told_gain
-from trireme.control.queue import Key
 from trireme.control.status import format_time
 from trireme.control.store import AgentView, Object
 from trireme.control.trial import candidate_pods
@@ -147,7 +146,7 @@ class Adopting:
             state.present = adoption.kept(state.present, now)
         return False
 
-    async def write(self, key: Key, view: AgentView) -> list[Event]:
+    async def write(self, view: AgentView, body: Object) -> list[Event]:
         """Write the status where it changed; the Events that it is worth. Raises ClusterError."""
         state = view.adoption
         before, after = state.told or (), state.present
@@ -156,8 +155,7 @@ class Adopting:
         part = [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in after]
         await self._cluster.apply_status(
             kinds.AGENT_DEPLOYMENT,
-            key.namespace,
-            key.name,
+            body["metadata"],
             {"adopted": part} if part else {},
             names.ADOPTION_STATUS_MANAGER,
         )

@@ -330,7 +330,9 @@ class Autoscaler:
         sizes = {name: each.replicas for name, each in servers.views.items()}
         for name, size in sizes.items():
             await self._cluster.apply_scale(servers.bodies[name], size, names.SCALE_MANAGER)
-        patch = {"metadata": {"annotations": {names.COMMAND: None}}}
+        assert view.body is not None  # noqa: S101  # it has the command
+        uid = view.body["metadata"]["uid"]  # else another one's command might be taken away
+        patch = {"metadata": {"uid": uid, "annotations": {names.COMMAND: None}}}
         await self._cluster.merge(kinds.AGENT_DEPLOYMENT, key.namespace, key.name, patch)
         note = f"Trireme scales again, from {sum(sizes.values())} replicas"
         await self._news.emit(view, [Event(EventReason.SCALING_RESUMED, note, "Scale")])

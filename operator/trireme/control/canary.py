@@ -210,7 +210,7 @@ class CanaryAnalysis:
         note(watched.told, canary, verdict, now)
         await self._resize(key, view, canary)
         if view.canary is canary:  # the reconciler may have ended it while its size was written
-            await self._news.publish(key, view, watched.told)
+            await self._news.publish(view, watched.told)
 
     def _of(self, key: Key, view: AgentView, canary: CanaryState) -> _Watched:
         """What is remembered of a canary: of one that an earlier process watched, its status."""
@@ -243,7 +243,7 @@ class CanaryAnalysis:
         if watched is None:
             return
         if watched.canary.phase is not RolloutPhase.PROGRESSING:
-            await self._news.publish(key, view, watched.told)
+            await self._news.publish(view, watched.told)
         if view.canary is None:
             del self._watched[key]
             self._news.forget(key)

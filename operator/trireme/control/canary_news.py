@@ -78,14 +78,14 @@ class CanaryNews:
         """The agent is gone; it may have been looked at since others forgot it."""
         self._metrics.forget(*key)
 
-    async def publish(self, key: Key, view: AgentView, told: LastTold) -> None:
+    async def publish(self, view: AgentView, told: LastTold) -> None:
         """Write the status that is to be written; then tell of it. Raises ClusterError."""
         if told.news is not None:
+            assert view.body is not None  # noqa: S101  # it has a canary
             status = told.news.model_dump(mode="json", by_alias=True, exclude_none=True)
             await self._cluster.apply_status(
                 kinds.AGENT_DEPLOYMENT,
-                key.namespace,
-                key.name,
+                view.body["metadata"],
                 {"rollout": status},
                 names.ROLLOUT_STATUS_MANAGER,
             )

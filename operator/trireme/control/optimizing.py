@@ -93,8 +93,7 @@ class Optimizing:
         text = after.model_dump(mode="json", by_alias=True, exclude_none=True)
         await self._cluster.apply_status(
             kinds.AGENT_DEPLOYMENT,
-            agent.metadata.namespace,
-            agent.metadata.name,
+            body["metadata"],
             {"optimization": text} if after.models else {},
             names.OPTIMIZATION_STATUS_MANAGER,
         )

@@ -133,7 +133,7 @@ class Reconciler:
         is repaired while an edit is refused, by whatever process.
         """
         course = await self._accepting.course(view, body)
-        await self._emit(key, await self._adopting.write(key, view))
+        await self._emit(key, await self._adopting.write(view, body))
         if isinstance(course, Refused):
             view.refused = view.refused or course
             await self._trial.withdraw(key, view, body["metadata"]["uid"])

@@ -87,7 +87,7 @@ class Reporter:
         told: Sequence[Event] = ()
         if after != (view.written or status.written(before)):
             await self._cluster.apply_status(
-                kinds.AGENT_DEPLOYMENT, key.namespace, key.name, after, names.STATUS_MANAGER
+                kinds.AGENT_DEPLOYMENT, body["metadata"], after, names.STATUS_MANAGER
             )
             story = events.Story(digest, live_digest, view.change, len(pods), warned)
             told = events.transitions(before, conditions, story)

@@ -36,7 +36,7 @@ from trireme.control.posting import post
 from trireme.control.queue import Key
 from trireme.control.scaling_report import Told
 from trireme.control.status import Finding, dated
-from trireme.control.store import AgentView
+from trireme.control.store import AgentView, Object
 from trireme.edge.cluster import Cluster
 from trireme.edge.metrics import Metrics
 from trireme.edge.recorder import Event, Recorder
@@ -166,7 +166,7 @@ class ScalingNews:
         if not (news or is_said or scaling_report.is_worth_showing(last.scaling, after)):
             return None
         status = AgentStatus(conditions=conditions, scaling=after, tuning=last.tuning)
-        return self._publish(key, view, last, status, events, now)
+        return self._publish(view, last, status, events, now)
 
     def report_unaccepted(self, key: Key, view: AgentView) -> Coroutine[Any, Any, None] | None:
         """An agent whose spec was never accepted is not scaled, and its conditions say so."""
@@ -179,7 +179,7 @@ class ScalingNews:
         conditions = dated(found, before, body["metadata"]["generation"], self._clock())
         if _said(conditions) == _said(before):
             return None
-        return self._write(key, AgentStatus(conditions=conditions))
+        return self._write(body, AgentStatus(conditions=conditions))
 
     async def emit(self, view: AgentView, told: Iterable[Event]) -> None:
         """Post Events of an agent."""
@@ -227,7 +227,6 @@ class ScalingNews:
 
     async def _publish(
         self,
-        key: Key,
         view: AgentView,
         last: _Last,
         status: AgentStatus,
@@ -235,7 +234,8 @@ class ScalingNews:
         now: datetime,
     ) -> None:
         """Write the status first; then emit what is told beside it."""
-        await self._write(key, status)
+        assert view.body is not None  # noqa: S101  # who decides has looked
+        await self._write(view.body, status)
         decisions = [
             event for one in last.untold for event in scaling_report.decision_events(one.decision)
         ]
@@ -244,12 +244,12 @@ class ScalingNews:
         last.untold = []
         await self.emit(view, [*events, *decisions])
 
-    async def _write(self, key: Key, status: AgentStatus) -> None:
+    async def _write(self, body: Object, status: AgentStatus) -> None:
         """Write the autoscaler's part of a status."""
         own = {"conditions", "scaling", "tuning"}
         part = status.model_dump(mode="json", by_alias=True, include=own, exclude_none=True)
         await self._cluster.apply_status(
-            kinds.AGENT_DEPLOYMENT, key.namespace, key.name, part, names.SCALE_STATUS_MANAGER
+            kinds.AGENT_DEPLOYMENT, body["metadata"], part, names.SCALE_STATUS_MANAGER
         )
 
 

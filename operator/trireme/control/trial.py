@@ -327,7 +327,7 @@ class Trial:
         # The watch may not have told yet that the analysis wrote of its end.
         if _tells_of_one(await self._cluster.get(kinds.AGENT_DEPLOYMENT, *key)):
             await self._cluster.apply_status(
-                kinds.AGENT_DEPLOYMENT, key.namespace, key.name, {}, names.ROLLOUT_STATUS_MANAGER
+                kinds.AGENT_DEPLOYMENT, body["metadata"], {}, names.ROLLOUT_STATUS_MANAGER
             )
 
 

@@ -1,4 +1,5 @@
-"""The Kubernetes API: read, server-side apply, scale, delete. Nothing is retried here.
+"""The Kubernetes API: read, server-side apply, scale, delete. Nothing is retried here, but for a
+status whose object changed meanwhile.
 
 Objects are plain dicts, as in the manifests they came from.
 """
@@ -21,6 +22,8 @@ Object = dict[str, Any]
 _APPLY = "application/apply-patch+yaml; charset=utf-8"
 _MERGE = "application/merge-patch+json"
 _TIMEOUT_SECONDS = 30
+_CONFLICT = 409
+_STATUS_TRIES = 5  # others write to the same object, each a few times a minute
 MOST_CONNECTIONS = 300  # of a client; an API server has some 600 requests under way by default
 
 
@@ -106,16 +109,31 @@ class Cluster:
         return await self._apply(path, manifest, manager)
 
     async def apply_status(
-        self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any], manager: str
+        self, kind: Kind, metadata: Object, status: Mapping[str, Any], manager: str
     ) -> Object:
-        """Server-side apply of the part of a status that `manager` owns."""
-        manifest = {
-            "apiVersion": kind.api_version,
-            "kind": kind.name,
-            "metadata": {"namespace": namespace, "name": name},
-            "status": dict(status),
-        }
-        return await self._apply(f"{kind.path(namespace, name)}/status", manifest, manager)
+        """Server-side apply of the part of a status that `manager` owns, to the object with this
+        metadata: not found (404) where it is gone, a conflict (409) where another has its name.
+
+        The API server does not look at the uid of what is written to a custom resource's status. So
+        the version that is known is written to, and if that is not the newest any more, the newest
+        one of the same object.
+        """
+        namespace, name, known = metadata["namespace"], metadata["name"], metadata
+        path = kind.path(namespace, name)
+        for _ in range(_STATUS_TRIES):
+            version = {key: known[key] for key in ("namespace", "name", "resourceVersion")}
+            manifest = {"apiVersion": kind.api_version, "kind": kind.name, "metadata": version}
+            try:
+                return await self._apply(
+                    f"{path}/status", {**manifest, "status": dict(status)}, manager
+                )
+            except ClusterError as error:
+                if error.status != _CONFLICT:
+                    raise
+            known = (await self._request("GET", path))["metadata"]
+            if known["uid"] != metadata["uid"]:
+                raise ClusterError(_CONFLICT, f"{name} is gone, and another has its name")
+        raise ClusterError(_CONFLICT, f"{name} changes each time that its status is written")
 
     async def apply_scale(self, deployment: Object, replicas: int, manager: str) -> None:
         """Set a Deployment's size, and own that field.
@@ -145,7 +163,7 @@ class Cluster:
         try:
             await self.create(manifest)
         except ClusterError as error:
-            if error.status != 409:
+            if error.status != _CONFLICT:
                 raise
 
     async def merge(self, kind: Kind, namespace: str, name: str, patch: Object) -> Object:
@@ -163,7 +181,7 @@ class Cluster:
         try:
             await self._request("DELETE", path, {}, options, "application/json")
         except ClusterError as error:
-            is_another = uid is not None and error.status == 409
+            is_another = uid is not None and error.status == _CONFLICT
             if error.status != 404 and not is_another:
                 raise
 
