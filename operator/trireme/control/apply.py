@@ -93,11 +93,7 @@ class Applier:
             if _owned_by_former(found, key.name):
                 words = f"the {kind} {name} of a former agent of this name is being deleted"
                 raise ClusterError(_CONFLICT, words)
-            raise ClusterError(
-                403,
-                f"a {kind} named {name} exists and does not belong to this agent: "
-                f"rename the agent or remove that {kind}",
-            )
+            raise not_ours(kind, name)
 
     async def delete(self, key: Key, view: AgentView, child: ChildId) -> None:
         """Delete a child that is known; its dependants follow. What has its name by now, and is
@@ -145,6 +141,12 @@ def is_final(failure: ClusterError) -> bool:
     the server's own.
     """
     return failure.status in _FINAL_STATUSES or _UNKNOWN_FIELD in failure.message
+
+
+def not_ours(kind: str, name: str) -> ClusterError:
+    """That an object has a name that an agent's own is to have, and is somebody else's."""
+    words = f"a {kind} named {name} exists and does not belong to this agent"
+    return ClusterError(403, f"{words}: rename the agent or remove that {kind}")
 
 
 def child_id(manifest: Object) -> ChildId:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from trireme.api import names
+from trireme.api.backoff import doubled
 from trireme.api.types import AgentSpec, CurveSource, ScalingStatus, UnansweredStatus
 from trireme.autoscaler import gap
 from trireme.autoscaler.capacity import (
@@ -421,8 +422,7 @@ def _failed(before: Unanswered | None, error: ServerError, now: datetime) -> Una
 
 def _until_next(failed: Unanswered) -> timedelta:
     """A minute until it is told, then 2, 4, 8 and 10."""
-    factor: int = 2 ** min(max(0, failed.looks - _TOLD_LOOKS), 10)
-    return min(_MOST_SELDOM, _SURE * factor)
+    return doubled(_SURE, _MOST_SELDOM, failed.looks - _TOLD_LOOKS + 1)
 
 
 def _expire(learning: Learning, now: datetime) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
+from trireme.api.backoff import doubled
 from trireme.api.conditions import EventReason
 from trireme.api.optimization import (
     Destination,
@@ -25,6 +26,7 @@ from trireme.api.optimization import (
 from trireme.api.optimize import OptimizationPlan
 from trireme.api.scalars import format_duration
 from trireme.api.types import AgentDeployment
+from trireme.control.apply import is_final, not_ours
 from trireme.control.jobs import jobs_with_pods, pods_of
 from trireme.control.observed import owned_by, parse_time, trouble
 from trireme.control.optimized import Ended, Optimized, ended, told_gain
@@ -44,8 +46,8 @@ from trireme.resources.optimization_plans import (
 from trireme.resources.options import ResourceOptions
 
 _ACTION = "Optimize"
-_REFUSALS = frozenset({400, 403, 404, 422})  # by the API, of a Job: not for want of trying
 _FIRST_RETRY = timedelta(minutes=5)
+_LONGEST_RETRY = timedelta(minutes=80)  # after the last failure that is tried again
 _MOST_FAILURES = 6  # in a row; so many times a Job by default has its pod made anew (backoffLimit)
 
 
@@ -149,8 +151,7 @@ class Optimizing:
             view.optimization.under_way.discard(name)
             return await self._started(view, agent, asked, plan, known)
         if not owned_by(job, uid):
-            words = f"a Job named {name} exists and does not belong to this agent: remove it"
-            return _waiting(known, words)
+            return _waiting(known, not_ours(kinds.JOB.name, name).message)
         if "deletionTimestamp" in job["metadata"]:
             return known
         if known.phase is OptimizationPhase.FAILED:  # its time to be tried again has come
@@ -189,7 +190,7 @@ class Optimizing:
                 await self._cluster.ensure(manifest)
         except ClusterError as error:
             view.optimization.under_way.discard(name)
-            if error.status not in _REFUSALS:
+            if not is_final(error):
                 raise
             return _waiting(known, shortened(f"its Job is refused: {error.message}"))
         return known.model_copy(
@@ -370,5 +371,4 @@ def _what_follows(failures: int) -> str:
 
 def _delay(failures: int) -> timedelta:
     """5, 10, 20 ... minutes."""
-    factor: int = 2 ** (failures - 1)
-    return _FIRST_RETRY * factor
+    return doubled(_FIRST_RETRY, _LONGEST_RETRY, failures)

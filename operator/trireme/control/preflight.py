@@ -15,12 +15,14 @@ from trireme.admission.examine import Inspections
 from trireme.admission.inspection.model_file import Inspection
 from trireme.admission.inspection.summary import summary
 from trireme.api import kinds, names
+from trireme.api.backoff import doubled
 from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
 from trireme.api.inspect import InspectPlan
 from trireme.api.types import AgentDeployment, ModelStatus
 from trireme.control import fetching
 from trireme.control.agent_state import Accepted, Attempt, Refused
+from trireme.control.apply import is_final, not_ours
 from trireme.control.jobs import is_over, jobs_with_pods, pods_of
 from trireme.control.observed import Trouble, owned_by, parse_time, trouble
 from trireme.control.recorded import (
@@ -38,7 +40,6 @@ from trireme.resources.preflight import (
     inspection_objects,
 )
 
-_REFUSALS = frozenset({400, 403, 404, 422})  # by the API, of a Job: not for want of trying
 _MOST_JOBS = 8  # of one agent at a time
 _FIRST_RETRY = timedelta(seconds=10)
 _LONGEST_RETRY = timedelta(minutes=10)
@@ -81,7 +82,7 @@ class Preflight:
                 try:
                     job = await self._advance(view, agent, plan, may_start=len(jobs) < _MOST_JOBS)
                 except ClusterError as error:
-                    if error.status not in _REFUSALS:
+                    if not is_final(error):
                         raise
                     refusal = error.message  # such as of a quota: the others may yet be told
                     continue
@@ -143,11 +144,7 @@ class Preflight:
                 return await self._cluster.get(kinds.JOB, namespace, name)
             return None
         if not owned_by(job, uid):
-            raise ClusterError(
-                403,
-                f"a Job named {name} exists and does not belong to this agent: rename the agent "
-                "or remove that Job",
-            )
+            raise not_ours(kinds.JOB.name, name)
         if "deletionTimestamp" in job["metadata"]:
             return None
         ended = await self._ended(view, job, plan)
@@ -188,11 +185,7 @@ class Preflight:
         name = record["metadata"]["name"]
         found = await self._cluster.get(kinds.CONFIG_MAP, agent.metadata.namespace, name)
         if found is not None and not owned_by(found, agent.metadata.uid):
-            raise ClusterError(
-                403,
-                f"a ConfigMap named {name} exists and does not belong to this agent: rename the "
-                "agent or remove that ConfigMap",
-            )
+            raise not_ours(kinds.CONFIG_MAP.name, name)
         await self._cluster.apply(record, names.TEMPLATE_MANAGER)
         view.preflight.reports = kept
 
@@ -307,5 +300,4 @@ def _failed(message: str) -> Ended:
 
 def _delay(failures: int) -> timedelta:
     """10, 20, 40 ... 600 s."""
-    factor: int = 2 ** min(failures - 1, 10)
-    return min(_LONGEST_RETRY, _FIRST_RETRY * factor)
+    return doubled(_FIRST_RETRY, _LONGEST_RETRY, failures)

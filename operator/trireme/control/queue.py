@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable
 from enum import Flag, auto
 from typing import NamedTuple
 
+from trireme.api.backoff import doubled
+
 
 class Key(NamedTuple):
     """Which agent."""
@@ -74,9 +76,8 @@ class WorkQueue:
 
     async def add_failed(self, key: Key, work: Work) -> None:
         """Ask for the same work again, later each time: 1, 2, 4 ... 60 s."""
-        failures = self._failures.get(key, 0)
-        self._failures[key] = failures + 1
-        delay = min(_LONGEST_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2 ** min(failures, 10))
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = doubled(_FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS, failures)
         await self.add_after(delay, key, work)
 
     def forgive(self, key: Key) -> None:

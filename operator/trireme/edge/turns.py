@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from trireme.api.backoff import doubled
 from trireme.errors import SignalsUnavailable
 
 logger = logging.getLogger(__name__)
@@ -113,8 +114,8 @@ class Turns:
         past.turn, past.quick = self._turn, clock() - began <= quick_seconds
         if failure is not None and not past.quick:
             past.error = failure
-            past.due = now + min(_FIRST_PAUSE * 2**past.timeouts, _LONGEST_PAUSE)
             past.timeouts += 1
+            past.due = now + doubled(_FIRST_PAUSE, _LONGEST_PAUSE, past.timeouts)
         else:
             past.error, past.due, past.timeouts = None, None, 0
         return answer

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from trireme.api.backoff import doubled
 from trireme.api.fetch import FetchFailed
 
 T = TypeVar("T")
@@ -24,7 +25,7 @@ class Backoff:
 
     def seconds(self, failures: int) -> float:
         """How long to wait after the n-th failure in a row."""
-        longest = min(self.longest_seconds, self.first_seconds * 2 ** (failures - 1))
+        longest = doubled(self.first_seconds, self.longest_seconds, failures)
         return random.uniform(0, longest)  # noqa: S311  # spreads load, hides nothing
 
 
