@@ -20,6 +20,7 @@ from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.memory import curves_status
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import Capacity, Memory, OutOfReach
+from trireme.control import agent_state
 from trireme.control import learning as learning_of
 from trireme.control.agent_state import Accepted, Learning
 from trireme.control.in_place import wanted_configs
@@ -368,6 +369,33 @@ async def test_no_look_waits_for_what_is_searched_for(
     finally:
         over.set()
     await searching
+
+
+async def test_what_a_pod_sustains_does_not_wait_for_advice_on_knobs(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, begun, over = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def seek(*_: object) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        over.wait()
+
+    monkeypatch.setattr(agent_state, "advise", seek)
+    made = operator()
+    await made.look(0)
+    server.execute(100)
+    advising = asyncio.create_task(made.look(15))
+    await begun.wait()
+    before = capacities(made.view)
+    made.view.accepted = accepted(objectives=[{"model": "double", "latency": {"target": "300ms"}}])
+    try:
+        await made.look(5)
+        assert capacities(made.view) != before
+        assert (advising.done(), known(made.view).advised) == (False, {})
+    finally:
+        over.set()
+    await advising
+    assert known(made.view).advised.keys() == {"double"}
 
 
 async def test_a_knob_is_recommended_by_the_curve_and_sought_anew_only_where_it_is_another(

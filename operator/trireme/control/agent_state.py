@@ -249,7 +249,8 @@ class Learning:
     `advised` what it was sought for. `looked` is when the server last was, `earlier_until` until
     when curves of other files or configurations are used. `gaps_due` is when the time between a
     model's batches is sought again, whether or not it was found. `unanswered` is there while looks
-    fail, and `is_followed` says that what follows is being searched for. `loads` is how many
+    fail, `is_followed` says that what a pod sustains is being searched for, and `is_refined` that
+    what is in no hurry is. `loads` is how many
     seconds the server that is looked at took to load each model, where it tells that, and
     `newcomer` the address of one that was not asked yet.
     """
@@ -265,6 +266,7 @@ class Learning:
     advised: dict[str, Asked] = field(default_factory=dict)
     learnt_for: Accepted | None = None
     is_followed: bool = False
+    is_refined: bool = False
     server_id: str = ""
     statistics: Statistics = field(default_factory=dict)
     due: datetime | None = None

@@ -6,8 +6,9 @@ executed: pods of another sort have another curve. A server that does not answer
 that is known; that some looks in a row failed is told, and from then on it is asked less often,
 since a closed port is waited for, and others are to have their turn. What follows from a new curve
 is searched in a thread, one search at a time: the rounds go on meanwhile by what was known, and so
-do the looks. Of a pipeline its steps' models are learnt. The time between batches is learnt last,
-and what a pod sustains never waits for it.
+do the looks. Of a pipeline its steps' models are learnt. The time between batches and a better knob
+are sought last, one at a time too, and what a pod sustains never waits for either: the knobs of a
+pipeline of five steps take three seconds of a processor.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ from trireme.autoscaler.types import (
     Serving,
 )
 from trireme.control import advising
-from trireme.control.agent_state import Accepted, Learning, Searched, Unanswered
+from trireme.control.agent_state import Accepted, Asked, Learning, Searched, Unanswered
 from trireme.control.in_place import serving_pods, settled_pods, unknown
 from trireme.control.observed import PodView
 from trireme.control.queue import Key
@@ -171,7 +172,7 @@ class Learner:
         self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
         self._asking_loads = asyncio.Semaphore(_ASKED_AT_ONCE)
         self._searching = asyncio.Lock()
-        self._finding_gap = asyncio.Lock()
+        self._in_no_hurry = asyncio.Lock()
         self._busy: set[Key] = set()
 
     async def learn(self) -> None:
@@ -236,22 +237,30 @@ class Learner:
         """Search for what follows from a look, or from another spec. Looks go on meanwhile, and
         what they tell is searched for with the first one after it.
         """
-        learning, spec = looked.learning, looked.spec
-        if learning.is_followed:
-            return
-        learning.is_followed, learning.learnt_for = True, looked.accepted
-        try:
-            for objective in looked.asked:
-                await self._search(learning, objective)
-                await self._advise(learning, spec, objective)
-            if looked.at is None:
-                return
-            for objective in looked.asked:
-                if await self._find_gap(learning, spec, objective, looked.at):
+        learning = looked.learning
+        if not learning.is_followed:
+            learning.is_followed, learning.learnt_for = True, looked.accepted
+            try:
+                for objective in looked.asked:
                     await self._search(learning, objective)
-                    await self._advise(learning, spec, objective)
-        finally:
-            learning.is_followed = False
+            finally:
+                learning.is_followed = False
+        if not learning.is_refined:
+            learning.is_refined = True
+            try:
+                await self._refine(looked)
+            finally:
+                learning.is_refined = False
+
+    async def _refine(self, looked: _Looked) -> None:
+        """Seek what is in no hurry, which may wait for that of all other agents."""
+        learning, spec = looked.learning, looked.spec
+        for objective in looked.asked:
+            at = looked.at
+            if at is not None and await self._find_gap(learning, spec, objective, at):
+                await self._search(learning, objective)
+        for objective in looked.asked:
+            await self._advise(learning, spec, objective)
 
     async def _look(
         self,
@@ -334,7 +343,7 @@ class Learner:
         learning.gaps_due[model] = now + _GAP_AGAIN
         intervals = learning.intervals.get(model, ())
         try:
-            async with self._finding_gap:
+            async with self._in_no_hurry:
                 found = await asyncio.to_thread(gap.estimate, intervals, learnt, serving)
         except Exception:  # what is known without it goes on
             logger.exception("the time between batches of %s cannot be learnt", model)
@@ -372,15 +381,14 @@ class Learner:
         self, learning: Learning, spec: AgentSpec, objective: ObjectivePolicy
     ) -> None:
         """Look for a knob to turn, where another one may follow than before."""
-        asked = advising.asked(learning, spec, objective)
-        if asked is None:
-            learning.advice.pop(objective.model, None)
-            learning.advised.pop(objective.model, None)
-        elif not asked.is_like(learning.advised.get(objective.model)):
-            async with self._searching:
+        if not _to_advise(learning, spec, objective):
+            return
+        async with self._in_no_hurry:
+            asked = _to_advise(learning, spec, objective)  # by what was learnt while it waited
+            if asked is not None:
                 found = await asyncio.to_thread(asked.sought)
-            learning.advice[objective.model] = found
-            learning.advised[objective.model] = asked
+                learning.advice[objective.model] = found
+                learning.advised[objective.model] = asked
 
 
 def _to_search(learning: Learning, objective: ObjectivePolicy) -> Searched | None:
@@ -396,6 +404,18 @@ def _to_search(learning: Learning, objective: ObjectivePolicy) -> Searched | Non
     stood_on = {m: (c.curve, c.noise, c.source) for m, c in curves.items()}
     asked = Searched(stood_on, learning.calls.get(name, {}), objective)
     return None if learning.searched.get(name) == asked else asked
+
+
+def _to_advise(learning: Learning, spec: AgentSpec, objective: ObjectivePolicy) -> Asked | None:
+    """What advice is to be sought for; None where nothing is sure enough, and what was advised is
+    dropped, or where it was sought for the same.
+    """
+    asked = advising.asked(learning, spec, objective)
+    if asked is None:
+        learning.advice.pop(objective.model, None)
+        learning.advised.pop(objective.model, None)
+        return None
+    return None if asked.is_like(learning.advised.get(objective.model)) else asked
 
 
 def _are_unasked(view: AgentView, of_set: PodSet) -> bool:
