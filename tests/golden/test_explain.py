@@ -452,6 +452,7 @@ RECOMMENDED = TuningStatus(
     evidence="learnt from 4312 batches: 40 ms + 10 ms a request, up to 8",
     since="2026-01-01T10:00:00Z",
     replicas_added=2,
+    replicas_spared=1,
 )
 
 
@@ -510,15 +511,22 @@ def test_an_explanation_with_settings_of_trireme_s_own(golden: Golden) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "words"),
+    ("mode", "spared", "words"),
     [
-        pytest.param("Recommend", "Trireme does not set it.", id="Recommend"),
-        pytest.param("Apply", "it is tried on a canary while all is calm.", id="Apply"),
+        pytest.param("Recommend", 1, "Trireme does not set it.", id="Recommend"),
+        pytest.param("Apply", 0, "it is tried on a canary while all is calm.", id="Apply"),
+        pytest.param(
+            "Apply",
+            1,
+            "it is tried on a canary before anything else, while all is calm.",
+            id="Apply, and replicas are there in its place",
+        ),
     ],
 )
-def test_what_becomes_of_a_recommendation_is_told(mode: str, words: str) -> None:
+def test_what_becomes_of_a_recommendation_is_told(mode: str, spared: int, words: str) -> None:
     spec = agent_of(tuning={"mode": mode}).spec
-    agent = Agent("team", "echo", spec, STATUS.model_copy(update={"tuning": RECOMMENDED}))
+    tuning = RECOMMENDED.model_copy(update={"replicas_spared": spared})
+    agent = Agent("team", "echo", spec, STATUS.model_copy(update={"tuning": tuning}))
     found = explain(agent, of_record(SITUATIONS["steady"]), None, NOW + seconds(4))
     (sentence,) = found.sections["Knobs"]
     assert sentence.endswith(words)

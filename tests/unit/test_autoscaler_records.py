@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies import few
-from trireme.api.conditions import Reason
+from trireme.api.conditions import EventReason, Reason
+from trireme.api.tuning import Knob
 from trireme.api.types import Behavior, PolicyType, SelectPolicy
 from trireme.autoscaler.codec import codec
 from trireme.autoscaler.records import Inputs, Read, Record, conclude, from_line, replay, written
@@ -20,10 +21,12 @@ from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
     Capacity,
     FactorMemory,
+    KnownKnob,
     NoSignals,
     Observation,
     OutOfReach,
     Recommendation,
+    SettingNews,
 )
 from trireme.autoscaler.wording import Words
 from trireme.errors import UnreadableRecord
@@ -37,6 +40,14 @@ MEMORY = replace(
 )
 BUSY = Inputs(observed(2, seen(40.0, 0.182), capacity=Capacity(57.0, CURVE)), policy(), MEMORY)
 BLIND = Inputs(observed(2, NoSignals(Reason.STALE, "too old")), policy(), MEMORY)
+BESIDE_A_KNOB = replace(
+    BUSY,
+    observation=replace(
+        BUSY.observation,
+        knobs=(KnownKnob("m", "m", Knob.MAX_BATCH_SIZE, "8", "16", 1.5),),
+        settings=(SettingNews(EventReason.SETTING_TRIED, "it is tried on a canary"),),
+    ),
+)
 
 # Of the types that hold anything: no value of a plain type is left out.
 positive = st.floats(min_value=1e-9, max_value=1e9)
@@ -101,6 +112,7 @@ def test_whatever_a_record_holds_comes_back_to_the_last_bit(record: Record) -> N
             id="an objective out of reach",
         ),
         pytest.param(replace(BUSY, foreign_writer="kubectl"), id="a foreign writer"),
+        pytest.param(BESIDE_A_KNOB, id="a knob, and what became of settings"),
     ],
 )
 def test_a_record_gives_the_same_decision_and_memory_again(inputs: Inputs) -> None:
@@ -115,6 +127,12 @@ def test_where_somebody_else_set_the_size_the_decision_is_to_step_back() -> None
     assert (decision.replicas, decision.reason) == (2, Reason.FOREIGN_WRITER)
     assert str(decision.message).startswith("kubectl-scale set the Deployment to 2 replicas")
     assert decision.proposed == conclude(BUSY)[0].proposed
+
+
+def test_what_is_not_known_of_knobs_is_not_written() -> None:
+    """So that what was recorded before there were any has the digest that it had."""
+    assert "knobs" not in written(recorded(BUSY)).line
+    assert conclude(BESIDE_A_KNOB)[0].alternative is not None
 
 
 def test_the_digest_is_of_the_inputs_and_the_version_alone() -> None:
@@ -281,7 +299,8 @@ def test_a_type_without_a_known_form_is_refused_when_the_codec_is_made(kind: Any
 
 
 def test_records_are_of_every_field_of_an_observation() -> None:
-    full = replace(BUSY, observation=replace(BUSY.observation, beside_canary=True))
+    observation = replace(BESIDE_A_KNOB.observation, beside_canary=True)
+    full = replace(BUSY, observation=observation)
     told = json.loads(written(recorded(full)).line)["inputs"]["observation"]
     assert told.keys() == set(Observation.__dataclass_fields__)
     assert objective().model in told["capacities"]

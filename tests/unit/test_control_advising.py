@@ -16,6 +16,7 @@ from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
     BusiestStep,
     Capacity,
+    KnownKnob,
     NoSignals,
     Observation,
     ServedPipeline,
@@ -132,17 +133,67 @@ def test_none_stands(of: AgentSpec) -> None:
     assert stands(made(STEADY), told(), of=of) is None
 
 
-def test_replicas_that_are_bought_while_it_stands_are_told_with_it_once() -> None:
-    record = made(GROWING)
-    assert record.decision.replicas > 2
-    after = stands(record, told())
-    (event,) = advising.events(told(), after)
-    assert event.reason == "TuningRecommended"
-    assert event.note.startswith(
-        f"{record.decision.replicas - 2} replicas were added, though a knob may do for less: "
-        "set maxBatchSize of m from 4 to 8"
-    )
-    assert not advising.events(after, stands(record, after))
+NAMED = replace(GROWING, knobs=(KnownKnob("m", "m", Knob.MAX_BATCH_SIZE, "4", "8", 0.9),))
+OTHER_STANDS = TuningStatus(
+    model="m",
+    knob=Knob.MAX_QUEUE_DELAY,
+    from_="0s",
+    to="5ms",
+    gain_percent=0,
+    least_gain_percent=0,
+    most_gain_percent=0,
+    confidence=Confidence.HIGH,
+    evidence="it keeps instances out of step",
+    since="2026-01-01T11:59:00Z",
+)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(None, id="where none stood"),
+        pytest.param(OTHER_STANDS, id="in the place of another"),
+    ],
+)
+def test_what_a_purchase_names_stands_at_once(before: TuningStatus | None) -> None:
+    record = made(NAMED)
+    named = record.decision.alternative
+    assert named is not None
+    after = stands(record, before)
+    assert after is not None
+    assert (after.knob, after.to) == ("maxBatchSize", "8")
+    bought = record.decision.replicas - record.decision.current
+    assert (after.replicas_added, bought) == (bought, after.replicas_spared + named.replicas - 2)
+    (event,) = advising.events(before, after)
+    assert event.note.startswith("Set maxBatchSize of m from 4 to 8: ")
+
+
+def test_what_is_bought_where_no_knob_would_spare_it_is_only_counted() -> None:
+    after = stands(made(GROWING), told())
+    assert after is not None
+    assert after.replicas_added > 0
+    assert after.replicas_spared == 0
+    assert not advising.events(told(), after)
+
+
+def test_of_what_is_learnt_meanwhile_nothing_is_owed() -> None:
+    after = stands(made(NAMED), advice=replace(ADVICE, to="16"))
+    assert after is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "stays"),
+    [
+        pytest.param({}, True, id="though nothing is advised any more"),
+        pytest.param({"maxBatchSize": {"max": 4}}, False, id="but not beyond the user's limits"),
+    ],
+)
+def test_while_replicas_are_there_in_its_place_it_stays(
+    limits: dict[str, Any], stays: bool
+) -> None:
+    owed = told().model_copy(update={"replicas_spared": 1})
+    of = spec(tuning={"limits": limits})
+    assert (stands(made(STEADY), owed, advice=None, of=of) is not None) is stays
 
 
 def test_what_a_user_adds_in_shadow_is_not_counted() -> None:

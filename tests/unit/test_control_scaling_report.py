@@ -26,6 +26,7 @@ from trireme.autoscaler.types import (
     ModelSignals,
     NoSignals,
     Outside,
+    SettingNews,
     Signals,
     Source,
 )
@@ -281,6 +282,35 @@ def test_long_decisions_are_kept_as_far_as_4_kib_reach_and_one_in_any_case() -> 
 def test_a_decision_in_the_status_has_the_digest_of_its_inputs() -> None:
     (kept,) = told(UP)
     assert kept.model_dump(by_alias=True)["inputDigest"] == "0123456789abcdef"
+
+
+TRIED = SettingNews(EventReason.SETTING_TRIED, "maxBatchSize 16 in place of 8 is tried")
+KEPT = SettingNews(EventReason.SETTING_KEPT, "x" * 4096)
+
+
+@pytest.mark.parametrize(
+    ("decision", "is_of_size", "kept"),
+    [
+        pytest.param(STEADY, False, [("SettingTried", 2, 2)], id="alone"),
+        pytest.param(UP, True, [("ScaledUp", 2, 5), ("SettingTried", 2, 2)], id="beside a size"),
+    ],
+)
+def test_what_became_of_settings_has_lines_of_its_own(
+    decision: Decision, is_of_size: bool, kept: list[tuple[str, int, int]]
+) -> None:
+    of_settings = Told(replace(decision, settings=(TRIED,)), "0123456789abcdef", is_of_size)
+    status = scaling_status(None, STEADY, SEEN, Memory(NOW), [of_settings])
+    lines = [(each.reason, each.from_replicas, each.to_replicas) for each in status.decisions]
+    assert lines == kept
+    assert status.decisions[-1].message == TRIED.message
+
+
+def test_of_settings_each_line_stays_and_none_takes_all_the_room() -> None:
+    again = [Told(replace(STEADY, settings=(each,)), "d", False) for each in (TRIED, TRIED, KEPT)]
+    status = scaling_status(None, STEADY, SEEN, Memory(NOW), again)
+    told_of = [each.reason for each in status.decisions]
+    assert told_of == ["SettingKept", "SettingTried", "SettingTried"]
+    assert len(status.decisions[0].message) == 1024
 
 
 def test_decisions_that_could_not_be_told_at_once_are_told_together() -> None:

@@ -11,7 +11,7 @@ from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.wording import recommendation, setting
 from trireme.tuner.advice import Advice, Served, advise
-from trireme.tuner.standing import Stood, Unknown, is_bought_first, is_news, standing, with_added
+from trireme.tuner.standing import Stood, Unknown, is_news, standing, with_change
 from trireme.tuner.types import Configuration, Objective, Range, Space
 
 P95 = Objective(95, 0.2)
@@ -182,7 +182,7 @@ def test_batching_is_told_as_what_is_to_be_written() -> None:
         "switch batching on for m (batching: {dynamic: {}}, maxBatchSize 8), whose requests are "
         "executed one by one: a pod is expected to sustain 60 % more"
     )
-    assert setting(told(BATCHED)) == "batches of up to 8 in place of single requests"
+    assert setting(Knob.BATCHING, "1", "8") == "batches of up to 8 in place of single requests"
     assert stood(BATCHED, None, Configuration(8, 1)).was_followed
     assert not stood(BATCHED, None, Configuration(1, 1)).was_followed
 
@@ -247,15 +247,28 @@ def test_another_takes_its_place_and_is_told(
 
 
 @pytest.mark.parametrize(
-    ("added", "first"), [([0], False), ([2], True), ([2, 1], False)], ids=["none", "two", "again"]
+    ("changes", "added", "spared"),
+    [
+        pytest.param([(0, 0)], 0, 0, id="none"),
+        pytest.param([(2, 1), (1, 0)], 3, 1, id="more, with one that it would have spared"),
+        pytest.param([(2, 2), (-1, 0)], 2, 1, id="fewer again"),
+        pytest.param([(1, 1), (-3, 0), (1, 0)], 2, 0, id="none is there any more"),
+    ],
 )
-def test_replicas_that_are_added_while_it_stands_are_counted_and_told_once(
-    added: Sequence[int], first: bool
+def test_replicas_that_are_added_while_it_stands_are_counted(
+    changes: Sequence[tuple[int, int]], added: int, spared: int
 ) -> None:
-    before: TuningStatus | None = told()
-    after = before
-    for count in added:
-        before, after = after, with_added(after, count)
+    after: TuningStatus | None = told()
+    for change, of_these in changes:
+        after = with_change(after, change, of_these)
     assert after is not None
-    assert after.replicas_added == sum(added)
-    assert is_bought_first(before, after) is first
+    assert (after.replicas_added, after.replicas_spared) == (added, spared)
+
+
+@pytest.mark.parametrize("own", [None, Unknown(), SIXTEEN], ids=["none", "unknown", "another"])
+def test_while_replicas_are_there_in_its_place_none_takes_it(own: Advice | Unknown | None) -> None:
+    before = stood(ADVICE, own)
+    owed = replace(before, status=before.status.model_copy(update={"replicas_spared": 1}))
+    assert standing(owed, OTHER, is_calm=True, since=LATER) == owed.status
+    followed = replace(owed, now_set=Configuration(8, 1))
+    assert standing(followed, None, is_calm=True, since=LATER) is None

@@ -119,3 +119,9 @@ class TuningStatus(ApiModel):
     replicas_added: int = Field(
         0, ge=0, description="Replicas that were added to the agent while it stands."
     )
+    replicas_spared: int = Field(
+        0,
+        ge=0,
+        description="Replicas that were bought and are still there, of which it is known that it "
+        "would have done without. While there are any it is tried before anything else.",
+    )

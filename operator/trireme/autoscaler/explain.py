@@ -440,8 +440,12 @@ def _knobs(agent: Agent, now: datetime) -> Iterator[str]:
         return
     since = _ago(datetime.fromisoformat(told.since), now)
     added = f", with {told.replicas_added} replicas added since" if told.replicas_added else ""
+    if told.replicas_spared:
+        added += f", {told.replicas_spared} of them in its place"
     applies = agent.spec is not None and agent.spec.tuning.mode is TuningMode.APPLY
-    what = "it is tried on a canary while all is calm" if applies else "Trireme does not set it"
+    first = " before anything else," if told.replicas_spared else ""
+    tried = f"it is tried on a canary{first} while all is calm"
+    what = tried if applies else "Trireme does not set it"
     sentence = recommendation(told)
     yield f"{sentence[0].upper()}{sentence[1:]}. Told {since}{added}; {what}."
 

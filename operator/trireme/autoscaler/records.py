@@ -13,6 +13,7 @@ from typing import Any
 
 from trireme.api import names
 from trireme.api.conditions import Reason
+from trireme.autoscaler.arbitration import arbitrated
 from trireme.autoscaler.classes import unchanged
 from trireme.autoscaler.codec import codec
 from trireme.autoscaler.decision import decide, is_free_of
@@ -56,9 +57,14 @@ class Record:
 
 def conclude(inputs: Inputs) -> tuple[Decision, Memory]:
     """The decision that is carried out and told, and what to remember."""
-    decision, memory = decide(inputs.observation, inputs.policy, inputs.memory)
+    observation = inputs.observation
+    decision, memory = decide(observation, inputs.policy, inputs.memory)
     if inputs.foreign_writer is not None:
         decision = _yielded(decision, inputs.foreign_writer)
+    elif observation.knobs:
+        decision = arbitrated(decision, observation, inputs.policy, inputs.memory)
+    if observation.settings:
+        decision = replace(decision, settings=observation.settings)
     return decision, memory
 
 

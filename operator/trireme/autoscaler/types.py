@@ -13,7 +13,8 @@ from dataclasses import field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from trireme.api.conditions import Reason
+from trireme.api.conditions import EventReason, Reason
+from trireme.api.tuning import Knob
 from trireme.api.types import Behavior, Paused, ScalingMode
 from trireme.autoscaler.codec import WRITTEN_IF_SET
 from trireme.autoscaler.service_curve import ServiceCurve
@@ -284,6 +285,30 @@ class Grant:
 
 
 @frozen
+class KnownKnob:
+    """A knob of a model, by turning which a pod is expected to sustain more of an objective: by
+    `gain`, a share of what it does now.
+    """
+
+    objective: str
+    model: str
+    knob: Knob
+    now: str
+    to: str
+    gain: float
+
+
+@frozen
+class SettingNews:
+    """What became of a setting of Trireme's own: it is recommended, tried, kept or taken back. The
+    words are those of its Event.
+    """
+
+    reason: EventReason
+    message: str
+
+
+@frozen
 class ClassPods:
     """The pods of one node class, "" for those of an agent without. `short` of its `replicas` are
     not there: no node takes them, or they cannot be made.
@@ -308,7 +333,8 @@ class Observation:
     None until a pod was seen to start. `outside` is what `scaling.demand` asks for, or why that is
     not known; None where the spec has none. `grant` bounds the size where a GPU budget is shared.
     `classes` are the pods by node class, empty of an agent without; then `capacities` are means.
-    `beside_canary`: a canary, whose pods are none of these, answers a part of the requests.
+    `beside_canary`: a canary, whose pods are none of these, answers a part of the requests. `knobs`
+    are known to make a pod sustain more; `settings` is what became of some since the last decision.
     """
 
     now: datetime
@@ -324,6 +350,8 @@ class Observation:
     grant: Grant | None = None
     classes: tuple[ClassPods, ...] = ()
     beside_canary: bool = field(default=False, metadata=WRITTEN_IF_SET)
+    knobs: tuple[KnownKnob, ...] = field(default=(), metadata=WRITTEN_IF_SET)
+    settings: tuple[SettingNews, ...] = field(default=(), metadata=WRITTEN_IF_SET)
 
     @property
     def by_outside(self) -> bool:
@@ -585,6 +613,14 @@ class ClassSize:
 
 
 @frozen
+class Alternative:
+    """A knob with which `replicas` would do, fewer than are decided on."""
+
+    knob: KnownKnob
+    replicas: int
+
+
+@frozen
 class Decision:
     """How many replicas, and why.
 
@@ -592,7 +628,8 @@ class Decision:
     objectives asked for before policies and bounds (None where nothing could be proposed).
     `reason` is an AutoscalingActive reason; `message` tells an SRE what was seen, what was wanted
     and what bound it. `model` names the objective whose proposal won. `classes` are the sizes by
-    node class, empty of an agent without.
+    node class, empty of an agent without. `alternative` is there where replicas are bought that a
+    knob would spare, and `settings` is what became of Trireme's own since the decision before.
     """
 
     at: datetime
@@ -603,3 +640,5 @@ class Decision:
     message: Words
     model: str | None
     classes: tuple[ClassSize, ...] = ()
+    alternative: Alternative | None = field(default=None, metadata=WRITTEN_IF_SET)
+    settings: tuple[SettingNews, ...] = field(default=(), metadata=WRITTEN_IF_SET)

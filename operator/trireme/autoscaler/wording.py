@@ -63,8 +63,8 @@ def recommendation(told: TuningStatus) -> str:
     )
 
 
-def setting(told: TuningStatus) -> str:
+def setting(knob: Knob, now: str, to: str) -> str:
     """`maxBatchSize 16 in place of 8`."""
-    if told.knob is Knob.BATCHING:
-        return f"batches of up to {told.to} in place of single requests"
-    return f"{told.knob} {told.to} in place of {told.from_}"
+    if knob is Knob.BATCHING:
+        return f"batches of up to {to} in place of single requests"
+    return f"{knob} {to} in place of {now}"

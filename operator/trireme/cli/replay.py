@@ -104,7 +104,8 @@ def _line(found: Replayed) -> str:
     verdict = "agreed" if found.difference is None else f"DIFFERS, {found.difference}"
     other = "" if found.is_own else f" (decided by version {record.version})"
     name = f"{record.namespace}/{record.agent}"
-    return f"{at}  {name}  {change}  {decision.reason}  {found.input_digest}  {verdict}{other}"
+    reasons = ", ".join([decision.reason, *(each.reason for each in decision.settings)])
+    return f"{at}  {name}  {change}  {reasons}  {found.input_digest}  {verdict}{other}"
 
 
 def _summary(tally: _Tally) -> str:

@@ -364,16 +364,17 @@ def _is_on_its_way(known: Learning | None, model: str) -> bool:
 
 
 def _proposals(view: AgentView, spec: AgentSpec) -> list[Proposal]:
-    """What may be tried, models that were optimised first: they gain the most. `spec` is as the
-    user wrote it.
+    """What may be tried, models that were optimised first: they gain the most; before them only a
+    knob by which replicas go that were bought without it. `spec` is as the user wrote it.
     """
     known = _known(view)
     sustained = {model: learnt.per_second for model, learnt in _sustained(view).items()}
     state = view.optimization.told
     optimized = state.models if state is not None else []
     found = [_optimized(each, sustained.get(each.model)) for each in optimized]
-    if view.tuning is not None:
-        found.append(_tuned(view, spec, view.tuning, sustained.get(view.tuning.model)))
+    if (advice := view.tuning) is not None:
+        tuned = _tuned(view, spec, advice, sustained.get(advice.model))
+        found.insert(0 if advice.replicas_spared else len(found), tuned)
     proposals = [each for each in found if each is not None]
     return [each for each in proposals if not _is_on_its_way(known, each.model)]
 
@@ -418,7 +419,7 @@ def _tuned(
     return Proposal(
         advice.model,
         Origin.TUNING,
-        setting(advice),
+        setting(advice.knob, advice.from_, advice.to),
         _fields(patch(written, configuration_of(written, spec.server), wanted)),
         recommendation(advice),
         sustained or None,

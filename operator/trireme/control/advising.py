@@ -4,7 +4,7 @@ What is worth recommending is decided in `trireme.tuner`; here its inputs are re
 view, and the Events are made.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from trireme.api.conditions import EventReason, Reason
@@ -15,6 +15,7 @@ from trireme.autoscaler.targets import breach
 from trireme.autoscaler.types import (
     BusiestStep,
     Capacity,
+    KnownKnob,
     ObjectivePolicy,
     ServedPipeline,
     Signals,
@@ -22,10 +23,11 @@ from trireme.autoscaler.types import (
 from trireme.autoscaler.wording import recommendation
 from trireme.control.agent_state import AdviceAsked, Asked, Learning, StepAdviceAsked
 from trireme.control.status import format_time
+from trireme.control.store import AgentView
 from trireme.edge.recorder import Event
 from trireme.tuner.advice import Advice, Served
-from trireme.tuner.settings import configuration_of, rows_alone, space_of
-from trireme.tuner.standing import Stood, Unknown, is_bought_first, is_news, standing, with_added
+from trireme.tuner.settings import configuration_of, rows_alone, space_of, turned
+from trireme.tuner.standing import Stood, Unknown, as_status, is_news, standing, with_change
 from trireme.tuner.step_advice import ServedLine
 from trireme.tuner.types import Objective
 
@@ -77,6 +79,25 @@ def _of_line(
     return StepAdviceAsked(line, space_of(spec, model))
 
 
+def known_knobs(
+    view: AgentView, learning: Learning, was_refused: Callable[[TuningStatus], bool]
+) -> tuple[KnownKnob, ...]:
+    """The knobs that a decision may hold against a replica, by objective: those that are worth
+    telling and gain something, and were not tried in vain.
+    """
+    assert view.accepted is not None  # noqa: S101  # who scales has looked
+    if view.accepted.agent.spec.server.node_classes:
+        return ()
+    return tuple(
+        KnownKnob(objective, each.model, each.knob, each.now, each.to, each.gain)
+        for objective, each in learning.advice.items()
+        if each is not None
+        and each.gain > 0
+        and each.is_worth_telling
+        and not was_refused(as_status(each, ""))
+    )
+
+
 def standing_after(
     before: TuningStatus | None,
     learning: Learning,
@@ -100,17 +121,34 @@ def standing_after(
     stood, decisive = _stood(before, learning, spec), learning.advice.get(_decided_by(made))
     if stood is None and decisive is None:
         return None
-    after = standing(stood, decisive, is_calm=is_calm, since=format_time(now))
-    is_ours = mode is ScalingMode.AUTOMATIC
-    return with_added(after, decision.replicas - decision.current) if is_ours else after
+    named = decision.alternative is not None and _is_about(decisive, decision.alternative.knob)
+    after = standing(stood, decisive, is_calm=is_calm, since=format_time(now), is_named=named)
+    if mode is not ScalingMode.AUTOMATIC:
+        return after
+    spared = decision.replicas - decision.alternative.replicas if decision.alternative else 0
+    return with_change(after, decision.replicas - decision.current, spared if named else 0)
+
+
+def _is_about(advice: Advice | None, knob: KnownKnob) -> bool:
+    """Whether advice is still on what a decision has named: more may be learnt meanwhile."""
+    return advice is not None and (advice.model, advice.knob, advice.to) == (
+        knob.model,
+        knob.knob,
+        knob.to,
+    )
 
 
 def _stood(before: TuningStatus | None, learning: Learning, spec: AgentSpec) -> Stood | None:
-    """What stood, with what is known of its model now; None where that is gone, too."""
+    """What stood, with what is known of its model now; None where that is gone, or what is
+    recommended is beyond the user's limits by now.
+    """
     model = spec.model_named(before.model) if before is not None else None
     if before is None or model is None:
         return None
-    return Stood(before, configuration_of(model, spec.server), _on(learning, model.name))
+    now = configuration_of(model, spec.server)
+    if not space_of(spec, model).allows(turned(now, before.knob, before.to)):
+        return None
+    return Stood(before, now, _on(learning, model.name))
 
 
 def _on(learning: Learning, model: str) -> Advice | Unknown | None:
@@ -145,20 +183,8 @@ def is_calm(made: Record) -> bool:
 
 
 def events(before: TuningStatus | None, after: TuningStatus | None) -> Sequence[Event]:
-    """What is told of what stands after what was told before: once that it stands, and once that
-    replicas were bought while it does.
-    """
-    if after is None:
+    """What is told of what stands after what was told before."""
+    if after is None or not is_news(before, after):
         return []
-    told = []
-    if is_news(before, after):
-        told.append(_event(recommendation(after)))
-    if is_bought_first(before, after):
-        count = after.replicas_added
-        added = "1 replica was added" if count == 1 else f"{count} replicas were added"
-        told.append(_event(f"{added}, though a knob may do for less: {recommendation(after)}"))
-    return told
-
-
-def _event(note: str) -> Event:
-    return Event(EventReason.TUNING_RECOMMENDED, f"{note[0].upper()}{note[1:]}", _TUNE)
+    note = recommendation(after)
+    return [Event(EventReason.TUNING_RECOMMENDED, f"{note[0].upper()}{note[1:]}", _TUNE)]

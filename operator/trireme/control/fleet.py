@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from trireme.api import names
 from trireme.api.conditions import Reason
@@ -27,7 +28,7 @@ from trireme.autoscaler.types import (
     Policy,
     Signals,
 )
-from trireme.control import learning, starts
+from trireme.control import adopting, advising, learning, starts
 from trireme.control.agent_state import Accepted, Learning
 from trireme.control.observed import DeploymentView, PodView, class_of
 from trireme.control.queue import Key
@@ -218,6 +219,12 @@ def observed(
         lead_time=looked.lead_time,
         classes=by_class,
         beside_canary=view.canary is not None and view.canary.weight > 0,
+        knobs=advising.known_knobs(
+            view,
+            learning.known(view, representative(view)),
+            partial(adopting.was_refused, view),
+        ),
+        settings=tuple(view.setting_news),
     )
 
 

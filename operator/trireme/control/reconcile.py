@@ -133,7 +133,9 @@ class Reconciler:
         is repaired while an edit is refused, by whatever process.
         """
         course = await self._accepting.course(view, body)
-        await self._emit(key, await self._adopting.write(view, body))
+        settings = await self._adopting.write(view, body)
+        view.note(settings)
+        await self._emit(key, settings)
         if isinstance(course, Refused):
             view.refused = view.refused or course
             await self._trial.withdraw(key, view, body["metadata"]["uid"])

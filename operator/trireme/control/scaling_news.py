@@ -137,10 +137,14 @@ class ScalingNews:
         events = scaling_report.signals_events(had_signals, told, observed, decision.replicas)
         is_loss = lost and bool(events)
         events += scaling_report.source_events(available, observed)
-        if is_loss or scaling_report.is_notable(last.reason, told, decision, now):
-            self._tell(key, last, made)
+        is_of_size = is_loss or scaling_report.is_notable(last.reason, told, decision, now)
+        if is_of_size or decision.settings:
+            self._tell(key, last, made, is_of_size=is_of_size)
+        view.setting_news = [each for each in view.setting_news if each not in decision.settings]
         last.reason = decision.reason
-        last.tuning = view.tuning = _tuning(view, last, made, now)
+        before, last.tuning = last.tuning, _tuning(view, last, made, now)
+        view.tuning = last.tuning
+        view.note(advising.events(before, last.tuning))
         is_due = last.written_at is None or now - last.written_at >= _QUIET
         is_tuning = is_due and last.tuning != last.tuning_told
         is_compared = is_due and now >= last.compare_at
@@ -214,15 +218,17 @@ class ScalingNews:
                     self._metrics.start_stage.labels(*key, name).set(seconds)
         last.gauges = gauges
 
-    def _tell(self, key: Key, last: _Last, made: Record) -> None:
-        """A notable decision: into the metric and the log now, into the status and an Event as
-        soon as the API server takes them.
+    def _tell(self, key: Key, last: _Last, made: Record, *, is_of_size: bool) -> None:
+        """A notable decision, of its size or of settings alone: into the metric and the log now,
+        into the status and an Event as soon as the API server takes them.
         """
         decision, as_json = made.decision, written(made)
         self._history.keep(made)
-        last.untold = [*last.untold, Told(decision, as_json.input_digest)][-_MOST_UNTOLD:]
-        self._metrics.decisions.labels(*key, decision.reason).inc()
-        logger.info("%s: %s", key, decision.message, extra={"agent": str(key)})
+        told = Told(decision, as_json.input_digest, is_of_size)
+        last.untold = [*last.untold, told][-_MOST_UNTOLD:]
+        for reason, words in scaling_report.words(told):
+            self._metrics.decisions.labels(*key, reason).inc()
+            logger.info("%s: %s", key, words, extra={"agent": str(key)})
         decision_lines.info("%s", as_json.line)
 
     async def _publish(
@@ -237,7 +243,10 @@ class ScalingNews:
         assert view.body is not None  # noqa: S101  # who decides has looked
         await self._write(view.body, status)
         decisions = [
-            event for one in last.untold for event in scaling_report.decision_events(one.decision)
+            event
+            for one in last.untold
+            if one.is_of_size
+            for event in scaling_report.decision_events(one.decision)
         ]
         last.scaling, last.conditions, last.written_at = status.scaling, status.conditions, now
         last.tuning_told = status.tuning

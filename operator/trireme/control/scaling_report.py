@@ -1,7 +1,7 @@
 """What is told of a decision: conditions, status, Event. Pure: all from the one Decision."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -28,6 +28,7 @@ from trireme.edge.recorder import Event
 _SCALE = "Scale"
 _KEPT_DECISIONS = 10
 _KEPT_BYTES = 4096  # of their JSON: messages are as long as objectives are many
+_LONGEST_SETTING = 1024  # characters of a line, as of its Event's note: others are to have room
 _SAME_HOLD = timedelta(minutes=10)
 
 # What it is called when a decision changes nothing but its reason: the fleet began to wait.
@@ -53,10 +54,23 @@ _INACTIVE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A notable decision, and the digest of what it was made from."""
+    """A notable decision, and the digest of what it was made from. `is_of_size`: its size is news,
+    or why it stays; else only what became of settings.
+    """
 
     decision: Decision
     input_digest: str
+    is_of_size: bool = True
+
+
+def words(told: Told) -> Iterator[tuple[str, str]]:
+    """What is told of a notable decision, each with its reason: what became of settings, and then
+    its size.
+    """
+    for each in told.decision.settings:
+        yield each.reason, each.message[:_LONGEST_SETTING]
+    if told.is_of_size:
+        yield told.decision.reason, str(told.decision.message)
 
 
 def statuses(
@@ -117,7 +131,7 @@ def is_notable(
     decision: Decision,
     now: datetime,
 ) -> bool:
-    """Whether a decision is worth an Event and a line in the status: it changes the size, or it
+    """Whether a decision's size is worth an Event and a line in the status: it changes, or it
     begins to hold.
 
     `reason_before` is that of the decision before (None if unknown), `told` the notable ones so
@@ -202,10 +216,10 @@ def scaling_status(
     decisions = list(before.decisions) if before else []
     last_scale_time = before.last_scale_time if before else None
     for one in untold:
-        new = _decision_status(one)
-        if decisions and _is_same_hold(decisions[0], new):
-            del decisions[0]
-        decisions = _fitting([new, *decisions][:_KEPT_DECISIONS])
+        for new in _lines(one):
+            if decisions and _is_same_hold(decisions[0], new):
+                del decisions[0]
+            decisions = _fitting([new, *decisions][:_KEPT_DECISIONS])
         if one.decision.replicas != one.decision.current:
             last_scale_time = format_time(one.decision.at)
     return ScalingStatus(
@@ -343,7 +357,7 @@ def _differ(old: float | None, new: float | None) -> bool:
 
 def _is_same_hold(old: DecisionStatus, new: DecisionStatus) -> bool:
     still = old.from_replicas == old.to_replicas == new.from_replicas == new.to_replicas
-    return still and old.reason == new.reason
+    return still and old.reason == new.reason in {*_HOLDING, Reason.NO_SIGNALS}
 
 
 def _fitting(decisions: list[DecisionStatus]) -> list[DecisionStatus]:
@@ -358,16 +372,19 @@ def _fitting(decisions: list[DecisionStatus]) -> list[DecisionStatus]:
     return kept
 
 
-def _decision_status(told: Told) -> DecisionStatus:
+def _lines(told: Told) -> Iterator[DecisionStatus]:
+    """A decision as the status has it; settings are no change of size."""
     decision = told.decision
-    return DecisionStatus(
-        time=format_time(decision.at),
-        reason=decision.reason,
-        from_replicas=decision.current,
-        to_replicas=decision.replicas,
-        message=str(decision.message),
-        input_digest=told.input_digest,
-    )
+    of_settings = len(decision.settings)
+    for at, (reason, message) in enumerate(words(told)):
+        yield DecisionStatus(
+            time=format_time(decision.at),
+            reason=reason,
+            from_replicas=decision.current,
+            to_replicas=decision.current if at < of_settings else decision.replicas,
+            message=message,
+            input_digest=told.input_digest,
+        )
 
 
 def _observed(decision: Decision, signals: Signals | NoSignals) -> ObservedLoad | None:

@@ -6,7 +6,7 @@ decided (`apply` asks the API whether a Deployment exists before it makes one). 
 is needed after a restart.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import filterfalse
@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from trireme.api import kinds, names
 from trireme.api.tuning import TuningStatus
 from trireme.api.types import AgentDeployment
+from trireme.autoscaler.types import SettingNews
 from trireme.control.agent_state import (
     Accepted,
     AdoptionState,
@@ -38,6 +39,7 @@ from trireme.control.observed import (
     together,
 )
 from trireme.control.queue import Key, Work
+from trireme.edge.recorder import Event
 from trireme.errors import ClusterError, Fault
 from trireme.resources.change import Change
 
@@ -46,6 +48,8 @@ K = TypeVar("K")
 
 Object = dict[str, Any]
 ChildId = tuple[str, str]  # kind, name
+
+_MOST_NEWS = 10  # of settings: as many as the status keeps of decisions
 
 
 class _Read(Generic[K, T]):
@@ -120,6 +124,7 @@ class AgentView:
     has made sure of, since no watch tells of them; `written`, the part of the status it last wrote;
     and `silent`, until when starting pods, by uid, are not asked again that did not answer. The
     autoscaler leaves `desired_replicas`, also by node class; `tuning`, the knob that it recommends;
+    `setting_news`, what became of it and of others that no decision tells of yet;
     `calm_at`, when it last decided, if the fleet is of its size and keeps every objective, else
     None; `learning` by set of pods as the status has it, which is learnt on from there; and
     `foresights` by an objective's model. `canary` is there while one is tried, and until its pods
@@ -151,6 +156,7 @@ class AgentView:
     desired_replicas: int | None = None
     desired_by_class: dict[str, int] | None = None
     tuning: TuningStatus | None = None
+    setting_news: list[SettingNews] = field(default_factory=list)
     calm_at: datetime | None = None
     canary: CanaryState | None = None
     rolled_back: RolledBack | None = None
@@ -165,6 +171,13 @@ class AgentView:
     def _uid(self) -> str:
         uid: str = self.body["metadata"]["uid"] if self.body is not None else ""
         return uid
+
+    def note(self, events: Iterable[Event]) -> None:
+        """What became of settings, by the Events of it, to be told with the next decision; where
+        none is taken the latest are kept.
+        """
+        news = (SettingNews(event.reason, event.note) for event in events)
+        self.setting_news = [*self.setting_news, *news][-_MOST_NEWS:]
 
     def deployment(self, name: str) -> Object | None:
         """A child Deployment by name."""

@@ -118,7 +118,7 @@ class Metrics:
         self.decisions = _OfAgents(
             Counter(
                 "trireme_agent_decisions",
-                "Decisions that changed something or began to hold, by reason",
+                "Decisions that changed something, began to hold or tell of a setting, by reason",
                 (*agent, "reason"),
                 registry=self.registry,
             )

@@ -1,8 +1,10 @@
 """The recommendation that stands: when one is told, kept, changed and dropped. Pure.
 
-A new one is told only while all is calm. One that stands is judged by the advice on its own model,
-whichever objective decides: it is kept while that does not contradict it, gives way to another
-after a while, and is dropped once it was followed, or, while all is calm, does not hold any more.
+A new one is told only while all is calm, or where replicas are bought that it would have spared.
+One that stands is judged by the advice on its own model, whichever objective decides: it is kept
+while that does not contradict it, gives way to another after a while, and is dropped once it was
+followed, or, while all is calm, does not hold any more. While such replicas are there it is
+neither: more pods make smaller batches, and of large ones, which it is about, nothing is learnt.
 """
 
 import math
@@ -39,19 +41,27 @@ class Stood:
 
 
 def standing(
-    before: Stood | None, decisive: Advice | None, *, is_calm: bool, since: str
+    before: Stood | None,
+    decisive: Advice | None,
+    *,
+    is_calm: bool,
+    since: str,
+    is_named: bool = False,
 ) -> TuningStatus | None:
     """What stands after a look; None for nothing. `decisive` is the advice on the model that
-    decides, `since` is now, as the status writes it.
+    decides, `since` is now, as the status writes it. `is_named`: a decision that buys replicas has
+    named it, as what would have spared some.
     """
     if before is not None and before.was_followed:
         before = None
     kept = before.status if before is not None else None
-    if not is_calm:
+    if is_named and decisive is not None and (kept is None or _what(kept) != _advised(decisive)):
+        return as_status(decisive, since)
+    if not is_calm or (kept is not None and kept.replicas_spared > 0):
         return kept
     if before is not None and before.advice is None:
         kept = None
-    new = _status(decisive, since) if decisive is not None and decisive.is_worth_telling else None
+    new = as_status(decisive, since) if decisive is not None and decisive.is_worth_telling else None
     if kept is None or before is None:
         return new
     if new is not None and _what(new) != _what(kept) and _stayed(kept, since) >= LEAST_STAY:
@@ -61,18 +71,22 @@ def standing(
         return kept
     if math.isclose(kept.gain_percent, own.gain * 100, rel_tol=MATERIAL):
         return kept
-    return _status(own, kept.since, kept.replicas_added)
+    return as_status(own, kept.since, kept.replicas_added)
 
 
 def _stayed(kept: TuningStatus, now: str) -> timedelta:
     return datetime.fromisoformat(now) - datetime.fromisoformat(kept.since)
 
 
-def with_added(before: TuningStatus | None, replicas: int) -> TuningStatus | None:
-    """After so many replicas were added while it stands."""
-    if before is None or replicas <= 0:
+def with_change(before: TuningStatus | None, change: int, spared: int) -> TuningStatus | None:
+    """After replicas were added (or, below 0, removed) while it stands, of which it would have
+    spared some.
+    """
+    if before is None or change == 0:
         return before
-    return before.model_copy(update={"replicas_added": before.replicas_added + replicas})
+    added = before.replicas_added + max(change, 0)
+    left = max(before.replicas_spared + spared + min(change, 0), 0)
+    return before.model_copy(update={"replicas_added": added, "replicas_spared": left})
 
 
 def is_news(before: TuningStatus | None, after: TuningStatus | None) -> bool:
@@ -84,11 +98,6 @@ def is_news(before: TuningStatus | None, after: TuningStatus | None) -> bool:
     )
 
 
-def is_bought_first(before: TuningStatus | None, after: TuningStatus | None) -> bool:
-    """Whether replicas were added for the first time while it stands."""
-    return after is not None and after.replicas_added > 0 and not (before and before.replicas_added)
-
-
 def _what(status: TuningStatus) -> tuple[str, Knob, str]:
     return status.model, status.knob, status.to
 
@@ -97,7 +106,8 @@ def _advised(advice: Advice) -> tuple[str, Knob, str]:
     return advice.model, advice.knob, advice.to
 
 
-def _status(advice: Advice, since: str, replicas_added: int = 0) -> TuningStatus:
+def as_status(advice: Advice, since: str, replicas_added: int = 0) -> TuningStatus:
+    """A recommendation as the status has it."""
     return TuningStatus(
         model=advice.model,
         knob=advice.knob,
