@@ -23,8 +23,8 @@ def with_knobs(*knobs: KnownKnob, of: Observation = GROWING) -> Decision:
     return decision
 
 
-def gaining(gain: float, **fields: str) -> KnownKnob:
-    return replace(KNOB, gain=gain, **fields)
+def gaining(gain: float, to: str = "8", objective: str = "m") -> KnownKnob:
+    return replace(KNOB, gain=gain, to=to, objective=objective)
 
 
 def test_a_purchase_names_the_knob_that_would_spare_it_and_is_made() -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from trireme.api.types import CurveSource, NodeClassStatus, ScalingStatus, TargetStatus
 from trireme.autoscaler.capacity import LearntCurve
+from trireme.autoscaler.contention import LearntContention
 from trireme.autoscaler.lead_time import (
     Measured,
     Part,
@@ -62,7 +63,8 @@ def test_the_status_holds_the_targets_to_three_decimals() -> None:
 
 
 CURVE = ServiceCurve(0.040, 0.010, 4)
-LEARNT = LearntCurve(CURVE, 0.04, 812, CurveSource.COUNTERS, 2)
+CONTENTION = LearntContention("fixed", 0.42, 1, 2, 1200)
+LEARNT = LearntCurve(CURVE, 0.04, 812, CurveSource.COUNTERS, 2, CONTENTION)
 
 
 def learnt_status(*, sustained: bool = True) -> ScalingStatus:
@@ -148,6 +150,13 @@ def test_people_read_the_curve_in_milliseconds() -> None:
         "noise": 0.04,
         "executions": 812,
         "instances": 2,
+        "contention": {
+            "sigma": 0.42,
+            "fewest": 1,
+            "most": 2,
+            "executions": 1200,
+            "digest": "fixed",
+        },
         "source": "Counters",
         "sustainedPerSecond": 36.5,
         "factor": 0.8,

@@ -261,6 +261,13 @@ def test_advice_is_sought_by_the_curve_the_objective_and_the_users_limits() -> N
     assert not asked.is_like(advising.asked(learning(curves={"m": LEARNT}), spec(), OBJECTIVE))
 
 
+@pytest.mark.parametrize(("mode", "most"), [("Recommend", 16), ("Apply", 1)])
+def test_what_there_is_no_canary_of_is_advised_to_people_alone(mode: str, most: int) -> None:
+    asked = advising.asked(learning(curves={"m": LEARNT}), spec(tuning={"mode": mode}), OBJECTIVE)
+    assert isinstance(asked, AdviceAsked)
+    assert asked.space.instances == Range(1, most)
+
+
 @pytest.mark.parametrize(
     ("curves", "of"),
     [

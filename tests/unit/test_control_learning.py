@@ -51,12 +51,17 @@ class Server:
         self.counts: dict[int, int] = {}
         self.pipelines: dict[str, float] = {}
         self.tells_batches = True
+        self.slower = 1.0  # a batch takes so many times as long as by the curve
+        self.lost: dict[int, float] = {}  # seconds, by batch size, more than by the curve
         self.refusal = ""
         self.asked = 0
 
     def execute(self, each: int) -> None:
         """So many batches more of each size."""
-        self.counts = {batch: self.counts.get(batch, 0) + each for batch in (1, 2, 4)}
+        for batch in (1, 2, 4):
+            self.counts[batch] = self.counts.get(batch, 0) + each
+            more = each * (self.slower - 1) * CURVE.seconds(batch)
+            self.lost[batch] = self.lost.get(batch, 0.0) + more
 
     async def answer(self, _: web.Request) -> web.Response:
         self.asked += 1
@@ -70,7 +75,7 @@ class Server:
                 "compute_input": {"count": count, "ns": 0},
                 "compute_infer": {
                     "count": count,
-                    "ns": round(count * CURVE.seconds(batch) * 1e9),
+                    "ns": round((count * CURVE.seconds(batch) + self.lost.get(batch, 0.0)) * 1e9),
                 },
                 "compute_output": {"count": count, "ns": 0},
             }
@@ -501,11 +506,11 @@ async def test_what_is_learnt_takes_the_place_of_what_was_before(server: Server)
     assert known(made.view).capacities["double"] == before
 
 
-def changed_in_place(count: int) -> Accepted:
+def changed_in_place(count: int, live: str = "e" * 64) -> Accepted:
     """As accepted, with so many instances: the same pods take it on."""
     fields = {"instances": [{"kind": "CPU", "count": count}]}
     config = model_config(Model.model_validate(model_of("double", **fields)))
-    repository = replace(repository_of(directory_of(config=config)), live_digest="e" * 64)
+    repository = replace(repository_of(directory_of(config=config)), live_digest=live)
     return Accepted(accepted(models=[model_of("double", **BATCHING, **fields)]).agent, repository)
 
 
@@ -535,6 +540,76 @@ async def test_a_model_that_changes_in_place_is_learnt_anew_of_what_runs_the_cha
     assert (curve.source, curve.executions, curve.instances) == (CurveSource.BATCHES, 150, 2)
     assert isinstance(after, Capacity)
     assert after.per_second > 1.8 * before.per_second
+
+
+async def learns_two(server: Server, *, share: float, slower: float = 1.4) -> Operator:
+    """Two instances in the place of one, which are busy for this share of some minutes, and whose
+    batches take so many times as long.
+    """
+    made = await learnt(server)
+    server.slower = slower
+    made.view.accepted = changed_in_place(2)
+    await made.look(60)
+    each = round(share * 2 * 60 / sum(server.slower * CURVE.seconds(b) for b in (1, 2, 4)))
+    for _ in range(10):
+        server.execute(each)
+        await made.look(60)
+    return made
+
+
+async def test_what_instances_cost_each_other_is_learnt_when_there_is_another_number_of_them(
+    server: Server,
+) -> None:
+    made = await learns_two(server, share=0.9)
+    found = known(made.view).curves["double"].contention
+    assert found is not None
+    assert (found.fewest, found.most) == (1, 2)
+    assert found.executions == 300, "of the one that was seen before"
+    # With 0.95 of the other busy a batch takes 1.4 times as long.
+    assert found.sigma == pytest.approx(0.4 / 0.95, rel=0.02)
+    assert known(made.view).references == {}
+    server.execute(100)
+    await made.look(60)
+    assert known(made.view).curves["double"].contention == found, "once"
+
+
+async def test_where_instances_hardly_meet_it_waits_for_more_to_do(server: Server) -> None:
+    made = await learns_two(server, share=0.1)
+    assert known(made.view).curves["double"].contention is None
+    assert known(made.view).references["double"].instances == 1
+
+
+async def test_of_a_number_that_was_not_tried_it_is_predicted(server: Server) -> None:
+    made = await learns_two(server, share=0.9)
+    before = known(made.view).curves["double"]
+    assert before.contention is not None
+    made.view.accepted = changed_in_place(4, live="f" * 64)
+    await made.look(5)
+    predicted = known(made.view).curves["double"]
+    assert (predicted.source, predicted.instances) == (CurveSource.EARLIER, 4)
+    times = before.contention.times(4) / before.contention.times(2)
+    assert predicted.curve.seconds(4) == pytest.approx(times * before.curve.seconds(4))
+    made.view.accepted = changed_in_place(5, live="9" * 64)
+    assert known(made.view).curves["double"].instances == 4, "beyond twice what was seen"
+
+
+async def test_what_instances_cost_each_other_outlives_the_operator_and_not_the_model(
+    server: Server,
+) -> None:
+    made = await learns_two(server, share=0.9)
+    curves = known(made.view).curves
+    found = curves["double"].contention
+    digests = known(made.view).model_digests
+    status = ScalingStatus(
+        desired_replicas=1, curves=curves_status(digests, curves, {}, Memory(NOW))
+    )
+    again = operator(status)
+    told = known(again.view).curves["double"]
+    assert (told.source, told.instances) == (CurveSource.EARLIER, 1), "which it is now"
+    assert told.contention is not None
+    assert told.contention.sigma == pytest.approx(found and found.sigma, rel=0.001)
+    made.view.accepted = changed(labels=b"yes")
+    assert known(made.view).curves["double"].contention is None
 
 
 async def test_a_server_that_was_not_asked_what_it_runs_is_not_learnt_from(server: Server) -> None:

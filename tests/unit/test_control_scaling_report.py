@@ -9,6 +9,7 @@ import pytest
 from trireme.api.conditions import ConditionType, EventReason, Reason
 from trireme.api.types import (
     Condition,
+    ContentionStatus,
     CurveStatus,
     DecisionStatus,
     LeadTimeStatus,
@@ -351,6 +352,7 @@ def test_what_a_steady_agents_status_is_written_for(change: dict[str, Any], wort
     assert is_worth_showing(before, after) is worth
 
 
+CONTENTION = ContentionStatus(sigma=0.4, fewest=1, most=2, executions=1200, digest="d")
 CURVE = CurveStatus(
     model="policy",
     model_digest="a",
@@ -387,6 +389,12 @@ CURVE = CurveStatus(
             [CURVE], [CURVE.model_copy(update={"max_batch": 8})], True, id="larger batches"
         ),
         pytest.param([CURVE], [CURVE.model_copy(update={"factor": 0.8})], True, id="corrected"),
+        pytest.param(
+            [CURVE],
+            [CURVE.model_copy(update={"contention": CONTENTION})],
+            True,
+            id="what instances cost each other",
+        ),
         pytest.param(
             [CURVE], [CURVE.model_copy(update={"model_digest": "b"})], True, id="of another"
         ),

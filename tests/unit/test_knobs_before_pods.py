@@ -102,6 +102,7 @@ class Served:
             Query.SERVER_QUEUE: 0.0,
             Query.SERVER_PENDING: 0.0,
         }
+        found: dict[Query, tuple[Series, ...]]
         found = {query: (of(value, model="m"),) for query, value in of_model.items()}
         at = self.rounds.now.timestamp() + 5
         found[Query.SERVER_HISTOGRAM] = (of(0.12, model="m", quantile="0.95"),)

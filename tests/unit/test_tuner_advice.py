@@ -8,6 +8,7 @@ import pytest
 from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.api.types import CurveSource
 from trireme.autoscaler.capacity import LearntCurve
+from trireme.autoscaler.contention import LearntContention
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.wording import recommendation, setting
 from trireme.tuner.advice import Advice, Served, advise
@@ -104,6 +105,72 @@ def test_batching_is_to_be_switched_on_where_requests_are_executed_one_by_one(
 def test_batching_is_not_to_be_switched_on(served: Served, space: Space) -> None:
     advice = advise(served, P95, space)
     assert advice is None or not advice.is_worth_telling
+
+
+COSTLY = LearntContention("digest", 0.2, 1, 2, 1200)
+
+
+def of_instances(now: int, known: LearntContention | None, batch: int = 4) -> Served:
+    """One of which the times are known with as many instances as it has."""
+    seconds = 1.0 if known is None else known.times(now)
+    learnt = curve(0.004 * seconds, 0.001 * seconds, batch)
+    learnt = replace(learnt, instances=now, contention=known)
+    return Served("m", Configuration(batch, now), learnt)
+
+
+NO_LARGER = replace(SPACE, max_batch=Range(1, 4))
+
+
+def test_more_instances_are_recommended_once_it_is_known_what_they_cost_each_other() -> None:
+    advice = advise(of_instances(1, COSTLY), P95, NO_LARGER)
+    assert advice is not None
+    assert advice.is_worth_telling
+    assert (advice.knob, advice.now, advice.to) == (Knob.INSTANCES, "1", "2")
+    # 2 in 1.2 times as long do 1.67 times as much: that was seen, whatever the view.
+    assert advice.gain == pytest.approx(0.67, abs=0.04)
+    assert advice.confidence is Confidence.MEDIUM
+    assert advice.evidence == (
+        "a batch takes 1.2 times as long with 2 instances as with 1, learnt from 1200 batches"
+    )
+
+
+def test_of_a_number_that_was_not_tried_the_gain_is_less_sure() -> None:
+    advice = advise(of_instances(2, replace(COSTLY, sigma=0.02)), P95, NO_LARGER)
+    assert advice is not None
+    assert (advice.knob, advice.to) == (Knob.INSTANCES, "4")
+    # 4 / 1.06 is 1.92 times 2 / 1.02; of 4 sigma may be 0.29, and 4 / 1.87 is a twelfth more.
+    assert advice.gain == pytest.approx(0.92, abs=0.05)
+    assert 0 < advice.least_gain < 0.1
+
+
+def test_fewer_are_recommended_where_they_hinder_each_other() -> None:
+    hindering = LearntContention("digest", 1.5, 1, 2, 1200)
+    advice = advise(of_instances(2, hindering), P95, NO_LARGER)
+    assert advice is not None
+    assert (advice.knob, advice.now, advice.to) == (Knob.INSTANCES, "2", "1")
+
+
+@pytest.mark.parametrize(
+    ("served", "space"),
+    [
+        pytest.param(of_instances(1, None), NO_LARGER, id="nothing is known of two"),
+        pytest.param(
+            of_instances(1, COSTLY), replace(NO_LARGER, instances=Range(1, 1)), id="the user's"
+        ),
+        pytest.param(
+            of_instances(4, COSTLY), NO_LARGER, id="more than twice what was seen is believed of"
+        ),
+        pytest.param(
+            of_instances(1, replace(COSTLY, sigma=0.95)), NO_LARGER, id="they share nearly all"
+        ),
+        pytest.param(
+            of_instances(2, COSTLY), NO_LARGER, id="of those that were not tried it is too unsure"
+        ),
+    ],
+)
+def test_no_other_number_of_instances_is_recommended(served: Served, space: Space) -> None:
+    advice = advise(served, P95, space)
+    assert advice is None or advice.knob is not Knob.INSTANCES or not advice.is_worth_telling
 
 
 def test_a_queue_delay_is_only_ever_lowered() -> None:

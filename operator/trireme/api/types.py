@@ -739,6 +739,22 @@ class CurveSource(StrEnum):
     EARLIER = "Earlier"
 
 
+class ContentionStatus(ApiModel):
+    """What instances of a model in one pod cost each other, learnt when their number changed."""
+
+    sigma: float = Field(
+        description="By how much of its time alone a batch takes longer for each other instance "
+        "that is busy meanwhile: 0 where they share nothing, 1 where they share all.",
+        ge=0,
+    )
+    fewest: int = Field(description="The smaller number of instances that it was learnt of.", ge=1)
+    most: int = Field(description="The larger one; it is believed up to twice that.", ge=2)
+    executions: int = Field(description="Batches that it stands on, with each of the two at least.")
+    digest: str = Field(
+        description="Of the model's files and configuration, but for what changes in place."
+    )
+
+
 class CurveStatus(ApiModel):
     """What a batch of requests costs in one pod, learnt from Triton's statistics."""
 
@@ -759,6 +775,10 @@ class CurveStatus(ApiModel):
     executions: int = Field(description="Batches that it stands on.")
     instances: int | None = Field(
         None, ge=1, description="Instances of the model in a pod that it was learnt of."
+    )
+    contention: ContentionStatus | None = Field(
+        None,
+        description="What instances cost each other; absent until two numbers of them were seen.",
     )
     source: CurveSource = Field(
         CurveSource.BATCHES,
@@ -923,7 +943,10 @@ class ScalingStatus(ApiModel):
         None, description="Present while the pods' servers cannot be asked what they execute."
     )
     decisions: list[DecisionStatus] = Field(
-        [], max_length=10, description="The last ten decisions, newest first."
+        [],
+        max_length=10,
+        description="The last ten decisions, newest first; among them what became of a recommended "
+        "knob and of settings of Trireme's own.",
     )
 
 

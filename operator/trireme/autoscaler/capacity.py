@@ -14,7 +14,8 @@ surely: the line may miss them by a fifth, and another curve is news only if it 
 
 When a model's files or configuration change, its curve is used for a while, of which only a part is
 counted on (`EARLIER_SHARE`), and no more instances than it was learnt of; what is learnt takes its
-place.
+place. Where only the instances changed, and it is known what these cost each other (`contention`),
+it is one of as many as there are.
 
 A pipeline executes nothing itself: what it sustains follows from the curves of its steps' models
 and from how often each is called for one of its requests (`pipeline`).
@@ -37,6 +38,7 @@ from trireme.api.types import CurveSource
 from trireme.autoscaler import pipeline as pipelines
 from trireme.autoscaler.batch_events import PodModel
 from trireme.autoscaler.choice import Fleet
+from trireme.autoscaler.contention import LearntContention
 from trireme.autoscaler.factor import EASE
 from trireme.autoscaler.queueing import (
     PodShape,
@@ -152,7 +154,8 @@ class LearntCurve:
     """A curve that may be used, and how many executions it stands on.
 
     `noise` is the coefficient of variation of an execution's time, 0 where it is not known;
-    `instances` is how many a pod had of them, None where that is not known.
+    `instances` is how many a pod had of them, None where that is not known, and `contention` what
+    they are known to cost each other.
     """
 
     curve: ServiceCurve
@@ -160,6 +163,7 @@ class LearntCurve:
     executions: int
     source: CurveSource = CurveSource.BATCHES
     instances: int | None = None
+    contention: LearntContention | None = None
 
     @property
     def error(self) -> float:
@@ -170,6 +174,14 @@ class LearntCurve:
     def told(self) -> ServiceCurve | EarlierCurve:
         """What a capacity is told by."""
         return EarlierCurve(self.curve) if self.source is CurveSource.EARLIER else self.curve
+
+    def of_instances(self, instances: int) -> "LearntCurve":
+        """As it is expected of so many; itself where nothing tells of them."""
+        known, before = self.contention, self.instances
+        if known is None or before is None or not known.tells_of(max(before, instances)):
+            return self
+        curve = self.curve.scaled(known.times(instances) / known.times(before))
+        return replace(self, curve=curve, instances=instances)
 
 
 def kept(
@@ -217,7 +229,8 @@ def learn(
         gap_seconds=before.curve.gap_seconds if before is not None and is_of_these else 0.0,
     )
     noise = min(found.noise or 0.0, MOST_NOISE)
-    learnt = LearntCurve(curve, noise, found.executions, source, instances)
+    contention = before.contention if before is not None else None
+    learnt = LearntCurve(curve, noise, found.executions, source, instances, contention)
     if before is not None and _is_the_same(before, learnt, limits.news):
         return replace(before, executions=found.executions, instances=instances)
     return learnt

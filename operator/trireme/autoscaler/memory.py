@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from trireme.api.types import (
+    ContentionStatus,
     CurveSource,
     CurveStatus,
     LeadTimeStatus,
@@ -16,6 +17,7 @@ from trireme.api.types import (
     TargetStatus,
 )
 from trireme.autoscaler.capacity import Calls, LearntCurve
+from trireme.autoscaler.contention import LearntContention
 from trireme.autoscaler.lead_time import Measured, Part, Stages, Starts, lead_time, measured, parts
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (
@@ -87,13 +89,34 @@ def curves_from_status(
         )
         is_same = told.model_digest == digests[told.model]
         source = told.source if is_same else CurveSource.EARLIER
-        learnt = LearntCurve(curve, told.noise, told.executions, source, told.instances)
+        learnt = LearntCurve(
+            curve,
+            told.noise,
+            told.executions,
+            source,
+            told.instances,
+            _contention(told.contention) if told.contention is not None else None,
+        )
         per_second = told.sustained_per_second if is_same else None
         restored[told.model] = (
             learnt,
             None if per_second is None else Capacity(per_second, learnt.told),
         )
     return restored
+
+
+def _contention(told: ContentionStatus) -> LearntContention:
+    return LearntContention(told.digest, told.sigma, told.fewest, told.most, told.executions)
+
+
+def _contention_status(known: LearntContention) -> ContentionStatus:
+    return ContentionStatus(
+        sigma=rounded(known.sigma),
+        fewest=known.fewest,
+        most=known.most,
+        executions=known.executions,
+        digest=known.digest,
+    )
 
 
 def curves_status(
@@ -115,6 +138,9 @@ def curves_status(
             noise=rounded(learnt.noise),
             executions=learnt.executions,
             instances=learnt.instances,
+            contention=_contention_status(learnt.contention)
+            if learnt.contention is not None
+            else None,
             source=learnt.source,
             sustained_per_second=rounded(capacity.per_second)
             if isinstance(capacity := capacities.get(model), Capacity)

@@ -11,7 +11,7 @@ Two batch sizes at least must have been seen, else only the seconds at the one a
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,14 @@ class ServiceCurve:
     def seconds(self, batch: float) -> float:
         """How long a batch takes."""
         return self.fixed_seconds + self.per_request_seconds * batch
+
+    def scaled(self, times: float) -> "ServiceCurve":
+        """One of batches that take so many times as long."""
+        return replace(
+            self,
+            fixed_seconds=times * self.fixed_seconds,
+            per_request_seconds=times * self.per_request_seconds,
+        )
 
     @property
     def full_batch_seconds(self) -> float:

@@ -5,6 +5,7 @@ view, and the Events are made.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from trireme.api.conditions import EventReason, Reason
@@ -29,7 +30,7 @@ from trireme.tuner.advice import Advice, Served
 from trireme.tuner.settings import configuration_of, rows_alone, space_of, turned
 from trireme.tuner.standing import Stood, Unknown, as_status, is_news, standing, with_change
 from trireme.tuner.step_advice import ServedLine
-from trireme.tuner.types import Objective
+from trireme.tuner.types import Objective, Range
 
 _TUNE = "Tune"
 # The decisions of a fleet that neither scales nor would.
@@ -50,10 +51,14 @@ def asked(learning: Learning, spec: AgentSpec, objective: ObjectivePolicy) -> As
         return None
     if learnt.source is CurveSource.EARLIER:
         return None
+    now, space = configuration_of(model, spec.server), space_of(spec, model)
+    if spec.tuning.mode is TuningMode.APPLY:
+        # They change in place, on all pods at once: there is no canary of them.
+        space = replace(space, instances=Range(now.instances, now.instances))
     return AdviceAsked(
-        Served(model.name, configuration_of(model, spec.server), learnt, rows_alone(model)),
+        Served(model.name, now, learnt, rows_alone(model)),
         Objective(objective.percentile, objective.latency_target_seconds),
-        space_of(spec, model),
+        space,
     )
 
 

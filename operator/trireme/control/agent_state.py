@@ -17,6 +17,7 @@ from trireme.api.optimization import OptimizationStatus
 from trireme.api.rollout import RolloutPhase
 from trireme.api.types import AgentDeployment, CurveSource
 from trireme.autoscaler.capacity import Calls, LearntCurve, ModelStatistics, Statistics
+from trireme.autoscaler.contention import Seen
 from trireme.autoscaler.demand import Demand, Terms
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.service_curve import ServiceCurve
@@ -252,7 +253,9 @@ class Learning:
     fail, `is_followed` says that what a pod sustains is being searched for, and `is_refined` that
     what is in no hurry is. `loads` is how many
     seconds the server that is looked at took to load each model, where it tells that, and
-    `newcomer` the address of one that was not asked yet.
+    `newcomer` the address of one that was not asked yet. `fixed_digests` are those of the models
+    but for what changes in place, and `references` what was seen of one before its instances were
+    another number, until it is known what they cost each other.
     """
 
     repository_digest: str
@@ -277,6 +280,8 @@ class Learning:
     intervals: dict[str, tuple[ModelStatistics, ...]] = field(default_factory=dict)
     requests: deque[Mapping[str, int]] = field(default_factory=deque)
     loads: Mapping[str, float] = field(default_factory=dict)
+    fixed_digests: Mapping[str, str] = field(default_factory=dict)
+    references: dict[str, Seen] = field(default_factory=dict)
     newcomer: str | None = None
 
 

@@ -23,6 +23,7 @@ from trireme.api.backoff import doubled
 from trireme.api.types import AgentSpec, CurveSource, ScalingStatus, UnansweredStatus
 from trireme.autoscaler import gap
 from trireme.autoscaler.capacity import (
+    LearntCurve,
     Statistics,
     calls_per_request,
     capacity,
@@ -30,6 +31,7 @@ from trireme.autoscaler.capacity import (
     learn,
     pipeline_capacity,
 )
+from trireme.autoscaler.contention import Seen, busy_share, contention
 from trireme.autoscaler.lead_time import LOAD_METRIC, loads
 from trireme.autoscaler.memory import curves_from_status, pipelines_from_status
 from trireme.autoscaler.policy import policy_of
@@ -51,7 +53,8 @@ from trireme.edge import triton
 from trireme.edge.metrics import Metrics
 from trireme.edge.pod_metrics import PodMetrics
 from trireme.errors import ServerError, ServerRefused
-from trireme.modelrepo.render import model_digest
+from trireme.modelrepo.instances import instances_per_pod
+from trireme.modelrepo.render import fixed_digest, model_digest
 from trireme.resources.monitoring import SERVER_METRICS_PATH
 from trireme.resources.pod_sets import PodSet
 
@@ -68,6 +71,7 @@ _GAP_AGAIN = timedelta(minutes=5)  # when half of the intervals are others
 _KEPT_INTERVALS = 10  # ten minutes of a curve that is sure
 _ASKED_AT_ONCE = 16
 _MOST_SELDOM = timedelta(minutes=10)
+_COMPARED = 1000  # batches: their mean strays by a thirtieth of what one does
 _TOLD_LOOKS = 3  # that failed: two minutes, when a server that starts or ends does not
 _LONGEST_WHY = 200  # characters of a server's own words
 
@@ -85,14 +89,22 @@ def known(view: AgentView, pods: PodSet) -> Learning:
     ):
         return before
     digests = {directory.name: model_digest(directory) for directory in repository.models}
-    learning = Learning(repository.digest, repository.live_digest, digests)
+    fixed = {directory.name: fixed_digest(directory) for directory in repository.models}
+    learning = Learning(repository.digest, repository.live_digest, digests, fixed_digests=fixed)
     if before is None:
         return learning
     learning.unanswered = before.unanswered
     same = {model for model in digests if before.model_digests.get(model) == digests[model]}
     for model in before.curves.keys() & digests.keys():
         curve = before.curves[model]
-        learning.curves[model] = curve if model in same else replace(curve, source=_EARLIER)
+        learning.curves[model] = curve if model in same else _earlier(learning, pods, model, curve)
+    for model in digests:
+        if before.fixed_digests.get(model) == fixed[model]:
+            seen = before.references.get(model)
+            if model not in same:
+                seen = _seen(before, model, before.curves.get(model)) or seen
+            if seen is not None:
+                learning.references[model] = seen
     for name in before.capacities.keys() & before.searched.keys() & same:
         searched = before.searched[name]
         if searched.curves.keys() <= same:
@@ -101,6 +113,43 @@ def known(view: AgentView, pods: PodSet) -> Learning:
             if searched.calls:
                 learning.calls[name] = searched.calls
     return learning
+
+
+def _earlier(learning: Learning, pods: PodSet, model: str, curve: LearntCurve) -> LearntCurve:
+    """A curve of before a change; of other instances alone it is of as many as there are now, where
+    it is known what they cost each other.
+    """
+    known = curve.contention
+    is_of_these = known is not None and known.digest == learning.fixed_digests[model]
+    earlier = replace(curve, source=_EARLIER, contention=known if is_of_these else None)
+    spec = pods.agent.spec
+    served = spec.model_named(model)
+    return earlier.of_instances(instances_per_pod(served, spec.server)) if served else earlier
+
+
+def _seen(learning: Learning, model: str, curve: LearntCurve | None) -> Seen | None:
+    """What was seen of a model with the instances that it has; None where that is nothing sure."""
+    if curve is None or curve.instances is None or curve.source is not CurveSource.BATCHES:
+        return None
+    timed = [(each.batches, each.elapsed_seconds) for each in learning.intervals.get(model, ())]
+    busy = busy_share(timed, curve.instances)
+    return Seen(curve.curve, curve.instances, curve.executions, busy)
+
+
+def _with_contention(learning: Learning, model: str, curve: LearntCurve) -> LearntCurve:
+    """A curve with what its instances cost each other, once enough is seen of them beside another
+    number of them. That is learnt once: it is of the model, and a look differs from the next.
+    """
+    reference, seen = learning.references.get(model), _seen(learning, model, curve)
+    if reference is None or seen is None:
+        return curve
+    if curve.executions < _COMPARED and not is_full(learning, model):
+        return curve
+    found = contention(reference, seen, learning.fixed_digests[model])
+    if found is None:
+        return curve
+    del learning.references[model]
+    return replace(curve, contention=found)
 
 
 def capacities(view: AgentView, pods: PodSet) -> dict[str, Capacity | OutOfReach]:
@@ -118,7 +167,8 @@ def restored(view: AgentView, pods: PodSet, status: ScalingStatus | None) -> Lea
         learning.unanswered = Unanswered(since, failing.looks, failing.message)
     learning.loads = {load.model: load.seconds for load in status.loads} if status else {}
     for model, (curve, sustained) in curves_from_status(status, learning.model_digests).items():
-        learning.curves[model] = curve
+        is_same = curve.source is not _EARLIER
+        learning.curves[model] = curve if is_same else _earlier(learning, pods, model, curve)
         if sustained is not None:
             learning.capacities[model] = sustained
     told = pipelines_from_status(status, learning.repository_digest, learning.curves)
@@ -296,7 +346,7 @@ class Learner:
             before = learning.curves.get(model)
             curve = learn(intervals, serving.max_batch, before, serving.instances)
             if curve is not None:
-                learning.curves[model] = curve
+                learning.curves[model] = _with_contention(learning, model, curve)
             else:
                 learning.curves.pop(model, None)
                 learning.gaps_due.pop(model, None)

@@ -308,8 +308,11 @@ def _classes_differ(old: Sequence[NodeClassStatus], new: Sequence[NodeClassStatu
 def _curves_differ(old: Sequence[CurveStatus], new: Sequence[CurveStatus]) -> bool:
     """Whether other curves are told of, or one with other figures."""
     return len(old) != len(new) or any(
-        (one.model, one.model_digest, one.max_batch, one.source, one.factor)
-        != (other.model, other.model_digest, other.max_batch, other.source, other.factor)
+        (one.model, one.model_digest, one.max_batch, one.source, one.factor, one.contention)
+        != (
+            *(other.model, other.model_digest, other.max_batch, other.source, other.factor),
+            other.contention,
+        )
         or any(_differ(getattr(one, f), getattr(other, f)) for f in _CURVE_FIGURES)
         for one, other in zip(old, new, strict=True)
     )

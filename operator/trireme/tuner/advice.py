@@ -2,10 +2,12 @@
 
 Pure. One knob is turned at a time. What is recommended is expected to make a pod sustain a tenth
 more at least, and more even if the times of larger batches leave the line. What instances cost each
-other no curve of a single number of them tells, so that these are left to `trireme tune --offline`,
-which measures it. A queue delay is only ever lowered: it makes requests wait where there are few,
-and gains nothing where there are many. But several instances may need it to keep out of step, where
-the objective leaves little room: there nothing is said of it.
+other no curve of a single number of them tells: another number is recommended once it was learnt of
+two (`trireme.autoscaler.contention`), a step from the present one, as far as it is believed. Before
+that these are left to `trireme tune --offline`, which measures it. A queue delay is only ever
+lowered: it makes requests wait where there are few, and gains nothing where there are many. But
+several instances may need it to keep out of step, where the objective leaves little room: there
+nothing is said of it.
 
 Where requests are executed one by one nothing is known of larger batches. By a spec that lets a
 request hold several rows a model can make them, and batching is worth a try if it loses next to
@@ -15,6 +17,7 @@ that is the largest batch, too.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from trireme.api.tuning import Confidence, Knob
 from trireme.api.types import CurveSource
@@ -83,11 +86,12 @@ def advise(served: Served, objective: Objective, space: Space) -> Advice | None:
     """The best change of one knob, if only to be kept; None where none is worth that, or the
     objective is not kept at any rate now. A search: seconds of a processor.
     """
-    learnt, fewest = served.learnt, served.now.instances
+    learnt = served.learnt
     if learnt.source is CurveSource.EARLIER:
         return None
-    times = BatchTimes.on(learnt.curve, learnt.curve.max_batch)
-    contention = Contention(fewest, {fewest: 1.0})
+    contention = _contention(served)
+    alone = 1 / contention.measured[served.now.instances]
+    times = BatchTimes.on(learnt.curve, learnt.curve.max_batch).scaled(alone)
     gap = learnt.curve.gap_seconds
     model = Model(objective, times, contention, noise=learnt.noise, gap_seconds=gap)
     sustained = model.per_second(served.now, View.EXPECTED)
@@ -95,14 +99,14 @@ def advise(served: Served, objective: Objective, space: Space) -> Advice | None:
         return None
     found = [
         advice
-        for each in candidates(served, space)
+        for each in chain(candidates(served, space), _other_instances(served, space))
         if model.bound(served.near(each)) >= (1 + LEAST_GAIN - SLACK) * sustained
         and (advice := _judged(served, model, each, sustained)) is not None
     ]
     best = max(found, key=lambda each: (each.is_worth_telling, each.gain), default=None)
     if best is not None and best.is_worth_telling:
         return best
-    is_needed = fewest > 1 and model.batches_within_limit(served.now) < ROOMY
+    is_needed = served.now.instances > 1 and model.batches_within_limit(served.now) < ROOMY
     return (None if is_needed else _without_delay(served, space)) or best
 
 
@@ -122,6 +126,29 @@ def candidates(served: Served, space: Space) -> Iterator[Configuration]:
             yield wanted
 
 
+def _contention(served: Served) -> Contention:
+    """What instances cost each other, beside the fewest of the numbers that something is known of:
+    of the present one that is what it is.
+    """
+    now, known = served.now.instances, served.learnt.contention
+    if known is None:
+        return Contention(now, {now: 1.0})
+    seen = {now, known.fewest, known.most}
+    fewest = min(seen)
+    return Contention(fewest, {k: known.times(k) / known.times(fewest) for k in sorted(seen)})
+
+
+def _other_instances(served: Served, space: Space) -> Iterator[Configuration]:
+    """One more or fewer, and twice as many, as far as it is known what they cost each other."""
+    now, known = served.now, served.learnt.contention
+    if known is None:
+        return
+    for count in sorted({now.instances - 1, now.instances + 1, 2 * now.instances} - {0}):
+        wanted = replace(now, instances=count)
+        if known.tells_of(count) and space.allows(wanted):
+            yield wanted
+
+
 def _judged(served: Served, model: Model, wanted: Configuration, sustained: float) -> Advice | None:
     gains = {view: model.per_second(served.near(wanted), view) / sustained - 1 for view in View}
     gains[View.LEAST] = model.per_second(wanted, View.LEAST) / sustained - 1
@@ -129,9 +156,14 @@ def _judged(served: Served, model: Model, wanted: Configuration, sustained: floa
 
 
 def weighed(served: Served, wanted: Configuration, gains: Mapping[View, float]) -> Advice | None:
-    """Larger batches by what they gain; None where that is not even worth keeping."""
+    """Larger batches or other instances by what they gain; None where that is not even worth
+    keeping.
+    """
     if gains[View.EXPECTED] < LEAST_GAIN - SLACK or gains[View.LEAST] <= -SLACK:
         return None
+    if wanted.instances != served.now.instances:
+        found = str(served.learnt.contention)
+        return _advice(served, Knob.INSTANCES, wanted, gains, Confidence.MEDIUM, found)
     evidence = f"learnt from {served.learnt.executions} batches: {served.learnt.curve}"
     if served.rows_alone is None:
         return _advice(served, Knob.MAX_BATCH_SIZE, wanted, gains, Confidence.MEDIUM, evidence)
