@@ -6,10 +6,12 @@ import pytest
 
 from agents import agent_of, repository_of
 from trireme.api import names
+from trireme.api.conditions import EventReason
 from trireme.autoscaler.policy import policy_of
 from trireme.control.agent_state import Accepted
 from trireme.control.queue import Key, Work
-from trireme.control.store import Store, owner_of
+from trireme.control.store import AgentView, Store, owner_of
+from trireme.edge.recorder import Event
 
 KEY = Key("team", "chat")
 
@@ -167,6 +169,13 @@ def test_what_an_accepted_spec_asks_of_scaling_is_read_once() -> None:
     accepted = Accepted(agent_of(), repository_of())
     assert accepted.policy is accepted.policy
     assert accepted.policy == policy_of(accepted.agent.spec)
+
+
+def test_of_what_became_of_settings_the_latest_wait_for_a_decision_none_of_them_too_long() -> None:
+    view = AgentView()
+    view.note(Event(EventReason.SETTING_TRIED, f"{n} {'x' * 2000}", "Adopt") for n in range(12))
+    assert [each.message.split()[0] for each in view.setting_news] == [str(n) for n in range(2, 12)]
+    assert {len(each.message) for each in view.setting_news} == {1024}
 
 
 def test_the_pods_of_every_deployment_are_counted() -> None:

@@ -99,7 +99,7 @@ def known_knobs(
         if each is not None
         and each.gain > 0
         and each.is_worth_telling
-        and not was_refused(as_status(each, ""))
+        and not (view.adoption.present and was_refused(as_status(each, "")))
     )
 
 

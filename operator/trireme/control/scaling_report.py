@@ -28,7 +28,6 @@ from trireme.edge.recorder import Event
 _SCALE = "Scale"
 _KEPT_DECISIONS = 10
 _KEPT_BYTES = 4096  # of their JSON: messages are as long as objectives are many
-_LONGEST_SETTING = 1024  # characters of a line, as of its Event's note: others are to have room
 _SAME_HOLD = timedelta(minutes=10)
 
 # What it is called when a decision changes nothing but its reason: the fleet began to wait.
@@ -68,7 +67,7 @@ def words(told: Told) -> Iterator[tuple[str, str]]:
     its size.
     """
     for each in told.decision.settings:
-        yield each.reason, each.message[:_LONGEST_SETTING]
+        yield each.reason, each.message
     if told.is_of_size:
         yield told.decision.reason, str(told.decision.message)
 

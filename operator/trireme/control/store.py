@@ -50,6 +50,7 @@ Object = dict[str, Any]
 ChildId = tuple[str, str]  # kind, name
 
 _MOST_NEWS = 10  # of settings: as many as the status keeps of decisions
+_LONGEST_NEWS = 1024  # characters, as of an Event's note: others are to have room in the status
 
 
 class _Read(Generic[K, T]):
@@ -176,7 +177,7 @@ class AgentView:
         """What became of settings, by the Events of it, to be told with the next decision; where
         none is taken the latest are kept.
         """
-        news = (SettingNews(event.reason, event.note) for event in events)
+        news = (SettingNews(event.reason, event.note[:_LONGEST_NEWS]) for event in events)
         self.setting_news = [*self.setting_news, *news][-_MOST_NEWS:]
 
     def deployment(self, name: str) -> Object | None:
