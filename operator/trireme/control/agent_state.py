@@ -251,11 +251,11 @@ class Learning:
     when curves of other files or configurations are used. `gaps_due` is when the time between a
     model's batches is sought again, whether or not it was found. `unanswered` is there while looks
     fail, `is_followed` says that what a pod sustains is being searched for, and `is_refined` that
-    what is in no hurry is. `loads` is how many
-    seconds the server that is looked at took to load each model, where it tells that, and
-    `newcomer` the address of one that was not asked yet. `fixed_digests` are those of the models
-    but for what changes in place, and `references` what was seen of one before its instances were
-    another number, until it is known what they cost each other.
+    what is in no hurry is. `loads` is how many seconds the server that is looked at took to load
+    each model, where it tells that, and `newcomer` the address of one that was not asked yet.
+    `fixed_digests` are those of the models but for what changes in place, and `references` what was
+    seen of one before its instances were another number, until it is known what they cost each
+    other.
     """
 
     repository_digest: str
