@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from agents import agent_of, model_of
+from agents import agent_of, model_of, repository_of
+from trireme.api.adoption import Adoption, AdoptionPhase, Origin
 from trireme.api.conditions import Reason
 from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.api.types import AgentSpec, CurveSource, ScalingMode
@@ -23,8 +25,9 @@ from trireme.autoscaler.types import (
     ServedStep,
     Serving,
 )
-from trireme.control import advising
-from trireme.control.agent_state import AdviceAsked, Learning, StepAdviceAsked
+from trireme.control import adopting, advising
+from trireme.control.agent_state import Accepted, AdviceAsked, Learning, StepAdviceAsked
+from trireme.control.store import AgentView
 from trireme.tuner.advice import Advice
 from trireme.tuner.types import Configuration, Objective, Range
 from unit.autoscaling import NOW, SETTLED, objective, observed, policy, seconds, seen
@@ -34,6 +37,11 @@ SUSTAINS = Capacity(50.0, CURVE)
 ADVICE = Advice(
     "m", Knob.MAX_BATCH_SIZE, "4", "8", 0.3, 0.1, 0.5, Confidence.MEDIUM, "learnt from 500 batches"
 )
+CLASSES = {
+    "image": "registry.example/triton:24.10-py3",
+    "gpus": {"count": 0},
+    "nodeClasses": [{"name": "spot", "price": 1}],
+}
 FIXED_TWO = {"replicas": 2, "mode": ScalingMode.SHADOW}
 OBJECTIVE = replace(objective(), serving=Serving(1, 4))
 STEADY = observed(2, seen(6.0, 0.072, rate=80.0), capacity=SUSTAINS)
@@ -118,19 +126,59 @@ def test_nothing_new_is_recommended(observation: Observation) -> None:
     [
         pytest.param(spec(tuning={"mode": "Disabled"}), id="where the user wants none"),
         pytest.param(
-            spec(
-                server={
-                    "image": "registry.example/triton:24.10-py3",
-                    "gpus": {"count": 0},
-                    "nodeClasses": [{"name": "spot", "price": 1}],
-                }
-            ),
+            spec(server=CLASSES),
             id="of node classes",
         ),
     ],
 )
 def test_none_stands(of: AgentSpec) -> None:
     assert stands(made(STEADY), told(), of=of) is None
+
+
+TRIED_BEFORE = Adoption(
+    model="m",
+    origin=Origin.TUNING,
+    phase=AdoptionPhase.REFUSED,
+    summary="maxBatchSize 8 in place of 4",
+    entry="maxBatchSize: 8\n",
+    replaced="maxBatchSize: 4\n",
+    generation=1,
+    since="2026-01-01T11:00:00Z",
+)
+
+
+def viewed(*adopted: Adoption, **fields: Any) -> AgentView:
+    """An agent as passes left it."""
+    model = model_of("m", maxBatchSize=4, batching={"dynamic": {}})
+    agent = agent_of(model="m", **{"models": [model], **fields})
+    view = AgentView(accepted=Accepted(agent, repository_of()), asked=agent)
+    view.adoption.present = adopted
+    return view
+
+
+def known(view: AgentView, advice: Advice | None = ADVICE) -> tuple[KnownKnob, ...]:
+    refused = partial(adopting.was_refused, view)
+    return advising.known_knobs(view, learning(advice={"m": advice}), refused)
+
+
+def test_a_decision_is_told_of_the_knobs_that_are_worth_turning() -> None:
+    assert known(viewed()) == (KnownKnob("m", "m", Knob.MAX_BATCH_SIZE, "4", "8", 0.3),)
+
+
+@pytest.mark.parametrize(
+    ("view", "advice"),
+    [
+        pytest.param(viewed(), None, id="none is"),
+        pytest.param(viewed(), replace(ADVICE, gain=0.06), id="it gains too little"),
+        pytest.param(
+            viewed(), replace(ADVICE, knob=Knob.MAX_QUEUE_DELAY, gain=0.0), id="it gains nothing"
+        ),
+        pytest.param(viewed(TRIED_BEFORE), ADVICE, id="it was tried in vain"),
+        pytest.param(viewed(server=CLASSES), ADVICE, id="one pod is not as another"),
+    ],
+)
+def test_a_decision_is_told_of_no_knob(view: AgentView, advice: Advice | None) -> None:
+    assert known(view, advice) == ()
 
 
 NAMED = replace(GROWING, knobs=(KnownKnob("m", "m", Knob.MAX_BATCH_SIZE, "4", "8", 0.9),))

@@ -90,17 +90,18 @@ def known_knobs(
     """The knobs that a decision may hold against a replica, by objective: those that are worth
     telling and gain something, and were not tried in vain.
     """
-    assert view.accepted is not None  # noqa: S101  # who scales has looked
-    if view.accepted.agent.spec.server.node_classes:
-        return ()
-    return tuple(
+    found = [
         KnownKnob(objective, each.model, each.knob, each.now, each.to, each.gain)
         for objective, each in learning.advice.items()
         if each is not None
         and each.gain > 0
         and each.is_worth_telling
         and not (view.adoption.present and was_refused(as_status(each, "")))
-    )
+    ]
+    if not found:
+        return ()
+    assert view.accepted is not None  # noqa: S101  # who scales has looked
+    return () if view.accepted.agent.spec.server.node_classes else tuple(found)
 
 
 def standing_after(
