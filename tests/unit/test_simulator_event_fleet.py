@@ -91,6 +91,20 @@ def test_a_steady_pod_is_as_the_queueing_model_has_it(pod: PodShape) -> None:
     assert means == pytest.approx(expected, rel=0.03, abs=0.003)
 
 
+def test_requests_in_flight_are_read_as_their_mean_over_each_second() -> None:
+    """Little's law to the last bit of what was counted: what is in flight, for how long, is what
+    was answered, for as long as each took. What is there as a second ends would be rougher.
+    """
+    one_by_one = PodShape(ServiceCurve(0.1, 0.0, 1))
+    rates = np.concatenate((np.zeros(10), np.full(80, 7.0), np.zeros(10)))
+    seen = fleet(Traffic("between silences", rates), 1, pod=one_by_one)
+    held, answered, waited = (
+        seen.read(Reading(metric, 100.0, 0.0), 100.0)
+        for metric in (Metric.IN_FLIGHT, Metric.ANSWERS, Metric.QUEUE_TIME)
+    )
+    assert held == pytest.approx(answered * (waited / 1e6 + 0.1), rel=1e-9)
+
+
 def test_a_pod_answers_after_its_lead_time_and_is_paid_from_its_order_to_its_last_answer() -> None:
     outcome = run(fleet(traffic((100, 1.0)), 2), {10: 4, 80: 3})
     changes = [at for at, (a, b) in enumerate(pairwise(outcome.ready), start=1) if a != b]

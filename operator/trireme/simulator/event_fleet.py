@@ -84,7 +84,9 @@ class EventFleet(OrderedPods):
         self._events: list[tuple[float, int, _Pod, Batch, float]] = []
         self._turn = 0
         self._late, self._lost = np.zeros((2, length), np.int64)
-        self._answered, self._in_flight = np.zeros((2, length), np.int64)
+        self._answered = np.zeros(length, np.int64)
+        self._in_flight, self._mean_in_flight = np.zeros((2, length))  # of a second: at its end
+        self._until, self._mean_now = 0, 0.0
         self._waited = np.zeros(length)  # of what ended in a second
         self._ended: dict[int, Floats] = {}  # the latencies of it
         self._ending, self._ending_waited = list[float](), 0.0
@@ -131,9 +133,14 @@ class EventFleet(OrderedPods):
     def _second(self) -> None:
         now, pods = self._now, self._pods
         came = self._came[now]
+        self._until = now + 1
+        # In the mean of the second: what is there at its beginning is there for all of it, what
+        # comes for the rest, and what is answered is not there for what is left then.
+        self._mean_now = float(self._outstanding())
         if came and pods:
             moments: list[float] = (now + np.sort(self._moments.random(came))).tolist()
             chances: list[list[float]] = self._choices.random((came, 2)).tolist()
+            self._mean_now += came * self._until - sum(moments)
             for moment, (one, other) in zip(moments, chances, strict=True):
                 self._serve_until(moment)
                 pod = self._pick(pods, one, other)
@@ -149,7 +156,10 @@ class EventFleet(OrderedPods):
         self._ending, self._ending_waited = [], 0.0
         self._ended.pop(now - HISTORY_SECONDS, None)
         self._answered[now] = len(self._ended[now])
-        self._in_flight[now] = sum([pod.outstanding for pod in (*pods, *self._draining)])
+        self._in_flight[now], self._mean_in_flight[now] = self._outstanding(), self._mean_now
+
+    def _outstanding(self) -> int:
+        return sum([pod.outstanding for pod in (*self._pods, *self._draining)])
 
     def _serve_until(self, moment: float) -> None:
         """Let batches end, and others begin in their place."""
@@ -182,6 +192,7 @@ class EventFleet(OrderedPods):
     def _answer(self, pod: _Pod, batch: Batch, began: float, at: float) -> None:
         limit, late = self._limit, self._late
         self._ending_waited += began * len(batch) - sum(batch)
+        self._mean_now -= len(batch) * (self._until - at)
         for arrival in batch:
             latency = at - arrival
             self._ending.append(latency)
@@ -207,7 +218,7 @@ class EventFleet(OrderedPods):
             case Metric.ANSWERS:
                 return answered / (span.stop - span.start)
             case Metric.IN_FLIGHT:
-                return float(self._in_flight[span].mean())
+                return float(self._mean_in_flight[span].mean())
             case Metric.FAILURE_SHARE:
                 return lost / (lost + answered) if lost + answered else math.nan
             case _ if not answered:
