@@ -326,6 +326,8 @@ def test_the_table_of_node_classes_says_what_each_costs_and_sustains(trace: Path
     [
         (["l4,0.3,20ms"], [], "'l4,0.3,20ms' is not a name, a price, a curve and a lead time"),
         (["L4,0.3,20ms,8ms,8,60s"], [], "'L4' is no name of a class"),
+        ([f"{'a' * 16},0.3,20ms,8ms,8,60s"], [], "write up to 15 small letters and digits"),
+        (["gateway,0.3,20ms,8ms,8,60s"], [], "'gateway' is no name of a class"),
         ([CLASSES[0], CLASSES[0]], [], "'l4' is there twice"),
         (["l4,0,20ms,8ms,8,60s"], [], "'0' is not the price of a pod for an hour"),
         (["l4,1,20ms,8ms,8,2h"], [], "'2h' is too long: write 3600s or less"),

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import typer
 
+from trireme.api import names
 from trireme.api.scalars import format_duration, parse_duration, parse_ratio
 from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.service_curve import ServiceCurve
@@ -32,19 +33,25 @@ _SHAPE = "--shape"
 _SHORTEST_SHAPE_SECONDS, _LONGEST_SHAPE_SECONDS = 1200, 31 * 86400
 _CLASS = "--node-class"
 _CLASS_EXAMPLE = "l4,0.28,12ms,4ms,16,90s"
-_NAME = re.compile(r"[a-z]([-a-z0-9]{0,14}[a-z0-9])?")
+_NAME = re.compile(names.NODE_CLASS_PATTERN)
 _PRICE = re.compile(r"\d{1,6}(\.\d{1,6})?")
 
 
 def names_of(text: str) -> list[str]:
     """The policies."""
-    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
-    for name in names:
+    told = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in told:
         if name not in CONTENDERS:
             raise typer.BadParameter(
                 f"there is no policy {name!r}: write some of {NAMES}", param_hint="--policies"
             )
-    return names
+    return told
+
+
+def _is_class(name: str) -> bool:
+    """Whether a node class of an agent may be called so."""
+    is_short = len(name) <= names.NODE_CLASS_MAX_LENGTH
+    return bool(is_short and _NAME.fullmatch(name)) and name not in names.RESERVED_CLASSES
 
 
 def curve_of(option: str, text: str) -> ServiceCurve:
@@ -83,10 +90,12 @@ def classes_of(
                 param_hint=_CLASS,
             )
         name, price, lead = parts[0], parts[1], parts[5]
-        if not _NAME.fullmatch(name) or name in found:
+        if not _is_class(name) or name in found:
             wrong = "is there twice" if name in found else "is no name of a class"
+            most = names.NODE_CLASS_MAX_LENGTH
             raise typer.BadParameter(
-                f"{name!r} {wrong}: write up to 16 small letters and digits, each name once",
+                f"{name!r} {wrong}: write up to {most} small letters and digits, each name once, "
+                f"none of them {', '.join(sorted(names.RESERVED_CLASSES))}",
                 param_hint=_CLASS,
             )
         if not _PRICE.fullmatch(price) or float(price) == 0:
