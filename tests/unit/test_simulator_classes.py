@@ -2,19 +2,21 @@
 
 import math
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
 
 from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.types import DemandPolicy
 from trireme.simulator.class_comparison import ClassScenario, compare, least_cost, of_mix
 from trireme.simulator.class_fleet import ClassFleet, PodClass
 from trireme.simulator.comparison import HOUR, MOST_LATE
 from trireme.simulator.contenders import CONTENDERS
 from trireme.simulator.fluid import LeadTime
 from trireme.simulator.policy import Bounds, Metric, Reading
-from trireme.simulator.scenario import Objective
+from trireme.simulator.scenario import Objective, Rules
 from trireme.simulator.simulation import WARM_UP_SECONDS, simulate
 from trireme.simulator.traces import Traffic
 
@@ -29,12 +31,17 @@ def scenario(*classes: PodClass, peak: float = 900.0) -> ClassScenario:
     return ClassScenario(traffic, classes, OBJECTIVE, Bounds(1, 60), seed=1)
 
 
-def fleet(rate: float, pods: tuple[int, int], seconds: int = 600) -> ClassFleet:
+def fleet(
+    rate: float,
+    pods: tuple[int, int],
+    seconds: int = 600,
+    deaths: tuple[tuple[int, int], ...] = (),
+) -> ClassFleet:
     """Pods of both classes under steady traffic."""
     on = scenario(SMALL, LARGE)
     steady = Traffic("steady", np.full(seconds, rate))
     rates, limit = on.sustained_per_second, OBJECTIVE.limit_seconds
-    found = ClassFleet(steady, on.classes, rates, limit, pods, 1, warm_up_seconds=0)
+    found = ClassFleet(steady, on.classes, rates, limit, pods, 1, 0, deaths)
     found.count_from_now()
     return found
 
@@ -67,6 +74,53 @@ def test_no_request_is_lost_where_pods_come_and_go() -> None:
     answered = 600 * running.read(Reading(Metric.ANSWERS, 600, 0), 600)
     left = running.read(Reading(Metric.IN_FLIGHT, 1, 0), 600)
     assert answered + left - held == pytest.approx(came, rel=0.03), "but for what is drawn"
+
+
+def test_a_pod_that_dies_is_replaced_by_one_of_its_class_and_its_requests_are_lost() -> None:
+    small, large = scenario(SMALL, LARGE).sustained_per_second
+    running = fleet(3 * small + 2 * large, (3, 2), deaths=((50, 4), (52, 9)))
+    ready = []
+    for second in (50, 51, 139, 140):
+        running.advance(second)
+        ready.append(running.ready)
+    assert ready == [(3, 2), (3, 1), (3, 1), (3, 2)]
+    assert running.replicas == (3, 2)
+    assert running.read(Reading(Metric.FAILURE_SHARE, 10, 0), 55) > 0
+    undisturbed = fleet(3 * small + 2 * large, (3, 2))
+    undisturbed.advance(141)
+    assert running.outcome(0, 0, 5).late > undisturbed.outcome(0, 0, 5).late
+
+
+def test_without_a_pod_of_any_class_what_comes_is_lost() -> None:
+    running = fleet(100.0, (0, 0), seconds=100)
+    running.resize((1, 0), 0)
+    running.advance(100)
+    found = running.outcome(1, 0, 1)
+    assert found.late_by_second[:60].tolist() == [100.0] * 60
+    assert running.read(Reading(Metric.FAILURE_SHARE, 20, 0), 50) == 1
+    assert math.isnan(running.read(Reading(Metric.LATENCY, 20, 0, 95), 50))
+
+
+def test_a_mix_goes_to_none_and_comes_back_by_what_is_asked_outside() -> None:
+    on_off = np.where(np.arange(2400) % 1200 < 600, 300.0, 0.0)
+    demand = DemandPolicy(0.0, timedelta(minutes=2))
+    on = replace(
+        scenario(SMALL, LARGE),
+        traffic=Traffic("on and off", on_off),
+        bounds=Bounds(0, 60),
+        rules=Rules(demand=demand),
+    )
+    ready = of_mix(on, lambda second: None).ready.sum(axis=0)
+    assert ready[[599, 1199, 1799, 2399]].tolist() == [pytest.approx(4, abs=3), 0] * 2
+
+
+def test_a_mix_keeps_within_a_gpu_budget() -> None:
+    small, large = replace(SMALL, gpus=1), replace(LARGE, gpus=2)
+    free = of_mix(scenario(small, large), lambda second: None)
+    bound = of_mix(replace(scenario(small, large), gpus=4), lambda second: None)
+    taken = np.array([1, 2]) @ bound.ready
+    assert taken.max() == 4 < (np.array([1, 2]) @ free.ready).max()
+    assert bound.late > free.late
 
 
 def test_pods_are_paid_from_their_order_to_their_last_answer() -> None:
@@ -162,4 +216,4 @@ def test_a_part_without_any_request_costs_one_cheap_pod() -> None:
 def test_the_cheapest_mix_takes_small_pods_for_what_large_ones_leave() -> None:
     on = scenario(SMALL, LARGE)
     small, large = on.sustained_per_second
-    assert on.cheapest(2 * large + 0.5 * small) == (1, 2)
+    assert on.cheapest(2 * large + 0.5 * small, on.bounds) == (1, 2)

@@ -62,6 +62,18 @@ def test_what_comes_is_answered_or_in_flight(table: LoadTable, balancer: Balance
     assert outcome.in_flight_by_second.max() > 100 * left > 0
 
 
+def test_without_a_pod_what_comes_is_lost_until_one_is_ready(table: LoadTable) -> None:
+    pods = fleet(traffic((120, 0.5)), table, replicas=0)
+    outcome = simulate(Told({10: 1, 100: 0}), pods, warm_up_seconds=0)
+    assert outcome.ready[[39, 40, 99, 100]].tolist() == [0, 1, 1, 0]
+    came = outcome.requests_by_second
+    lost = [*came[:40], *np.zeros(60), *came[100:]]
+    assert outcome.late_by_second.tolist() == pytest.approx(lost, abs=1e-3)
+    assert outcome.lost == pytest.approx(sum(lost))
+    assert outcome.pod_seconds == pytest.approx(90, abs=0.1)
+    assert pods.read(Reading(Metric.FAILURE_SHARE, 20.0, 0.0), 35.0) == 1
+
+
 @pytest.mark.parametrize("load", [0.3, 0.7, 0.93])
 def test_a_steady_fleet_is_as_the_queueing_model_has_it(table: LoadTable, load: float) -> None:
     steady = latencies(POD, load * CAPACITY)

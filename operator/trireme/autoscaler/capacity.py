@@ -353,15 +353,22 @@ def pipeline_capacity(
     """
     if max(calls.values()) > MOST_CALLS:
         return None
-    shapes = [
-        _step_shape(curves[step.model], step.serving, calls[step.model], step.after)
-        for step in served.steps
-    ]
+    shapes = step_shapes(curves, calls, served)
     rate = _walked(shapes, objective)
     model = served.steps[pipelines.busiest(shapes)].model
     used = [curves[step.model] for step in served.steps]
     eased = partial(pipelines.percentile_seconds, shapes, percentile=objective.percentile)
     return _judged(rate, objective, BusiestStep(model, curves[model].told), used, eased)
+
+
+def step_shapes(
+    curves: Mapping[str, LearntCurve], calls: Calls, served: ServedPipeline
+) -> list[pipelines.StepShape]:
+    """What a pipeline's latencies follow from, by what was learnt. Pre: as `pipeline_capacity`."""
+    return [
+        _step_shape(curves[step.model], step.serving, calls[step.model], step.after)
+        for step in served.steps
+    ]
 
 
 def _step_shape(
@@ -422,6 +429,15 @@ def of_pod(pod: PodShape, per_second: float, percentile: float) -> Capacity:
     """The capacity of a pod that sustains so much, with the latency that is due at less."""
     eased = percentile_seconds(pod, EASE * per_second, percentile)
     return Capacity(per_second, pod.curve, eased)
+
+
+def of_steps(
+    steps: Sequence[pipelines.StepShape], busiest: str, per_second: float, percentile: float
+) -> Capacity:
+    """The same of a pod that serves a pipeline, whose busiest step is of that model."""
+    learnt = BusiestStep(busiest, steps[pipelines.busiest(steps)].pod.curve)
+    eased = pipelines.percentile_seconds(steps, EASE * per_second, percentile)
+    return Capacity(per_second, learnt, eased)
 
 
 def _requests_are_executed(intervals: Sequence[ModelStatistics], max_batch: int) -> bool:

@@ -26,14 +26,15 @@ def need(
     rate_per_second: NDArray[np.float64],
     sustained_per_second: float,
     *,
-    fewest: int,
+    fewest: int | NDArray[np.int64],
     headroom: float = 1.0,
     mean_seconds: int = MEAN_SECONDS,
 ) -> NDArray[np.int64]:
     """The replicas needed in each second, from the mean rate of the seconds from it on.
 
     `sustained_per_second` is the rate that one pod sustains within its objective, `headroom` the
-    part of it that is used, `fewest` what the compared policies may not go below.
+    part of it that is used, `fewest` what the compared policies may not go below, always or in each
+    second.
     """
     mean = _mean_ahead(rate_per_second, mean_seconds)
     replicas = np.ceil(mean / (headroom * sustained_per_second) - _ROUNDING)

@@ -10,18 +10,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from trireme.autoscaler.capacity import of_pod
 from trireme.autoscaler.mix import Limits, Offer, nearest
-from trireme.autoscaler.types import NodeClass
+from trireme.autoscaler.types import Grant, NodeClass
+from trireme.autoscaler.types import Policy as Asked
+from trireme.simulator import served
 from trireme.simulator.clairvoyant import MEAN_SECONDS
 from trireme.simulator.class_fleet import ClassFleet, ClassOutcome, PodClass
 from trireme.simulator.class_policy import ClassesPolicy, ClassesSeen, Learnt
 from trireme.simulator.comparison import HOUR, Progress
-from trireme.simulator.contenders import CONTENDERS, measured, trireme_rules
+from trireme.simulator.contenders import BUDGET, contender, measured
+from trireme.simulator.failures import NO_FAILURES, Drawn, Failures
 from trireme.simulator.fluid import Outcome
+from trireme.simulator.hours import Hours
 from trireme.simulator.policy import Bounds
-from trireme.simulator.scenario import Objective, Rules, Scenario, sustained
+from trireme.simulator.scenario import Objective, Rules, Scenario, sustained, trireme_rules
 from trireme.simulator.simulation import WARM_UP_SECONDS, simulate
 from trireme.simulator.traces import Traffic
 
@@ -30,8 +34,9 @@ _RATES = 200  # that the cheapest mix is sought for: each is taken for up to hal
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassScenario:
-    """One comparison. `bounds` hold for all classes together; the pods of each class sustain
-    `sustained_per_second` in the objective.
+    """One comparison. `bounds` hold for all classes together, where the schedules of `hours` say
+    nothing, and `gpus` are those of a budget; the pods of each class sustain `sustained_per_second`
+    in the objective.
     """
 
     traffic: Traffic
@@ -40,6 +45,9 @@ class ClassScenario:
     bounds: Bounds
     seed: int
     rules: Rules = field(default_factory=Rules)
+    failures: Failures = NO_FAILURES
+    hours: Hours = field(default_factory=Hours)
+    gpus: int | None = None
     sustained_per_second: tuple[float, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,20 +63,46 @@ class ClassScenario:
             of.lead_time,
             self.bounds,
             self.seed,
+            failures=self.failures,
             rules=self.rules,
+            hours=self.hours,
+            room=None if self.gpus is None or not of.gpus else self.gpus // of.gpus,
         )
+
+    @property
+    def asked(self) -> Asked:
+        """What the agent's spec asks of Trireme, but for what it says of certain hours."""
+        rules = trireme_rules(self.classes[0].pod, self.objective, self.bounds, self.rules)
+        return replace(
+            rules,
+            classes=tuple(
+                NodeClass(c.name, c.price, c.least, self.most(c), c.gpus) for c in self.classes
+            ),
+        )
+
+    @property
+    def bounds_by_second(self) -> npt.NDArray[np.int64]:
+        """The fewest and the most pods that there may be in each second, two rows."""
+        return self.hours.by_second(self.asked, len(self.traffic.rate_per_second))
+
+    @property
+    def drawn_failures(self) -> Drawn:
+        """What fails when, by the seed."""
+        places = self.hours.widest(self.bounds).most
+        return self.failures.draw(len(self.traffic.rate_per_second), places, self.seed)
 
     def most(self, of: PodClass) -> int:
         """How many pods of one class there may be in a mix."""
-        return self.bounds.most if of.most is None else min(of.most, self.bounds.most)
+        most = self.hours.widest(self.bounds).most
+        return most if of.most is None else min(of.most, most)
 
-    def cheapest(self, rate_per_second: float) -> tuple[int, ...]:
+    def cheapest(self, rate_per_second: float, bounds: Bounds) -> tuple[int, ...]:
         """The pods of each class that sustain a rate at the lowest price that is found."""
         offers = [
-            Offer(each.price, (rate,), current=0, least=each.least, most=self.most(each))
+            Offer(each.price, (rate,), 0, each.least, self.most(each), each.gpus)
             for each, rate in zip(self.classes, self.sustained_per_second, strict=True)
         ]
-        limits = Limits(self.bounds.least, self.bounds.most)
+        limits = Limits(bounds.least, bounds.most, self.gpus)
         return nearest(offers, (rate_per_second,), limits).pods
 
 
@@ -99,14 +133,16 @@ def least_cost(on: ClassScenario) -> float:
     """What the cheapest mix that is found costs at each moment, without any start."""
     rate = on.traffic.rate_per_second
     step = float(rate.max()) / _RATES or 1.0  # without any request whatever
-    prices: dict[int, float] = {}
-    total = 0.0
+    prices: dict[tuple[int, Bounds], float] = {}
+    total, second = 0.0, 0
     for minute in np.array_split(rate, max(len(rate) // MEAN_SECONDS, 1)):
+        bounds = on.hours.bounds_at(on.asked, second)
         at = math.floor(float(minute.mean()) / step)
-        if at not in prices:
-            mix = zip(on.classes, on.cheapest(at * step), strict=True)
-            prices[at] = sum(each.price * pods for each, pods in mix)
-        total += prices[at] * len(minute) / HOUR
+        if (at, bounds) not in prices:
+            mix = zip(on.classes, on.cheapest(at * step, bounds), strict=True)
+            prices[at, bounds] = sum(each.price * pods for each, pods in mix)
+        total += prices[at, bounds] * len(minute) / HOUR
+        second += len(minute)
     return total
 
 
@@ -123,8 +159,11 @@ def compare(on: ClassScenario, policies: Sequence[str], progress: Progress) -> I
         first = float(on.traffic.rate_per_second[0]) / alone.sustained_per_second
         for policy in policies:
             found = simulate(
-                CONTENDERS[policy](alone, 1.0),
-                alone.fleet(on.bounds.clamp(math.ceil(first)), WARM_UP_SECONDS),
+                contender(policy, alone, 1.0),
+                alone.fleet(
+                    alone.bounds_at(-WARM_UP_SECONDS).clamp(math.ceil(first)), WARM_UP_SECONDS
+                ),
+                failures=alone.drawn_failures,
                 progress=telling(f"{policy} {each.name}"),
             )
             yield ClassScore(policy, (each,), _of_one_class(found), least)
@@ -148,8 +187,9 @@ def of_mix(on: ClassScenario, progress: Callable[[int], None]) -> ClassOutcome:
     """Trireme's mix, from the cheapest for the first second's rate on, as `simulation.simulate`
     has it of one class.
     """
-    policy = _trireme(on)
-    first = on.cheapest(float(on.traffic.rate_per_second[0]))
+    policy, failures = _trireme(on), on.drawn_failures
+    bounds = on.hours.bounds_at(on.asked, -WARM_UP_SECONDS)
+    first = on.cheapest(float(on.traffic.rate_per_second[0]), bounds)
     fleet = ClassFleet(
         on.traffic,
         on.classes,
@@ -158,6 +198,7 @@ def of_mix(on: ClassScenario, progress: Callable[[int], None]) -> ClassOutcome:
         first,
         on.seed,
         WARM_UP_SECONDS,
+        failures.deaths,
     )
     round_number = -int(WARM_UP_SECONDS // policy.interval_seconds)
     memory = policy.begin(round_number * policy.interval_seconds, sum(first))
@@ -170,7 +211,9 @@ def of_mix(on: ClassScenario, progress: Callable[[int], None]) -> ClassOutcome:
         round_number += 1
         fleet.advance(second)
         before = fleet.replicas
-        values = [fleet.read(reading, now) for reading in policy.readings]
+        values: list[float | None] = [None] * len(policy.readings)
+        if not failures.is_blind(now):
+            values = [fleet.read(reading, now) for reading in policy.readings]
         sizes, memory = policy.decide(ClassesSeen(now, before, fleet.ready, values), memory)
         if sizes != before:
             ups += any(n > m for n, m in zip(sizes, before, strict=True))
@@ -183,12 +226,12 @@ def of_mix(on: ClassScenario, progress: Callable[[int], None]) -> ClassOutcome:
 
 
 def _trireme(on: ClassScenario) -> ClassesPolicy:
-    rules = trireme_rules(on.classes[0].pod, on.objective, on.bounds, on.rules)
-    classes = tuple(NodeClass(c.name, c.price, c.least, on.most(c)) for c in on.classes)
     return ClassesPolicy(
-        replace(rules, classes=classes),
+        on.asked,
         tuple(
-            Learnt(of_pod(each.pod, rate, on.objective.percentile), measured(each.lead_time))
+            Learnt(served.learnt(each.pod, rate, on.objective.percentile), measured(each.lead_time))
             for each, rate in zip(on.classes, on.sustained_per_second, strict=True)
         ),
+        on.hours,
+        None if on.gpus is None else Grant(on.gpus, BUDGET),
     )

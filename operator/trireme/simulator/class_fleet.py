@@ -1,40 +1,45 @@
 """Pods of several node classes, second by second. Pure.
 
 What `fluid` has of one sort of pods, simpler: all pods of a class hold the same, also one that has
-just become ready, and nothing fails. What comes is shared out by the rate that a pod of each class
+just become ready. What comes is shared out by the rate that a pod of each class
 sustains. So all classes are at their objectives at once, as they are nearly behind a gateway that
 sends a request to the least busy of many pods (docs/scaling.md has events beside it).
+A pod that dies takes with it what it holds, and where none is ready, what comes is lost.
 """
 
 import math
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from trireme.autoscaler.queueing import PodShape
 from trireme.simulator.balance import Alike, drained
 from trireme.simulator.fluid import HISTORY_SECONDS, LeadTime
 from trireme.simulator.load_table import Floats, LoadTable, load_table
 from trireme.simulator.pod_steps import PodSteps
 from trireme.simulator.policy import Metric, Reading
+from trireme.simulator.served import ServingPod
 from trireme.simulator.traces import Traffic
+
+_NOTHING = 1e-3  # of a request: what is left of the last one would fall for ever
 
 
 @dataclass(frozen=True, slots=True)
 class PodClass:
     """The pods on one class of nodes; `price` is for a pod and an hour. Of a mix there must and may
-    be so many of them, None for any number.
+    be so many of them, None for any number; each has so many `gpus` of a
+    budget.
     """
 
     name: str
     price: float
-    pod: PodShape
+    pod: ServingPod
     lead_time: LeadTime
     least: int = 0
     most: int | None = None
+    gpus: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +102,9 @@ class _Pods:
 
 
 class ClassFleet:
-    """The pods of all classes and their requests. Pre: in each second some pod is ready."""
+    """The pods of all classes and their requests. Each of `deaths` is a second and the place of the
+    ready pod, the first class's first, that is lost in it.
+    """
 
     def __init__(
         self,
@@ -108,7 +115,9 @@ class ClassFleet:
         pods: Sequence[int],
         seed: int,
         warm_up_seconds: int,
+        deaths: Sequence[tuple[int, int]] = (),
     ) -> None:
+        self._deaths = deque(deaths)
         draws, self._delays = np.random.default_rng(seed).spawn(2)
         self.seconds = len(traffic.rate_per_second)
         self._origin = HISTORY_SECONDS + warm_up_seconds
@@ -119,7 +128,7 @@ class ClassFleet:
         self._scatter = np.divide(drawn, rate, out=np.ones_like(drawn), where=rate > 0)
         self._arrived = np.concatenate(([0.0], np.cumsum(drawn)))
         self._moments = np.arange(len(self._arrived), dtype=np.float64)
-        self._late, self._answered, self._in_flight = np.zeros((3, len(rate)))
+        self._late, self._answered, self._in_flight, self._lost = np.zeros((4, len(rate)))
         self._ready = np.zeros((len(classes), len(rate)), np.int64)
         self._ended: dict[int, list[tuple[float, PodSteps, float, float]]] = defaultdict(list)
         self._read_last: tuple[slice, Floats, float] | None = None
@@ -175,7 +184,8 @@ class ClassFleet:
             case Metric.IN_FLIGHT:
                 return self._mean(self._in_flight, span)
             case Metric.FAILURE_SHARE:
-                return 0.0 if self._mean(self._answered, span) > 0 else math.nan
+                answered, lost = self._mean(self._answered, span), self._mean(self._lost, span)
+                return lost / (lost + answered) if lost + answered > 0 else math.nan
             case Metric.LATE_SHARE:
                 within, total = self._distribution(span)
                 return 1 - float(within[self._limit_index]) / total if total > 0 else math.nan
@@ -193,13 +203,13 @@ class ClassFleet:
         return ClassOutcome(
             pod_seconds=tuple(each.pod_seconds for each in self._pods),
             requests=float(self._rate[span].sum()),
-            late=float(self._late[span].sum()),
+            late=float((self._late + self._lost)[span].sum()),
             scale_ups=ups,
             scale_downs=downs,
             max_replicas=most,
             ready=self._ready[:, span],
             requests_by_second=self._rate[span],
-            late_by_second=self._late[span],
+            late_by_second=(self._late + self._lost)[span],
         )
 
     def _run(self, until: int) -> None:
@@ -210,11 +220,16 @@ class ClassFleet:
         now, rate = self._now, float(self._rate[self._now])
         for each in self._pods:
             each.join(now - self._origin)
+        while self._deaths and self._deaths[0][0] <= now - self._origin:
+            self._die(*self._deaths.popleft())
         serving = sum(each.ready * each.sustained for each in self._pods)
+        self._lost[now] += 0.0 if serving else rate
         late = answered = held = 0.0
         for each in self._pods:
-            steps, came = each.steps, rate * each.sustained / serving
+            steps, came = each.steps, rate * each.sustained / serving if serving else 0.0
             before, each.held = each.held, steps.after(each.held + came)
+            if not came and each.held < _NOTHING:
+                each.held = 0.0
             weight = each.ready * came
             each.draining, of_stopping, taken = drained(each.draining, each.capacity)
             answered += each.ready * (before + came - each.held) + of_stopping
@@ -229,6 +244,16 @@ class ClassFleet:
         self._late[now], self._answered[now], self._in_flight[now] = late, answered, held
         self._ready[:, now] = self.ready
         self._now = now + 1
+
+    def _die(self, second: int, place: int) -> None:
+        """Lose the ready pod in this place, if there is one, and start another of its class."""
+        for each in self._pods:
+            if place < each.ready:
+                each.ready -= 1
+                self._lost[self._now - 1] += each.held
+                each.starting.append(second + each.of.lead_time.draw(self._delays))
+                return
+            place -= each.ready
 
     def _mean(self, values: Floats, span: slice) -> float:
         """Over these seconds, scattered as what was drawn."""

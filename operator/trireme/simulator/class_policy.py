@@ -3,7 +3,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from trireme.autoscaler.classes import counted, mean_capacities
 from trireme.autoscaler.decision import decide
@@ -12,13 +12,15 @@ from trireme.autoscaler.memory import memory_from_status, record
 from trireme.autoscaler.types import (
     Capacity,
     ClassPods,
+    Grant,
     LeadTime,
     Observation,
     Policy,
     Signals,
 )
-from trireme.simulator.policy import Reading, moment
-from trireme.simulator.trireme_policy import ROUND_SECONDS, Known, readings_for, signals_of
+from trireme.simulator.hours import Hours
+from trireme.simulator.policy import Reading
+from trireme.simulator.trireme_policy import AWAY, ROUND_SECONDS, Known, readings_for, seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,57 +40,65 @@ class ClassesSeen:
     now_seconds: float
     replicas: Sequence[int]
     ready: Sequence[int]
-    values: Sequence[float]
+    values: Sequence[float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class ClassesPolicy:
     """The operator's decision for an agent with one objective and node classes.
 
-    Pre: `policy` has mode Automatic, one objective, a min of 1 or more, and a class for each of
-    `learnt`, in their order.
+    Pre: `policy` has mode Automatic, one objective, and a class for each of `learnt`, in their
+    order. A `grant` is of GPUs.
     """
 
     policy: Policy
     learnt: tuple[Learnt, ...]
+    hours: Hours = field(default_factory=Hours)
+    grant: Grant | None = None
     interval_seconds: float = ROUND_SECONDS
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        """What a round asks of the gateway."""
-        (objective,) = self.policy.objectives
-        return readings_for(objective)
+        """What a round asks for."""
+        return readings_for(self.policy)
 
     def begin(self, now_seconds: float, replicas: int) -> Known:
         """An operator that was just started, and finds no status."""
-        now = moment(now_seconds)
+        now = self.hours.moment(now_seconds)
         return Known(memory_from_status(None, now, replicas), Demand.unknown(now))
 
-    def decide(self, seen: ClassesSeen, known: Known) -> tuple[tuple[int, ...], Known]:
+    def decide(self, found: ClassesSeen, known: Known) -> tuple[tuple[int, ...], Known]:
         """One round: how many pods of each class are to be ordered."""
         (objective,) = self.policy.objectives
-        of_classes = zip(self.policy.classes, self.learnt, seen.replicas, seen.ready, strict=True)
+        of_classes = zip(self.policy.classes, self.learnt, found.replicas, found.ready, strict=True)
         classes = tuple(
             ClassPods(
                 rule.name, replicas, ready, 0, {objective.model: each.capacity}, each.lead_time
             )
             for rule, each, replicas, ready in of_classes
         )
-        ready = sum(seen.ready)
-        observation = Observation(
-            now=moment(seen.now_seconds),
-            replicas=sum(seen.replicas),
-            ready=ready,
-            stuck=0,
-            unschedulable=0,
-            signals=signals_of(objective, seen.now_seconds, ready, seen.values),
-            capacities=mean_capacities(classes),
-            lead_time=max((each.lead_time for each in self.learnt), key=lambda t: t.p95_seconds),
-            classes=classes,
+        now = self.hours.moment(found.now_seconds)
+        lead = max((each.lead_time for each in self.learnt), key=lambda t: t.p95_seconds)
+        policy = self.hours.policy_at(self.policy, now, lead)
+        observation = seen(
+            Observation(
+                now=now,
+                replicas=sum(found.replicas),
+                ready=sum(found.ready),
+                stuck=0,
+                unschedulable=0,
+                signals=AWAY,
+                capacities=mean_capacities(classes),
+                lead_time=lead,
+                grant=self.grant,
+                classes=classes,
+            ),
+            policy,
+            found.values,
         )
         demand = known.demand
-        if isinstance(observation.signals, Signals):
-            fleet = counted(observation, self.policy, objective.model)
+        if isinstance(observation.signals, Signals) and observation.signals.models:
+            fleet = counted(observation, policy, objective.model)
             demand, _, forecast = demand.seen(
                 observation.signals,
                 objective,
@@ -100,6 +110,6 @@ class ClassesPolicy:
             )
             if forecast is not None:
                 observation = replace(observation, forecasts={objective.model: forecast})
-        decision, memory = decide(observation, self.policy, known.memory)
+        decision, memory = decide(observation, policy, known.memory)
         memory = record(memory, decision, carried_out=True)
         return tuple(each.replicas for each in decision.classes), Known(memory, demand)

@@ -21,7 +21,7 @@ from trireme.simulator.clairvoyant import (
     need,
     schedule,
 )
-from trireme.simulator.contenders import CONTENDERS
+from trireme.simulator.contenders import contender
 from trireme.simulator.fluid import Outcome
 from trireme.simulator.scenario import Scenario
 from trireme.simulator.simulation import WARM_UP_SECONDS, follow, simulate
@@ -71,9 +71,11 @@ class Score:
 def optimum_of(on: Scenario, progress: Progress) -> Optimum:
     """The bracket. Of the schedules that look ahead differently the cheapest feasible counts."""
 
+    fewest, _ = on.bounds_by_second
+
     def planned(mean_seconds: int, headroom: float) -> Schedule:
         return schedule(
-            _need(on, mean_seconds, headroom),
+            _need(on, fewest, mean_seconds, headroom),
             slot_seconds=1.0,
             start_up_seconds=on.lead_time.seconds,
         )
@@ -114,19 +116,21 @@ def score(
     """One policy with `multiple` of its own target, from the fleet that the first second needs."""
     seconds = len(on.traffic.rate_per_second)
     outcome = simulate(
-        CONTENDERS[policy](on, multiple),
-        on.fleet(on.bounds.clamp(int(optimum.need[0])), WARM_UP_SECONDS),
+        contender(policy, on, multiple),
+        on.fleet(on.bounds_at(-WARM_UP_SECONDS).clamp(int(optimum.need[0])), WARM_UP_SECONDS),
         failures=on.drawn_failures,
         progress=lambda second: progress(policy, max(second, 0) / seconds),
     )
     return Score(policy, multiple, outcome, optimum)
 
 
-def _need(on: Scenario, mean_seconds: int, headroom: float) -> npt.NDArray[np.int64]:
+def _need(
+    on: Scenario, fewest: npt.NDArray[np.int64], mean_seconds: int, headroom: float
+) -> npt.NDArray[np.int64]:
     return need(
         on.traffic.rate_per_second,
         on.sustained_per_second,
-        fewest=on.bounds.least,
+        fewest=fewest,
         headroom=headroom,
         mean_seconds=mean_seconds,
     )

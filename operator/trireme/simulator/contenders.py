@@ -13,14 +13,11 @@ share of late requests.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from trireme.api.types import Paused, ScalingMode
-from trireme.autoscaler import types as autoscaler
-from trireme.autoscaler.capacity import of_pod
-from trireme.autoscaler.queueing import PodShape
-from trireme.autoscaler.types import LeadTime
-from trireme.simulator import fluid
+from trireme.autoscaler.types import Grant, LeadTime
+from trireme.simulator import fluid, served
 from trireme.simulator.baselines.aibrix import Aibrix
 from trireme.simulator.baselines.hpa import ExternalMetric, HorizontalPodAutoscaler, TargetType
 from trireme.simulator.baselines.keda import ScaledObject, Trigger
@@ -28,40 +25,56 @@ from trireme.simulator.baselines.kpa import KnativePodAutoscaler
 from trireme.simulator.baselines.ray_serve import RayServe
 from trireme.simulator.baselines.triton_sample import TARGET_MICROSECONDS, TritonSample
 from trireme.simulator.baselines.wva import Queue, WorkloadVariantAutoscaler
-from trireme.simulator.policy import Bounds, Metric, Policy, Reading
-from trireme.simulator.scenario import Objective, Rules, Scenario
+from trireme.simulator.policy import Bounds, Metric, Observed, Policy, Reading
+from trireme.simulator.scenario import Scenario
 from trireme.simulator.trireme_policy import TriremePolicy
 
 SCRAPE_LAG_SECONDS = 7.5
 ADAPTER_SECONDS, KEDA_SECONDS = 60, 30
 STARTS = 50  # that Trireme has measured
 
+BUDGET = "the GPU budget"
+
 Make = Callable[[Scenario, float], Policy[Any]]
+MemoryT = TypeVar("MemoryT")
 
 
-def trireme_rules(
-    pod: PodShape, objective: Objective, bounds: Bounds, rules: Rules
-) -> autoscaler.Policy:
-    """What an agent's spec asks of Trireme."""
-    by_hand = rules.in_flight
-    asked = autoscaler.ObjectivePolicy(
-        model="model",
-        percentile=objective.percentile,
-        latency_target_seconds=objective.limit_seconds,
-        max_failure_ratio=rules.max_failure_ratio,
-        start_in_flight_per_pod=by_hand or float(pod.curve.max_batch * pod.instances),
-        fixed_target=by_hand is not None,
-    )
-    return autoscaler.Policy(
-        mode=ScalingMode.AUTOMATIC,
-        replicas=None,
-        min_replicas=bounds.least,
-        max_replicas=bounds.most,
-        tolerance=rules.tolerance,
-        behavior=rules.behavior,
-        paused=Paused.NONE,
-        objectives=(asked,),
-    )
+@dataclass(frozen=True, slots=True)
+class Edited(Generic[MemoryT]):
+    """A policy whose bounds somebody edits when schedules say so, since it knows none itself."""
+
+    policy: Policy[MemoryT]
+    bounds_at: Callable[[float], Bounds]
+
+    @property
+    def name(self) -> str:
+        """The policy's."""
+        return self.policy.name
+
+    @property
+    def interval_seconds(self) -> float:
+        """The policy's."""
+        return self.policy.interval_seconds
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """The policy's."""
+        return self.policy.readings
+
+    def begin(self, now_seconds: float, replicas: int) -> MemoryT:
+        """The policy's memory."""
+        return self.policy.begin(now_seconds, replicas)
+
+    def decide(self, observed: Observed, memory: MemoryT) -> tuple[int, MemoryT]:
+        """What the policy decides, within the bounds of that time."""
+        wanted, memory = self.policy.decide(observed, memory)
+        return self.bounds_at(observed.now_seconds).clamp(wanted), memory
+
+
+def contender(name: str, on: Scenario, multiple: float) -> Policy[Any]:
+    """A policy by its name, with `multiple` of its own target."""
+    made = CONTENDERS[name](on, multiple)
+    return Edited(made, on.bounds_at) if on.hours.schedules and name != TRIREME else made
 
 
 def measured(lead_time: fluid.LeadTime) -> LeadTime:
@@ -71,16 +84,23 @@ def measured(lead_time: fluid.LeadTime) -> LeadTime:
 
 def _trireme(on: Scenario, multiple: float) -> Policy[Any]:
     return TriremePolicy(
-        trireme_rules(on.pod, on.objective, on.bounds, on.rules),
-        of_pod(on.pod, multiple * on.sustained_per_second, on.objective.percentile),
+        on.asked,
+        served.learnt(on.pod, multiple * on.sustained_per_second, on.objective.percentile),
         measured(on.lead_time),
+        on.hours,
+        None if on.room is None else Grant(on.room, BUDGET),
     )
+
+
+def _with_a_pod(on: Scenario) -> Bounds:
+    """The bounds of what does not scale to zero, as it is used or as it is simulated."""
+    return Bounds(max(on.widest.least, 1), on.widest.most)
 
 
 def _hpa_rps(on: Scenario, multiple: float) -> Policy[Any]:
     reading = Reading(Metric.ARRIVALS, ADAPTER_SECONDS, SCRAPE_LAG_SECONDS)
     metric = ExternalMetric(reading, multiple * on.common_rate)
-    return HorizontalPodAutoscaler("hpa-rps", (metric,), on.bounds)
+    return HorizontalPodAutoscaler("hpa-rps", (metric,), _with_a_pod(on))
 
 
 def _hpa_latency(on: Scenario, multiple: float) -> Policy[Any]:
@@ -88,46 +108,47 @@ def _hpa_latency(on: Scenario, multiple: float) -> Policy[Any]:
     reading = Reading(Metric.LATENCY, ADAPTER_SECONDS, SCRAPE_LAG_SECONDS, percentile)
     target = multiple * on.objective.limit_seconds
     metric = ExternalMetric(reading, target, TargetType.VALUE)
-    return HorizontalPodAutoscaler("hpa-p95", (metric,), on.bounds)
+    return HorizontalPodAutoscaler("hpa-p95", (metric,), _with_a_pod(on))
 
 
 def _keda(on: Scenario, multiple: float) -> Policy[Any]:
     reading = Reading(Metric.ARRIVALS, KEDA_SECONDS, SCRAPE_LAG_SECONDS)
-    return ScaledObject("keda", (Trigger(reading, multiple * on.common_rate),), on.bounds)
+    return ScaledObject("keda", (Trigger(reading, multiple * on.common_rate),), on.widest)
 
 
 def _kpa(on: Scenario, multiple: float) -> Policy[Any]:
-    return KnativePodAutoscaler("kpa", on.bounds, target=multiple * on.common_in_flight)
+    return KnativePodAutoscaler("kpa", _with_a_pod(on), target=multiple * on.common_in_flight)
 
 
 def _kpa_rps(on: Scenario, multiple: float) -> Policy[Any]:
     target = multiple * on.common_rate
-    return KnativePodAutoscaler("kpa-rps", on.bounds, Metric.ARRIVALS, target)
+    return KnativePodAutoscaler("kpa-rps", _with_a_pod(on), Metric.ARRIVALS, target)
 
 
 def _ray_serve(on: Scenario, multiple: float) -> Policy[Any]:
     target = multiple * on.common_in_flight
-    return RayServe("ray-serve", on.bounds, target_ongoing_requests=target)
+    return RayServe("ray-serve", _with_a_pod(on), target_ongoing_requests=target)
 
 
 def _triton_sample(on: Scenario, multiple: float) -> Policy[Any]:
-    return TritonSample(bounds=on.bounds, target_microseconds=multiple * TARGET_MICROSECONDS)
+    return TritonSample(bounds=_with_a_pod(on), target_microseconds=multiple * TARGET_MICROSECONDS)
 
 
 def _aibrix(on: Scenario, multiple: float) -> Policy[Any]:
-    return Aibrix("aibrix", on.bounds, multiple * on.common_in_flight)
+    return Aibrix("aibrix", _with_a_pod(on), multiple * on.common_in_flight)
 
 
 def _wva(on: Scenario, multiple: float) -> Policy[Any]:
     curve = on.pod.curve
     queue = Queue(curve.fixed_seconds, curve.per_request_seconds, curve.max_batch)
     return WorkloadVariantAutoscaler(
-        "wva", on.bounds, queue, response_seconds=multiple * on.objective.limit_seconds
+        "wva", _with_a_pod(on), queue, response_seconds=multiple * on.objective.limit_seconds
     )
 
 
+TRIREME = "trireme"
 CONTENDERS: Mapping[str, Make] = {
-    "trireme": _trireme,
+    TRIREME: _trireme,
     "hpa-rps": _hpa_rps,
     "hpa-p95": _hpa_latency,
     "keda": _keda,
@@ -139,3 +160,5 @@ CONTENDERS: Mapping[str, Make] = {
     "triton-sample": _triton_sample,
 }
 """What makes each policy, by its name."""
+OF_ONE_MODEL = frozenset({"wva", "triton-sample"})
+"""Those that look at a model's queue, or plan by one: of a pipeline there are several."""

@@ -144,7 +144,7 @@ class Fleet(OrderedPods):
         self._read_last: tuple[slice, Floats, float] | None = None
         self._steps = PodSteps(table)
         self._ended: dict[int, tuple[Floats, float]] = {}
-        self._alike = [Alike(replicas, 0.0)]
+        self._alike = [Alike(replicas, 0.0)] if replicas else []
         self._draining: list[Alike] = []
         self._foreseen = 0  # up to where all is known, unless other pods are ready
         calm = int(np.searchsorted(table.loads, CALM_LOAD))
@@ -252,6 +252,7 @@ class Fleet(OrderedPods):
                     self._shares[:, now] = self._placed[now] = 0.0
                 self._others[now + int(wait)].append((weight, load, wait))
         if not self._alike:
+            self._loses = True
             self._lost[now] += rate
             self._shares[:, now] = self._placed[now] = 0.0
         if self._draining:

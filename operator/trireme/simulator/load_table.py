@@ -1,4 +1,5 @@
-"""What a pod does at any load, tabulated once: the queueing chain, asked at 72 rates.
+"""What a pod does at any load, tabulated once: the queueing chain, asked at 72 rates, and of a
+pipeline a walk through its steps.
 
 Pure. Between the rows everything is linear. A simulation asks for seconds by the hundred thousand,
 and a row costs some ten milliseconds.
@@ -10,7 +11,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from trireme.autoscaler.queueing import PodShape, latencies
+from trireme.autoscaler import pipeline
+from trireme.autoscaler.queueing import latencies
+from trireme.simulator.served import PipelinePod, ServingPod
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,7 +27,8 @@ NEAR, FAR = 4.0, 20_000.0  # full batches: latencies are told apart finely, and 
 class LoadTable:
     """A pod at each of `loads`.
 
-    `in_flight` requests wait or execute, on average; a request waits `wait_seconds` on average;
+    `in_flight` requests wait or execute, on average; a request waits `wait_seconds` on average, NaN
+    of a pipeline;
     `within[i, j]` of the requests take `seconds[j]` at most, `late` of them more than the limit,
     which is `seconds[limit_index]`.
     """
@@ -51,9 +55,44 @@ class LoadTable:
 
 
 @lru_cache(maxsize=64)
-def load_table(pod: PodShape, limit_seconds: float) -> LoadTable:
+def load_table(pod: ServingPod, limit_seconds: float) -> LoadTable:
     """The table of a pod; `limit_seconds` is its objective's."""
-    batch = pod.curve.full_batch_seconds
+    seconds = _seconds(pod, limit_seconds)
+    if isinstance(pod, PipelinePod):
+        return _of_pipeline(pod, seconds, limit_seconds)
+    capacity = pod.capacity_per_second
+    rows = [latencies(pod, load * capacity) for load in LOADS.tolist()]
+    return _table(
+        capacity,
+        limit_seconds,
+        seconds,
+        within=np.array([np.interp(seconds, row.seconds, row.within, left=0) for row in rows]),
+        means=np.array([row.mean_seconds for row in rows]),
+        waits=np.array([row.mean_wait_seconds for row in rows]),
+    )
+
+
+def _of_pipeline(pod: PipelinePod, seconds: Floats, limit_seconds: float) -> LoadTable:
+    """The same requests walk at each load. Near the capacity they are too few to tell the rise of
+    the queue exactly, which must not fall.
+    """
+    capacity = pod.capacity_per_second
+    walked = [np.sort(pipeline.latencies(pod.steps, load * capacity)) for load in LOADS.tolist()]
+    within = [np.searchsorted(each, seconds, side="right") / len(each) for each in walked]
+    return _table(
+        capacity,
+        limit_seconds,
+        seconds,
+        within=np.minimum.accumulate(np.array(within), axis=0),
+        means=np.maximum.accumulate([float(each.mean()) for each in walked]),
+        waits=np.full(len(LOADS), np.nan),
+    )
+
+
+def _seconds(pod: ServingPod, limit_seconds: float) -> Floats:
+    """The latencies that are told apart."""
+    curves = [step.pod.curve for step in pod.steps] if isinstance(pod, PipelinePod) else [pod.curve]
+    batch = sum(curve.full_batch_seconds for curve in curves)
     seconds = np.concatenate(
         [
             np.linspace(0, NEAR * batch, NEAR_POINTS),
@@ -61,12 +100,19 @@ def load_table(pod: PodShape, limit_seconds: float) -> LoadTable:
             [limit_seconds],
         ]
     )
-    seconds = np.unique(seconds)
-    capacity = pod.capacity_per_second
-    rows = [latencies(pod, load * capacity) for load in LOADS.tolist()]
+    return np.unique(seconds)
+
+
+def _table(
+    capacity: float,
+    limit_seconds: float,
+    seconds: Floats,
+    *,
+    within: Floats,
+    means: Floats,
+    waits: Floats,
+) -> LoadTable:
     limit_index = int(np.searchsorted(seconds, limit_seconds))
-    within = np.array([np.interp(seconds, row.seconds, row.within, left=0) for row in rows])
-    means = np.array([row.mean_seconds for row in rows])
     # A pod without a request is the first row.
     return LoadTable(
         capacity_per_second=capacity,
@@ -74,7 +120,7 @@ def load_table(pod: PodShape, limit_seconds: float) -> LoadTable:
         limit_index=limit_index,
         loads=np.concatenate(([0.0], LOADS)),
         in_flight=np.concatenate(([0.0], LOADS * capacity * means)),
-        wait_seconds=np.array([0.0, *(row.mean_wait_seconds for row in rows)]),
+        wait_seconds=np.concatenate(([0.0], waits)),
         seconds=seconds,
         within=np.concatenate((within[:1], within)),
         late=1 - np.concatenate((within[:1], within))[:, limit_index],

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)  # of virtual time; any date will do
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+"""Of virtual time: any date will do where nothing has its hours."""
 
 MemoryT = TypeVar("MemoryT")
 
@@ -104,4 +105,4 @@ class Bounds:
 
 def moment(seconds: float) -> datetime:
     """A moment of virtual time as the autoscaler's functions want it."""
-    return _BEGINNING + timedelta(seconds=seconds)
+    return BEGINNING + timedelta(seconds=seconds)

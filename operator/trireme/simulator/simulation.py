@@ -68,7 +68,7 @@ def simulate(
     The traffic is steady until then; only from second 0 on anything counts. `progress` is told each
     second at which it decides. In an outage of the metrics it reads None; deaths are the fleet's.
 
-    Pre: the policy never asks for less than one replica, and nothing has happened to the fleet.
+    Pre: nothing has happened to the fleet.
     """
     readings, interval = policy.readings, policy.interval_seconds
     round_number = -int(warm_up_seconds // interval)
@@ -109,7 +109,7 @@ def follow(
 ) -> Outcome:
     """Have in each second what was ordered beforehand, from pods that are ready in the first.
 
-    Pre: there is an order for each second, of one replica at least.
+    Pre: there is an order for each second.
     """
     first = int(ordered[0])
     fleet = fluid.Fleet(traffic, table, lead_time, first, seed, balancer, warm_up_seconds=0)

@@ -6,16 +6,18 @@ from the gateway's figures; `autoscaler.decision.decide` and its memory are the 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from trireme.api.conditions import Reason
+from trireme.autoscaler import outside
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.demand import Demand
 from trireme.autoscaler.memory import memory_from_status, record
 from trireme.autoscaler.queries import window
 from trireme.autoscaler.types import (
     Capacity,
+    Grant,
     Latency,
     LatencyKind,
     LeadTime,
@@ -24,14 +26,19 @@ from trireme.autoscaler.types import (
     NoSignals,
     ObjectivePolicy,
     Observation,
+    Outside,
     Policy,
     Signals,
 )
-from trireme.simulator.policy import Metric, Observed, Reading, moment
+from trireme.simulator.hours import Hours
+from trireme.simulator.policy import Metric, Observed, Reading
 
 ROUND_SECONDS = 5  # the operator's setting of this name, as it is by default
 SCRAPE_SECONDS = 5  # of the PodMonitors that the chart makes, by default
 WINDOW = window(timedelta(seconds=SCRAPE_SECONDS))
+DEMAND_SECONDS = 60  # of the rate that a query in scaling.demand takes, as in docs/scaling.md
+_OF_GATEWAY = 6  # readings that are asked of any objective
+AWAY = NoSignals(Reason.PROMETHEUS_UNREACHABLE, "Prometheus cannot be read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,65 +55,75 @@ class TriremePolicy:
 
     `capacity` is what a pod is known to sustain and `lead_time` how long one takes to start, as if
     they had been learnt long ago; None leaves the rule of requests in flight, and the usual lead
-    time.
+    time. What `scaling.demand` would ask for is the rate at which requests come, as a source in
+    front of the agent counts them.
 
-    Pre: `policy` has mode Automatic, one objective, and a min of 1 or more: nothing outside
-    the pods tells of requests here.
+    Pre: `policy` has mode Automatic and one objective.
     """
 
     policy: Policy
     capacity: Capacity | None = None
     lead_time: LeadTime | None = None
+    hours: Hours = field(default_factory=Hours)
+    grant: Grant | None = None
     name: str = "trireme"
     interval_seconds: float = ROUND_SECONDS
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        """What a round asks of the gateway, over the operator's own window."""
-        (objective,) = self.policy.objectives
-        return readings_for(objective)
+        """What a round asks for."""
+        return readings_for(self.policy)
 
     def begin(self, now_seconds: float, replicas: int) -> Known:
         """An operator that was just started, and finds no status."""
-        now = moment(now_seconds)
+        now = self.hours.moment(now_seconds)
         return Known(memory_from_status(None, now, replicas), Demand.unknown(now))
 
     def decide(self, observed: Observed, known: Known) -> tuple[int, Known]:
         """One round."""
         (objective,) = self.policy.objectives
-        signals = signals_of(objective, observed.now_seconds, observed.ready, observed.values)
-        demand, forecasts = known.demand, {}
-        if isinstance(signals, Signals):
+        now = self.hours.moment(observed.now_seconds)
+        policy = self.hours.policy_at(self.policy, now, self.lead_time)
+        observation = seen(
+            Observation(
+                now=now,
+                replicas=observed.replicas,
+                ready=observed.ready,
+                stuck=0,
+                unschedulable=0,
+                signals=AWAY,
+                capacities={} if self.capacity is None else {objective.model: self.capacity},
+                lead_time=self.lead_time,
+                grant=self.grant,
+            ),
+            policy,
+            observed.values,
+        )
+        demand, signals = known.demand, observation.signals
+        if isinstance(signals, Signals) and signals.models:
             demand, _, forecast = demand.seen(
                 signals,
                 objective,
-                self.policy,
+                policy,
                 known.memory,
                 capacity=self.capacity,
                 lead_time=self.lead_time,
                 ready=observed.ready,
             )
             if forecast is not None:
-                forecasts[objective.model] = forecast
-        observation = Observation(
-            now=moment(observed.now_seconds),
-            replicas=observed.replicas,
-            ready=observed.ready,
-            stuck=0,
-            unschedulable=0,
-            signals=signals,
-            capacities={} if self.capacity is None else {objective.model: self.capacity},
-            forecasts=forecasts,
-            lead_time=self.lead_time,
-        )
-        decision, memory = decide(observation, self.policy, known.memory)
+                observation = replace(observation, forecasts={objective.model: forecast})
+        decision, memory = decide(observation, policy, known.memory)
         memory = record(memory, decision, carried_out=True)
         return decision.replicas, Known(memory, demand)
 
 
-def readings_for(objective: ObjectivePolicy) -> tuple[Reading, ...]:
-    """What a round asks of the gateway, over the operator's own window."""
+def readings_for(policy: Policy) -> tuple[Reading, ...]:
+    """What a round asks of the gateway, over the operator's own window, and what is asked outside
+    the pods, where the spec has a query for it.
+    """
+    (objective,) = policy.objectives
     seconds, age = WINDOW.total_seconds(), SCRAPE_SECONDS / 2
+    demand = (Reading(Metric.ARRIVALS, DEMAND_SECONDS, age),) if policy.demand else ()
     return (
         Reading(Metric.ARRIVALS, seconds, age),
         Reading(Metric.ANSWERS, seconds, age),
@@ -114,20 +131,32 @@ def readings_for(objective: ObjectivePolicy) -> tuple[Reading, ...]:
         Reading(Metric.LATENCY, seconds, age, objective.percentile),
         Reading(Metric.LATE_SHARE, seconds, age),
         Reading(Metric.FAILURE_SHARE, seconds, age),
+        *demand,
     )
 
 
-def signals_of(
-    objective: ObjectivePolicy, now_seconds: float, ready: int, told: Sequence[float | None]
+def seen(observation: Observation, policy: Policy, told: Sequence[float | None]) -> Observation:
+    """The observation with what the round makes of the answers to `readings_for`."""
+    (objective,) = policy.objectives
+    of_gateway, asked = told[:_OF_GATEWAY], told[_OF_GATEWAY:]
+    signals = _signals(objective, observation.now, observation.ready, of_gateway)
+    observation = replace(observation, signals=signals)
+    if not asked:
+        return observation
+    (rate,) = asked
+    return outside.observed(observation, AWAY if rate is None else Outside(rate))
+
+
+def _signals(
+    objective: ObjectivePolicy, now: datetime, ready: int, told: Sequence[float | None]
 ) -> Signals | NoSignals:
-    """What the round makes of the answers to `readings_for`."""
     if not ready:
         return NoSignals(Reason.NO_PODS, "no pod is ready")
     values = [value for value in told if value is not None]
     if len(values) < len(told):
-        return NoSignals(Reason.PROMETHEUS_UNREACHABLE, "Prometheus cannot be read")
+        return AWAY
     arrivals, answers, in_flight, latency, late, failures = values
-    seen = ModelSignals(
+    model = ModelSignals(
         model=objective.model,
         request_rate_per_second=max(arrivals, answers),
         in_flight=in_flight,
@@ -140,4 +169,4 @@ def signals_of(
         pending=None,
         late_share=None if math.isnan(late) else late,
     )
-    return Signals(moment(now_seconds), WINDOW, (seen,))
+    return Signals(now, WINDOW, (model,))
