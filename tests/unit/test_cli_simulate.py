@@ -300,6 +300,16 @@ def test_with_node_classes_costs_are_in_prices(trace: Path) -> None:
     ]
 
 
+def test_pods_of_node_classes_die_and_their_metrics_fail(trace: Path) -> None:
+    calm, failing = (
+        json.loads(with_classes(trace, "-o", "json", *more).stdout)
+        for more in ((), ("--failures", "deaths=30,outages=2x2m"))
+    )
+    assert [each["policy"] for each in failing] == ["trireme", "hpa-rps", "hpa-rps"]
+    for before, after in zip(calm, failing, strict=True):
+        assert after["violation_share"] > before["violation_share"]
+
+
 def test_pictures_of_node_classes_are_written(tmp_path: Path, trace: Path) -> None:
     folder = tmp_path / "plots"
     result = with_classes(trace, "--plots", str(folder))
@@ -333,9 +343,10 @@ def test_the_table_of_node_classes_says_what_each_costs_and_sustains(trace: Path
         (["l4,1,20ms,8ms,8,2h"], [], "'2h' is too long: write 3600s or less"),
         (["l4,1,20ms,8ms,0,60s"], [], "'0' is not a batch size from 1 to 1024"),
         (["l4,1,300ms,8ms,8,60s"], [], "p95=200ms cannot be kept"),
-        (CLASSES, ["--curve", "6ms,2ms,16"], "with node classes it has no meaning"),
-        (CLASSES, ["--failures", "deaths=1"], "with node classes it has no meaning"),
-        (CLASSES, ["--balancer", "random"], "with node classes it has no meaning"),
+        (CLASSES, ["--curve", "6ms,2ms,16"], "each class has its own in --node-class"),
+        (CLASSES, ["--events"], "say --curve and --lead-time of one class in their place"),
+        (CLASSES, ["--balancer", "random"], "Invalid value for --balancer: what comes to node"),
+        (CLASSES, ["--gpu-budget", "8"], "what a pod takes of it is in an agent's file"),
         ([], [], "Invalid value for --curve: say it, or --node-class, or an agent that tells it"),
         ([], ["--curve", "6ms,2ms,16"], "Invalid value for --lead-time: say it, or an agent"),
     ],

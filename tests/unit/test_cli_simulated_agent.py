@@ -169,7 +169,9 @@ def test_a_class_has_no_more_pods_than_its_max(tmp_path: Path) -> None:
             LEARNT, ("--lead-time-variation", "10%"), "it is the agent's", id="a lead time's spread"
         ),
         pytest.param(LEARNT, ("--agent", "a/b"), "it is of an agent's past", id="another agent"),
-        pytest.param(WITH_CLASSES, ("--events",), "with node classes it has no", id="events"),
+        pytest.param(
+            WITH_CLASSES, ("--events",), "node classes are simulated second by second", id="events"
+        ),
     ],
 )
 def test_a_file_that_says_too_little_is_refused(
@@ -180,12 +182,155 @@ def test_a_file_that_says_too_little_is_refused(
     assert said in words(result)
 
 
-def test_a_pipeline_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "agent.yaml"
-    path.write_text(to_yaml(valid_body(LEARNT)), encoding="utf-8")
-    result = simulate(path)
+WITH_GPU = {"spec.server.gpus.count": 2, "spec.scaling": {**SCALING, "budget": {"name": "shared"}}}
+OFFICE = {"schedule": "0 8 * * 1-5", "timeZone": "Europe/Berlin", "duration": "2h", "min": 5}
+HOURS = {"spec.scaling": {**SCALING, "schedules": [OFFICE]}}
+OF_SCORER = {**CURVE, "model": "scorer", "fixedMilliseconds": 5, "perRequestMilliseconds": 2}
+
+STEPS = (CURVE, OF_SCORER)
+
+
+def pipeline(
+    folder: Path, *edits: dict[str, Any], curves: tuple[Any, ...] = (CURVE, OF_SCORER)
+) -> Path:
+    """The agent whose objective is of both models, one after the other."""
+    learnt = {"desiredReplicas": 2, "curves": [*curves], "leadTime": LEAD}
+    objective = {"spec.objectives": [{"model": "agent", "latency": {"target": "300ms"}}]}
+    together = {"spec.scaling": SCALING, "status.scaling": learnt, **objective}
+    for each in edits:
+        together |= each
+    path = folder / "agent.yaml"
+    path.write_text(to_yaml(valid_body(together)), encoding="utf-8")
+    return path
+
+
+def test_a_pipeline_is_as_fast_as_the_step_that_binds(tmp_path: Path) -> None:
+    result = simulate(pipeline(tmp_path), "--policies", "trireme,keda")
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[1].startswith("p95 within 300ms, lead time 45s; a pod sustains ")
+    assert lines[1].endswith("requests/s by encoder")
+    assert [line.split()[0] for line in lines[3:6]] == ["policy", "trireme", "keda"]
+
+
+def test_calls_of_others_that_were_counted_take_of_a_pipelines_capacity(tmp_path: Path) -> None:
+    counted = {
+        "model": "agent",
+        "repositoryDigest": "r",
+        "busiestStep": "encoder",
+        "steps": [{"model": "encoder", "perRequest": 2}, {"model": "scorer", "perRequest": 1}],
+    }
+    learnt = {"desiredReplicas": 2, "curves": [CURVE, OF_SCORER], "leadTime": LEAD}
+    told = [
+        simulate(pipeline(tmp_path, {"status.scaling": {**learnt, "pipelines": each}}))
+        for each in ([], [counted])
+    ]
+    alone, shared = (float(result.stdout.split("sustains ")[1].split()[0]) for result in told)
+    assert shared == pytest.approx(alone / 2, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--policies", "wva"), "wva goes by one model's queue, and a pipeline has several"),
+        (("--events",), "requests are served one by one of one model, and this is a pipeline"),
+    ],
+)
+def test_what_knows_one_model_only_is_refused_of_a_pipeline(
+    tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    result = simulate(pipeline(tmp_path), *options)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "what a pod does of agent is no curve, since it is a pipeline" in words(result)
+    assert said in words(result)
+
+
+def test_a_step_that_was_not_learnt_is_named(tmp_path: Path) -> None:
+    result = simulate(pipeline(tmp_path, curves=(CURVE,)))
+    assert "its status has no curve of scorer" in words(result)
+
+
+def test_schedules_hold_by_the_clock_of_the_trace(tmp_path: Path) -> None:
+    """Five pods from 8 to 10 in Berlin, whatever comes, by each policy."""
+    path = written(tmp_path, LEARNT, HOURS)
+    early, late = (
+        json.loads(
+            simulate(path, "--start", start, "--policies", "trireme,keda", "-o", "json").stdout
+        )
+        for start in ("2026-03-02T07:00:00Z", "2026-03-02T12:00:00Z")
+    )
+    for within, without in zip(early, late, strict=True):
+        assert within["gpu_hours"] >= 5 > without["gpu_hours"]
+        assert within["clairvoyant_lower"] >= 5 > without["clairvoyant_lower"]
+    title = simulate(path, "--start", "2026-03-02T07:00:00Z").stdout.splitlines()
+    assert title[0] == "ramp: 1h, from 2026-03-02T07:00:00Z on, seed 1"
+    assert title[2] == "2 to 8 pods, 2 to 8 by 1 schedule"
+
+
+def test_without_its_time_a_trace_is_refused_where_there_are_schedules(tmp_path: Path) -> None:
+    result = simulate(written(tmp_path, LEARNT, HOURS))
+    assert result.exit_code == 2
+    assert "Invalid value for --start: the agent has scaling.schedules" in words(result)
+
+
+def test_an_agent_with_min_0_goes_to_none_and_comes_back(tmp_path: Path) -> None:
+    demand = {"query": "sum(rate(x[1m]))", "cooldownPeriod": "2m"}
+    none = {"spec.scaling": {"min": 0, "max": 8, "demand": demand}}
+    shape = ("--shape", "on-off=40m", "-o", "json")
+    emptied, kept = (
+        json.loads(simulate(written(tmp_path, LEARNT, each), *shape).stdout)[0]
+        for each in (none, {"spec.scaling": {"min": 1, "max": 8}})
+    )
+    assert emptied["gpu_hours"] < kept["gpu_hours"]
+    assert emptied["violation_share"] > kept["violation_share"]
+    assert emptied["clairvoyant_lower"] < kept["clairvoyant_lower"]
+
+
+PEAK = ("--peak-replicas", "6")
+
+
+def test_a_budget_has_room_for_so_many_pods(tmp_path: Path) -> None:
+    path = written(tmp_path, LEARNT, WITH_GPU)
+    result = simulate(
+        path, "--gpu-budget", "7", "--policies", "trireme,keda", "--peak-replicas", "6"
+    )
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[2] == "2 to 8 pods, of which a GPU budget has room for 3"
+    assert [line.split()[-1] for line in lines[5:7]] == ["3", "3"]
+
+
+@pytest.mark.parametrize(
+    ("edits", "options", "said"),
+    [
+        (WITH_GPU, (), "scaling.budget is shared, and how many GPUs that has"),
+        (WITH_GPU, ("--gpu-budget", "3"), "3 is less than the fewest pods take, 2 of 2 GPUs each"),
+        ({}, ("--gpu-budget", "3"), "its pods have no GPU: leave it out"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_refused(
+    tmp_path: Path, edits: dict[str, Any], options: tuple[str, ...], said: str
+) -> None:
+    result = simulate(written(tmp_path, LEARNT, edits), *options)
+    assert result.exit_code == 2
+    assert f"Invalid value for --gpu-budget: {said}" in words(result)
+
+
+def test_what_is_simulated_otherwise_is_said(tmp_path: Path) -> None:
+    queue = {"dynamic": {"maxQueueDelay": "5ms", "queue": {"timeout": "2s"}}}
+    odd = {
+        "spec.scaling": {**SCALING, "mode": "Shadow", "paused": "All"},
+        "spec.replicas": 3,
+        "spec.models.0.batching": queue,
+    }
+    result = simulate(written(tmp_path, LEARNT, odd))
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        "-f: simulated otherwise: scaling.mode Shadow, as Automatic",
+        "-f: simulated otherwise: scaling.paused All, as None",
+        "-f: simulated otherwise: the time-out or the priorities of encoder's queue, as one in "
+        "order",
+        "-f: simulated otherwise: the maxQueueDelay of encoder, as none",
+    ]
 
 
 def test_a_spec_with_faults_ends_with_1(tmp_path: Path) -> None:
@@ -199,7 +344,10 @@ def test_several_agents_are_refused(tmp_path: Path) -> None:
     path.write_text(2 * f"---\n{path.read_text(encoding='utf-8')}", encoding="utf-8")
     result = simulate(path)
     assert result.exit_code == 2
-    assert "the agents support, support are in it: write one" in words(result)
+    assert (
+        "the agents support, support are in it, and are not simulated together: write one"
+        in words(result)
+    )
 
 
 def test_a_lead_time_has_the_median_and_the_p95_that_were_measured(tmp_path: Path) -> None:

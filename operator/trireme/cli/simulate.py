@@ -4,19 +4,19 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from trireme.api.scalars import format_duration
+from trireme.api.types import OutsideDemand
 from trireme.autoscaler.queueing import PodShape
+from trireme.autoscaler.types import DemandPolicy
 from trireme.cli import past_traffic, simulated_agent
 from trireme.cli.simulated_agent import SimulatedAgent
 from trireme.cli.simulation_options import (
@@ -30,18 +30,30 @@ from trireme.cli.simulation_options import (
     objective_of,
     parsed,
     ratio_of,
+    refuse_of_pipelines,
+    room_for,
     seconds_of,
     shape_of,
+)
+from trireme.cli.simulation_tables import (
+    MOMENT,
+    as_object,
+    class_object,
+    print_classes,
+    print_table,
 )
 from trireme.control.clock import utc_now
 from trireme.errors import IncompleteHistory, InvalidTrace, SignalsUnavailable
 from trireme.simulator import class_comparison, comparison
 from trireme.simulator.class_comparison import ClassScenario, ClassScore
+from trireme.simulator.class_fleet import PodClass
 from trireme.simulator.comparison import Score
 from trireme.simulator.fluid import LeadTime
+from trireme.simulator.hours import Hours
 from trireme.simulator.pods import Balancer
 from trireme.simulator.policy import Bounds
-from trireme.simulator.scenario import Objective, Rules, Scenario, with_peak
+from trireme.simulator.scenario import Rules, Scenario, with_peak
+from trireme.simulator.served import ServingPod
 from trireme.simulator.shapes import Shape, made
 from trireme.simulator.traces import Traffic, parse, traffic_of, window
 
@@ -54,7 +66,6 @@ class Drawer:
     classes: Callable[[ClassScenario, Sequence[ClassScore], Path], list[Path]]
 
 
-_MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 _SHORTEST_STEP, _LONGEST_STEP_SECONDS = timedelta(seconds=5), 3600
 _TRACE_PEAK = 20  # replicas that a trace's highest rate takes, unless said
 _OVER_PEAK = 2  # times the replicas of the highest rate are the most, unless said
@@ -63,7 +74,15 @@ _ROUNDING = (
     1e-9  # of a pod: 20 times what one sustains takes 20 of them, whatever the last bit says
 )
 _OF_THE_PAST = ("agent", "model", "days", "until", "step", "fill_gaps")
-_OF_ONE_CLASS = ("curve", "lead_time", "balancer", "failures", "events")
+_OF_ONE_CLASS = {
+    "curve": "each class has its own in --node-class: leave it out",
+    "lead_time": "each class has its own in --node-class: leave it out",
+    "balancer": "what comes to node classes is shared out by what their pods sustain: leave it "
+    "out, or say --curve and --lead-time of one class in their place",
+    "events": "pods of node classes are simulated second by second: leave it out, or say --curve "
+    "and --lead-time of one class in their place",
+}
+_USUAL_DEMAND = OutsideDemand(query="vector(0)")  # of which only the defaults count
 
 
 class Output(StrEnum):
@@ -126,7 +145,7 @@ def simulate(
     ] = 14,
     until: Annotated[
         datetime | None,
-        typer.Option(metavar="TIME", formats=[_MOMENT], help="In UTC; now unless said."),
+        typer.Option(metavar="TIME", formats=[MOMENT], help="In UTC; now unless said."),
     ] = None,
     step: Annotated[
         str, typer.Option(metavar="DURATION", help="Between two values of its past.")
@@ -151,6 +170,14 @@ def simulate(
     lead_time: Annotated[
         str | None,
         typer.Option(metavar="DURATION", help="From the order of a pod to its first answer: 30s."),
+    ] = None,
+    start: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="TIME",
+            formats=[MOMENT],
+            help="When the trace begins, in UTC; the agent's schedules need it.",
+        ),
     ] = None,
     node_class: Annotated[
         list[str] | None,
@@ -182,7 +209,12 @@ def simulate(
         str, typer.Option(metavar="PERCENT", help="How lead times vary around theirs: 30%.")
     ] = "0%",
     min_replicas: Annotated[
-        int | None, typer.Option(min=1, help="What no policy goes below; 1, or the agent's min.")
+        int | None,
+        typer.Option(
+            min=0,
+            help="What no policy goes below; 1, or the agent's min. With 0 the last pod goes, too, "
+            "and what comes starts one.",
+        ),
     ] = None,
     max_replicas: Annotated[
         int | None,
@@ -191,6 +223,10 @@ def simulate(
             max=_MOST_REPLICAS,
             help="Nor above; by default twice the peak's, or the agent's max.",
         ),
+    ] = None,
+    gpu_budget: Annotated[
+        int | None,
+        typer.Option(min=1, help="The GPUs that the agent of -f may have of its budget."),
     ] = None,
     balancer: Annotated[
         Balancer, typer.Option(help="How requests are spread; the gateway is power-of-two.")
@@ -243,8 +279,11 @@ def simulate(
     objective = told.objective if told and slo is None else objective_of(_said(slo, "--slo"))
     if told is not None and told.has_classes and not classes and curve is None:
         classes = told.classes()
+    pods: list[tuple[str, ServingPod]]
+    begins: datetime | None
     if classes:
-        _refuse(context, _OF_ONE_CLASS, "with node classes it has no meaning: leave it out")
+        for option, words in _OF_ONE_CLASS.items():
+            _refuse(context, (option,), words)
         pods = [(f"--node-class {each.name}", each.pod) for each in classes]
     else:
         if told is not None and curve is None:
@@ -253,6 +292,7 @@ def simulate(
             _refuse(context, ("lead_time_variation",), "it is the agent's: say --lead-time, too")
         pods = [("--curve", _pod(curve, told, instances, spread))]
         lead = _lead_time(lead_time, told, variation)
+    refuse_of_pipelines([pod for _, pod in pods], names, events)
     fails = failures_of(failures)
     part = None if length is None else int(seconds_of("--window", length))
     if part is not None and part < 60:
@@ -271,25 +311,47 @@ def simulate(
         asked = agent or (told.name if told else None)
         of_model = told.asked.model if told else model
         alone = told is not None and told.has_several_objectives
-        traffic = _measured(prometheus, asked, of_model, alone, days, until, step, fill_gaps)
+        words = "an agent's past has its own times: leave it out, or say --until"
+        _refuse(context, ("start",), words)
+        traffic, begins = _measured(
+            prometheus, asked, of_model, alone, days, until, step, fill_gaps
+        )
     else:
         of_agent = max(told.bounds.most // _OVER_PEAK, 1) if told else _TRACE_PEAK
         peak_replicas = peak_replicas or of_agent
         traffic = _recorded(trace) if trace is not None else made(*shape_of(shape or ""))
+        begins = None if start is None else start.replace(tzinfo=UTC)
     if peak_replicas is not None:
         traffic = with_peak(traffic, pod, objective, peak_replicas)
     bounds = _bounds(min_replicas, max_replicas, told, traffic, least_of_pod)
     if part is not None:
         traffic = window(traffic, part, seed)
-    rules = told.rules if told else Rules()
+    hours = _hours(begins, traffic, told)
+    rules = _rules(told, bounds)
+    room = _room(gpu_budget, told, classes, hours.widest(bounds).least)
+    for words in told.otherwise() if told else ():
+        typer.echo(f"-f: simulated otherwise: {words}", err=True)
     if classes:
-        of_classes = ClassScenario(traffic, classes, objective, bounds, seed, rules)
+        of_classes = ClassScenario(
+            traffic, classes, objective, bounds, seed, rules, fails, hours, room
+        )
         told_classes = _compare_classes(of_classes, names, output)
         if draw is not None and plots is not None:
             _say_written(draw.classes(of_classes, told_classes, plots))
         return
     on = Scenario(
-        traffic, pod, objective, lead, bounds, seed, balancer, fails, by_events=events, rules=rules
+        traffic,
+        pod,
+        objective,
+        lead,
+        bounds,
+        seed,
+        balancer,
+        fails,
+        by_events=events,
+        rules=rules,
+        hours=hours,
+        room=room,
     )
     with _progress(len(names) * (1 if draw is None else 1 + len(comparison.MULTIPLES)) + 1) as bar:
         scores = comparison.compare(on, names, bar)
@@ -301,9 +363,9 @@ def simulate(
             ]
             written = draw.policies(on, scores, swept, plots)
     if output is Output.JSON:
-        typer.echo(json.dumps([_as_object(score) for score in scores], indent=2))
+        typer.echo(json.dumps([as_object(score) for score in scores], indent=2))
     else:
-        _print_table(on, scores)
+        print_table(on, scores)
     if draw is not None:
         _say_written(written)
 
@@ -329,8 +391,8 @@ def _measured(
     until: datetime | None,
     step: str,
     fill_gaps: str,
-) -> Traffic:
-    """An agent's past; what of it was filled is told on standard error."""
+) -> tuple[Traffic, datetime]:
+    """An agent's past, and when it begins; what of it was filled is told on standard error."""
     if agent is None:
         raise typer.BadParameter("say which, as NAMESPACE/NAME", param_hint="--agent")
     namespace, name = parsed("--agent", agent, past_traffic.agent_of)
@@ -356,7 +418,7 @@ def _measured(
         raise typer.Exit(1) from error
     for gap in past.filled:
         typer.echo(f"filled: {gap}", err=True)
-    return traffic_of(past.trace)
+    return traffic_of(past.trace), past.begin - width  # its first step ends there
 
 
 # ---------------------------------------------------------------------------------------- options
@@ -371,7 +433,9 @@ def _said(text: str | None, option: str, instead: str = "") -> str:
     return text
 
 
-def _pod(curve: str | None, told: SimulatedAgent | None, instances: int, noise: float) -> PodShape:
+def _pod(
+    curve: str | None, told: SimulatedAgent | None, instances: int, noise: float
+) -> ServingPod:
     """The pod of an option, else the agent's."""
     if curve is None and told is not None:
         return told.pod()
@@ -409,6 +473,53 @@ def _bounds(
     return Bounds(least, most)
 
 
+def _hours(begins: datetime | None, traffic: Traffic, told: SimulatedAgent | None) -> Hours:
+    """When the traffic comes, and the agent's schedules."""
+    if begins is not None:
+        begins += timedelta(seconds=traffic.start_seconds)
+    schedules = told.schedules if told else ()
+    if schedules and begins is None:
+        raise typer.BadParameter(
+            "the agent has scaling.schedules: say when the traffic begins, such as "
+            "2026-03-02T06:00:00Z",
+            param_hint="--start",
+        )
+    return Hours(begins, schedules)
+
+
+def _rules(told: SimulatedAgent | None, bounds: Bounds) -> Rules:
+    """The agent's; without a pod something must tell of requests, whoever says that none may be."""
+    rules = told.rules if told else Rules()
+    if bounds.least > 0 or rules.demand is not None:
+        return rules
+    usual = _USUAL_DEMAND
+    demand = DemandPolicy(usual.activation_threshold, usual.cooldown_period)
+    return replace(rules, demand=demand)
+
+
+def _room(
+    gpus: int | None, told: SimulatedAgent | None, classes: Sequence[PodClass], least: int
+) -> int | None:
+    """The pods that a GPU budget has room for; of node classes its GPUs."""
+    if told is None:
+        if gpus is not None:
+            raise typer.BadParameter(
+                "what a pod takes of it is in an agent's file: say -f, or --max-replicas",
+                param_hint="--gpu-budget",
+            )
+        return None
+    if not classes:
+        return room_for(gpus, told.budget, told.gpus, least)
+    fewest = min((each.gpus for each in classes if each.gpus), default=0)
+    if not fewest and (gpus is not None or told.budget):
+        raise typer.BadParameter(
+            "the node classes tell no GPUs: leave it, and scaling.budget of the file, out, and say "
+            "--max-replicas",
+            param_hint="--gpu-budget",
+        )
+    return gpus if room_for(gpus, told.budget, fewest, least) is not None else None
+
+
 def _refuse(context: typer.Context, options: Sequence[str], words: str) -> None:
     """Nothing that was said is passed over."""
     given = [
@@ -423,67 +534,6 @@ def _refuse(context: typer.Context, options: Sequence[str], words: str) -> None:
 # ----------------------------------------------------------------------------------------- output
 
 
-def _as_object(score: Score) -> dict[str, Any]:
-    """The figures, rounded to what they mean."""
-    outcome, optimum = score.outcome, score.optimum
-    upper = optimum.upper_hours
-    return {
-        "policy": score.policy,
-        "gpu_hours": round(score.gpu_hours, 4),
-        "clairvoyant_lower": round(optimum.lower_hours, 4),
-        "clairvoyant_upper": None if upper is None else round(upper, 4),
-        "ratio": None if score.ratio is None else round(score.ratio, 4),
-        "violation_share": round(outcome.late_share, 6),
-        "scale_ups": outcome.scale_ups,
-        "scale_downs": outcome.scale_downs,
-        "max_replicas": outcome.max_replicas,
-    }
-
-
-def _print_table(on: Scenario, scores: Sequence[Score]) -> None:
-    optimum = scores[0].optimum
-    table = Table(box=None, pad_edge=False)
-    table.add_column("policy")
-    for name in ("GPU-hours", "of optimum", "over SLO", "ups", "downs", "most pods"):
-        table.add_column(name, justify="right")
-    for score in scores:
-        outcome = score.outcome
-        is_kept = outcome.late_share <= comparison.MOST_LATE
-        table.add_row(
-            score.policy,
-            f"{score.gpu_hours:.1f}",
-            "-" if score.ratio is None else f"{score.ratio:.2f} x",
-            f"[{'green' if is_kept else 'red'}]{outcome.late_share:.2%}[/]",
-            str(outcome.scale_ups),
-            str(outcome.scale_downs),
-            str(outcome.max_replicas),
-        )
-    upper = optimum.upper_hours
-    kept = "no schedule keeps the SLO" if upper is None else f"{upper:.1f} with the SLO kept"
-    console = Console(highlight=False)
-    console.print(_title(on), style="bold", soft_wrap=True)
-    console.print(table)
-    console.print(f"clairvoyant: {optimum.lower_hours:.1f} GPU-hours at least, {kept}", style="dim")
-
-
-def _title(on: Scenario) -> str:
-    lead = format_duration(timedelta(seconds=on.lead_time.seconds))
-    return (
-        f"{_traffic_and_objective(on.traffic, on.objective, on.seed)}, lead time {lead}; "
-        f"a pod sustains {on.sustained_per_second:.0f} requests/s\n"
-    )
-
-
-def _traffic_and_objective(traffic: Traffic, objective: Objective, seed: int) -> str:
-    span = format_duration(timedelta(seconds=len(traffic.rate_per_second)))
-    start = format_duration(timedelta(seconds=traffic.start_seconds))
-    limit = format_duration(timedelta(seconds=objective.limit_seconds))
-    return (
-        f"{traffic.name}: {span}, from {start} on, seed {seed}\n"
-        f"p{objective.percentile} within {limit}"
-    )
-
-
 def _say_written(paths: Sequence[Path]) -> None:
     for path in paths:
         typer.echo(f"wrote {path}", err=True)
@@ -496,63 +546,10 @@ def _compare_classes(
     with _progress(1 + len(names) * len(on.classes)) as bar:
         scores = [*class_comparison.compare(on, names, bar)]
     if output is Output.JSON:
-        typer.echo(json.dumps([_class_object(score) for score in scores], indent=2))
+        typer.echo(json.dumps([class_object(score) for score in scores], indent=2))
     else:
-        _print_classes(on, scores)
+        print_classes(on, scores)
     return scores
-
-
-def _class_object(score: ClassScore) -> dict[str, Any]:
-    """The figures, rounded to what they mean."""
-    outcome = score.outcome
-    return {
-        "policy": score.policy,
-        "cost": round(score.cost, 4),
-        "least_cost": round(score.least_cost, 4),
-        "ratio": round(score.ratio, 4),
-        "pod_hours": {
-            each.name: round(seconds / comparison.HOUR, 4)
-            for each, seconds in zip(score.classes, outcome.pod_seconds, strict=True)
-        },
-        "violation_share": round(outcome.late_share, 6),
-        "scale_ups": outcome.scale_ups,
-        "scale_downs": outcome.scale_downs,
-        "max_replicas": outcome.max_replicas,
-    }
-
-
-def _print_classes(on: ClassScenario, scores: Sequence[ClassScore]) -> None:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("policy")
-    table.add_column("pod-hours")
-    for name in ("cost", "of least", "over SLO", "ups", "downs", "most pods"):
-        table.add_column(name, justify="right")
-    for score in scores:
-        outcome = score.outcome
-        is_kept = outcome.late_share <= comparison.MOST_LATE
-        spent = zip(score.classes, outcome.pod_seconds, strict=True)
-        table.add_row(
-            score.policy,
-            ", ".join(f"{seconds / comparison.HOUR:.1f} {each.name}" for each, seconds in spent),
-            f"{score.cost:.2f}",
-            f"{score.ratio:.2f} x",
-            f"[{'green' if is_kept else 'red'}]{outcome.late_share:.2%}[/]",
-            str(outcome.scale_ups),
-            str(outcome.scale_downs),
-            str(outcome.max_replicas),
-        )
-    console = Console(highlight=False)
-    told = [
-        f"{each.name}: {each.price:g} an hour, lead time "
-        f"{format_duration(timedelta(seconds=each.lead_time.seconds))}; a pod sustains "
-        f"{rate:.0f} requests/s"
-        for each, rate in zip(on.classes, on.sustained_per_second, strict=True)
-    ]
-    title = "\n".join([_traffic_and_objective(on.traffic, on.objective, on.seed), *told, ""])
-    console.print(title, style="bold", soft_wrap=True)
-    console.print(table)
-    words = f"the cheapest mix at each moment, started for nothing: {scores[0].least_cost:.2f}"
-    console.print(words, style="dim")
 
 
 @contextmanager

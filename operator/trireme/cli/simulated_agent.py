@@ -5,33 +5,41 @@ pods, the status what was learnt of them.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TextIO
 
 import typer
 
-from trireme.api.models import Model
 from trireme.api.node_classes import by_class
 from trireme.api.types import (
     AgentDeployment,
-    AgentSpec,
     CurveStatus,
     LeadTimeStatus,
+    Paused,
+    PipelineCapacityStatus,
+    ScalingMode,
     ScalingStatus,
     ScalingTarget,
+    Schedule,
 )
-from trireme.autoscaler.capacity import pod_shape
+from trireme.autoscaler.capacity import (
+    MOST_CALLS,
+    LearntCurve,
+    calls_per_request,
+    pod_shape,
+    step_shapes,
+)
 from trireme.autoscaler.memory import curves_from_status
 from trireme.autoscaler.policy import policy_of
-from trireme.autoscaler.queueing import PodShape
-from trireme.autoscaler.types import ObjectivePolicy, Serving
+from trireme.autoscaler.types import DemandPolicy, ObjectivePolicy, ServedPipeline, Serving
 from trireme.cli.specs import examine_file
 from trireme.modelrepo.instances import instances_per_pod
 from trireme.simulator.class_fleet import PodClass
 from trireme.simulator.fluid import LeadTime
 from trireme.simulator.policy import Bounds
 from trireme.simulator.scenario import Objective, Rules
+from trireme.simulator.served import PipelinePod, ServingPod
 
 _OPTION = "-f"
 _HOW = "write what `kubectl get agd NAME -o yaml` prints"
@@ -45,7 +53,8 @@ class SimulatedAgent:
     agent: AgentDeployment
     status: ScalingStatus
     asked: ObjectivePolicy
-    serving: Serving
+    serving: Serving | ServedPipeline
+    demand: DemandPolicy | None
 
     @property
     def name(self) -> str:
@@ -59,9 +68,29 @@ class SimulatedAgent:
 
     @property
     def bounds(self) -> Bounds:
-        """Of the fleet; the last pod stays, since nothing outside the pods is simulated."""
-        scaling = self.agent.spec.scaling
-        return Bounds(max(scaling.min, 1), scaling.max)
+        """Of the fleet, where no schedule says others."""
+        return Bounds(self.agent.spec.scaling.min, self.agent.spec.scaling.max)
+
+    @property
+    def schedules(self) -> tuple[Schedule, ...]:
+        """Other bounds at certain times."""
+        return tuple(self.agent.spec.scaling.schedules)
+
+    @property
+    def budget(self) -> str | None:
+        """The GPU budget that it shares."""
+        share = self.agent.spec.scaling.budget
+        return None if share is None else share.name
+
+    @property
+    def gpus(self) -> int:
+        """Of each pod, where they are of one sort."""
+        return self.agent.spec.server.gpus.count
+
+    @property
+    def is_pipeline(self) -> bool:
+        """Whether the objective is of a pipeline's."""
+        return isinstance(self.serving, ServedPipeline)
 
     @property
     def rules(self) -> Rules:
@@ -72,7 +101,21 @@ class SimulatedAgent:
             scaling.tolerance,
             self.asked.max_failure_ratio,
             scaling.target.in_flight,
+            self.demand,
         )
+
+    def otherwise(self) -> Iterator[str]:
+        """What the file says that is simulated otherwise, each with how."""
+        scaling = self.agent.spec.scaling
+        if scaling.mode is not ScalingMode.AUTOMATIC:
+            yield f"scaling.mode {scaling.mode}, as Automatic"
+        if scaling.paused is not Paused.NONE:
+            yield f"scaling.paused {scaling.paused}, as None"
+        for model, serving in _by_model(self.asked, self.serving).items():
+            if not serving.is_in_order:
+                yield f"the time-out or the priorities of {model}'s queue, as one in order"
+            if serving.is_delayed:
+                yield f"the maxQueueDelay of {model}, as none"
 
     @property
     def has_several_objectives(self) -> bool:
@@ -84,9 +127,10 @@ class SimulatedAgent:
         """Whether its pods are of several node classes."""
         return bool(self.agent.spec.server.node_classes)
 
-    def pod(self) -> PodShape:
+    def pod(self) -> ServingPod:
         """What a pod does, as was learnt. Refuses a file that does not tell."""
-        return self._pod(self.status.curves, self.serving, "", "--curve")
+        status = self.status
+        return self._pod(status.curves, status.pipelines, self.serving, "", "--curve")
 
     def lead_time(self) -> LeadTime:
         """How long one takes to start, as was measured. Refuses a file that does not tell."""
@@ -94,33 +138,72 @@ class SimulatedAgent:
 
     def classes(self) -> tuple[PodClass, ...]:
         """The node classes, as they were learnt. Refuses a file that does not tell of each."""
-        servers, model = by_class(self.agent.spec.server), _model(self.agent.spec, self.asked.model)
+        servers = by_class(self.agent.spec.server)
         learnt = {each.name: each for each in self.status.node_classes}
         found = []
         for each in self.agent.spec.server.node_classes:
             told, of = learnt.get(each.name), f" of class {each.name}"
-            serving = replace(self.serving, instances=instances_per_pod(model, servers[each.name]))
+            server = servers[each.name]
+            instances = {m.name: instances_per_pod(m, server) for m in self.agent.spec.models}
+            serving = _with_instances(self.asked.model, self.serving, instances)
+            curves, pipelines = (told.curves, told.pipelines) if told else ([], [])
             found.append(
                 PodClass(
                     each.name,
                     each.price,
-                    self._pod(told.curves if told else (), serving, of, "--node-class"),
+                    self._pod(curves, pipelines, serving, of, "--node-class"),
                     _lead_time(told.lead_time if told else None, of, "--node-class"),
                     each.min,
                     each.max,
+                    server.gpus.count,
                 )
             )
         return tuple(found)
 
     def _pod(
-        self, curves: Sequence[CurveStatus], serving: Serving, of: str, instead: str
-    ) -> PodShape:
+        self,
+        curves: Sequence[CurveStatus],
+        pipelines: Sequence[PipelineCapacityStatus],
+        serving: Serving | ServedPipeline,
+        of: str,
+        instead: str,
+    ) -> ServingPod:
         status = ScalingStatus(desired_replicas=0, curves=[*curves])
         digests = {each.model: each.model_digest for each in curves}
-        known = curves_from_status(status, digests).get(self.asked.model)
-        if known is None:
-            raise _unknown(f"no curve of {self.asked.model}{of}", "is learnt", instead)
-        return pod_shape(known[0], serving)
+        told = curves_from_status(status, digests)
+        known: dict[str, LearntCurve] = {}
+        for model in _by_model(self.asked, serving):
+            if model not in told:
+                raise _unknown(f"no curve of {model}{of}", "is learnt", instead)
+            known[model] = told[model][0]
+        if isinstance(serving, Serving):
+            return pod_shape(known[self.asked.model], serving)
+        return self._pipeline(known, pipelines, serving)
+
+    def _pipeline(
+        self,
+        curves: Mapping[str, LearntCurve],
+        pipelines: Sequence[PipelineCapacityStatus],
+        served: ServedPipeline,
+    ) -> PipelinePod:
+        """As the operator has it, but for queues that reject or prefer some."""
+        name = self.asked.model
+        counted = [each.steps for each in pipelines if each.model == name]
+        before = {step.model: step.per_request for step in counted[0]} if counted else None
+        calls = calls_per_request((), name, served, before)
+        if max(calls.values()) > MOST_CALLS:
+            often = max(calls, key=lambda model: calls[model])
+            raise typer.BadParameter(
+                f"{often} is called {calls[often]:g} times for each request to {name}, mostly by "
+                f"others: what a pod does of {name} follows from them; say --curve, --slo and "
+                "--lead-time",
+                param_hint=_OPTION,
+            )
+        in_order = ServedPipeline(
+            tuple(replace(step, serving=_in_order(step.serving)) for step in served.steps)
+        )
+        models = tuple(step.model for step in served.steps)
+        return PipelinePod(tuple(step_shapes(curves, calls, in_order)), models)
 
 
 def read(file: TextIO, model: str | None) -> SimulatedAgent:
@@ -136,21 +219,47 @@ def read(file: TextIO, model: str | None) -> SimulatedAgent:
         raise typer.Exit(1)
     if len(examined) > 1:
         names = ", ".join(one.name for one in examined)
-        raise typer.BadParameter(f"the agents {names} are in it: write one", param_hint=_OPTION)
+        raise typer.BadParameter(
+            f"the agents {names} are in it, and are not simulated together: write one",
+            param_hint=_OPTION,
+        )
     (one,) = examined
     assert one.agent is not None  # noqa: S101  # one that could not be read has a fault
     spec = one.agent.spec
     # A target that was set by hand is followed as such; how a pod serves is asked all the same.
     free = spec.scaling.model_copy(update={"target": ScalingTarget()})
-    asked = _objective(policy_of(spec.model_copy(update={"scaling": free})).objectives, model)
-    if not isinstance(asked.serving, Serving):
+    policy = policy_of(spec.model_copy(update={"scaling": free}))
+    asked = _objective(policy.objectives, model)
+    if asked.serving is None:
         raise typer.BadParameter(
-            f"what a pod does of {asked.model} is no curve, since it is a pipeline or has no queue "
-            "that could be simulated: leave it out, and say --curve, --slo and --lead-time",
+            f"what a pod does of {asked.model} is no curve, since it, or a step of it, has no "
+            "queue that could be simulated: leave it out, and say --curve, --slo and --lead-time",
             param_hint=_OPTION,
         )
     told = one.agent.status.scaling or ScalingStatus(desired_replicas=0)
-    return SimulatedAgent(one.agent, told, asked, asked.serving)
+    return SimulatedAgent(one.agent, told, asked, asked.serving, policy.demand)
+
+
+def _by_model(asked: ObjectivePolicy, serving: Serving | ServedPipeline) -> Mapping[str, Serving]:
+    return replace(asked, serving=serving).served_models
+
+
+def _with_instances(
+    model: str, serving: Serving | ServedPipeline, instances: Mapping[str, int]
+) -> Serving | ServedPipeline:
+    """The same in pods that have so many of each model."""
+    if isinstance(serving, Serving):
+        return replace(serving, instances=instances[model])
+    return ServedPipeline(
+        tuple(
+            replace(step, serving=replace(step.serving, instances=instances[step.model]))
+            for step in serving.steps
+        )
+    )
+
+
+def _in_order(serving: Serving) -> Serving:
+    return replace(serving, timeout_seconds=math.inf, has_priorities=False)
 
 
 def _objective(objectives: Sequence[ObjectivePolicy], model: str | None) -> ObjectivePolicy:
@@ -162,10 +271,6 @@ def _objective(objectives: Sequence[ObjectivePolicy], model: str | None) -> Obje
         raise typer.BadParameter("the agent has no objective: give it one", param_hint=_OPTION)
     said = "say which" if model is None else f"{model!r} is none of them"
     raise typer.BadParameter(f"the agent has objectives of {models}: {said}", param_hint="--model")
-
-
-def _model(spec: AgentSpec, name: str) -> Model:
-    return next(each for each in spec.models if each.name == name)
 
 
 def _lead_time(told: LeadTimeStatus | None, of: str, instead: str) -> LeadTime:

@@ -14,10 +14,11 @@ from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.errors import UnattainableObjective
 from trireme.simulator.class_fleet import PodClass
-from trireme.simulator.contenders import CONTENDERS
+from trireme.simulator.contenders import CONTENDERS, OF_ONE_MODEL
 from trireme.simulator.failures import Failures
 from trireme.simulator.fluid import LeadTime
 from trireme.simulator.scenario import Objective, sustained
+from trireme.simulator.served import PipelinePod, ServingPod
 from trireme.simulator.shapes import Shape
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ _MOST_BATCH = 1024
 _MOST_DEATHS = 60  # of a pod an hour: one a minute, before most have served for long
 _SHAPE = "--shape"
 _SHORTEST_SHAPE_SECONDS, _LONGEST_SHAPE_SECONDS = 1200, 31 * 86400
-_CLASS = "--node-class"
+_CLASS, _BUDGET = "--node-class", "--gpu-budget"
 _CLASS_EXAMPLE = "l4,0.28,12ms,4ms,16,90s"
 _NAME = re.compile(names.NODE_CLASS_PATTERN)
 _PRICE = re.compile(r"\d{1,6}(\.\d{1,6})?")
@@ -46,6 +47,43 @@ def names_of(text: str) -> list[str]:
                 f"there is no policy {name!r}: write some of {NAMES}", param_hint="--policies"
             )
     return told
+
+
+def refuse_of_pipelines(pods: Sequence[ServingPod], policies: Sequence[str], events: bool) -> None:
+    """What is simulated of one model only is not passed over where there are several."""
+    if not any(isinstance(pod, PipelinePod) for pod in pods):
+        return
+    if by_queue := sorted(OF_ONE_MODEL.intersection(policies)):
+        raise typer.BadParameter(
+            f"{by_queue[0]} goes by one model's queue, and a pipeline has several: leave it out",
+            param_hint="--policies",
+        )
+    if events:
+        raise typer.BadParameter(
+            "requests are served one by one of one model, and this is a pipeline: leave it out",
+            param_hint="--events",
+        )
+
+
+def room_for(gpus: int | None, budget: str | None, of_pod: int, least: int) -> int | None:
+    """How many pods there is room for in a GPU budget, of so many GPUs each."""
+    if gpus is None:
+        if budget is not None:
+            raise typer.BadParameter(
+                f"scaling.budget is {budget}, and how many GPUs that has is in the operator's "
+                "settings: say how many of them this agent may have",
+                param_hint=_BUDGET,
+            )
+        return None
+    if not of_pod:
+        raise typer.BadParameter("its pods have no GPU: leave it out", param_hint=_BUDGET)
+    if gpus < least * of_pod:
+        raise typer.BadParameter(
+            f"{gpus} is less than the fewest pods take, {least} of {of_pod} GPUs each: raise it, "
+            "or lower scaling.min",
+            param_hint=_BUDGET,
+        )
+    return gpus // of_pod
 
 
 def _is_class(name: str) -> bool:
@@ -108,7 +146,7 @@ def classes_of(
     return tuple(found.values())
 
 
-def least_sustained(objective: Objective, pods: Sequence[tuple[str, PodShape]]) -> float:
+def least_sustained(objective: Objective, pods: Sequence[tuple[str, ServingPod]]) -> float:
     """What a pod of the slowest sort sustains, each named by the option that says its curve."""
     limit = format_duration(timedelta(seconds=objective.limit_seconds))
     slo = f"p{objective.percentile}={limit}"

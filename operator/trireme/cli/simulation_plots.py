@@ -1,7 +1,7 @@
 """The pictures of `trireme simulate --plots`. Needs matplotlib, the extra `plots`."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -13,8 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from trireme.cli.simulation_tables import MOMENT
 from trireme.simulator.class_comparison import ClassScenario, ClassScore
 from trireme.simulator.comparison import MOST_LATE, Score
+from trireme.simulator.hours import Hours
 from trireme.simulator.scenario import Scenario
 from trireme.simulator.traces import Traffic
 
@@ -74,20 +76,22 @@ def _written(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
 
 def _over_time(on: Scenario, scores: Sequence[Score], colours: Mapping[str, str]) -> Figure:
     """For each policy its ready pods beside the need, and below when requests were late."""
-    figure, axes, times = _panels(on.traffic, len(scores))
+    figure, axes, times = _panels(on.traffic, on.hours, len(scores))
     need = scores[0].optimum.need.astype(np.float64)
     most = max(float(score.outcome.ready.max()) for score in scores)
+    bounds = on.bounds_by_second if on.hours.schedules or on.room is not None else ()
     for number, score in enumerate(scores):
         pods, late = axes[2 * number], axes[2 * number + 1]
         outcome, colour = score.outcome, colours[score.policy]
         ready = _thinned(outcome.ready.astype(np.float64), np.mean)
         pods.fill_between(times, _thinned(need, np.mean), color="0.82", lw=0, label="need")
         pods.plot(times, ready, color=colour, lw=1.2, label="ready")
+        _bounds(pods, times, bounds)
         ratio = "" if score.ratio is None else f", {score.ratio:.2f} x optimum"
         title = f"{score.policy}: {score.gpu_hours:.1f} GPU-hours{ratio}"
         _titled(pods, most, title, outcome.late_share)
         _late_over_time(late, times, outcome.requests_by_second, outcome.late_by_second)
-    axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)
+    axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0)
     figure.suptitle(f"Ready pods beside the need, and requests over the SLO\n{_subject(on)}", x=0.5)
     return figure
 
@@ -96,8 +100,9 @@ def _classes_over_time(
     on: ClassScenario, scores: Sequence[ClassScore], colours: Mapping[str, str]
 ) -> Figure:
     """For each fleet its ready pods by class, and below when requests were late."""
-    figure, axes, times = _panels(on.traffic, len(scores))
+    figure, axes, times = _panels(on.traffic, on.hours, len(scores))
     most = max(float(score.outcome.ready.sum(axis=0).max()) for score in scores)
+    bounds = on.bounds_by_second if on.hours.schedules else ()
     for number, score in enumerate(scores):
         pods, late = axes[2 * number], axes[2 * number + 1]
         outcome, names = score.outcome, [each.name for each in score.classes]
@@ -108,24 +113,35 @@ def _classes_over_time(
             labels=names,
             lw=0,
         )
+        _bounds(pods, times, bounds)
         cost = f"cost {score.cost:.2f}, {score.ratio:.2f} x least"
         _titled(pods, most, f"{score.policy} on {' and '.join(names)}: {cost}", outcome.late_share)
         _late_over_time(late, times, outcome.requests_by_second, outcome.late_by_second)
-    axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(on.classes), borderaxespad=0)
+    axes[0].legend(
+        loc="lower right", bbox_to_anchor=(1, 1), ncols=len(on.classes) + 1, borderaxespad=0
+    )
     figure.suptitle(f"Ready pods by class, and requests over the SLO\n{_subject_of(on)}", x=0.5)
     return figure
 
 
-def _panels(traffic: Traffic, count: int) -> tuple[Figure, Sequence[Axes], Floats]:
+def _panels(traffic: Traffic, hours: Hours, count: int) -> tuple[Figure, Sequence[Axes], Floats]:
     """Two axes for each of so many fleets, one below the other, and the times of what they show."""
     figure = Figure(figsize=(10, 1.2 + 1.9 * count), layout="constrained")
     heights = {"height_ratios": [3, 1] * count}
     axes = figure.subplots(2 * count, 1, sharex=True, gridspec_kw=heights, squeeze=False)[:, 0]
     seconds = len(traffic.rate_per_second)
     unit, unit_seconds = ("hours", 3600) if seconds > 3 * 3600 else ("minutes", 60)
-    axes[-1].set_xlabel(unit)
+    since = "" if hours.begins is None else f" from {hours.begins:{MOMENT}} on"
+    axes[-1].set_xlabel(f"{unit}{since}")
     axes[-1].set_xlim(0, seconds / unit_seconds)
     return figure, [*axes], _thinned((np.arange(seconds) + 0.5) / unit_seconds, np.mean)
+
+
+def _bounds(axes: Axes, times: Floats, bounds: Iterable[npt.NDArray[np.int64]]) -> None:
+    """The fewest and the most pods that there may be, where that is not always the same."""
+    for row, label in zip(bounds, ("bounds", None), strict=False):
+        shown = _thinned(row.astype(np.float64), np.max)
+        axes.plot(times, shown, color="0.4", lw=0.8, ls=":", drawstyle="steps-mid", label=label)
 
 
 def _titled(axes: Axes, most: float, title: str, late_share: float) -> None:
