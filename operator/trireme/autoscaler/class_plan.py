@@ -242,7 +242,8 @@ def _more(
 
 def _share(offers: Sequence[Offer], pods: Sequence[int], needs: Sequence[float]) -> float:
     """How much of every need a mix carries, 1 at most."""
-    return min([carried(offers, pods, j) / need for j, need in enumerate(needs) if need > 0] + [1.0])
+    shares = [carried(offers, pods, j) / need for j, need in enumerate(needs) if need > 0]
+    return min([*shares, 1.0])
 
 
 def _with_an_unknown(
