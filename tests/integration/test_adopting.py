@@ -163,7 +163,10 @@ async def test_a_setting_that_is_promoted_is_kept_and_the_spec_stays(tried: Appl
     assert (tried.batch(), tried.image("tried-canary")) == (16, None)
     assert tried.is_as_if_nothing_were_tried()
     assert tried.kube.get("agd", "tried")["spec"] == spec
-    assert dict(tried.kube.events("tried"))["SettingKept"].startswith(f"{SETTING} is kept")
+    told = dict(tried.kube.events("tried"))
+    assert told["SettingKept"].startswith(f"{SETTING} is kept")
+    waiting = [(each.reason, each.message) for each in tried.operator.view.setting_news]
+    assert waiting == [(reason, told[reason]) for reason in ("SettingTried", "SettingKept")]
     settled = tried.versions()
     await tried.restart()
     assert tried.versions() == settled
