@@ -143,12 +143,13 @@ class Rounds:
             labels=Labels(),
             clock=lambda: self.now,
         )
+        self.start_parts = StartParts(cluster=self.api, store=self.store, clock=self.clock)
         self.autoscaler = Autoscaler(
             cluster=self.api,
             store=self.store,
             prometheus=cast(Prometheus, self.told),
             reader=self.reader,
-            start_parts=StartParts(cluster=self.api, store=self.store, clock=self.clock),
+            start_parts=self.start_parts,
             demand=cast(DemandQueries, Outside(self.told)),
             budgets=self.budgets,
             recorder=Recorder(self.api, "op-0", self.metrics),
@@ -215,7 +216,7 @@ class Rounds:
                 "name": "pod",
                 "uid": "uid-pod",
                 "creationTimestamp": at,
-                "labels": {names.AGENT: key.name},
+                "labels": {names.AGENT: key.name, names.TRACK: names.TRACK_STABLE},
             },
             "status": {"podIP": key.name, "conditions": [ready]},
         }
@@ -289,6 +290,33 @@ async def test_what_a_pod_tells_that_nobody_can_use_is_nothing_to_the_other_agen
     status, reason, message = rounds.api.condition("odd", "SignalsAvailable")
     assert (status, reason, message) == ("False", "PrometheusUnreachable", "it is away")
     assert rounds.metric("trireme_unusable_pod_metrics_total") > 0
+
+
+@pytest.mark.parametrize(
+    ("per_second", "is_asked"),
+    [
+        pytest.param(2.0, True, id="a request is due within seconds"),
+        pytest.param(0.5, False, id="so few that the first may be long in coming"),
+        pytest.param(0.0, False, id="no traffic"),
+    ],
+)
+async def test_the_server_of_a_pod_that_starts_is_asked_under_traffic(
+    per_second: float, is_asked: bool
+) -> None:
+    rounds = Rounds(told=Told(answers=SignalsUnavailable("it is away")))
+    key = rounds.add("busy", 2, gateway={"enabled": False})
+    rounds.start(key)
+    server = {"name": names.SERVER_CONTAINER, "state": {"running": {}}}
+    view = rounds.store.view(key)
+    loading = {"podIP": "loads", "containerStatuses": [server]}
+    metadata = {**view.pods["pod"]["metadata"], "name": "loads", "uid": "uid-loads"}
+    view.pods["loads"] = {"metadata": metadata, "status": loading}
+    for number in range(4):
+        await rounds.round(later=0)
+        rounds.pods.tell = {"busy": told_by_a_server(5 * per_second * number)}
+        await rounds.read()
+    await rounds.round()
+    assert rounds.start_parts._followed == ({"uid-loads"} if is_asked else set())
 
 
 def test_the_rounds_go_on_after_some_that_failed_for_all_agents() -> None:
