@@ -2,15 +2,17 @@
 
 import math
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from trireme.api.conditions import Reason
-from trireme.api.types import Behavior
+from trireme.api.types import Behavior, Schedule
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.memory import memory_from_status, record
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity, NoSignals, Observation
+from trireme.autoscaler.types import Capacity, DemandPolicy, NoSignals, Observation
+from trireme.simulator.hours import Hours
 from trireme.simulator.policy import moment
 from trireme.simulator.trireme_policy import TriremePolicy
 from unit.autoscaling import EAGER, objective, policy, seen
@@ -74,6 +76,41 @@ def test_a_capacity_that_is_given_is_what_it_decides_by() -> None:
 def test_without_a_ready_pod_the_fleet_is_held() -> None:
     seen_by_simulator = observed(240.0, 0.0, 900.0, math.nan, math.nan, 0.0, replicas=3, ready=0)
     assert sizes(TRIREME, [seen_by_simulator], begin=3) == [3]
+
+
+def test_what_there_must_be_is_there_whatever_a_budget_has_room_for() -> None:
+    """A schedule's min of 5 in a budget for 3."""
+    always = Schedule(schedule="0 0 * * *", duration=timedelta(hours=24), min=5)
+    bound = replace(TRIREME, hours=Hours(schedules=(always,)), room=3)
+    idle = (0.0, 0.0, 0.0, math.nan, math.nan, math.nan)
+    busy = (240.0, 240.0, 80.0, 0.05, 0.0, 0.0)
+    seen_by_simulator = [
+        observed(*idle, replicas=3),
+        observed(*idle, replicas=5, now=5.0),
+        observed(*busy, replicas=5, now=10.0),
+    ]
+    assert sizes(bound, seen_by_simulator, begin=3) == [5, 5, 5]
+    assert sizes(replace(TRIREME, room=3), [observed(*busy, replicas=2)], begin=2) == [3]
+
+
+ASLEEP = replace(
+    TRIREME,
+    policy=replace(TRIREME.policy, min_replicas=0, demand=DemandPolicy(1.0, timedelta(seconds=60))),
+)
+NOBODY = (math.nan,) * 6
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        pytest.param(0.5, 0, id="less than activationThreshold"),
+        pytest.param(20.0, 1, id="more"),
+        pytest.param(None, 0, id="Prometheus is away: none stays none"),
+    ],
+)
+def test_without_a_pod_what_is_asked_outside_starts_one(asked: float | None, expected: int) -> None:
+    values = NOBODY if asked is not None else (None,) * 6
+    assert sizes(ASLEEP, [observed(*values, asked, replicas=0)], begin=0) == [expected]
 
 
 def test_pods_that_start_are_waited_for() -> None:

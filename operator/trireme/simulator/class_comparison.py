@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from trireme.autoscaler.mix import Limits, Offer, nearest
-from trireme.autoscaler.types import Grant, NodeClass
+from trireme.autoscaler.types import NodeClass
 from trireme.autoscaler.types import Policy as Asked
 from trireme.simulator import served
 from trireme.simulator.clairvoyant import MEAN_SECONDS
 from trireme.simulator.class_fleet import ClassFleet, ClassOutcome, PodClass
 from trireme.simulator.class_policy import ClassesPolicy, ClassesSeen, Learnt
 from trireme.simulator.comparison import HOUR, Progress
-from trireme.simulator.contenders import BUDGET, contender, measured
+from trireme.simulator.contenders import contender, measured
 from trireme.simulator.failures import NO_FAILURES, Drawn, Failures
 from trireme.simulator.fluid import Outcome
 from trireme.simulator.hours import Hours
@@ -233,5 +233,5 @@ def _trireme(on: ClassScenario) -> ClassesPolicy:
             for each, rate in zip(on.classes, on.sustained_per_second, strict=True)
         ),
         on.hours,
-        None if on.gpus is None else Grant(on.gpus, BUDGET),
+        on.gpus,
     )

@@ -20,7 +20,7 @@ from trireme.autoscaler.types import (
 )
 from trireme.simulator.hours import Hours
 from trireme.simulator.policy import Reading
-from trireme.simulator.trireme_policy import AWAY, ROUND_SECONDS, Known, readings_for, seen
+from trireme.simulator.trireme_policy import AWAY, BUDGET, ROUND_SECONDS, Known, readings_for, seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,13 @@ class ClassesPolicy:
     """The operator's decision for an agent with one objective and node classes.
 
     Pre: `policy` has mode Automatic, one objective, and a class for each of `learnt`, in their
-    order. A `grant` is of GPUs.
+    order. `gpus` are those of a budget.
     """
 
     policy: Policy
     learnt: tuple[Learnt, ...]
     hours: Hours = field(default_factory=Hours)
-    grant: Grant | None = None
+    gpus: int | None = None
     interval_seconds: float = ROUND_SECONDS
 
     @property
@@ -90,7 +90,7 @@ class ClassesPolicy:
                 signals=AWAY,
                 capacities=mean_capacities(classes),
                 lead_time=lead,
-                grant=self.grant,
+                grant=None if self.gpus is None else Grant(self.gpus, BUDGET),
                 classes=classes,
             ),
             policy,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from trireme.autoscaler.types import Grant, LeadTime
+from trireme.autoscaler.types import LeadTime
 from trireme.simulator import fluid, served
 from trireme.simulator.baselines.aibrix import Aibrix
 from trireme.simulator.baselines.hpa import ExternalMetric, HorizontalPodAutoscaler, TargetType
@@ -32,8 +32,6 @@ from trireme.simulator.trireme_policy import TriremePolicy
 SCRAPE_LAG_SECONDS = 7.5
 ADAPTER_SECONDS, KEDA_SECONDS = 60, 30
 STARTS = 50  # that Trireme has measured
-
-BUDGET = "the GPU budget"
 
 Make = Callable[[Scenario, float], Policy[Any]]
 MemoryT = TypeVar("MemoryT")
@@ -88,7 +86,7 @@ def _trireme(on: Scenario, multiple: float) -> Policy[Any]:
         served.learnt(on.pod, multiple * on.sustained_per_second, on.objective.percentile),
         measured(on.lead_time),
         on.hours,
-        None if on.room is None else Grant(on.room, BUDGET),
+        on.room,
     )
 
 

@@ -37,6 +37,7 @@ ROUND_SECONDS = 5  # the operator's setting of this name, as it is by default
 SCRAPE_SECONDS = 5  # of the PodMonitors that the chart makes, by default
 WINDOW = window(timedelta(seconds=SCRAPE_SECONDS))
 DEMAND_SECONDS = 60  # of the rate that a query in scaling.demand takes, as in docs/scaling.md
+BUDGET = "the GPU budget"
 _OF_GATEWAY = 6  # readings that are asked of any objective
 AWAY = NoSignals(Reason.PROMETHEUS_UNREACHABLE, "Prometheus cannot be read")
 
@@ -56,7 +57,8 @@ class TriremePolicy:
     `capacity` is what a pod is known to sustain and `lead_time` how long one takes to start, as if
     they had been learnt long ago; None leaves the rule of requests in flight, and the usual lead
     time. What `scaling.demand` would ask for is the rate at which requests come, as a source in
-    front of the agent counts them.
+    front of the agent counts them. `room` is how many pods a GPU budget has room for: what there
+    must be is there in any case.
 
     Pre: `policy` has mode Automatic and one objective.
     """
@@ -65,7 +67,7 @@ class TriremePolicy:
     capacity: Capacity | None = None
     lead_time: LeadTime | None = None
     hours: Hours = field(default_factory=Hours)
-    grant: Grant | None = None
+    room: int | None = None
     name: str = "trireme"
     interval_seconds: float = ROUND_SECONDS
 
@@ -94,7 +96,9 @@ class TriremePolicy:
                 signals=AWAY,
                 capacities={} if self.capacity is None else {objective.model: self.capacity},
                 lead_time=self.lead_time,
-                grant=self.grant,
+                grant=None
+                if self.room is None
+                else Grant(max(self.room, policy.min_replicas), BUDGET),
             ),
             policy,
             observed.values,
