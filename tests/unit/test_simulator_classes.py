@@ -119,6 +119,8 @@ def test_a_mix_keeps_within_a_gpu_budget() -> None:
     free = of_mix(scenario(small, large), lambda second: None)
     bound = of_mix(replace(scenario(small, large), gpus=4), lambda second: None)
     taken = np.array([1, 2]) @ bound.ready
+    told = compare(replace(scenario(small, replace(large, gpus=8)), gpus=4), ["hpa-rps"], silent)
+    assert [[each.name for each in score.classes] for score in told] == [["l4", "a100"], ["l4"]]
     assert taken.max() == 4 < (np.array([1, 2]) @ free.ready).max()
     assert bound.late > free.late
 

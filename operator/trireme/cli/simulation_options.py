@@ -77,9 +77,10 @@ def room_for(gpus: int | None, budget: str | None, of_pod: int, least: int) -> i
         return None
     if not of_pod:
         raise typer.BadParameter("its pods have no GPU: leave it out", param_hint=_BUDGET)
-    if gpus < least * of_pod:
+    fewest = max(least, 1)
+    if gpus < fewest * of_pod:
         raise typer.BadParameter(
-            f"{gpus} is less than the fewest pods take, {least} of {of_pod} GPUs each: raise it, "
+            f"{gpus} is less than the fewest pods take, {fewest} of {of_pod} GPUs each: raise it, "
             "or lower scaling.min",
             param_hint=_BUDGET,
         )

@@ -147,7 +147,9 @@ def least_cost(on: ClassScenario) -> float:
 
 
 def compare(on: ClassScenario, policies: Sequence[str], progress: Progress) -> Iterator[ClassScore]:
-    """Trireme's mix of all classes, then each policy on each class alone."""
+    """Trireme's mix of all classes, then each policy on each class alone, where the budget has room
+    for a fleet of it.
+    """
     least, seconds = least_cost(on), len(on.traffic.rate_per_second)
 
     def telling(what: str) -> Callable[[int], None]:
@@ -156,6 +158,8 @@ def compare(on: ClassScenario, policies: Sequence[str], progress: Progress) -> I
     yield ClassScore("trireme", on.classes, of_mix(on, telling("mix")), least)
     for each in on.classes:
         alone = on.alone(each)
+        if alone.room is not None and alone.room < max(alone.hours.widest(alone.bounds).least, 1):
+            continue
         first = float(on.traffic.rate_per_second[0]) / alone.sustained_per_second
         for policy in policies:
             found = simulate(
