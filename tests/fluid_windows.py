@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trireme.autoscaler.batch_events import PodModel
+from trireme.autoscaler.queueing import PodShape
 from trireme.simulator.events import replay
 from trireme.simulator.fluid import Fleet, LeadTime
 from trireme.simulator.pods import Balancer
@@ -50,6 +51,7 @@ def by_fluid(rate: Rates, ready: Pods, on: Scenario, seed: int) -> Measured:
 
 def by_events(rate: Rates, ready: Pods, on: Scenario, seed: int) -> Measured:
     """The same by discrete events."""
+    assert isinstance(on.pod, PodShape), "windows are of one model"
     pod = PodModel(on.pod.curve, on.pod.instances, noise=on.pod.noise)
     served = replay(_from_empty(rate), ready, pod, np.random.default_rng(seed))
     ends = served.arrival_seconds + served.latency_seconds
