@@ -321,7 +321,7 @@ def test_the_operator_may_do_what_it_does_and_no_more() -> None:
         "deployments/scale": {"patch"},
         "pods": {"list", "watch"},
         "podmonitors": {"get", "create", "patch", "delete"},
-        "events": {"create", "patch"},
+        "events": {"create", "patch", "list"},
         "leases": {"create"},
         "secrets": {"create"},
         "persistentvolumeclaims": {"get", "create", "patch"},
