@@ -1,9 +1,10 @@
 """What will be asked is learnt from the agent's own past, whatever that is."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pytest
@@ -69,6 +70,11 @@ def bought(demand: Demand, terms: Terms = TERMS) -> float:
     return forecast.margin * forecast.per_second / terms.sustained_per_second
 
 
+def jumping(step: int, before: float, at: int, after: float) -> float:
+    """One value, and from a step on another."""
+    return before if step < at else after
+
+
 def every_five_minutes(second: int) -> float:
     """A minute at ten times the rate, at the beginning of every five."""
     return 200.0 if second % 300 < 60 else 20.0
@@ -101,6 +107,14 @@ def test_traffic_without_a_pattern_is_bought_with_a_larger_margin_than_calm_traf
     assert bought(wild) > 1.3 * bought(calm)
 
 
+def test_what_would_have_met_a_single_jump_is_not_held_after_it() -> None:
+    """With a lead time of two minutes only twice the replicas would have."""
+    slow = replace(TERMS, lead_seconds=120)
+    jump = partial(jumping, before=50.0, at=1200, after=100.0)
+    assert bought(lived(jump, 1200 + 20 * 60, slow), slow) <= 15
+    assert bought(lived(jump, 2 * HOUR, slow), slow) < 12
+
+
 def test_more_late_requests_than_foreseen_make_it_more_careful() -> None:
     def wave(second: int) -> float:
         return 100 + 40 * math.sin(second / 500)
@@ -112,16 +126,17 @@ def test_more_late_requests_than_foreseen_make_it_more_careful() -> None:
     assert bought(warned) > bought(trusted)
 
 
-def test_who_foresees_nothing_is_no_better_for_what_it_did_not_see() -> None:
-    """It expects what is now, and so is as late as who always does."""
-    test = BackTest.begin(2, needed=5.0)
-    for step in range(40):
-        needed = 5.0 if step < 20 else 15.0  # a jump that comes faster than a pod
+def beside_as_now(
+    needed: Callable[[int], float], foreseen: Callable[[int], float], steps: int, lead_steps: int
+) -> Iterator[BackTest]:
+    """Two forecasters at each step: who expects what is now, and another."""
+    test = BackTest.begin(2, needed(0))
+    for step in range(steps):
         test = test.after(
-            needed,
-            np.array([needed, math.nan]),
-            lead_steps=4,
-            hold_steps=4,
+            needed(step),
+            np.array([needed(step), foreseen(step)]),
+            lead_steps=lead_steps,
+            hold_steps=lead_steps,
             least=1,
             most=40,
             allowed_late=0.05,
@@ -129,9 +144,25 @@ def test_who_foresees_nothing_is_no_better_for_what_it_did_not_see() -> None:
             ready=0,
             is_next=step > 0,
         )
+        yield test
+
+
+def test_who_foresees_nothing_is_no_better_for_what_it_did_not_see() -> None:
+    """It expects what is now, and so is as late as who always does."""
+    jump = partial(jumping, before=5.0, at=20, after=15.0)  # faster than a pod
+    *_, test = beside_as_now(jump, lambda step: math.nan, 40, lead_steps=4)
     assert test.late[0].min() > 0
     assert np.array_equal(test.late[0], test.late[1])
     assert np.array_equal(test.cost[0], test.cost[1])
+
+
+def test_who_foresees_for_the_first_time_is_not_followed_for_a_record_that_is_not_its_own() -> None:
+    """With a large margin both would have met the jump; after it one asks for what was before."""
+    jump = partial(jumping, before=4.5, at=80, after=12.0)
+    late_starter = partial(jumping, before=math.nan, at=90, after=4.5)
+    tests = list(beside_as_now(jump, late_starter, 170, lead_steps=8))
+    assert tests[-1].margin > 1.5
+    assert {test.forecaster for test in tests} == {0}
 
 
 def test_late_requests_of_another_fleet_say_nothing_of_the_foresight() -> None:

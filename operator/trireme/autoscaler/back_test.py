@@ -6,11 +6,12 @@ within a lead time is ordered, or held. All experts are played through the agent
 15 s, in a fleet of their own: what they ordered serves a lead time later, what is no longer wanted
 for a while is stopped, and where less serves than is needed the requests queue and are late. Who
 foresees nothing expects what is now: so all are held against the same past, and none is the better
-for what it did not see.
+for what it did not see. It is followed once most of its record is its own.
 
-The cheapest counts of those that keep the late requests within their budget; cheap is a fleet that
-has few late ones, too. What really was late is held against what the expert in charge had foreseen,
-and the foresight of all is corrected by it.
+The cheapest counts, and late requests cost: little within their budget, much beyond it. It is a
+price and no bound: where a jump was met only by who held several times the replicas, a bound would
+have that held for an hour after it. What really was late is held against what the expert in charge
+had foreseen, and the foresight of all is corrected by it.
 
 Rates are in replicas here: what one sustains within the objective is 1. So are queues, in steps.
 """
@@ -41,7 +42,8 @@ TRUST_STEPS = 480  # two hours in which all of the budget was late: so much spea
 MOST_CORRECTION = 4.0
 ALIKE = 0.1  # of the replicas, by which a fleet may differ from an expert's: starts vary
 SEEN_AFTER_STEPS = 2  # half a minute, in which a late share is that of requests before
-LAST_RESORT_COST = 0.03  # of a share of late requests, for a fleet as large as needed
+BEYOND_COST = 1.65  # fleets, for each time that the allowance is late beyond the budget
+KNOWN_SHARE = 0.5  # of the past, that who is followed has foreseen: of the rest it is no judge
 STAY = 0.01  # cheaper another expert must be: two that are alike do not take turns
 
 
@@ -52,7 +54,7 @@ class BackTest:
     `asked` and `held` are what each asked for, and what it held, in the last steps, newest last;
     `queue` waits. Of `requests`, `late` were late, and `cost` was paid where `worth` was needed. In
     truth `seen_late` were late, and `foreseen_late` by the expert in charge, in `steps` of which
-    `usual` is what is needed lately.
+    `usual` is what is needed lately. In `known` steps each forecaster foresaw anything.
     """
 
     asked: Counts
@@ -67,6 +69,7 @@ class BackTest:
     seen_late: float
     foreseen_late: float
     chosen: tuple[int, int]
+    known: Floats
 
     @classmethod
     def begin(cls, forecasters: int, needed: float) -> Self:
@@ -86,6 +89,7 @@ class BackTest:
             seen_late=0.0,
             foreseen_late=0.0,
             chosen=(0, 0),
+            known=np.zeros(forecasters),
         )
 
     @property
@@ -163,11 +167,12 @@ class BackTest:
             usual=self.usual + max(0.01, 1 / (self.steps + 1)) * (needed - self.usual),
             seen_late=FADE * self.seen_late + is_seen * (late_share or 0.0) * needed,
             foreseen_late=FADE * self.foreseen_late + is_seen * late_of_chosen * needed,
+            known=FADE * self.known + ~np.isnan(foreseen),
         )
         return replace(after, chosen=after._best(allowed_late))
 
     def _best(self, allowed_late: float) -> tuple[int, int]:
-        """The expert to follow: the cheapest within the budget, else the one that is late least."""
+        """The expert to follow: the cheapest, late requests beyond the budget at their price."""
         doubted = self._doubted
         late = self.late + doubted * (DOUBT_LATE * allowed_late * _DOUBTS)
         late *= self.correction(allowed_late)
@@ -176,11 +181,11 @@ class BackTest:
         cost /= self.worth + doubted
         late[self.chosen] *= 1 - STAY
         cost[self.chosen] *= 1 - STAY
-        is_within = late <= BUDGET_SHARE * allowed_late
-        if is_within.any():
-            price = np.where(is_within, cost * (1 + LATE_COST * late), math.inf)
-        else:
-            price = late + LAST_RESORT_COST * cost
+        price = cost * (1 + LATE_COST * late)
+        late /= allowed_late
+        late -= BUDGET_SHARE
+        price += BEYOND_COST * np.maximum(late, 0.0, out=late)
+        price[self.known < KNOWN_SHARE * self.steps] = math.inf
         return divmod(int(price.argmin()), len(MARGINS))
 
     @property
