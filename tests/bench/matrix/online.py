@@ -86,11 +86,11 @@ def _tried(on: Scenario, step: int, hold_seconds: int) -> Margin | None:
 def _ordered(on: Scenario, step: int, hold_seconds: int) -> npt.NDArray[np.int64]:
     margin = 2 ** (step / STEPS)
     needed = np.ceil(on.traffic.rate_per_second * margin / on.sustained_per_second)
-    held = _largest_of_last(needed.astype(np.int64), hold_seconds)
+    held = largest_of_last(needed.astype(np.int64), hold_seconds)
     return np.clip(held, on.bounds.least, on.bounds.most)
 
 
-def _largest_of_last(values: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
+def largest_of_last(values: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
     """Of each value and those before it, `width` in all."""
     if width >= len(values):
         return np.maximum.accumulate(values)
