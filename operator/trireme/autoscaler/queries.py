@@ -9,6 +9,10 @@ Pure. Two rules hold for every figure, besides those of `expressions`:
 The rate of a deleted pod goes on contributing until its samples leave the window. That is meant:
 its requests were demand. The rate of a pod with a single sample in the window is absent, hence
 `SAMPLE_COUNT`.
+
+A figure is a query of its own, 19 in all, which a refusal can name. `rate` drops the names of
+metrics, so figures could be joined by labels and `or` alone: three of them, of 1,000 agents, took a
+Prometheus 1.3 times as long that way, and the operator as long to read.
 """
 
 from collections.abc import Mapping
