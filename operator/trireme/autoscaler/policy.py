@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 
 from trireme.api.models import Model
 from trireme.api.node_classes import by_class
 from trireme.api.types import AgentSpec, Objective
 from trireme.autoscaler.calls import Call, calls
+from trireme.autoscaler.signals import is_by_gateway
 from trireme.autoscaler.types import (
     DemandPolicy,
     NodeClass,
@@ -24,6 +27,22 @@ from trireme.modelrepo.proto import model_config_pb2 as pb
 ANY_NUMBER = 10_000  # pods of a node class: as many as the API takes for an agent
 _LARGEST_BATCH = 2**14  # reckoned with: of each step of a pipeline a table of batches is made
 _MOST_INSTANCES = 2**10  # reckoned with: of each it is kept when it is free
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What objectives have a round ask: percentiles with their latency targets, and whether it is
+    the gateway that answers. Of many agents most ask the same.
+    """
+
+    latencies: frozenset[tuple[int, timedelta]]
+    by_gateway: bool
+
+
+def asked_of(spec: AgentSpec) -> Asked:
+    """Read what a spec's objectives ask."""
+    latencies = frozenset((o.latency.percentile, o.latency.target) for o in spec.objectives)
+    return Asked(latencies, is_by_gateway(spec.objectives, has_gateway=spec.gateway.enabled))
 
 
 def policy_of(spec: AgentSpec) -> Policy:

@@ -19,7 +19,7 @@ from trireme.api.types import AgentDeployment, CurveSource
 from trireme.autoscaler.capacity import Calls, LearntCurve, ModelStatistics, Statistics
 from trireme.autoscaler.contention import Seen
 from trireme.autoscaler.demand import Demand, Terms
-from trireme.autoscaler.policy import policy_of
+from trireme.autoscaler.policy import Asked, asked_of, policy_of
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import Capacity, Grant, ObjectivePolicy, OutOfReach, Policy
 from trireme.control.observed import Trouble
@@ -33,7 +33,7 @@ from trireme.tuner.step_advice import ServedLine, advise_step
 from trireme.tuner.types import Objective, Space
 
 
-@dataclass(frozen=True)  # no slots: `policy` is kept
+@dataclass(frozen=True)  # no slots: what is read of it is kept
 class Accepted:
     """A spec that can be used, completed from its files; its repository, and what is odd in it.
     `tries` is what Trireme tries in it of its own, in words; empty where nothing is. `undoes` is
@@ -51,6 +51,11 @@ class Accepted:
     def policy(self) -> Policy:
         """What it asks of the scaling decision: read once, and asked for in every round."""
         return policy_of(self.agent.spec)
+
+    @cached_property
+    def asked(self) -> Asked:
+        """What its objectives have a round ask."""
+        return asked_of(self.agent.spec)
 
     @cached_property
     def pod_sets(self) -> tuple[PodSet, ...]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from trireme.api.conditions import Reason
-from trireme.api.types import AgentSpec
 from trireme.autoscaler import outside
+from trireme.autoscaler.policy import Asked
 from trireme.autoscaler.promql import queries
 from trireme.autoscaler.queries import SERVER_LATENCIES, Labels, Query, window
 from trireme.autoscaler.samples import AgentSamples, Index, scrape_interval
-from trireme.autoscaler.signals import Limits, Subject, assemble, is_by_gateway
+from trireme.autoscaler.signals import Limits, Subject, assemble
 from trireme.autoscaler.sources import SourceMemory, choose
 from trireme.autoscaler.types import NoSignals, Outside, Signals
 from trireme.control.direct import PodReader
@@ -81,23 +81,19 @@ class Answers:
         return choose(source, prometheus, pods, now=now, window=self.window)
 
 
-def questions(specs: Iterable[AgentSpec], over: timedelta, labels: Labels) -> Mapping[Query, str]:
-    """What is asked of Prometheus, in one round for all agents; nothing where no spec has an
+def questions(of_agents: Iterable[Asked], over: timedelta, labels: Labels) -> Mapping[Query, str]:
+    """What is asked of Prometheus, in one round for all agents; nothing where none has an
     objective. The percentiles and targets that some objective names are asked for of all.
     """
-    with_objectives = [spec for spec in specs if spec.objectives]
-    if not with_objectives:
+    different = {asked for asked in of_agents if asked.latencies}
+    if not different:
         return {}
-    latencies = {
-        (objective.latency.percentile, objective.latency.target)
-        for spec in with_objectives
-        for objective in spec.objectives
-    }
+    latencies = frozenset[tuple[int, timedelta]]().union(*(asked.latencies for asked in different))
     percentiles, targets = zip(*latencies, strict=True)
-    asked = queries(over, labels, percentiles, targets)
-    if all(is_by_gateway(s.objectives, has_gateway=s.gateway.enabled) for s in with_objectives):
-        return {query: text for query, text in asked.items() if query not in SERVER_LATENCIES}
-    return asked
+    texts = queries(over, labels, percentiles, targets)
+    if all(asked.by_gateway for asked in different):
+        return {query: text for query, text in texts.items() if query not in SERVER_LATENCIES}
+    return texts
 
 
 class Sampler:
@@ -139,7 +135,7 @@ class Sampler:
         now = self._clock()
         over = window(self._scrape_interval)
         running = (self._store.view(key).accepted for key in keys)
-        asked = questions((each.agent.spec for each in running if each), over, self._labels)
+        asked = questions((each.asked for each in running if each), over, self._labels)
         if not asked:
             return _Samples(now, over, Index(self._labels, {}))  # nobody asks for anything
         try:
