@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from trireme.api import kinds
+from trireme.api import kinds, names
 from trireme.api.kinds import Kind
-from trireme.control.catching_up import readable, resync, until_readable
+from trireme.control.catching_up import find_losses, readable, resync, until_readable
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.store import Store
 from trireme.edge.cluster import Cluster, Object
@@ -99,6 +99,56 @@ def test_a_namespace_that_may_be_read_again_is_noticed() -> None:
         api.may_be_read.add("b")
         async with asyncio.timeout(61):
             await waiting
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(scenario())
+
+
+class Listing(Cluster):
+    """The Kubernetes API as far as uids are listed: of Services alone, until they cannot be."""
+
+    def __init__(self) -> None:
+        self.alive = {"a", "b"}
+        self.is_away = False
+
+    async def uids(self, kind: Kind, namespace: str | None, selector: str) -> set[str]:
+        assert (kind, namespace, selector) == (kinds.SERVICE, "team", names.OWNER)
+        if self.is_away:
+            raise ClusterError(503, "the server is currently unable to handle the request")
+        return self.alive
+
+
+def test_children_that_went_unseen_are_looked_for_once_in_the_interval(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        api, store, queue = Listing(), Store(), WorkQueue()
+        keys = {name: Key("team", f"agent-{name}") for name in "ab"}
+        for name, key in keys.items():
+            metadata = {"namespace": "team", "name": key.name, "uid": name}
+            store.child_event(key, {"kind": "Service", "metadata": metadata}, deleted=False)
+        looking = asyncio.create_task(find_losses(api, store, queue, ["team"], 60))
+        await asyncio.sleep(61)
+        assert len(queue) == 0, "both are there"
+        api.alive.discard("b")
+        api.is_away = True
+        await asyncio.sleep(60)
+        assert len(queue) == 0, "nothing is known"
+        assert "services that may be gone are not looked for" in caplog.text
+        api.is_away = False
+        await asyncio.sleep(60)
+        looking.cancel()
+        handled: list[tuple[Key, Work]] = []
+
+        async def handle(key: Key, work: Work) -> None:
+            handled.append((key, work))
+
+        working = asyncio.create_task(queue.work(handle))
+        await asyncio.sleep(1)
+        working.cancel()
+        assert handled == [(keys["b"], Work.APPLY)]
+        assert store.view(keys["a"]).children
+        assert not store.view(keys["b"]).children
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(scenario())

@@ -1,13 +1,17 @@
 """Applying an agent's children: what is somebody else's is refused, what is applied is learnt.
 
 Deployments of server pods are made with a size, which from then on belongs to a field manager of
-its own, and are applied without one once they exist.
+its own, and are applied without one once they exist. What is watched, and is as it was left, is not
+applied again: an apply that changes nothing costs the operator and the API server as much as one
+that does.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 
 from trireme.api import kinds, names
-from trireme.control.observed import deployment_view, owned_by
+from trireme.control.observed import deployment_view, intent, kept, owned_by
 from trireme.control.queue import Key
 from trireme.control.store import AgentView, ChildId, Store
 from trireme.edge.cluster import Cluster, Object
@@ -17,6 +21,7 @@ from trireme.resources.fetch import claim_stays
 _ATTEMPTS = 5  # at a write that somebody else's write may forestall
 _CONFLICT = 409
 _FINAL_STATUSES = frozenset({400, 403, 404, 422})  # the API's refusals that a retry cannot heal
+_WATCHED = frozenset(kind.name for kind in kinds.CHILD_KINDS)
 _UNKNOWN_FIELD = "field not declared in schema"
 
 
@@ -28,12 +33,17 @@ class Applier:
         self._store = store
 
     async def live(self, key: Key, deployments: Iterable[str]) -> dict[str, Object]:
-        """Those of the Deployments that exist, as the API has them. Raises ClusterError."""
-        asked = {
-            name: await self._cluster.get(kinds.DEPLOYMENT, key.namespace, name)
-            for name in deployments
-        }
-        return {name: body for name, body in asked.items() if body is not None}
+        """Those of the Deployments that exist, as the API has them; what is not there is not known
+        any more, whatever the watch has told. Raises ClusterError.
+        """
+        found = {}
+        for name in deployments:
+            body = await self._cluster.get(kinds.DEPLOYMENT, key.namespace, name)
+            if body is None:
+                self._store.view(key).children.pop((kinds.DEPLOYMENT.name, name), None)
+            else:
+                found[name] = body
+        return found
 
     async def apply(
         self,
@@ -55,10 +65,13 @@ class Applier:
                 # The operator ended between making the Deployment and handing its size over.
                 await self._own_scale(key, body)
         for manifest in objects:
+            if self._is_as_left(key, manifest):
+                continue
             kind, name = child_id(manifest)
             server = live.get(name) if kind == kinds.DEPLOYMENT.name else None
             # Its size is left out, so where it went meanwhile it would be made with one pod.
             uid = server["metadata"]["uid"] if server is not None else None
+            self._store.view(key).left.pop((kind, name), None)
             try:
                 applied = await self._cluster.apply(manifest, names.TEMPLATE_MANAGER, uid)
             except ClusterError as error:
@@ -68,6 +81,7 @@ class Applier:
                     raise
                 continue
             self._store.learn(key, applied)
+            self._store.view(key).left[kind, name] = _mark(manifest, kept(applied))
             if kind == kinds.PERSISTENT_VOLUME_CLAIM.name:
                 self._store.view(key).claim_stays = None
             if kind == kinds.DEPLOYMENT.name and name in sizes:
@@ -103,6 +117,17 @@ class Applier:
         kind = kinds.kind_of(body["apiVersion"], body["kind"])
         await self._cluster.delete(kind, key.namespace, child[1], body["metadata"]["uid"])
         view.children.pop(child, None)
+        view.left.pop(child, None)
+
+    def _is_as_left(self, key: Key, manifest: Object) -> bool:
+        """Whether an object was applied as it is now to be, by this process and for this agent, and
+        nobody has touched it since. Of a kind that is not watched nobody would tell.
+        """
+        child, view = child_id(manifest), self._store.view(key)
+        seen, left = view.children.get(child), view.left.get(child)
+        if child[0] not in _WATCHED or seen is None or left is None:
+            return False
+        return left == _mark(manifest, seen)
 
     async def _serves_as_it_is(self, key: Key, manifest: Object, refusal: ClusterError) -> bool:
         """Whether what the API refuses is a change of a claim that is there, which is then
@@ -152,6 +177,13 @@ def not_ours(kind: str, name: str) -> ClusterError:
 def child_id(manifest: Object) -> ChildId:
     """By what a child is known."""
     return manifest["kind"], manifest["metadata"]["name"]
+
+
+def _mark(manifest: Object, seen: Object) -> bytes:
+    """Of what was applied and what came of it: another one where either changes, but for the
+    status. (A digest: the two are most of what would be known of an agent.)
+    """
+    return hashlib.sha256(json.dumps((manifest, intent(seen))).encode()).digest()
 
 
 def _owned_by_former(body: Object, name: str) -> bool:

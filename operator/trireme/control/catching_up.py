@@ -8,10 +8,11 @@ import logging
 from collections.abc import Sequence
 
 from trireme.api import kinds, names
+from trireme.api.kinds import Kind
 from trireme.control.jobs import pods_of_jobs
 from trireme.control.observed import kept, owned_by
 from trireme.control.queue import Key, Work, WorkQueue
-from trireme.control.store import AgentView, Store, owner_of
+from trireme.control.store import AgentView, Object, Store, owner_of
 from trireme.edge.cluster import Cluster
 from trireme.errors import ClusterError
 
@@ -48,8 +49,8 @@ async def catch_up(cluster: Cluster, store: Store, key: Key, view: AgentView) ->
 
 
 async def resync(store: Store, queue: WorkQueue, interval_seconds: float) -> None:
-    """Have every agent looked at once in the interval, for ConfigMaps it names, and against lost
-    events; one after the other, so that an edit waits for no more than a few of them.
+    """Have every agent looked at once in the interval, for ConfigMaps it names and for what is not
+    watched; one after the other, so that an edit waits for no more than a few of them.
     """
     while True:
         keys = store.agents()
@@ -58,6 +59,43 @@ async def resync(store: Store, queue: WorkQueue, interval_seconds: float) -> Non
             await queue.add(key, Work.APPLY)
         if not keys:
             await asyncio.sleep(interval_seconds)
+
+
+async def find_losses(
+    cluster: Cluster,
+    store: Store,
+    queue: WorkQueue,
+    namespaces: Sequence[str],
+    interval_seconds: float,
+) -> None:
+    """Once in the interval, ask which children of all agents are there, and have those made again
+    that are known and are not.
+    """
+    while True:
+        await asyncio.sleep(interval_seconds)
+        for kind in kinds.CHILD_KINDS:
+            try:
+                lost = await _lost(cluster, store, kind, namespaces)
+            except ClusterError as error:
+                logger.warning("%s that may be gone are not looked for: %s", kind.plural, error)
+                continue
+            for key, body in lost:
+                if work := store.child_event(key, body, deleted=True):
+                    await queue.add(key, work)
+
+
+async def _lost(
+    cluster: Cluster, store: Store, kind: Kind, namespaces: Sequence[str]
+) -> list[tuple[Key, Object]]:
+    """What is known of a kind, and is not there. What is learnt while the API is asked is younger
+    than its answer, and not looked for. Raises ClusterError.
+    """
+    known = store.children(kind)
+    if not known:
+        return []
+    there = [await cluster.uids(kind, each, names.OWNER) for each in namespaces or (None,)]
+    alive = frozenset[str]().union(*there)
+    return [(key, body) for key, body in known if body["metadata"]["uid"] not in alive]
 
 
 async def readable(cluster: Cluster, namespaces: Sequence[str]) -> list[str]:

@@ -338,6 +338,7 @@ def pods_known(deployment: DeploymentView | None, pods: Iterable[PodView]) -> bo
     return deployment is None or known >= deployment.ready
 
 
+_INTENT = ("uid", "labels", "annotations", "ownerReferences", "deletionTimestamp")
 _KEPT_FIELDS = frozenset({"replicas", "selector"})
 _OWN = f"{names.GROUP}/"  # annotations begin so
 
@@ -363,6 +364,17 @@ def kept(body: Object) -> dict[str, Any]:
         spec["containers"] = [{"resources": {"limits": each}} for each in limits]
     identity = {key: body[key] for key in ("apiVersion", "kind") if key in body}
     return {**identity, "metadata": metadata, "spec": spec, "status": body.get("status", {})}
+
+
+def intent(body: Object) -> tuple[object, ...]:
+    """What of a child as it is kept, or of an agent, is another where more than its status changed.
+
+    `metadata.generation` counts changes of the spec; kinds without one (ConfigMaps, Services'
+    older versions) are told apart by resourceVersion.
+    """
+    metadata = body["metadata"]
+    version = metadata.get("generation") or metadata.get("resourceVersion")
+    return version, *(metadata.get(part) for part in _INTENT)
 
 
 def _owns_replicas(managed_fields_entry: Object) -> bool:

@@ -14,7 +14,13 @@ from trireme.control import health, history_server, shell
 from trireme.control.agent_metrics import AgentMetrics
 from trireme.control.autoscale import Autoscaler
 from trireme.control.canary import CanaryAnalysis
-from trireme.control.catching_up import learn_monitors, readable, resync, until_readable
+from trireme.control.catching_up import (
+    find_losses,
+    learn_monitors,
+    readable,
+    resync,
+    until_readable,
+)
 from trireme.control.clock import utc_now
 from trireme.control.direct import PodReader
 from trireme.control.foresight import Recaller
@@ -217,6 +223,7 @@ async def _act(
             *(queue.work(reconciler.handle) for _ in range(_WORKERS_EACH * settings.workers)),
             *(in_place.work(updates.handle) for _ in range(AT_ONCE)),
             resync(store, queue, settings.resync_seconds),
+            find_losses(cluster, store, queue, namespaces, settings.resync_seconds),
             autoscaler.run(settings.autoscale_interval_seconds, state.beat),
             Learner(store=store, metrics=metrics, clock=utc_now).learn(),
             recaller.recall(),

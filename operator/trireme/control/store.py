@@ -13,6 +13,7 @@ from itertools import filterfalse
 from typing import Any, Generic, TypeVar
 
 from trireme.api import kinds, names
+from trireme.api.kinds import Kind
 from trireme.api.tuning import TuningStatus
 from trireme.api.types import AgentDeployment
 from trireme.autoscaler.types import SettingNews
@@ -33,6 +34,7 @@ from trireme.control.observed import (
     PodView,
     deployment_view,
     gateway_pods,
+    intent,
     is_server_set,
     kept,
     server_pods,
@@ -120,18 +122,18 @@ class AgentView:
     that it last looked into; `accepted`, the last one it could use; `refused`, why the judged one
     cannot be; `asked`, the last one it could use as the user wrote it; `apply_failure`, why not all
     objects could be applied, and `wanted`, which those are; `claim_stays`, what of its cache's
-    claim the API does not change; `applied`, what was last applied whole; `replaced`, what the pods
-    ran before, until all of it is done, and `change`, the difference; `secrets`, which Secrets it
-    has made sure of, since no watch tells of them; `written`, the part of the status it last wrote;
-    and `silent`, until when starting pods, by uid, are not asked again that did not answer. The
-    autoscaler leaves `desired_replicas`, also by node class; `tuning`, the knob that it recommends;
-    `setting_news`, what became of it and of others that no decision tells of yet;
-    `calm_at`, when it last decided, if the fleet is of its size and keeps every objective, else
-    None; `learning` by set of pods as the status has it, which is learnt on from there; and
-    `foresights` by an objective's model. `canary` is there while one is tried, and until its pods
-    are gone; `rolled_back` is what is not tried again, and `withheld` why the rest of a spec waits
-    with its candidate, where it does. `is_recalled` says that what an earlier process left of a
-    canary was looked at.
+    claim the API does not change; `applied`, what was last applied whole, and `left`, how each
+    child was left by that; `replaced`, what the pods ran before, until all of it is done, and
+    `change`, the difference; `secrets`, which Secrets it has made sure of, since no watch tells of
+    them; `written`, the part of the status it last wrote; and `silent`, until when starting pods,
+    by uid, are not asked again that did not answer. The autoscaler leaves `desired_replicas`, also
+    by node class; `tuning`, the knob that it recommends; `setting_news`, what became of it and of
+    others that no decision tells of yet; `calm_at`, when it last decided, if the fleet is of its
+    size and keeps every objective, else None; `learning` by set of pods as the status has it, which
+    is learnt on from there; and `foresights` by an objective's model. `canary` is there while one is
+    tried, and until its pods are gone; `rolled_back` is what is not tried again, and `withheld` why
+    the rest of a spec waits with its candidate, where it does. `is_recalled` says that what an
+    earlier process left of a canary was looked at.
     """
 
     body: Object | None = None
@@ -144,6 +146,7 @@ class AgentView:
     claim_stays: Fault | None = None
     wanted: frozenset[ChildId] | None = None
     applied: Accepted | None = None
+    left: dict[ChildId, bytes] = field(default_factory=dict)
     replaced: Accepted | None = None
     change: Change | None = None
     in_place: InPlace = field(default_factory=InPlace)
@@ -258,6 +261,15 @@ class Store:
             if view.body is not None and "deletionTimestamp" not in view.body["metadata"]
         ]
 
+    def children(self, kind: Kind) -> list[tuple[Key, Object]]:
+        """All that are known of a kind, of all agents."""
+        return [
+            (key, body)
+            for key, view in self._agents.items()
+            for (name, _), body in view.children.items()
+            if name == kind.name
+        ]
+
     def agent_event(self, body: Object, *, deleted: bool) -> Work:
         """An agent appeared, changed or went. Changes of its status alone make no work.
 
@@ -277,7 +289,7 @@ class Store:
             view = AgentView(children=view.children, pods=view.pods)  # made again by the same name
         before, view.body = view.body, _without_managed_fields(body)
         self._agents[key] = view
-        return Work(0) if before is not None and _same_intent(before, body) else Work.APPLY
+        return Work(0) if before is not None and intent(before) == intent(body) else Work.APPLY
 
     def child_event(self, key: Key, body: Object, *, deleted: bool) -> Work:
         """A child appeared, changed or went. Only a change of its intent may be drift.
@@ -295,7 +307,7 @@ class Store:
         if before is not None and _is_older(body, before):
             return Work(0)
         body = children[child] = kept(body)
-        drifted = before is not None and not _same_intent(before, body)
+        drifted = before is not None and intent(before) != intent(body)
         return Work.APPLY if drifted else Work.OBSERVE
 
     def learn(self, key: Key, body: Object) -> None:
@@ -348,17 +360,3 @@ def _is_former(body: Object, of: Object) -> bool:
 def _is_older(body: Object, than: Object) -> bool:
     generations = (body["metadata"].get("generation", 0), than["metadata"].get("generation", 0))
     return _same_object(body, than) and generations[0] < generations[1]
-
-
-def _same_intent(before: Object, after: Object) -> bool:
-    """Whether nothing but the status changed.
-
-    `metadata.generation` counts changes of the spec; kinds without one (ConfigMaps, Services'
-    older versions) are compared by resourceVersion.
-    """
-    old, new = before["metadata"], after["metadata"]
-    version = "generation" if "generation" in new else "resourceVersion"
-    return all(
-        old.get(part) == new.get(part)
-        for part in (version, "uid", "labels", "annotations", "deletionTimestamp")
-    )

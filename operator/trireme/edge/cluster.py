@@ -21,6 +21,8 @@ Object = dict[str, Any]
 # With the parameter the client takes the body as it is: see `_yaml`.
 _APPLY = "application/apply-patch+yaml; charset=utf-8"
 _MERGE = "application/merge-patch+json"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_PAGE = 500  # objects of a list
 _TIMEOUT_SECONDS = 30
 _CONFLICT = 409
 _STATUS_TRIES = 5  # others write to the same object, each a few times a minute
@@ -84,6 +86,21 @@ class Cluster:
         answer = await self._request("GET", kind.path(namespace), query)
         items: Sequence[Object] = answer["items"]
         return items
+
+    async def uids(self, kind: Kind, namespace: str | None, selector: str) -> set[str]:
+        """Those of all objects with these labels, of one namespace or of all: page by page, and of
+        each object its metadata alone.
+        """
+        found: set[str] = set()
+        query = {"labelSelector": selector, "limit": str(_PAGE)}
+        while True:
+            page = await self._request("GET", kind.path(namespace), query, accept=_METADATA)
+            items: Sequence[Object] = page["items"] or ()  # of metadata alone: null where none is
+            found.update(item["metadata"]["uid"] for item in items)
+            following = page["metadata"].get("continue")
+            if not following:
+                return found
+            query["continue"] = following
 
     async def serves(self, kind: Kind) -> bool:
         """Whether the API server knows the kind: for ours, whether its CRD is there."""
@@ -196,8 +213,9 @@ class Cluster:
         query: Mapping[str, str] | None = None,
         body: Object | bytes | None = None,
         content_type: str | None = None,
+        accept: str = "application/json",
     ) -> Object:
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": accept}
         if content_type is not None:
             headers["Content-Type"] = content_type
         try:
