@@ -2,8 +2,7 @@
 
 Deployments of server pods are made with a size, which from then on belongs to a field manager of
 its own, and are applied without one once they exist. What is watched, and is as it was left, is not
-applied again: an apply that changes nothing costs the operator and the API server as much as one
-that does.
+applied again: that would be most of what a pass costs the operator and the API server.
 """
 
 import hashlib
