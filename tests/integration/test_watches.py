@@ -6,6 +6,7 @@ from pathlib import Path
 
 from integration.fleet import EXAMPLES
 from integration.operator_process import operator
+from integration.passes import Clock, started
 from integration.silent_proxy import silent_proxy
 from kube import Kube, merged, objects
 
@@ -31,6 +32,16 @@ def test_watches_that_go_silent_are_opened_anew_and_nothing_is_missed(
         team.run("delete", "deployment", "echo")
         team.until("a new agent is seen", lambda: team.find("deployment", "later"), 30, "later")
         team.until("a loss is seen", lambda: team.find("deployment", "echo"), 30, "echo")
+
+
+async def test_a_deployment_that_went_unseen_is_made_again_with_its_size(team: Kube) -> None:
+    agent, files = objects(EXAMPLES / "echo.yaml")
+    team.apply(files, merged(agent, {"spec": {"scaling": {"min": 3, "max": 5}}}))
+    async with started(team, "echo", Clock()) as operator:
+        await operator.passes()
+        team.run("delete", "deployment", "echo")
+        await operator.once(looks=False)
+        assert team.replicas("echo") == 3
 
 
 def test_an_agent_that_is_nested_beyond_all_use_is_refused_and_hides_no_other(
