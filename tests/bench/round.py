@@ -223,7 +223,7 @@ async def _parts(
     async def parse() -> None:
         nonlocal samples
         accepted = (view.accepted for view in views.values())
-        asked = questions((each.asked for each in accepted if each), over, labels)
+        asked = questions((each.latencies for each in accepted if each), over, labels)
         samples = Index(labels, await prometheus.round(asked, labels, now))
 
     async def assembled() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from agents import agent_of, model_of
 from trireme.api.types import AgentSpec
-from trireme.autoscaler.policy import asked_of
+from trireme.autoscaler.policy import latencies_of
 from trireme.autoscaler.queries import SERVER_LATENCIES, Labels, Query
 from trireme.control.sampling import questions
 from unit.autoscaling import WINDOW
@@ -47,12 +47,12 @@ BY_GATEWAY = spec(objective("a"))
 def test_the_servers_latencies_are_asked_for_where_somebody_reads_them(
     specs: list[AgentSpec], asked: frozenset[Query]
 ) -> None:
-    assert questions(map(asked_of, specs), WINDOW, Labels()).keys() == asked
+    assert questions(map(latencies_of, specs), WINDOW, Labels()).keys() == asked
 
 
 def test_every_percentile_and_target_is_asked_for() -> None:
     specs = [spec(objective("a", 95, "100ms")), spec(objective("b", 99, "250ms"))]
-    asked = questions(map(asked_of, specs), WINDOW, Labels())
+    asked = questions(map(latencies_of, specs), WINDOW, Labels())
     for quantile in ("0.95", "0.99"):
         assert f'"quantile", "{quantile}"' in asked[Query.GATEWAY_HISTOGRAM]
     for edge in ("100", "250"):

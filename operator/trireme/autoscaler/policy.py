@@ -30,19 +30,19 @@ _MOST_INSTANCES = 2**10  # reckoned with: of each it is kept when it is free
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What objectives have a round ask: percentiles with their latency targets, and whether it is
-    the gateway that answers. Of many agents most ask the same.
+class Latencies:
+    """What objectives have a round ask of latencies: percentiles with their targets, and whether it
+    is the gateway that answers. Of many agents most ask the same.
     """
 
-    latencies: frozenset[tuple[int, timedelta]]
+    asked: frozenset[tuple[int, timedelta]]
     by_gateway: bool
 
 
-def asked_of(spec: AgentSpec) -> Asked:
-    """Read what a spec's objectives ask."""
-    latencies = frozenset((o.latency.percentile, o.latency.target) for o in spec.objectives)
-    return Asked(latencies, is_by_gateway(spec.objectives, has_gateway=spec.gateway.enabled))
+def latencies_of(spec: AgentSpec) -> Latencies:
+    """Read what a spec's objectives ask of latencies."""
+    asked = frozenset((o.latency.percentile, o.latency.target) for o in spec.objectives)
+    return Latencies(asked, is_by_gateway(spec.objectives, has_gateway=spec.gateway.enabled))
 
 
 def policy_of(spec: AgentSpec) -> Policy:

@@ -19,7 +19,7 @@ from trireme.api.types import AgentDeployment, CurveSource
 from trireme.autoscaler.capacity import Calls, LearntCurve, ModelStatistics, Statistics
 from trireme.autoscaler.contention import Seen
 from trireme.autoscaler.demand import Demand, Terms
-from trireme.autoscaler.policy import Asked, asked_of, policy_of
+from trireme.autoscaler.policy import Latencies, latencies_of, policy_of
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import Capacity, Grant, ObjectivePolicy, OutOfReach, Policy
 from trireme.control.observed import Trouble
@@ -53,9 +53,9 @@ class Accepted:
         return policy_of(self.agent.spec)
 
     @cached_property
-    def asked(self) -> Asked:
-        """What its objectives have a round ask."""
-        return asked_of(self.agent.spec)
+    def latencies(self) -> Latencies:
+        """What its objectives have a round ask of latencies."""
+        return latencies_of(self.agent.spec)
 
     @cached_property
     def pod_sets(self) -> tuple[PodSet, ...]:

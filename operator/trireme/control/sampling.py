@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from trireme.api.conditions import Reason
 from trireme.autoscaler import outside
-from trireme.autoscaler.policy import Asked
+from trireme.autoscaler.policy import Latencies
 from trireme.autoscaler.promql import queries
 from trireme.autoscaler.queries import SERVER_LATENCIES, Labels, Query, window
 from trireme.autoscaler.samples import AgentSamples, Index, scrape_interval
@@ -81,17 +81,19 @@ class Answers:
         return choose(source, prometheus, pods, now=now, window=self.window)
 
 
-def questions(of_agents: Iterable[Asked], over: timedelta, labels: Labels) -> Mapping[Query, str]:
+def questions(
+    of_agents: Iterable[Latencies], over: timedelta, labels: Labels
+) -> Mapping[Query, str]:
     """What is asked of Prometheus, in one round for all agents; nothing where none has an
     objective. The percentiles and targets that some objective names are asked for of all.
     """
-    different = {asked for asked in of_agents if asked.latencies}
+    different = {each for each in of_agents if each.asked}
     if not different:
         return {}
-    latencies = frozenset[tuple[int, timedelta]]().union(*(asked.latencies for asked in different))
-    percentiles, targets = zip(*latencies, strict=True)
+    asked = frozenset[tuple[int, timedelta]]().union(*(each.asked for each in different))
+    percentiles, targets = zip(*asked, strict=True)
     texts = queries(over, labels, percentiles, targets)
-    if all(asked.by_gateway for asked in different):
+    if all(each.by_gateway for each in different):
         return {query: text for query, text in texts.items() if query not in SERVER_LATENCIES}
     return texts
 
@@ -135,7 +137,7 @@ class Sampler:
         now = self._clock()
         over = window(self._scrape_interval)
         running = (self._store.view(key).accepted for key in keys)
-        asked = questions((each.asked for each in running if each), over, self._labels)
+        asked = questions((each.latencies for each in running if each), over, self._labels)
         if not asked:
             return _Samples(now, over, Index(self._labels, {}))  # nobody asks for anything
         try:
