@@ -123,7 +123,7 @@ class Served:
         assert self.view.body is not None
         self.adopting.look(self.view, self.view.body, AGENT, may_begin=may_begin)
         scaling = self.rounds.api.statuses["echo"]
-        self.view.note(await self.adopting.write(self.key, self.view))
+        self.view.note(await self.adopting.write(self.view, self.view.body))
         self.rounds.api.statuses["echo"] = scaling  # written by another field manager
 
     async def promotes(self) -> None:

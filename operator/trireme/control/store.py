@@ -130,9 +130,9 @@ class AgentView:
     by node class; `tuning`, the knob that it recommends; `setting_news`, what became of it and of
     others that no decision tells of yet; `calm_at`, when it last decided, if the fleet is of its
     size and keeps every objective, else None; `learning` by set of pods as the status has it, which
-    is learnt on from there; and `foresights` by an objective's model. `canary` is there while one is
-    tried, and until its pods are gone; `rolled_back` is what is not tried again, and `withheld` why
-    the rest of a spec waits with its candidate, where it does. `is_recalled` says that what an
+    is learnt on from there; and `foresights` by an objective's model. `canary` is there while one
+    is tried, and until its pods are gone; `rolled_back` is what is not tried again, and `withheld`
+    why the rest of a spec waits with its candidate, where it does. `is_recalled` says that what an
     earlier process left of a canary was looked at.
     """
 
