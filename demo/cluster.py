@@ -16,7 +16,7 @@ from demo.errors import DemoError
 from demo.manifests import Manifest
 from demo.state import EventLine, event_line
 from trireme.api import names
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 
 NO_ANSWER = (ApiException, DynamicApiError, urllib3.exceptions.HTTPError)
 """What a call raises where the API server refuses it or cannot be reached."""

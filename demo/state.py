@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from load.results import SecondReport, Summary
+from trireme.api.agent import AgentDeployment
 from trireme.api.conditions import ConditionType
-from trireme.api.types import AgentDeployment, DecisionStatus, Objective, ObservedLoad
+from trireme.api.objectives import Objective
+from trireme.api.scaling_status import DecisionStatus, ObservedLoad
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from rich.text import Text
 from demo.state import State, within_objective
 from demo.view import BAD, GOOD, clock, milliseconds
 from load.results import ErrorCount, Percentiles
-from trireme.api.types import DecisionStatus
+from trireme.api.scaling_status import DecisionStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from demo.state import EventLine, Moment, State, unready, within_objective
 from load.results import SecondReport
-from trireme.api.types import DecisionStatus
+from trireme.api.scaling_status import DecisionStatus
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SPARKLINE_WIDTH = 48

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from trireme.api.agent import AgentDeployment
 from trireme.api.models import Model
-from trireme.api.types import AgentDeployment
 from trireme.modelrepo.plan import model_config
 from trireme.modelrepo.repository import ModelDirectory, Repository
 from trireme.resources.pod_sets import PodSet, pod_sets

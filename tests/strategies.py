@@ -7,8 +7,12 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from trireme.api.models import DataType, InstanceKind, ModelPriority, TimeoutAction, WarmupData
-from trireme.api.types import AgentSpec
+from trireme.api.acceleration import ModelPriority
+from trireme.api.agent import AgentSpec
+from trireme.api.batching import TimeoutAction
+from trireme.api.instances import InstanceKind
+from trireme.api.tensors import DataType
+from trireme.api.warmup import WarmupData
 
 few = settings(max_examples=settings().max_examples * 2 // 5)
 """Of what takes a twentieth of a second or more to be made up: 40 examples."""

@@ -23,7 +23,8 @@ from trireme.admission.parse import readable_status
 from trireme.api import names
 from trireme.api.adoption import Adoption
 from trireme.api.conditions import EventReason
-from trireme.api.types import AgentStatus, CurveSource, CurveStatus
+from trireme.api.scaling_status import CurveSource, CurveStatus
+from trireme.api.status import AgentStatus
 from trireme.rollout.evidence import Share
 
 WINDOW_SECONDS = 60  # in which the two fleets are measured

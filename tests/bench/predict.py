@@ -31,7 +31,8 @@ from kube import Kube
 from load.arrivals import parse_profile, poisson_arrivals
 from trireme.admission.parse import readable_status
 from trireme.api import names
-from trireme.api.types import AgentDeployment, CurveSource
+from trireme.api.agent import AgentDeployment
+from trireme.api.scaling_status import CurveSource
 from trireme.autoscaler.batch_events import PodModel
 from trireme.autoscaler.capacity import LearntCurve, due_seconds, pod_shape
 from trireme.autoscaler.memory import curves_from_status

@@ -14,7 +14,7 @@ import yaml
 from bench.table import table
 from trireme.admission.examine import examine
 from trireme.admission.parse import parse_agent
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.modelrepo.render import render
 from trireme.modelrepo.repository import Repository
 from trireme.resources.desired import desired_objects

@@ -35,8 +35,8 @@ from bench.machine import MOST_OTHERS, Usage, watched
 from bench.table import table
 from kube import Kube, Object
 from trireme.api import names
+from trireme.api.agent import AgentDeployment
 from trireme.api.scalars import parse_duration
-from trireme.api.types import AgentDeployment
 from trireme.cli.manifests import to_yaml
 from trireme.edge import request_data, triton
 from trireme.edge.request_load import Bounds

@@ -10,24 +10,20 @@ from conftest import Golden
 from trireme.api.adoption import Adoption, AdoptionPhase, Origin
 from trireme.api.conditions import ConditionType, Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus
-from trireme.api.tuning import Confidence, Knob, TuningStatus
-from trireme.api.types import (
-    AgentStatus,
-    Behavior,
-    Condition,
+from trireme.api.scaling import Behavior, Paused, PolicyType, ScalingMode
+from trireme.api.scaling_status import (
     CurveStatus,
     DecisionStatus,
     LeadTimeStatus,
     ModelLoadStatus,
     ObservedLoad,
-    Paused,
-    PolicyType,
-    ScalingMode,
     ScalingStatus,
     StagesStatus,
     TargetStatus,
     UnansweredStatus,
 )
+from trireme.api.status import AgentStatus, Condition
+from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.autoscaler import outside
 from trireme.autoscaler.explain import Agent, explain
 from trireme.autoscaler.records import Inputs, Record, conclude

@@ -14,8 +14,8 @@ import yaml
 from agents import directory_of, repository_of
 from conftest import Golden
 from kubernetes_schemas import validate
-from trireme.api.models import Source
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
+from trireme.api.sources import Source
 from trireme.cli.manifests import to_yaml
 from trireme.modelrepo.repository import ClaimFolder, Fetched, ModelDirectory
 from trireme.resources.desired import desired_objects

@@ -28,7 +28,7 @@ from integration.envoy_gateway import (
 )
 from integration.test_comparer import Model, always, served
 from ports import LOOPBACK, free_port
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.comparer.compare import Rules
 from trireme.comparer.program import Ports, Settings, running
 from trireme.edge.tracks import TrackAddress

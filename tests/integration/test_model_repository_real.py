@@ -23,7 +23,7 @@ from integration.triton_server import TritonServer, triton
 from manifests import EXAMPLES, read_manifests
 from trireme.admission.check import check
 from trireme.admission.parse import parse_agent
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
 from trireme.edge.local_tree import LocalTree
 from trireme.edge.triton import ModelState, repository_index
 from trireme.modelrepo.imported import Choices, import_repository

@@ -14,7 +14,6 @@ from integration.operator_process import operator
 from kube import Kube, Object, merged
 from trireme.api import names
 from trireme.api.fetch import FetchFailed, FetchFailure, FetchReason
-from trireme.api.models import Source
 from trireme.api.optimization import Gain, MissedTarget, TargetName
 from trireme.api.optimize import (
     DeliveryResult,
@@ -23,6 +22,7 @@ from trireme.api.optimize import (
     delivery_message,
     optimize_message,
 )
+from trireme.api.sources import Source
 
 NAME = "support"
 URI = "pvc://results/encoder/0f0f0f0f0f0f0f0f/1/"

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 from agents import agent_of, model_of
 from integration.fetching import Pod
 from integration.s3_server import BUCKET, KEYS, S3Server, s3_server
+from trireme.api.agent import AgentDeployment
 from trireme.api.fetch import FetchPlan
-from trireme.api.models import Source
 from trireme.api.optimize import DeliveryResult, OptimizeResult
 from trireme.api.schema import ApiModel
-from trireme.api.types import AgentDeployment
+from trireme.api.sources import Source
 from trireme.cli import app
 from trireme.optimizer.forms import quiet
 from trireme.resources.optimization_plans import optimization_plan, served_entry

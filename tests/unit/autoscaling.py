@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from trireme.api.types import (
+from trireme.api.scaling import (
     Behavior,
     Paused,
     PolicyType,

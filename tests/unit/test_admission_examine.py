@@ -9,7 +9,7 @@ from specs import valid_body
 from trireme.admission.examine import Examined, examine
 from trireme.admission.inspection.model_file import Format, Inspection, ModelFile
 from trireme.admission.parse import parse_agent
-from trireme.api.models import DataType
+from trireme.api.tensors import DataType
 from trireme.modelrepo.render import render
 
 PYTHON = {"model.py": b"class TritonPythonModel:\n    def execute(self, requests): ...\n"}

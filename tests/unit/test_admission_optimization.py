@@ -6,7 +6,7 @@ import pytest
 
 from agents import agent_of, model_of
 from trireme.admission.check import check, warnings
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
 
 PATH = "spec.optimization"
 

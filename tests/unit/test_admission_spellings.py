@@ -8,8 +8,8 @@ import model_cases
 from specs import valid_body
 from trireme.admission.check import check, warnings
 from trireme.admission.parse import parse_agent
+from trireme.api.agent import AgentSpec
 from trireme.api.models import Model
-from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 from trireme.modelrepo.plan import typed_model_config
 from trireme.modelrepo.proto import json_format

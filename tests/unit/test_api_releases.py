@@ -12,7 +12,7 @@ from trireme.api.releases import (
     release_of,
     supports,
 )
-from trireme.api.types import Server
+from trireme.api.server import Server
 
 
 @pytest.mark.parametrize(

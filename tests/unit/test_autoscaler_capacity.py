@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pods import PROFILES, simulated
-from trireme.api.types import CurveSource
+from trireme.api.scaling_status import CurveSource
 from trireme.autoscaler.capacity import (
     LearntCurve,
     ModelStatistics,

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from trireme.api.conditions import Reason
-from trireme.api.types import Behavior, Paused, PolicyType, SelectPolicy
+from trireme.api.scaling import Behavior, Paused, PolicyType, SelectPolicy
 from trireme.autoscaler import classes
 from trireme.autoscaler.records import Inputs, Record, conclude, from_line, replay, written
 from trireme.autoscaler.service_curve import ServiceCurve

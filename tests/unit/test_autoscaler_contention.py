@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from trireme.api.types import CurveSource
+from trireme.api.scaling_status import CurveSource
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.contention import (
     LearntContention,

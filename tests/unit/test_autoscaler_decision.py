@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trireme.api.conditions import Reason
-from trireme.api.types import Behavior, Paused, PolicyType, ScalingMode, SelectPolicy
+from trireme.api.scaling import Behavior, Paused, PolicyType, ScalingMode, SelectPolicy
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.memory import memory_from_status, record
 from trireme.autoscaler.service_curve import ServiceCurve

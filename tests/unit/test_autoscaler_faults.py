@@ -15,7 +15,7 @@ from itertools import groupby
 import pytest
 
 from trireme.api.conditions import Reason
-from trireme.api.types import Behavior
+from trireme.api.scaling import Behavior
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.direct import PodHistory, Sample, agent_samples, forget
 from trireme.autoscaler.expressions import GATEWAY, SERVER

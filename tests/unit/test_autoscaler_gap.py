@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trireme.api.types import CurveSource
+from trireme.api.scaling_status import CurveSource
 from trireme.autoscaler.batch_events import Floats, PodModel, poisson_arrivals, serve
 from trireme.autoscaler.capacity import LearntCurve, ModelStatistics
 from trireme.autoscaler.gap import MOST_SHARE, Estimate, estimate, taken

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from trireme.api.types import CurveSource, NodeClassStatus, ScalingStatus, TargetStatus
+from trireme.api.scaling_status import CurveSource, NodeClassStatus, ScalingStatus, TargetStatus
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.contention import LearntContention
 from trireme.autoscaler.lead_time import (

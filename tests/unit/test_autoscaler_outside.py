@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trireme.api.conditions import Reason
-from trireme.api.types import Behavior, Paused, PolicyType, ScalingRules, SelectPolicy
+from trireme.api.scaling import Behavior, Paused, PolicyType, ScalingRules, SelectPolicy
 from trireme.autoscaler import outside
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.memory import record

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from trireme.api.types import AgentSpec, Behavior, Paused, ScalingMode
+from trireme.api.agent import AgentSpec
+from trireme.api.scaling import Behavior, Paused, ScalingMode
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.types import ObjectivePolicy, Policy, ServedPipeline, ServedStep, Serving
 

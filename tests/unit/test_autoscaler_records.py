@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from strategies import few
 from trireme.api.conditions import EventReason, Reason
+from trireme.api.scaling import Behavior, PolicyType, SelectPolicy
 from trireme.api.tuning import Knob
-from trireme.api.types import Behavior, PolicyType, SelectPolicy
 from trireme.autoscaler.codec import codec
 from trireme.autoscaler.records import Inputs, Read, Record, conclude, from_line, replay, written
 from trireme.autoscaler.service_curve import ServiceCurve

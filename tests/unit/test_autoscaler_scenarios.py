@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from trireme.api.conditions import Reason
-from trireme.api.types import Behavior
+from trireme.api.scaling import Behavior
 from trireme.autoscaler.memory import memory_from_status, record
 from trireme.autoscaler.records import Inputs, Record, conclude, from_line, replay, written
 from trireme.autoscaler.service_curve import ServiceCurve

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trireme.api.conditions import Reason
-from trireme.api.types import Behavior, Schedule
+from trireme.api.scaling import Behavior, Schedule
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.memory import memory_from_status, record
 from trireme.autoscaler.schedules import bounded, cron_fault

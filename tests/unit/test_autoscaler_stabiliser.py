@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trireme.api.types import Behavior, PolicyType, ScalingRules, SelectPolicy
+from trireme.api.scaling import Behavior, PolicyType, ScalingRules, SelectPolicy
 from trireme.autoscaler.proposals import desired_replicas
 from trireme.autoscaler.stabiliser import (
     SHRINKING,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trireme.api.conditions import Reason
-from trireme.api.types import ScalingMode
+from trireme.api.scaling import ScalingMode
 from trireme.autoscaler.records import Inputs, conclude
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.thresholds import Thresholds, thresholds

@@ -5,7 +5,8 @@ from typing import cast
 import pytest
 
 from agents import agent_of, repository_of
-from trireme.api.types import AgentDeployment, AgentStatus
+from trireme.api.agent import AgentDeployment
+from trireme.api.status import AgentStatus
 from trireme.control.accepting import Accepting
 from trireme.control.adopting import Adopting
 from trireme.control.agent_state import Accepted

@@ -10,6 +10,7 @@ import pytest
 from agents import agent_of, model_of
 from trireme.api import names
 from trireme.api.adoption import AdoptionPhase
+from trireme.api.agent import AgentDeployment
 from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
 from trireme.api.optimization import (
@@ -18,8 +19,8 @@ from trireme.api.optimization import (
     OptimizationPhase,
     OptimizationStatus,
 )
+from trireme.api.scaling_status import CurveSource
 from trireme.api.tuning import Confidence, Knob, TuningStatus
-from trireme.api.types import AgentDeployment, CurveSource
 from trireme.autoscaler.capacity import LearntCurve, ModelStatistics, capacity, learn
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.service_curve import BatchTotal, ServiceCurve

@@ -9,9 +9,11 @@ import pytest
 
 from agents import agent_of, model_of, repository_of
 from trireme.api.adoption import Adoption, AdoptionPhase, Origin
+from trireme.api.agent import AgentSpec
 from trireme.api.conditions import Reason
+from trireme.api.scaling import ScalingMode
+from trireme.api.scaling_status import CurveSource
 from trireme.api.tuning import Confidence, Knob, TuningStatus
-from trireme.api.types import AgentSpec, CurveSource, ScalingMode
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.records import Inputs, Record, conclude
 from trireme.autoscaler.service_curve import ServiceCurve

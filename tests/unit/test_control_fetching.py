@@ -16,7 +16,7 @@ from trireme.api.fetch import (
     ModelResult,
     termination_message,
 )
-from trireme.api.types import AgentStatus
+from trireme.api.status import AgentStatus
 from trireme.control import events, status
 from trireme.control.fetching import failure, progress_by_model, progress_words
 from trireme.control.observed import DeploymentView, server_pods

@@ -14,7 +14,7 @@ from aiohttp import web
 from agents import agent_of, directory_of, model_of, pods_of, repository_of
 from trireme.api import names
 from trireme.api.models import Model
-from trireme.api.types import CurveSource, ScalingStatus, UnansweredStatus
+from trireme.api.scaling_status import CurveSource, ScalingStatus, UnansweredStatus
 from trireme.autoscaler import gap
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.memory import curves_status

@@ -17,7 +17,7 @@ from trireme.api.fetch import (
     ModelResult,
     termination_message,
 )
-from trireme.api.types import AgentStatus, Condition, ModelStatus
+from trireme.api.status import AgentStatus, Condition, ModelStatus
 from trireme.control.events import Story, transitions
 from trireme.control.jobs import jobs_with_pods
 from trireme.control.preflight import described, ended, overdue

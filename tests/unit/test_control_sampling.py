@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agents import agent_of, model_of
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
 from trireme.autoscaler.policy import latencies_of
 from trireme.autoscaler.queries import SERVER_LATENCIES, Labels, Query
 from trireme.control.sampling import questions

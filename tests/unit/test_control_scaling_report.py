@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from trireme.api.conditions import ConditionType, EventReason, Reason
-from trireme.api.types import (
-    Condition,
+from trireme.api.scaling_status import (
     ContentionStatus,
     CurveStatus,
     DecisionStatus,
@@ -18,6 +17,7 @@ from trireme.api.types import (
     StagesStatus,
     UnansweredStatus,
 )
+from trireme.api.status import Condition
 from trireme.autoscaler.types import (
     Coverage,
     Decision,

@@ -13,7 +13,7 @@ from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.gpu_budgets import GpuBudget
 from trireme.api.rollout import RolloutPhase
-from trireme.api.types import Paused, ScalingMode
+from trireme.api.scaling import Paused, ScalingMode
 from trireme.autoscaler.records import Concluded, Inputs, conclude
 from trireme.autoscaler.types import ClassPods, Grant, NodeClass, NoSignals
 from trireme.control.agent_state import Accepted, CanaryState

@@ -9,7 +9,7 @@ import pytest
 from agents import agent_of
 from trireme.api.conditions import ConditionType, EventReason, Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus
-from trireme.api.types import AgentStatus
+from trireme.api.status import AgentStatus
 from trireme.control.events import Story, transitions
 from trireme.control.observed import PodView, Trouble, deployment_view, server_pods
 from trireme.control.status import (

@@ -11,8 +11,9 @@ from jsonschema import Draft4Validator  # type: ignore[import-untyped]
 from tools import reference
 
 from kubernetes_schemas import validate
+from trireme.api.agent import AgentSpec
 from trireme.api.crd import crd
-from trireme.api.types import AgentSpec, AgentStatus
+from trireme.api.status import AgentStatus
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))

@@ -21,7 +21,7 @@ from kubernetes_schemas import validate
 from load.arrivals import parse_profile
 from trireme.admission.check import check
 from trireme.api import names
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.settings import Settings
 
 FILES = [manifests.PROMETHEUS, manifests.LOAD, manifests.AGENT]

@@ -19,7 +19,7 @@ from demo.state import (
 )
 
 from load.results import Percentiles, SecondReport
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 
 SPEC = {
     "server": {"image": "trireme/triton:24.10-cpu"},

@@ -16,7 +16,7 @@ from rich.console import Console, RenderableType
 
 from load.results import ErrorCount, Percentiles, Protocol, SecondReport, Summary
 from trireme.api import names
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 
 SCALING = {
     "desiredReplicas": 3,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trireme.api.models import InstanceKind
+from trireme.api.instances import InstanceKind
 from trireme.errors import Fault
 
 

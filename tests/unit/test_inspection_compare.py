@@ -7,14 +7,10 @@ from model_files import Shape, inspected, onnx_encoder, onnx_file, real
 from trireme.admission.inspection.compare import Comparison, compare
 from trireme.admission.inspection.directory import inspect
 from trireme.admission.inspection.reader import BytesReader
-from trireme.api.models import (
-    Batching,
-    DataType,
-    Model,
-    ModelInput,
-    SequenceBatching,
-)
+from trireme.api.batching import Batching, SequenceBatching
+from trireme.api.models import Model
 from trireme.api.releases import Release
+from trireme.api.tensors import DataType, ModelInput
 
 PATH = "spec.models[0]"
 

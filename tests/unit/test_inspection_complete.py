@@ -7,7 +7,8 @@ from model_files import inspected, onnx_encoder, onnx_file, real
 from trireme.admission.inspection.compare import Comparison, compare
 from trireme.admission.inspection.complete import complete
 from trireme.admission.inspection.model_file import ModelFile
-from trireme.api.models import DataType, Model, ModelInput, ModelOutput
+from trireme.api.models import Model
+from trireme.api.tensors import DataType, ModelInput, ModelOutput
 
 PATH = "spec.models[0]"
 

@@ -8,7 +8,7 @@ from model_files import BACKENDS, CountingReader, inspected, onnx_encoder, onnx_
 from trireme.admission.inspection.directory import inspect
 from trireme.admission.inspection.model_file import FileTensor, Format, Inspection, ModelFile
 from trireme.admission.inspection.reader import BytesReader
-from trireme.api.models import DataType
+from trireme.api.tensors import DataType
 
 
 def read(content: bytes, backend: str, name: str = "model") -> ModelFile:

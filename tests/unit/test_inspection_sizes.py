@@ -4,7 +4,7 @@ import pytest
 
 from trireme.admission.inspection.model_file import Format, Inspection, ModelFile
 from trireme.admission.inspection.sizes import sizes_against
-from trireme.api.types import Server
+from trireme.api.server import Server
 
 GIB = 1024**3
 

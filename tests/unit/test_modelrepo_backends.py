@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from trireme.api.models import Model, Source
+from trireme.api.models import Model
+from trireme.api.sources import Source
 from trireme.modelrepo.backends import backend_of, file_of, likely_backend, loaded_files
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 
 from strategies import few, specs
 from trireme.admission.parse import parse_agent
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
 from trireme.cli.manifests import from_yaml, to_yaml
 from trireme.modelrepo.imported import Choices, Imported, import_repository
 from trireme.modelrepo.plan import plan

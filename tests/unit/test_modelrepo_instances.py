@@ -10,7 +10,7 @@ from specs import valid_body
 from strategies import few, specs
 from trireme.admission.check import check
 from trireme.admission.parse import parse_agent
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
 from trireme.modelrepo.instances import instances_per_pod, runs
 from trireme.modelrepo.plan import model_config
 from trireme.modelrepo.proto import ModelConfig, json_format

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from strategies import few, sources, spec_bodies, specs
 from trireme.admission.check import check
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
 from trireme.modelrepo.proto import ModelConfig, text_format
 from trireme.modelrepo.render import config_text, render
 

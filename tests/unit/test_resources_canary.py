@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agents import agent_of, model_of, repository_of
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.modelrepo.render import render
 from trireme.modelrepo.repository import Repository
 from trireme.resources import server

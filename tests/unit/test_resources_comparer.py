@@ -7,7 +7,7 @@ import pytest
 
 from agents import agent_of, repository_of
 from kubernetes_schemas import validate
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.resources.canary import canary_objects
 from trireme.resources.comparer import comparer_objects
 from trireme.resources.desired import desired_objects

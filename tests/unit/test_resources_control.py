@@ -6,7 +6,7 @@ import hmac
 from agents import agent_of
 from kubernetes_schemas import validate
 from trireme.api import names
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.resources.control import OperatorKey, control_secret
 
 OPERATOR_KEY = OperatorKey(b"thirty-two bytes that are random")

@@ -11,9 +11,9 @@ import pytest
 from agents import agent_of, model_of, pods_of
 from kubernetes_schemas import validate
 from trireme.api import names
+from trireme.api.agent import AgentDeployment
 from trireme.api.fetch import FetchCache, FetchNodeCache, FetchPlan
 from trireme.api.node_cache import NodeCacheKey
-from trireme.api.types import AgentDeployment
 from trireme.cli.fetch import fetch
 from trireme.modelrepo.render import render
 from trireme.resources.control import OperatorKey

@@ -8,11 +8,11 @@ import yaml
 
 from agents import agent_of, model_of, repository_of
 from kubernetes_schemas import validate
+from trireme.api.agent import AgentDeployment
 from trireme.api.fetch import FetchPlan
-from trireme.api.models import Source
 from trireme.api.optimization import Destination
 from trireme.api.optimize import PROGRAM_SHA256, DeliveryPlan, OptimizationPlan, OptimizePlan
-from trireme.api.types import AgentDeployment
+from trireme.api.sources import Source
 from trireme.resources.desired import desired_objects
 from trireme.resources.egress import Place, egress_rules, place_of, proxy_places
 from trireme.resources.optimization import optimization_objects, optimization_policies

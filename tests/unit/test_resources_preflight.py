@@ -6,8 +6,8 @@ import pytest
 
 from agents import agent_of, model_of, pods_of
 from kubernetes_schemas import validate
+from trireme.api.agent import AgentDeployment
 from trireme.api.inspect import InspectPlan
-from trireme.api.types import AgentDeployment
 from trireme.modelrepo.render import render
 from trireme.resources.options import Discovery, ResourceOptions
 from trireme.resources.preflight import (

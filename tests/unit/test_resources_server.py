@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from agents import agent_of, directory_of, model_of, pods_of, repository_of
+from trireme.api.agent import AgentDeployment
 from trireme.api.flags import RESERVED, flag_name
-from trireme.api.types import AgentDeployment
 from trireme.modelrepo.plan import plan
 from trireme.modelrepo.repository import ClaimFolder, Repository
 from trireme.resources.control import OperatorKey, control_secret

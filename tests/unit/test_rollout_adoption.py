@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agents import agent_of, model_of
 from trireme.api.adoption import Adoption, AdoptionPhase, Origin
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
 from trireme.rollout import adoption
 from trireme.rollout.adoption import Adoptions, Learnt, Proposal
 

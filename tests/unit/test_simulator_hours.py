@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from trireme.api.types import Schedule
+from trireme.api.scaling import Schedule
 from trireme.autoscaler.schedules import bounded
 from trireme.autoscaler.types import LeadTime
 from trireme.simulator.hours import Hours

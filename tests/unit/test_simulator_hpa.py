@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from trireme.api.types import Behavior, PolicyType, SelectPolicy
+from trireme.api.scaling import Behavior, PolicyType, SelectPolicy
 from trireme.simulator.baselines.hpa import (
     ExternalMetric,
     HorizontalPodAutoscaler,

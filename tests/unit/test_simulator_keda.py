@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from trireme.api.types import Behavior
+from trireme.api.scaling import Behavior
 from trireme.simulator.baselines.hpa import TargetType
 from trireme.simulator.baselines.keda import (
     Fallback,

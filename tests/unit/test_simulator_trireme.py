@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from trireme.api.conditions import Reason
-from trireme.api.types import Behavior, Schedule
+from trireme.api.scaling import Behavior, Schedule
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.memory import memory_from_status, record
 from trireme.autoscaler.service_curve import ServiceCurve

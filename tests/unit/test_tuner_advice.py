@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from trireme.api.scaling_status import CurveSource
 from trireme.api.tuning import Confidence, Knob, TuningStatus
-from trireme.api.types import CurveSource
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.contention import LearntContention
 from trireme.autoscaler.service_curve import ServiceCurve

@@ -1,6 +1,6 @@
 """Every rule that only a whole spec can break, as one list to read aloud.
 
-Pure. Shapes and bounds of single fields are the schema's (`api.types`); what a model's files say
+Pure. Shapes and bounds of single fields are the schema's (`api.agent`); what a model's files say
 is in `sources`. Each rule is a generator named for the violation it finds, and judges the typed
 fields of models, into which `spellings` reads their `config`.
 """
@@ -38,8 +38,8 @@ from trireme.admission.rules import (
     warmup,
 )
 from trireme.admission.spellings import Reading
+from trireme.api.agent import AgentSpec
 from trireme.api.node_classes import by_class
-from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 
 Rule = Callable[[AgentSpec], Iterator[Fault]]

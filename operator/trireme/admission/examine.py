@@ -16,9 +16,10 @@ from trireme.admission.inspection.reader import BytesReader, Reader
 from trireme.admission.inspection.sizes import sizes_against
 from trireme.admission.inspection.tensors import sides
 from trireme.admission.sources import check_sources, configurations_are_too_large
-from trireme.api.models import Model, Source
+from trireme.api.agent import AgentSpec
+from trireme.api.models import Model
 from trireme.api.releases import release_of
-from trireme.api.types import AgentSpec
+from trireme.api.sources import Source
 from trireme.errors import Fault
 from trireme.modelrepo.backends import backend_of, loaded_files
 from trireme.modelrepo.sources import located_versions, served_versions

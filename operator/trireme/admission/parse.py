@@ -12,7 +12,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from trireme.admission.words import below, did_you_mean, shown_uri
-from trireme.api.types import AgentDeployment, AgentStatus, EnvVar
+from trireme.api.agent import AgentDeployment
+from trireme.api.server import EnvVar
+from trireme.api.status import AgentStatus
 from trireme.errors import Fault, InvalidSpec
 
 _REMEDIES = {

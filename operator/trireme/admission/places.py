@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-from trireme.api.models import Model, ModelInput, ModelOutput, Pipeline
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
+from trireme.api.models import Model
+from trireme.api.pipelines import Pipeline
+from trireme.api.tensors import ModelInput, ModelOutput
 from trireme.errors import Fault
 
 Owner = Model | Pipeline

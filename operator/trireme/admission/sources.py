@@ -10,8 +10,8 @@ from trireme.admission.check import MOST_OF_A_RULE
 from trireme.admission.places import Owner, models, owners
 from trireme.admission.rules.models import backend_fault
 from trireme.admission.words import did_you_mean
+from trireme.api.agent import AgentSpec
 from trireme.api.models import Model
-from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 from trireme.modelrepo.backends import backend_of, chosen_file
 from trireme.modelrepo.plan import plan

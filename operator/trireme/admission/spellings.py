@@ -14,8 +14,9 @@ from pydantic.alias_generators import to_camel
 
 from trireme.admission.places import Owner
 from trireme.admission.words import below
-from trireme.api.models import Model, Pipeline
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
+from trireme.api.models import Model
+from trireme.api.pipelines import Pipeline
 from trireme.errors import Fault
 from trireme.modelrepo.codec import Codec
 from trireme.modelrepo.fields import MODEL, PIPELINE

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition of AgentDeployment, made from the models of `api.types`.
+"""The CustomResourceDefinition of AgentDeployment, made from the models of `api.agent`.
 
 Pure. What pydantic writes as JSON schema differs from the structural schema Kubernetes asks for:
 references must be inlined, null and titles left out, unknown fields left to the API server
@@ -14,8 +14,9 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from trireme.api import names
+from trireme.api.agent import AgentSpec
 from trireme.api.conditions import ConditionType
-from trireme.api.types import AgentSpec, AgentStatus
+from trireme.api.status import AgentStatus
 
 _STRUCTURAL_ROOT = {
     "apiVersion": {

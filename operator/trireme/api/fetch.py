@@ -12,7 +12,7 @@ from pydantic import FailFast, Field, model_validator
 
 from trireme.api import names
 from trireme.api.addresses import host_port
-from trireme.api.models import ModelName
+from trireme.api.fields import ModelName
 from trireme.api.schema import ApiModel
 from trireme.api.texts import cut
 from trireme.errors import TriremeError

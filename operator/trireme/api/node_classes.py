@@ -1,6 +1,6 @@
 """What the pods of a node class run by: the server's fields, some in the class's words. Pure."""
 
-from trireme.api.types import NodeClass, Placement, Server
+from trireme.api.server import NodeClass, Placement, Server
 
 
 def of_class(server: Server, node_class: NodeClass) -> Server:

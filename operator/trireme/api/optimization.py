@@ -9,9 +9,10 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from trireme.api.models import ModelName, SecretRef, Source
+from trireme.api.fields import ModelName
 from trireme.api.scalars import Duration, Quantity, Ratio
 from trireme.api.schema import LARGEST_INT, ApiModel, cel, list_map
+from trireme.api.sources import SecretRef, Source
 from trireme.api.texts import cut
 
 METRIC_PATTERN = r"^(accuracy|top-[1-9][0-9]{0,3}|f1|cosine|mean-error|max-error)$"

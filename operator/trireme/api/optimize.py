@@ -18,7 +18,7 @@ from typing import Annotated
 from pydantic import Field
 
 from trireme.api.fetch import TERMINATION_MESSAGE_BYTES, Fetch, FetchFailure
-from trireme.api.models import ModelName
+from trireme.api.fields import ModelName
 from trireme.api.optimization import (
     LARGEST_BATCH,
     METRIC_PATTERN,

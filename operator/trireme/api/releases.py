@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Self
 
-from trireme.api.types import Server
+from trireme.api.server import Server
 
 _RELEASE = re.compile(r"([0-9]{2})\.(0[1-9]|1[0-2])(?=$|[-_])")
 _TAG = re.compile(r":([^:/@]+)(?:@.*)?$")

@@ -7,8 +7,8 @@ that is a pipeline itself is its steps.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trireme.api.models import Pipeline, Step
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
+from trireme.api.pipelines import Pipeline, Step
 
 
 @dataclass(frozen=True, slots=True)

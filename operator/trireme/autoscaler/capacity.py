@@ -34,7 +34,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from trireme.api.types import CurveSource
+from trireme.api.scaling_status import CurveSource
 from trireme.autoscaler import pipeline as pipelines
 from trireme.autoscaler.batch_events import PodModel
 from trireme.autoscaler.choice import Fleet

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from trireme.api.conditions import Reason
 from trireme.api.scalars import format_duration
-from trireme.api.types import Paused, PolicyType
+from trireme.api.scaling import Paused, PolicyType
 from trireme.autoscaler import classes, outside, stabiliser
 from trireme.autoscaler.types import (
     Decision,

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from trireme.api.conditions import Reason
 from trireme.api.scalars import format_duration
-from trireme.api.types import Paused, ScalingMode
+from trireme.api.scaling import Paused, ScalingMode
 from trireme.autoscaler import class_decision, classes, factor, outside, stabiliser, targets
 from trireme.autoscaler import memory as memories
 from trireme.autoscaler.course import (

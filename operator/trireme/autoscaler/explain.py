@@ -11,20 +11,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from trireme.api.adoption import Adoption, AdoptionPhase
+from trireme.api.agent import AgentSpec
 from trireme.api.conditions import ConditionType, Reason
 from trireme.api.rollout import RolloutPhase
 from trireme.api.scalars import format_duration
-from trireme.api.tuning import TuningMode
-from trireme.api.types import (
-    AgentSpec,
-    AgentStatus,
-    Condition,
+from trireme.api.scaling import Paused
+from trireme.api.scaling_status import (
     CurveStatus,
     ObservedLoad,
-    Paused,
     PipelineCapacityStatus,
     StagesStatus,
 )
+from trireme.api.status import AgentStatus, Condition
+from trireme.api.tuning import TuningMode
 from trireme.autoscaler import stabiliser
 from trireme.autoscaler.capacity import APART, LEAST_EXECUTIONS, due_seconds
 from trireme.autoscaler.demand import hold

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trireme.api.types import CurveSource
+from trireme.api.scaling_status import CurveSource
 from trireme.autoscaler.batch_chain import mean_batch, waiting_at_ends
 from trireme.autoscaler.batch_events import PodModel, poisson_arrivals, serve
 from trireme.autoscaler.capacity import LearntCurve, ModelStatistics, pod_shape

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from trireme.api.types import (
+from trireme.api.scaling_status import (
     ContentionStatus,
     CurveSource,
     CurveStatus,

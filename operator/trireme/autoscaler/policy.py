@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from trireme.api.agent import AgentSpec
 from trireme.api.models import Model
 from trireme.api.node_classes import by_class
-from trireme.api.types import AgentSpec, Objective
+from trireme.api.objectives import Objective
 from trireme.autoscaler.calls import Call, calls
 from trireme.autoscaler.signals import is_by_gateway
 from trireme.autoscaler.types import (

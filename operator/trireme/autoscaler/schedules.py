@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from trireme.api.types import Schedule
+from trireme.api.scaling import Schedule
 from trireme.autoscaler.types import Bound, LeadTime, Policy
 
 _FIELDS = 5  # minute, hour, day of month, month, day of week; cronsim would take seconds, too

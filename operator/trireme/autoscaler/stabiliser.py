@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from trireme.api.types import Behavior, PolicyType, RatePolicy, ScalingRules, SelectPolicy
+from trireme.api.scaling import Behavior, PolicyType, RatePolicy, ScalingRules, SelectPolicy
 from trireme.autoscaler.types import Recommendation, ScaleChange
 from trireme.autoscaler.values import frozen
 

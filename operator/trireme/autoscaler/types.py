@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from trireme.api.conditions import EventReason, Reason
+from trireme.api.scaling import Behavior, Paused, ScalingMode
 from trireme.api.tuning import Knob
-from trireme.api.types import Behavior, Paused, ScalingMode
 from trireme.autoscaler.codec import WRITTEN_IF_SET
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.values import frozen

@@ -11,8 +11,8 @@ import typer
 from trireme.admission.examine import examine
 from trireme.admission.parse import readable_status
 from trireme.api import kinds
+from trireme.api.agent import AgentDeployment
 from trireme.api.rollout import RolloutStrategy
-from trireme.api.types import AgentDeployment
 from trireme.cli.specs import ExaminedAgent, ManifestOption, examine_file, report
 from trireme.cli.validate import Output
 from trireme.errors import ClusterError, InvalidSpec

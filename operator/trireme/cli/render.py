@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.cli.manifests import to_yaml
 from trireme.cli.specs import ManifestFile, examine_file, report
 from trireme.modelrepo.proto import json_format

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from trireme.api.types import OutsideDemand
+from trireme.api.scaling import OutsideDemand
 from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.types import DemandPolicy
 from trireme.cli import past_traffic, simulated_agent

@@ -11,17 +11,14 @@ from typing import TextIO
 
 import typer
 
+from trireme.api.agent import AgentDeployment
 from trireme.api.node_classes import by_class
-from trireme.api.types import (
-    AgentDeployment,
+from trireme.api.scaling import Paused, ScalingMode, ScalingTarget, Schedule
+from trireme.api.scaling_status import (
     CurveStatus,
     LeadTimeStatus,
-    Paused,
     PipelineCapacityStatus,
-    ScalingMode,
     ScalingStatus,
-    ScalingTarget,
-    Schedule,
 )
 from trireme.autoscaler.capacity import (
     MOST_CALLS,

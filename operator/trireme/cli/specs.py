@@ -15,7 +15,7 @@ from trireme.admission.examine import Inspections, examine, inspect_version
 from trireme.admission.inspection.summary import summary
 from trireme.admission.parse import parse_agent
 from trireme.api import kinds
-from trireme.api.types import AgentDeployment, AgentSpec
+from trireme.api.agent import AgentDeployment, AgentSpec
 from trireme.cli.manifests import ManifestError, from_yaml
 from trireme.edge.local_tree import LocalTree
 from trireme.errors import Fault, InvalidSpec

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from trireme.admission.parse import parse_agent, readable_status
 from trireme.api import kinds
+from trireme.api.agent import AgentSpec
 from trireme.api.conditions import ConditionType
-from trireme.api.types import AgentSpec, AgentStatus
+from trireme.api.status import AgentStatus
 from trireme.autoscaler.explain import Agent
 from trireme.errors import ClusterError, InvalidSpec, RecordsUnavailable
 from trireme.settings import read_settings

@@ -14,14 +14,14 @@ from rich.text import Text
 from trireme.admission.parse import readable_status
 from trireme.api import kinds
 from trireme.api.scalars import parse_duration
-from trireme.api.types import (
-    AgentStatus,
+from trireme.api.scaling import ScalingMode
+from trireme.api.scaling_status import (
     CurveStatus,
     ObservedLoad,
     PipelineCapacityStatus,
-    ScalingMode,
     ScalingStatus,
 )
+from trireme.api.status import AgentStatus
 from trireme.autoscaler.explain import age, has_canary
 from trireme.autoscaler.wording import number
 from trireme.control.clock import utc_now

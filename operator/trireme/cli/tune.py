@@ -17,10 +17,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from trireme.api import names
+from trireme.api.agent import AgentSpec
 from trireme.api.models import Model
 from trireme.api.scalars import format_duration, parse_duration
 from trireme.api.tuning import Knob
-from trireme.api.types import AgentSpec
 from trireme.autoscaler.wording import number, rounded
 from trireme.cli.manifests import to_yaml
 from trireme.cli.specs import ManifestOption, examine_file, report

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from trireme.admission.parse import parse_agent, readable_status
 from trireme.admission.sources import SourceNotFound
+from trireme.api.agent import AgentDeployment, AgentSpec
 from trireme.api.conditions import Reason
-from trireme.api.types import AgentDeployment, AgentSpec, AgentStatus
+from trireme.api.status import AgentStatus
 from trireme.control.adopting import Adopting, recall, tries, with_settings
 from trireme.control.agent_state import Accepted, Refused
 from trireme.control.canary_course import Course

@@ -16,6 +16,7 @@ import yaml
 from trireme.admission.parse import parse_agent, readable_status
 from trireme.api import kinds, names
 from trireme.api.adoption import Adoption, AdoptionPhase, Origin
+from trireme.api.agent import AgentDeployment, AgentSpec
 from trireme.api.conditions import ConditionType, EventReason, Reason
 from trireme.api.fetch import FetchReason
 from trireme.api.optimization import (
@@ -24,8 +25,9 @@ from trireme.api.optimization import (
     OptimizationStatus,
 )
 from trireme.api.rollout import RolloutPhase
+from trireme.api.scaling_status import CurveSource
+from trireme.api.status import AgentStatus
 from trireme.api.tuning import TuningStatus
-from trireme.api.types import AgentDeployment, AgentSpec, AgentStatus, CurveSource
 from trireme.autoscaler.capacity import is_bent
 from trireme.autoscaler.types import Capacity
 from trireme.autoscaler.wording import recommendation, setting

@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from trireme.api.agent import AgentSpec
 from trireme.api.conditions import EventReason, Reason
+from trireme.api.scaling import ScalingMode
+from trireme.api.scaling_status import CurveSource
 from trireme.api.tuning import TuningMode, TuningStatus
-from trireme.api.types import AgentSpec, CurveSource, ScalingMode
 from trireme.autoscaler.records import Record
 from trireme.autoscaler.targets import breach
 from trireme.autoscaler.types import (

@@ -11,11 +11,12 @@ from functools import cached_property
 
 from trireme.admission.examine import Inspections
 from trireme.api.adoption import Adoption
+from trireme.api.agent import AgentDeployment
 from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
 from trireme.api.optimization import OptimizationStatus
 from trireme.api.rollout import RolloutPhase
-from trireme.api.types import AgentDeployment, CurveSource
+from trireme.api.scaling_status import CurveSource
 from trireme.autoscaler.capacity import Calls, LearntCurve, ModelStatistics, Statistics
 from trireme.autoscaler.contention import Seen
 from trireme.autoscaler.demand import Demand, Terms

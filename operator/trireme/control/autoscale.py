@@ -22,7 +22,7 @@ from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
 from trireme.api.conditions import EventReason
 from trireme.api.gpu_budgets import GpuBudget
-from trireme.api.types import ScalingMode
+from trireme.api.scaling import ScalingMode
 from trireme.autoscaler import outside
 from trireme.autoscaler.memory import before, interrupted, record
 from trireme.autoscaler.queries import Labels, window

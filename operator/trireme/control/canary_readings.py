@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from trireme.api import names
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
 from trireme.autoscaler.direct import Sample
 from trireme.control.agent_state import CanaryState
 from trireme.control.learning import FIRST

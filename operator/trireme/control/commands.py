@@ -6,7 +6,7 @@ The autoscaler takes its own word off the resource, the canary loop every other 
 
 from trireme.api import names
 from trireme.api.conditions import EventReason
-from trireme.api.types import ScalingMode
+from trireme.api.scaling import ScalingMode
 from trireme.control.store import AgentView
 from trireme.edge.recorder import Event
 

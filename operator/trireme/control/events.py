@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from trireme.api.conditions import ConditionType, EventReason, Reason
 from trireme.api.fetch import FetchReason
-from trireme.api.types import AgentStatus, Condition
+from trireme.api.status import AgentStatus, Condition
 from trireme.edge.recorder import Event
 from trireme.resources.change import Change, Effect
 

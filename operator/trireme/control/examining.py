@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from trireme.admission.examine import Examined, Inspections, examine
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
 
 _ONE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="examine")
 

@@ -10,7 +10,7 @@ from functools import partial
 
 from trireme.api import names
 from trireme.api.conditions import Reason
-from trireme.api.types import ScalingStatus
+from trireme.api.scaling_status import ScalingStatus
 from trireme.autoscaler.classes import mean_capacities
 from trireme.autoscaler.lead_time import Starts, lead_time, measured
 from trireme.autoscaler.memory import memory_from_status, starts_from_status

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
 from trireme.autoscaler.classes import counted
 from trireme.autoscaler.demand import Demand
 from trireme.autoscaler.history import KEPT_BINS, KEPT_STEPS, STEP_SECONDS, STEPS_PER_BIN

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
 from trireme.api import names
-from trireme.api.types import AgentStatus
+from trireme.api.status import AgentStatus
 from trireme.control.agent_state import Accepted, InPlace
 from trireme.control.observed import PodView
 from trireme.control.queue import Key, Work, WorkQueue

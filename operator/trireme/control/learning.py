@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from trireme.api import names
+from trireme.api.agent import AgentSpec
 from trireme.api.backoff import doubled
-from trireme.api.types import AgentSpec, CurveSource, ScalingStatus, UnansweredStatus
+from trireme.api.scaling_status import CurveSource, ScalingStatus, UnansweredStatus
 from trireme.autoscaler import gap
 from trireme.autoscaler.capacity import (
     LearntCurve,

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
+from trireme.api.agent import AgentDeployment
 from trireme.api.backoff import doubled
 from trireme.api.conditions import EventReason
 from trireme.api.optimization import (
@@ -25,7 +26,6 @@ from trireme.api.optimization import (
 )
 from trireme.api.optimize import OptimizationPlan
 from trireme.api.scalars import format_duration
-from trireme.api.types import AgentDeployment
 from trireme.control.apply import is_final, not_ours
 from trireme.control.jobs import jobs_with_pods, pods_of
 from trireme.control.observed import owned_by, parse_time, trouble

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from trireme.api.agent import AgentDeployment
 from trireme.api.conditions import Reason
 from trireme.api.node_cache import NodeCacheKey
-from trireme.api.types import AgentDeployment
 from trireme.control.store import AgentView
 from trireme.edge.cluster import Cluster
 from trireme.resources.control import OperatorKey, control_secret

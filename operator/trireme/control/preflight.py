@@ -15,11 +15,12 @@ from trireme.admission.examine import Inspections
 from trireme.admission.inspection.model_file import Inspection
 from trireme.admission.inspection.summary import summary
 from trireme.api import kinds, names
+from trireme.api.agent import AgentDeployment
 from trireme.api.backoff import doubled
 from trireme.api.conditions import Reason
 from trireme.api.fetch import FetchReason
 from trireme.api.inspect import InspectPlan
-from trireme.api.types import AgentDeployment, ModelStatus
+from trireme.api.status import ModelStatus
 from trireme.control import fetching
 from trireme.control.agent_state import Accepted, Attempt, Refused
 from trireme.control.apply import is_final, not_ours

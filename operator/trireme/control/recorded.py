@@ -8,8 +8,8 @@ from trireme.admission.inspection.report import from_report
 from trireme.admission.parse import parse_agent
 from trireme.admission.sources import AGENT_LIMIT_BYTES, too_much_for_an_agent
 from trireme.api import kinds, names
+from trireme.api.agent import AgentDeployment
 from trireme.api.inspect import InspectPlan
-from trireme.api.types import AgentDeployment
 from trireme.control.agent_state import Accepted
 from trireme.control.examining import examined
 from trireme.control.observed import owned_by

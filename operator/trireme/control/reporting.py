@@ -9,9 +9,10 @@ from datetime import datetime
 
 from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
+from trireme.api.agent import AgentSpec
 from trireme.api.conditions import ConditionType, Reason
 from trireme.api.fetch import FetchReason
-from trireme.api.types import AgentSpec, AgentStatus
+from trireme.api.status import AgentStatus
 from trireme.control import events, in_place, status
 from trireme.control.agent_state import Refused
 from trireme.control.apply import is_final

@@ -13,13 +13,9 @@ from typing import Any
 from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
 from trireme.api.conditions import SCALING_CONDITIONS, ConditionType, Reason
+from trireme.api.scaling_status import NodeClassStatus, ScalingStatus
+from trireme.api.status import AgentStatus, Condition
 from trireme.api.tuning import TuningStatus
-from trireme.api.types import (
-    AgentStatus,
-    Condition,
-    NodeClassStatus,
-    ScalingStatus,
-)
 from trireme.autoscaler.lead_time import Starts
 from trireme.autoscaler.memory import (
     curves_status,

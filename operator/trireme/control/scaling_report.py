@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from trireme.api.conditions import ConditionType, EventReason, Reason
-from trireme.api.types import (
-    Condition,
+from trireme.api.scaling_status import (
     CurveStatus,
     DecisionStatus,
     LeadTimeStatus,
@@ -19,6 +18,7 @@ from trireme.api.types import (
     ScalingStatus,
     UnansweredStatus,
 )
+from trireme.api.status import Condition
 from trireme.autoscaler.memory import targets_status
 from trireme.autoscaler.types import Decision, Memory, NoSignals, Outside, Signals, Source
 from trireme.autoscaler.wording import rounded

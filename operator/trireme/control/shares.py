@@ -14,11 +14,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from trireme.api.agent import AgentSpec
 from trireme.api.conditions import Reason
 from trireme.api.gpu_budgets import GpuBudget
 from trireme.api.node_classes import by_class
 from trireme.api.rollout import RolloutPhase
-from trireme.api.types import AgentSpec, BudgetShare, Paused, ScalingMode
+from trireme.api.scaling import BudgetShare, Paused, ScalingMode
 from trireme.autoscaler.budget import (
     PATIENCE,
     Held,

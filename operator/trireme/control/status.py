@@ -11,9 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from trireme.api import names
+from trireme.api.agent import AgentSpec
 from trireme.api.conditions import SCALING_CONDITIONS, ConditionType, Reason
 from trireme.api.fetch import FetchProgress, FetchReason
-from trireme.api.types import AgentSpec, AgentStatus, Condition, ModelStatus, ScalingMode
+from trireme.api.scaling import ScalingMode
+from trireme.api.status import AgentStatus, Condition, ModelStatus
 from trireme.control.fetching import progress_by_model, progress_words
 from trireme.control.observed import DeploymentView, PodView
 from trireme.edge.triton import ModelState

@@ -13,9 +13,9 @@ from itertools import filterfalse
 from typing import Any, Generic, TypeVar
 
 from trireme.api import kinds, names
+from trireme.api.agent import AgentDeployment
 from trireme.api.kinds import Kind
 from trireme.api.tuning import TuningStatus
-from trireme.api.types import AgentDeployment
 from trireme.autoscaler.types import SettingNews
 from trireme.control.agent_state import (
     Accepted,

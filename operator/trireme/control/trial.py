@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 
 from trireme.admission.parse import readable_status
 from trireme.api import kinds, names
+from trireme.api.agent import AgentDeployment
 from trireme.api.conditions import Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus, RolloutStrategy
-from trireme.api.types import AgentDeployment
 from trireme.control.agent_state import Accepted, Refused, RolledBack
 from trireme.control.apply import Applier, child_id, is_final
 from trireme.control.canary_class import class_to_try, stable_pods

@@ -6,7 +6,8 @@ names in its constants.h.
 
 from collections.abc import Iterable, Mapping
 
-from trireme.api.models import Model, Source
+from trireme.api.models import Model
+from trireme.api.sources import Source
 from trireme.modelrepo.sources import served_versions
 
 CANONICAL_FILES: Mapping[str, tuple[str, ...]] = {

@@ -6,44 +6,48 @@ Meaning of the fields: Triton's model_config.proto.
 import struct
 from datetime import timedelta
 
-from trireme.api.models import (
+from trireme.api.acceleration import (
     Acceleration,
     Accelerator,
+    CudaPolicy,
+    GraphBound,
+    GraphSpec,
+    ModelPriority,
+)
+from trireme.api.batching import (
+    Control,
+    ControlInput,
+    ControlKind,
+    DirectSequences,
+    DynamicBatching,
+    InitialState,
+    OldestSequences,
+    PriorityQueue,
+    QueuePolicy,
+    SequenceBatching,
+    SequenceState,
+    TimeoutAction,
+)
+from trireme.api.instances import (
+    InstanceGroup,
+    InstanceKind,
+    RateLimiter,
+    RateResource,
+    SecondaryDevice,
+    SecondaryDeviceKind,
+)
+from trireme.api.models import Model, RepositoryAgent
+from trireme.api.pipelines import Pipeline, Step
+from trireme.api.sources import VersionPolicy
+from trireme.api.tensors import (
     BatchInput,
     BatchInputKind,
     BatchOutput,
     BatchOutputKind,
-    Control,
-    ControlInput,
-    ControlKind,
-    CudaPolicy,
     DataType,
-    DirectSequences,
-    DynamicBatching,
-    GraphBound,
-    GraphSpec,
-    InitialState,
-    InstanceGroup,
-    InstanceKind,
-    Model,
     ModelInput,
     ModelOutput,
-    ModelPriority,
-    OldestSequences,
-    Pipeline,
-    PriorityQueue,
-    QueuePolicy,
-    RateLimiter,
-    RateResource,
-    RepositoryAgent,
-    SecondaryDevice,
-    SecondaryDeviceKind,
-    SequenceBatching,
-    SequenceState,
-    Step,
     TensorFormat,
-    TimeoutAction,
-    VersionPolicy,
 )
 from trireme.modelrepo.codec import EMPTY_COUNTS, PRESENCE, Codec, Row, Spelling, enumerated
 from trireme.modelrepo.proto import model_config_pb2 as pb

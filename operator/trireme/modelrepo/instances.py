@@ -7,7 +7,7 @@ pod is given to end.
 from collections.abc import Sequence
 
 from trireme.api.models import Model
-from trireme.api.types import Server
+from trireme.api.server import Server
 from trireme.modelrepo.backends import PLATFORMS, backend_of
 from trireme.modelrepo.fields import INSTANCES
 from trireme.modelrepo.proto import ModelConfig, json_format

@@ -6,9 +6,10 @@ same for a model that was written here and for one that was imported.
 
 from datetime import timedelta
 
-from trireme.api.models import Model, Pipeline
+from trireme.api.agent import AgentSpec
+from trireme.api.models import Model
+from trireme.api.pipelines import Pipeline
 from trireme.api.releases import Feature, release_of, supports
-from trireme.api.types import AgentSpec
 from trireme.modelrepo.fields import MODEL, PIPELINE
 from trireme.modelrepo.histogram import latency_edges_milliseconds, latency_metrics
 from trireme.modelrepo.proto import ModelConfig, json_format

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from trireme.api.models import Model, Pipeline
+from trireme.api.models import Model
+from trireme.api.pipelines import Pipeline
 from trireme.errors import TriremeError
 from trireme.modelrepo.fields import INPUT, MODEL, PIPELINE
 from trireme.modelrepo.histogram import read_latency_metrics

@@ -7,8 +7,10 @@ were filled.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from trireme.api.models import Model, ModelFile, Pipeline
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
+from trireme.api.models import Model
+from trireme.api.pipelines import Pipeline
+from trireme.api.sources import ModelFile
 from trireme.modelrepo.plan import LIVE_FIELDS, plan
 from trireme.modelrepo.proto import ModelConfig, text_format
 from trireme.modelrepo.repository import ModelDirectory, Repository

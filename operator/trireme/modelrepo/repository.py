@@ -7,7 +7,7 @@ changes in place (`instance_group`, `version_policy`) have a digest of their own
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trireme.api.models import ImagePullPolicy, Source
+from trireme.api.sources import ImagePullPolicy, Source
 from trireme.modelrepo.proto import ModelConfig
 
 

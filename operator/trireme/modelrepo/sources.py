@@ -4,8 +4,10 @@ import base64
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from trireme.api.models import Model, ModelVersion, Pipeline, Source
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
+from trireme.api.models import Model
+from trireme.api.pipelines import Pipeline
+from trireme.api.sources import ModelVersion, Source
 from trireme.modelrepo.repository import ClaimFolder, Fetched, ImageFolder, Mounted
 
 SourceFiles = Mapping[str, bytes]

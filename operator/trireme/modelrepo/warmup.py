@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from trireme.api.models import DataType, ModelInput, Warmup, WarmupData, WarmupInput
+from trireme.api.tensors import DataType, ModelInput
+from trireme.api.warmup import Warmup, WarmupData, WarmupInput
 from trireme.modelrepo.fields import DATA_TYPE
 from trireme.modelrepo.proto import model_config_pb2 as pb
 

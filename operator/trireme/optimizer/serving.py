@@ -12,21 +12,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from trireme.api.models import (
-    Acceleration,
-    Accelerator,
-    Batching,
-    DataType,
-    Dimension,
-    DynamicBatching,
-    InstanceGroup,
-    InstanceKind,
-    Model,
-    ModelInput,
-    ModelOutput,
-    Source,
-    Warmup,
-)
+from trireme.api.acceleration import Acceleration, Accelerator
+from trireme.api.batching import Batching, DynamicBatching
+from trireme.api.fields import Dimension
+from trireme.api.instances import InstanceGroup, InstanceKind
+from trireme.api.models import Model
+from trireme.api.sources import Source
+from trireme.api.tensors import DataType, ModelInput, ModelOutput
+from trireme.api.warmup import Warmup
 from trireme.modelrepo.plan import model_config
 from trireme.modelrepo.render import config_text
 from trireme.optimizer.forms import Artefact, Signature, TensorSpec

@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection
 
 from trireme.api import names
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.modelrepo.repository import Repository
 from trireme.resources import (
     comparer,

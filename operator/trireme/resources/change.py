@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+from trireme.api.agent import AgentDeployment, AgentSpec
 from trireme.api.node_classes import with_terms
 from trireme.api.schema import ApiModel
-from trireme.api.types import AgentDeployment, AgentSpec
 from trireme.modelrepo.change import differences
 from trireme.modelrepo.repository import Repository
 from trireme.resources import gateway

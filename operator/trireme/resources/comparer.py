@@ -6,9 +6,9 @@ Whatever becomes of it, no request waits for it.
 from math import ceil
 
 from trireme.api import kinds, names
+from trireme.api.agent import AgentDeployment
 from trireme.api.rollout import ComparedOutput, Comparison, Mirror
 from trireme.api.scalars import quantity_value
-from trireme.api.types import AgentDeployment
 from trireme.resources.gateway_canary import mirror_of
 from trireme.resources.metadata import Manifest, child, owner_labels
 from trireme.resources.monitoring import scrape_annotations

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from trireme.api import kinds, names
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.modelrepo.render import config_text
 from trireme.modelrepo.repository import ModelDirectory, Repository
 from trireme.resources.metadata import Manifest, child

@@ -10,7 +10,7 @@ import hmac
 from dataclasses import dataclass, field
 
 from trireme.api import kinds, names
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.resources.metadata import Manifest, child, server_labels
 
 

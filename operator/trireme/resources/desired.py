@@ -8,7 +8,7 @@ record of it all.
 from collections.abc import Mapping
 from typing import Any
 
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.modelrepo.repository import Repository
 from trireme.resources import (
     config_maps,

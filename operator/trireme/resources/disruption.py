@@ -1,7 +1,7 @@
 """PodDisruptionBudgets: one pod of a kind at a time leaves for a node's sake. Pure."""
 
 from trireme.api import kinds, names
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.resources.metadata import Manifest, child, gateway_selector
 
 

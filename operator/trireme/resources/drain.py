@@ -22,7 +22,7 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
 from trireme.modelrepo.backends import backend_of
 from trireme.modelrepo.instances import instances_per_pod
 from trireme.modelrepo.versions import loaded_versions

@@ -1,6 +1,6 @@
 """A container's environment variables. Pure."""
 
-from trireme.api.types import EnvVar
+from trireme.api.server import EnvVar
 from trireme.resources.metadata import Manifest
 
 

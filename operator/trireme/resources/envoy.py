@@ -57,8 +57,8 @@ from datetime import timedelta
 from typing import Any
 
 from trireme.api import names
+from trireme.api.agent import AgentDeployment, AgentSpec
 from trireme.api.gateway_clusters import Protocol, Purpose
-from trireme.api.types import AgentDeployment, AgentSpec
 from trireme.modelrepo.histogram import latency_edges_milliseconds
 from trireme.resources.envoy_clusters import (
     ADMIN_CLUSTER,

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from trireme.api import names
+from trireme.api.agent import AgentDeployment, AgentSpec
 from trireme.api.gateway_clusters import Protocol, Purpose, cluster_name
-from trireme.api.types import AgentDeployment, AgentSpec
 from trireme.resources.drain import DNS_REFRESH_SECONDS
 from trireme.resources.envoy_terms import TRITON_PORTS, TYPES, address, duration
 from trireme.resources.gateway_canary import comparer_cluster, largest_copy_bytes, mirror_of

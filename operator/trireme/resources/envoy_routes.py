@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 from trireme.api import names
+from trireme.api.agent import AgentSpec
 from trireme.api.gateway_clusters import Protocol, Purpose, cluster_name
-from trireme.api.types import AgentSpec
 from trireme.resources.envoy_terms import TYPES, duration
 from trireme.resources.gateway_canary import (
     comparer_cluster,

@@ -8,11 +8,12 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from trireme.api import kinds, names
+from trireme.api.agent import AgentDeployment
 from trireme.api.fetch import Fetch, FetchCache, FetchNodeCache, FetchPlan
-from trireme.api.models import Model, Source
+from trireme.api.models import Model
 from trireme.api.node_cache import ROOT
 from trireme.api.scalars import quantity_value
-from trireme.api.types import AgentDeployment
+from trireme.api.sources import Source
 from trireme.errors import Fault
 from trireme.modelrepo.backends import loaded_files
 from trireme.modelrepo.repository import Fetched, Repository

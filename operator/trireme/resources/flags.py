@@ -1,10 +1,10 @@
 """The tritonserver command line. Pure. `api.flags` keeps users from setting any of these."""
 
 from trireme.api import names
+from trireme.api.agent import AgentSpec
 from trireme.api.flags import flag_name
 from trireme.api.releases import Feature, Release, release_of, supports
 from trireme.api.scalars import quantity_value
-from trireme.api.types import AgentSpec
 from trireme.modelrepo.plan import is_complete
 from trireme.modelrepo.repository import Repository
 from trireme.resources.drain import server_drain

@@ -7,9 +7,9 @@ import hashlib
 import math
 
 from trireme.api import kinds, names
-from trireme.api.models import ImagePullPolicy
+from trireme.api.agent import AgentDeployment, AgentSpec
 from trireme.api.scalars import quantity_value
-from trireme.api.types import AgentDeployment, AgentSpec
+from trireme.api.sources import ImagePullPolicy
 from trireme.resources.drain import gateway_drain
 from trireme.resources.envoy import READY_PATH
 from trireme.resources.envoy_clusters import ADMIN_PORT

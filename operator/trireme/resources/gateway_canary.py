@@ -1,9 +1,9 @@
 """What a gateway has for canaries: changing routes, and copies of requests. Pure."""
 
+from trireme.api.agent import AgentSpec
 from trireme.api.gateway_clusters import Protocol
 from trireme.api.rollout import Mirror, RolloutStrategy
 from trireme.api.scalars import quantity_value
-from trireme.api.types import AgentSpec
 
 
 def has_routes_of_its_own(spec: AgentSpec) -> bool:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from trireme.api.types import AgentDeployment, ScalingMode
+from trireme.api.agent import AgentDeployment
+from trireme.api.scaling import ScalingMode
 from trireme.resources.pod_sets import pod_sets
 
 

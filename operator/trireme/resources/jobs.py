@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trireme.api import kinds
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.resources.metadata import Manifest, child, owner_labels
 from trireme.resources.options import ResourceOptions
 from trireme.resources.security import SERVER_UID, pod_security

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from trireme.api import names
+from trireme.api.agent import AgentDeployment
 from trireme.api.kinds import Kind
-from trireme.api.types import AgentDeployment
 
 Manifest = dict[str, Any]
 """A Kubernetes object, or a part of one, in the API's own camelCase."""

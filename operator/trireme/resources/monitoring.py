@@ -1,7 +1,7 @@
 """How Prometheus finds the pods: annotations or PodMonitors. Pure."""
 
 from trireme.api import kinds, names
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.resources.metadata import Manifest, child, gateway_selector, owner_labels
 from trireme.resources.options import Discovery, ResourceOptions
 

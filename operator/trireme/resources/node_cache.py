@@ -1,8 +1,8 @@
 """An agent's access to the caches of the nodes: the Secret with its namespace's token. Pure."""
 
 from trireme.api import kinds, names
+from trireme.api.agent import AgentDeployment
 from trireme.api.node_cache import NodeCacheKey
-from trireme.api.types import AgentDeployment
 from trireme.errors import Fault
 from trireme.resources.metadata import Manifest, child, server_labels
 from trireme.resources.options import ResourceOptions

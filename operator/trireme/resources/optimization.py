@@ -10,12 +10,12 @@ so one NetworkPolicy holds for all; none has a token of the API.
 from collections.abc import Iterator, Mapping
 
 from trireme.api import kinds, names
+from trireme.api.agent import AgentDeployment
 from trireme.api.fetch import FetchPlan
 from trireme.api.optimization import Optimization, OptimizationResources, OptimizedModel
 from trireme.api.optimize import OptimizationPlan
 from trireme.api.scalars import quantity_value
 from trireme.api.schema import ApiModel
-from trireme.api.types import AgentDeployment
 from trireme.modelrepo.sources import claim_of
 from trireme.resources.egress import egress_rules, place_of, proxy_places
 from trireme.resources.fetch import (

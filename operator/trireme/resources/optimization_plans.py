@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
+from trireme.api.agent import AgentDeployment
 from trireme.api.fetch import Fetch
-from trireme.api.models import Model, ModelVersion
+from trireme.api.models import Model
 from trireme.api.optimization import (
     Destination,
     Optimization,
@@ -27,7 +28,7 @@ from trireme.api.optimize import (
     OptimizePlan,
 )
 from trireme.api.scalars import quantity_value
-from trireme.api.types import AgentDeployment
+from trireme.api.sources import ModelVersion
 from trireme.modelrepo.backends import backend_of
 from trireme.modelrepo.sources import SourceFiles, served_versions
 from trireme.resources.fetch import fetch_of

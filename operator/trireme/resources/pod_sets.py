@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trireme.api import names
+from trireme.api.agent import AgentDeployment
 from trireme.api.node_classes import by_class
-from trireme.api.types import AgentDeployment
 from trireme.resources.metadata import owner_labels
 
 

@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping
 
 from trireme.api import kinds, names
+from trireme.api.agent import AgentDeployment
 from trireme.api.inspect import InspectPlan
-from trireme.api.types import AgentDeployment
 from trireme.modelrepo.backends import backend_of
 from trireme.modelrepo.repository import Fetched
 from trireme.modelrepo.sources import located_versions, mounted

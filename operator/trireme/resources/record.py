@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from trireme.api import kinds, names
-from trireme.api.models import Model, Pipeline
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
+from trireme.api.models import Model
+from trireme.api.pipelines import Pipeline
 from trireme.modelrepo.repository import Repository
 from trireme.modelrepo.sources import (
     CONFIG_MAP_LIMIT_BYTES,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from trireme.api import kinds, names
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.resources.envoy_routes import route_files
 from trireme.resources.metadata import Manifest, child
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from trireme.api import kinds, names
-from trireme.api.types import AgentDeployment, AgentSpec, Spread
+from trireme.api.agent import AgentDeployment, AgentSpec
+from trireme.api.server import Spread
 from trireme.modelrepo.repository import (
     ClaimFolder,
     Fetched,

@@ -1,7 +1,7 @@
 """The ServiceAccounts of the pods: without rights and without a mounted token. Pure."""
 
 from trireme.api import kinds, names
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.resources.metadata import Manifest, child
 
 

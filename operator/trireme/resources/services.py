@@ -1,7 +1,7 @@
 """The Service that clients use, and the headless ones that the gateway resolves. Pure."""
 
 from trireme.api import kinds, names
-from trireme.api.types import AgentDeployment
+from trireme.api.agent import AgentDeployment
 from trireme.resources.metadata import Manifest, child, gateway_selector, server_selector
 from trireme.resources.options import ResourceOptions
 from trireme.resources.pod_sets import canary_set

@@ -13,11 +13,11 @@ from typing import Any
 import yaml
 
 from trireme.api.adoption import MOST_WORDS, Adoption, AdoptionPhase, Origin
+from trireme.api.agent import AgentSpec
 from trireme.api.models import Model
 from trireme.api.optimization import OptimizationMode
 from trireme.api.scalars import format_ratio
 from trireme.api.tuning import TuningMode
-from trireme.api.types import AgentSpec
 from trireme.autoscaler.wording import number
 
 Adoptions = tuple[Adoption, ...]

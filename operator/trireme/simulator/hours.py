@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from trireme.api.types import Schedule
+from trireme.api.scaling import Schedule
 from trireme.autoscaler.schedules import bounded
 from trireme.autoscaler.types import LeadTime, Policy
 from trireme.simulator.policy import BEGINNING, Bounds

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from trireme.api.types import Behavior, Paused, ScalingMode
+from trireme.api.scaling import Behavior, Paused, ScalingMode
 from trireme.autoscaler import types as autoscaler
 from trireme.autoscaler.queueing import PodShape, Unattainable
 from trireme.errors import UnattainableObjective

@@ -19,8 +19,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from trireme.api.scaling_status import CurveSource
 from trireme.api.tuning import Confidence, Knob
-from trireme.api.types import CurveSource
 from trireme.autoscaler.capacity import BEYOND, LearntCurve
 from trireme.tuner.batch_times import BatchTimes
 from trireme.tuner.contention import Contention

@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from trireme.api.agent import AgentSpec
 from trireme.api.models import Model
 from trireme.api.scalars import format_duration, parse_duration, quantity_value
+from trireme.api.server import Server
 from trireme.api.tuning import Knob, TuningRange
-from trireme.api.types import AgentSpec, Server
 from trireme.modelrepo.instances import instances_per_pod
 from trireme.modelrepo.plan import model_config
 from trireme.modelrepo.proto import ModelConfig

@@ -13,13 +13,14 @@ from trireme.admission.inspection.tensors import (
     torch_script_faults,
 )
 from trireme.admission.words import below
-from trireme.api.models import DataType, Model
+from trireme.api.models import Model
 from trireme.api.releases import (
     Release,
     first_release_to_read,
     onnx_runtime_of,
     reads_plans_of,
 )
+from trireme.api.tensors import DataType
 from trireme.errors import Fault
 
 _ONNX_DOMAIN = "ai.onnx"

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from trireme.admission.inspection.model_file import FileTensor, Format, ModelFile, cut
 from trireme.admission.inspection.shapes import Unsayable, configured_dims
 from trireme.admission.inspection.tensors import feeds_inputs
-from trireme.api.models import Model, ModelInput, ModelOutput
+from trireme.api.models import Model
+from trireme.api.tensors import ModelInput, ModelOutput
 from trireme.errors import Fault
 
 TensorType = TypeVar("TensorType", ModelInput, ModelOutput)

@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import Field
 
 from trireme.api import texts
-from trireme.api.models import DataType
 from trireme.api.schema import ApiModel
+from trireme.api.tensors import DataType
 
 MOST_TENSORS = 1024
 """Tensors of one direction that are taken from a file; a file with more is too large."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 from trireme.admission.inspection.compare import Comparison
 from trireme.admission.inspection.model_file import Format, Inspection
 from trireme.api.scalars import format_duration, quantity_value
-from trireme.api.types import Server
+from trireme.api.server import Server
 from trireme.errors import Fault
 
 _HELD_WHOLE = frozenset({Format.ONNX, Format.TORCH_SCRIPT})

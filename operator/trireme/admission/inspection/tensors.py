@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from trireme.admission.inspection.model_file import FileTensor, ModelFile, cut
 from trireme.admission.inspection.shapes import Unsayable, configured_dims, dims_fit
 from trireme.admission.words import nearest, some
-from trireme.api.models import Model, ModelInput, Tensor
+from trireme.api.models import Model
+from trireme.api.tensors import ModelInput, Tensor
 from trireme.errors import Fault
 
 _INDEXED = re.compile(r".+?__([0-9]{1,9})")

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 from trireme.admission.places import models
 from trireme.admission.words import below, did_you_mean, listed
-from trireme.api.models import GraphBound, Model
+from trireme.api.acceleration import GraphBound
+from trireme.api.agent import AgentSpec
+from trireme.api.models import Model
 from trireme.api.releases import Feature, release_of, supports
 from trireme.api.scalars import format_duration
-from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 
 _OF_GPUS = frozenset({"tensorrt", "auto_io", "gpu_io", "cuda"})

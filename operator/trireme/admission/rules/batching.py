@@ -8,18 +8,18 @@ from collections.abc import Iterator
 
 from trireme.admission.places import models, repeated
 from trireme.admission.rules.tensors import fits
-from trireme.api.models import (
+from trireme.api.agent import AgentSpec
+from trireme.api.batching import (
     Control,
     ControlKind,
-    DataType,
     DynamicBatching,
-    Model,
     QueuePolicy,
     SequenceBatching,
     SequenceState,
     TimeoutAction,
 )
-from trireme.api.types import AgentSpec
+from trireme.api.models import Model
+from trireme.api.tensors import DataType
 from trireme.errors import Fault
 
 _BATCHERS = {"dynamic_batching", "sequence_batching"}

@@ -10,8 +10,8 @@ from typing import Any
 
 from trireme.admission.places import Owner, models, owners, pipelines
 from trireme.admission.words import below, did_you_mean
-from trireme.api.models import Pipeline
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
+from trireme.api.pipelines import Pipeline
 from trireme.errors import Fault
 from trireme.modelrepo.plan import typed_model_config, typed_pipeline_config
 from trireme.modelrepo.proto import ModelConfig, json_format, message_factory

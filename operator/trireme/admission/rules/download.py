@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from trireme.api.types import AgentSpec, ModelCache
+from trireme.api.agent import AgentSpec
+from trireme.api.server import ModelCache
 from trireme.errors import Fault
 
 _PATH = "spec.download.cache"

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from trireme.admission.places import models
-from trireme.api.models import Batching, Model
+from trireme.api.agent import AgentSpec
+from trireme.api.batching import Batching
+from trireme.api.models import Model
 from trireme.api.rollout import Canary
 from trireme.api.scalars import format_duration
-from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 
 _ZERO = timedelta(0)

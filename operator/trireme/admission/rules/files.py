@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from trireme.admission.places import Owner, models, owners
 from trireme.admission.words import below, nearest
+from trireme.api.agent import AgentSpec
 from trireme.api.models import Model
-from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 from trireme.modelrepo.sources import served_versions
 

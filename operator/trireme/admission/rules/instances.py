@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterator
 
 from trireme.admission.places import models
+from trireme.api.agent import AgentSpec
 from trireme.api.flags import flag_name
-from trireme.api.models import InstanceGroup, InstanceKind, Model
-from trireme.api.types import AgentSpec
+from trireme.api.instances import InstanceGroup, InstanceKind
+from trireme.api.models import Model
 from trireme.errors import Fault
 from trireme.modelrepo.backends import backend_of
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from trireme.admission.places import models, owners, repeated
 from trireme.admission.words import below, listed, some
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
 from trireme.errors import Fault
 from trireme.modelrepo.backends import (
     CANONICAL_FILES,

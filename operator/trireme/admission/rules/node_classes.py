@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from trireme.admission.places import repeated
 from trireme.api import names
+from trireme.api.agent import AgentSpec
 from trireme.api.node_classes import by_class
 from trireme.api.optimization import OptimizationMode
+from trireme.api.scaling import Scaling, ScalingMode, Schedule
 from trireme.api.tuning import TuningMode
-from trireme.api.types import AgentSpec, Scaling, ScalingMode, Schedule
 from trireme.errors import Fault
 
 _PATH = "spec.server.nodeClasses"

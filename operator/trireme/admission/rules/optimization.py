@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from trireme.admission.words import listed
-from trireme.api.models import DataType, Model
+from trireme.api.agent import AgentSpec
+from trireme.api.models import Model
 from trireme.api.optimization import (
     DESTINATION_MISSING,
     LARGEST_BATCH,
@@ -15,7 +16,7 @@ from trireme.api.optimization import (
 from trireme.api.optimize import FITTING, OptimizedBackend
 from trireme.api.rollout import Comparison, MirrorTolerance, RolloutStrategy
 from trireme.api.scalars import quantity_value
-from trireme.api.types import AgentSpec
+from trireme.api.tensors import DataType
 from trireme.errors import Fault
 from trireme.modelrepo.backends import backend_of
 from trireme.resources.optimization_plans import latest, optimized_backend

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from trireme.admission.places import models, pipelines, tensors
 from trireme.admission.rules.tensors import fits, is_whole
 from trireme.admission.words import below, did_you_mean, listed
-from trireme.api.models import DataType, Model, Pipeline, Step, Tensor
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
+from trireme.api.models import Model
+from trireme.api.pipelines import Pipeline, Step
+from trireme.api.tensors import DataType, Tensor
 from trireme.errors import Fault
 from trireme.modelrepo.sources import served_versions
 

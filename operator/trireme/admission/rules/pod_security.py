@@ -13,7 +13,7 @@ from trireme.admission.pod_fields import FIELDS
 from trireme.admission.rules.pod_template import PATH, containers, mapping, numbered
 from trireme.admission.words import below, listed, unless_secret
 from trireme.api import names
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
 from trireme.errors import Fault
 
 _SHARED_WITH_HOST = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from trireme.admission.pod_fields import FIELDS
 from trireme.admission.words import below, did_you_mean, unless_secret
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
 from trireme.errors import Fault
 
 TEMPLATE = "PodTemplateSpec"

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from trireme.admission.rules.pod_shape import TEMPLATE, field_type, item_type
 from trireme.admission.words import below, unless_secret
 from trireme.api import names
-from trireme.api.models import Model, Pipeline
-from trireme.api.types import AgentDeployment, AgentSpec, Metadata
+from trireme.api.agent import AgentDeployment, AgentSpec, Metadata
+from trireme.api.models import Model
+from trireme.api.pipelines import Pipeline
 from trireme.errors import Fault
 from trireme.modelrepo.plan import model_config, pipeline_config
 from trireme.modelrepo.proto import ModelConfig, json_format

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from trireme.api.agent import AgentSpec
 from trireme.api.scalars import quantity_value
-from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from trireme.admission.places import models, pipelines
 from trireme.admission.rules.config import parsed_config
+from trireme.api.agent import AgentSpec
 from trireme.api.flags import flag_name
 from trireme.api.releases import Feature, Release, release_of, supports
-from trireme.api.types import AgentSpec
 from trireme.errors import Fault
 from trireme.modelrepo.plan import typed_model_config, typed_pipeline_config
 

@@ -6,10 +6,11 @@ from itertools import pairwise
 from trireme.admission.places import models, owners
 from trireme.admission.rules.pipelines import decoupled_names
 from trireme.admission.words import did_you_mean, listed
+from trireme.api.agent import AgentSpec
 from trireme.api.releases import Feature, release_of, supports
 from trireme.api.rollout import Canary, CanaryLimits, RolloutStrategy
 from trireme.api.scalars import quantity_value
-from trireme.api.types import AgentSpec, ScalingMode
+from trireme.api.scaling import ScalingMode
 from trireme.errors import Fault
 
 _LEAST_COPY_BYTES = 2**10

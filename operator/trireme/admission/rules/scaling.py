@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from trireme.admission.rules.pipelines import decoupled_names
 from trireme.admission.words import did_you_mean
-from trireme.api.types import AgentSpec, Scaling, ScalingMode
+from trireme.api.agent import AgentSpec
+from trireme.api.scaling import Scaling, ScalingMode
 from trireme.errors import Fault
 
 

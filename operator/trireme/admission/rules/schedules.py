@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from trireme.admission.words import nearest
-from trireme.api.types import AgentSpec, ScalingMode, Schedule
+from trireme.api.agent import AgentSpec
+from trireme.api.scaling import ScalingMode, Schedule
 from trireme.autoscaler.schedules import cron_fault, time_zones
 from trireme.errors import Fault
 

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator
 
 from trireme.admission.places import models
+from trireme.api.agent import AgentSpec
 from trireme.api.flags import RESERVED, RESERVED_VARIABLES, flag_name
+from trireme.api.gateway import Gateway
 from trireme.api.releases import Feature, release_of, supports, tag_release
-from trireme.api.types import AgentSpec, Gateway
 from trireme.errors import Fault
 from trireme.modelrepo.backends import backend_of
 

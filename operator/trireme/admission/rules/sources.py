@@ -9,10 +9,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 from trireme.admission.places import models
 from trireme.admission.words import shown_uri
+from trireme.api.agent import AgentSpec
 from trireme.api.fetch import MOST_FETCHES
-from trireme.api.models import Source
 from trireme.api.optimization import Destination
-from trireme.api.types import AgentSpec
+from trireme.api.sources import Source
 from trireme.errors import Fault
 from trireme.modelrepo.backends import file_of
 from trireme.modelrepo.repository import Fetched

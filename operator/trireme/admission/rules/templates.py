@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from trireme.admission.words import below, shown_uri, unless_secret
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
 from trireme.errors import Fault
 
 _MARKS = (("${", "}"), ("{{", "}}"))

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from trireme.admission.places import models, owners, repeated, tensors
 from trireme.admission.words import did_you_mean
-from trireme.api.models import BatchInput, BatchOutput, DataType, Model, ModelInput, Tensor
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
+from trireme.api.models import Model
+from trireme.api.tensors import BatchInput, BatchOutput, DataType, ModelInput, Tensor
 from trireme.errors import Fault
 from trireme.modelrepo.backends import backend_of
 

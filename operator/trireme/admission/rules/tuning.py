@@ -6,10 +6,10 @@ older CustomResourceDefinition, are why they are here too.
 
 from collections.abc import Iterator
 
+from trireme.api.agent import AgentSpec
 from trireme.api.models import Model
 from trireme.api.rollout import RolloutStrategy
 from trireme.api.tuning import TuningMode
-from trireme.api.types import AgentSpec
 from trireme.autoscaler.policy import unmodelled
 from trireme.errors import Fault
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from trireme.admission.places import models
 from trireme.admission.rules.config import parsed_config
 from trireme.admission.words import listed
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
 from trireme.errors import Fault
 from trireme.modelrepo.sources import served_versions
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from trireme.admission.places import models
 from trireme.admission.rules.tensors import fits
 from trireme.admission.words import below
-from trireme.api.models import Model, Warmup, WarmupInput
-from trireme.api.types import AgentSpec
+from trireme.api.agent import AgentSpec
+from trireme.api.models import Model
+from trireme.api.warmup import Warmup, WarmupInput
 from trireme.errors import Fault
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from trireme.api.types import Behavior
+from trireme.api.scaling import Behavior
 from trireme.autoscaler import stabiliser
 from trireme.autoscaler.proposals import desired_replicas
 from trireme.autoscaler.types import Recommendation, ScaleChange

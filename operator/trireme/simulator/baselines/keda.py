@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from trireme.api.types import Behavior
+from trireme.api.scaling import Behavior
 from trireme.simulator.baselines import hpa
 from trireme.simulator.baselines.hpa import ExternalMetric, HorizontalPodAutoscaler, TargetType
 from trireme.simulator.policy import Bounds, Observed, Reading

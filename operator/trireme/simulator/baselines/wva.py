@@ -16,7 +16,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from trireme.api.types import Behavior, ScalingRules
+from trireme.api.scaling import Behavior, ScalingRules
 from trireme.simulator.baselines import hpa
 from trireme.simulator.baselines.hpa import ExternalMetric, HorizontalPodAutoscaler
 from trireme.simulator.policy import Bounds, Metric, Observed, Reading

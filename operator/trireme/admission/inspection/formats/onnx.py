@@ -18,7 +18,7 @@ from trireme.admission.inspection.model_file import (
 )
 from trireme.admission.inspection.protobuf import Value, message
 from trireme.admission.inspection.reader import BoundedReader
-from trireme.api.models import DataType
+from trireme.api.tensors import DataType
 from trireme.errors import InspectionLimit, UnreadableModel
 
 _MODEL_IR_VERSION, _MODEL_PRODUCER, _MODEL_PRODUCER_VERSION = 1, 2, 3

@@ -21,7 +21,7 @@ from trireme.admission.inspection.model_file import (
     cut,
 )
 from trireme.admission.inspection.reader import BoundedReader
-from trireme.api.models import DataType
+from trireme.api.tensors import DataType
 from trireme.errors import InspectionLimit, UnreadableModel
 
 MODEL_CLASS = "TritonPythonModel"

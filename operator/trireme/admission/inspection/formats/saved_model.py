@@ -17,7 +17,7 @@ from trireme.admission.inspection.model_file import (
 )
 from trireme.admission.inspection.protobuf import Value, message
 from trireme.admission.inspection.reader import BoundedReader
-from trireme.api.models import DataType
+from trireme.api.tensors import DataType
 from trireme.errors import InspectionLimit, UnreadableModel
 
 _META_GRAPHS = 2  # of SavedModel

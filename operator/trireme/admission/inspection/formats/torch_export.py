@@ -13,7 +13,7 @@ from trireme.admission.inspection.model_file import (
     ModelFile,
     cut,
 )
-from trireme.api.models import DataType
+from trireme.api.tensors import DataType
 from trireme.errors import InspectionLimit
 
 _OLD_PROGRAM = "serialized_exported_program.json"  # up to torch 2.7, at the archive's root
