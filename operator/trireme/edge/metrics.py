@@ -131,7 +131,8 @@ class Metrics:
         )
         self.lead_time = Gauge(
             "trireme_agent_lead_time_seconds",
-            "How long a pod takes to be ready: 95th percentile of those that were measured",
+            "How long a pod takes to be ready and, where that is known, to answer its first "
+            "request: 95th percentile of those that were measured",
             agent,
             registry=self.registry,
         )
