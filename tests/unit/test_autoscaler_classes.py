@@ -50,6 +50,7 @@ class Fleet:
     decisions: list[Decision] = field(default_factory=list)
     served: list[float] = field(default_factory=list)
     grant: Grant | None = None
+    is_foreseen: bool = True
 
     def __post_init__(self) -> None:
         self.started = {name: [-1000] * n for name, n in self.pods.items()}
@@ -81,6 +82,7 @@ class Fleet:
             self.served.append(
                 sum(each.ready * (self.rates.get(each.name) or 30.0) for each in seen_now)
             )
+            foreseen = Forecast(rate, 1.0, "as now", LEAD, LEAD, 0.0)
             observation = replace(
                 observed(
                     sum(each.replicas for each in seen_now),
@@ -89,7 +91,7 @@ class Fleet:
                     now=NOW + timedelta(seconds=self.at),
                 ),
                 capacities=classes.mean_capacities(seen_now),
-                forecasts={"m": Forecast(rate, 1.0, "as now", LEAD, LEAD, 0.0)},
+                forecasts={"m": foreseen} if self.is_foreseen else {},
                 classes=seen_now,
                 grant=self.grant,
             )
@@ -292,6 +294,15 @@ def test_a_break_of_a_full_fleet_replaces_no_pods_that_carry_what_is_asked() -> 
     assert max(decision.replicas for decision in fleet.decisions) == 3
     fleet.live(107, 120)
     assert fleet.sizes == {"cheap": 0, "dear": 3}
+
+
+def test_a_break_of_a_full_fleet_at_its_edge_has_pods_replaced_though_the_rate_is_tolerated() -> (
+    None
+):
+    fleet = Fleet({"a100": 0, "l4": 4}, is_foreseen=False)
+    replace_rule(fleet, max_replicas=4)
+    fleet.live(117, 300, latency=0.12)  # of 120 that they are believed to sustain
+    assert fleet.sizes["a100"] > 0
 
 
 def test_without_signals_the_classes_are_held() -> None:

@@ -300,7 +300,6 @@ def _asked(proposal: Proposal, observation: Observation, tolerance: float | None
         amount = demand.per_second * (1 + max(MARGIN, tolerance))
         in_flight = math.ceil(proposal.seen.in_flight / targets.LOWEST)
         amount = min(amount, max(present, in_flight * sustained))
-    if present and 1 - tolerance <= amount / present <= 1 + tolerance:
-        amount = present
-    asked = max(amount, proposal.least * sustained)
-    return classes.Asked(model, asked, in_pods=False, by_break=asked - amount)
+    is_tolerated = present and 1 - tolerance <= amount / present <= 1 + tolerance
+    asked = max(present if is_tolerated else amount, proposal.least * sustained)
+    return classes.Asked(model, asked, in_pods=False, beyond_seen=max(0.0, asked - amount))

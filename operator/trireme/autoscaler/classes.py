@@ -26,18 +26,19 @@ from trireme.autoscaler.values import frozen
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What one objective asks of the pods: requests a second, or pods where what one sustains is
-    not known. `by_break` is what a broken objective asks for beyond the demand that is seen.
+    not known. `beyond_seen` is what a broken objective, or the tolerance, asks for beyond the
+    demand that is seen.
     """
 
     model: str
     amount: float
     in_pods: bool
-    by_break: float = 0.0
+    beyond_seen: float = 0.0
 
     @property
     def seen(self) -> float:
         """What the demand that is seen asks for."""
-        return self.amount - self.by_break
+        return self.amount - self.beyond_seen
 
 
 def mean_capacities(classes: Sequence[ClassPods]) -> dict[str, Capacity | OutOfReach]:
