@@ -285,6 +285,24 @@ def test_a_full_fleet_changes_to_larger_pods_one_at_a_time_and_serves_meanwhile(
     assert max(decision.replicas for decision in fleet.decisions) == 3, "one beyond scaling.max"
 
 
+@pytest.mark.parametrize(
+    ("l4", "bounds", "rate", "sizes"),
+    [
+        pytest.param(L4, (2, 2), 10, {"a100": 0, "l4": 2}, id="a cheaper class"),
+        pytest.param(replace(L4, min_replicas=1), (1, 2), 125, {"a100": 1, "l4": 1}, id="its min"),
+    ],
+)
+def test_a_full_fleet_comes_to_another_mix_one_pod_at_a_time(
+    l4: NodeClass, bounds: tuple[int, int], rate: float, sizes: dict[str, int]
+) -> None:
+    fleet = Fleet({"a100": 2, "l4": 0}, rules=(A100, l4))
+    replace_rule(fleet, min_replicas=bounds[0], max_replicas=bounds[1])
+    fleet.live(rate, 900)
+    assert fleet.sizes == sizes
+    assert max(decision.replicas for decision in fleet.decisions) == 3, "one beyond scaling.max"
+    assert min(fleet.served) >= min(rate, 130)
+
+
 def test_a_break_of_a_full_fleet_replaces_no_pods_that_carry_what_is_asked() -> None:
     cheap, dear = NodeClass("cheap", 1.0, 0, 1, gpus=0), NodeClass("dear", 3.0, 0, 3, gpus=0)
     fleet = Fleet({"cheap": 1, "dear": 2}, rates={"cheap": 30.0, "dear": 36.0}, rules=(cheap, dear))

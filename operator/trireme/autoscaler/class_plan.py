@@ -142,8 +142,11 @@ def plan(
             n * o.price * c.lead_seconds for n, o, c in zip(new, offers, carriers, strict=True)
         )
         step = tuple(map(max, current, best.pods))
-        if forgone >= price and _fits(offers, step, limits):
-            return Plan(step, best.pods, best.share)
+        if forgone >= price:
+            if not _fits(offers, step, limits):
+                step = _one_beyond(carriers, offers, limits, current, best.pods)
+            if step != current:
+                return Plan(step, best.pods, best.share)
     target = _fewer(carriers, offers, least, needs)
     return Plan(target, least.pods, least.share, forgone, waits=saved > 0)
 
@@ -218,8 +221,8 @@ def _more(
     seen: Sequence[float],
 ) -> Plan:
     """What runs and may stay, and the cheapest beside it. Where the limits leave no room for more,
-    but other pods in the place of those that run carry more of what is seen, one comes beyond them,
-    as in a rollout, and another goes when it is ready.
+    but other pods in the place of those that run carry more of what is seen, or a class must have
+    some, one comes beyond them, as in a rollout, and another goes when it is ready.
     """
     growing = [replace(o, least=max(o.least, min(o.current, o.most))) for o in offers]
     found = _with_an_unknown(carriers, growing, needs, limits) or nearest(growing, needs, limits)
@@ -231,13 +234,25 @@ def _more(
     step = tuple(map(max, current, other.pods))
     if _fits(offers, step, limits):
         return Plan(step, other.pods, other.share)
-    settled = all(carrier.pods.ready >= carrier.pods.replicas for carrier in carriers)
     here, there = (_share(offers, pods, seen) for pods in (found.pods, other.pods))
-    if all_stay and settled and there > here * (1 + _WORTH_A_SWAP):
-        k = max(range(len(current)), key=lambda k: other.pods[k] - current[k])
-        one_more = tuple(n + (i == k) for i, n in enumerate(current))
-        return Plan(one_more, other.pods, other.share)
+    if not all_stay or there > here * (1 + _WORTH_A_SWAP):
+        current = _one_beyond(carriers, offers, limits, current, other.pods)
     return Plan(current, other.pods, other.share)
+
+
+def _one_beyond(
+    carriers: Sequence[Carrier],
+    offers: Sequence[Offer],
+    limits: Limits,
+    current: tuple[int, ...],
+    target: tuple[int, ...],
+) -> tuple[int, ...]:
+    """One pod more on the way to another mix of a full fleet, once all that there are are ready."""
+    settled = all(carrier.pods.ready >= carrier.pods.replicas for carrier in carriers)
+    k = max(range(len(current)), key=lambda k: target[k] - current[k])
+    if not settled or target[k] <= current[k] or not _fits(offers, current, limits):
+        return current
+    return tuple(n + (i == k) for i, n in enumerate(current))
 
 
 def _share(offers: Sequence[Offer], pods: Sequence[int], needs: Sequence[float]) -> float:
