@@ -185,7 +185,7 @@ def test_the_mix_is_put_beside_each_policy_on_each_class() -> None:
         each.price * seconds / HOUR
         for each, seconds in zip(mix.classes, mix.outcome.pod_seconds, strict=True)
     )
-    assert all(each.ratio >= 1 for each in (mix, *alone))
+    assert all(each.cost >= each.least_cost for each in (mix, *alone))
 
 
 def test_the_pods_of_each_second_are_those_that_are_paid() -> None:
@@ -205,6 +205,18 @@ def test_the_least_cost_is_that_of_the_cheapest_pods_at_each_moment() -> None:
     assert least_cost(steady) == pytest.approx(4 * 0.3)
     both = scenario(SMALL, LARGE)
     assert least_cost(both) <= min(least_cost(scenario(SMALL)), least_cost(scenario(LARGE)))
+
+
+def test_of_what_needs_no_pod_there_is_no_ratio_and_who_keeps_one_begins_with_it() -> None:
+    quiet = replace(
+        scenario(SMALL),
+        traffic=Traffic("quiet", np.zeros(600)),
+        bounds=Bounds(0, 60),
+        rules=Rules(demand=DemandPolicy(0.0, timedelta(minutes=5))),
+    )
+    mix, alone = compare(quiet, ["hpa-rps"], silent)
+    assert (mix.least_cost, mix.ratio, alone.ratio) == (0, None, None)
+    assert (mix.outcome.ready.max(), alone.outcome.ready.min()) == (0, 1)
 
 
 def test_a_part_without_any_request_costs_one_cheap_pod() -> None:

@@ -1,5 +1,7 @@
 """Policies compared: the bracket of the optimum, and every policy that can be asked for."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -7,13 +9,14 @@ import pytest
 
 from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.autoscaler.types import DemandPolicy
 from trireme.errors import UnattainableObjective
 from trireme.simulator.clairvoyant import need, schedule
 from trireme.simulator.comparison import MOST_LATE, MULTIPLES, Optimum, optimum_of, score, sweep
-from trireme.simulator.contenders import CONTENDERS
+from trireme.simulator.contenders import CONTENDERS, TO_NONE
 from trireme.simulator.fluid import LeadTime
 from trireme.simulator.policy import Bounds, Metric
-from trireme.simulator.scenario import Objective, Scenario, with_peak
+from trireme.simulator.scenario import Objective, Rules, Scenario, with_peak
 from trireme.simulator.simulation import follow
 from trireme.simulator.traces import Traffic
 
@@ -90,6 +93,38 @@ def test_a_sweep_is_of_the_policy_s_own_target(wave: Scenario, optimum: Optimum)
 def test_without_a_feasible_schedule_there_is_no_ratio(wave: Scenario, optimum: Optimum) -> None:
     nothing_keeps_it = Optimum(optimum.lower_hours, None, optimum.need)
     assert score(wave, nothing_keeps_it, "hpa-rps", 1.0, silent).ratio is None
+
+
+def test_where_no_pod_is_needed_there_is_no_ratio() -> None:
+    """A part without any request, by a policy that keeps a pod."""
+    quiet = replace(scenario(), traffic=Traffic("quiet", np.zeros(600)), bounds=Bounds(0, 20))
+    none = optimum_of(quiet, silent)
+    found = score(quiet, none, "hpa-rps", 1.0, silent)
+    assert (none.lower_hours, none.upper_hours, found.ratio) == (0, 0, None)
+    assert found.gpu_hours == pytest.approx(600 / 3600)
+
+
+@pytest.mark.parametrize("by_events", [False, True])
+@pytest.mark.parametrize("policy", CONTENDERS)
+def test_a_fleet_begins_without_a_pod_only_where_its_policy_comes_back_from_that(
+    policy: str, by_events: bool
+) -> None:
+    """Nothing comes at first, and what one pod can do from then on."""
+    on = scenario()
+    later = np.repeat([0.0, 0.3 * on.sustained_per_second], [60, 240])
+    on = replace(
+        on,
+        traffic=Traffic("later", later),
+        lead_time=LeadTime(10),
+        bounds=Bounds(0, 4),
+        rules=Rules(demand=DemandPolicy(0.0, timedelta(minutes=5))),
+        by_events=by_events,
+    )
+    nothing_at_first = Optimum(0.0, None, np.zeros(300, np.int64))
+    outcome = score(on, nothing_at_first, policy, 1.0, silent).outcome
+    assert outcome.ready[0] == (0 if policy in TO_NONE else 1)
+    assert outcome.ready[150:].min() >= 1
+    assert outcome.late_share < 0.5
 
 
 def test_progress_tells_the_policy_and_how_far_it_is(wave: Scenario, optimum: Optimum) -> None:

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from trireme.cli.simulation_tables import MOMENT
 from trireme.simulator.class_comparison import ClassScenario, ClassScore
-from trireme.simulator.comparison import MOST_LATE, Score
+from trireme.simulator.comparison import MOST_LATE, Optimum, Score
 from trireme.simulator.hours import Hours
 from trireme.simulator.scenario import Scenario
 from trireme.simulator.traces import Traffic
@@ -114,8 +114,9 @@ def _classes_over_time(
             lw=0,
         )
         _bounds(pods, times, bounds)
-        cost = f"cost {score.cost:.2f}, {score.ratio:.2f} x least"
-        _titled(pods, most, f"{score.policy} on {' and '.join(names)}: {cost}", outcome.late_share)
+        ratio = "" if score.ratio is None else f", {score.ratio:.2f} x least"
+        title = f"{score.policy} on {' and '.join(names)}: cost {score.cost:.2f}{ratio}"
+        _titled(pods, most, title, outcome.late_share)
         _late_over_time(late, times, outcome.requests_by_second, outcome.late_by_second)
     axes[0].legend(
         loc="lower right", bbox_to_anchor=(1, 1), ncols=len(on.classes) + 1, borderaxespad=0
@@ -146,7 +147,7 @@ def _bounds(axes: Axes, times: Floats, bounds: Iterable[npt.NDArray[np.int64]]) 
 
 def _titled(axes: Axes, most: float, title: str, late_share: float) -> None:
     """Axes of pods, up to `most` of them in any second of any fleet."""
-    axes.set_ylim(0, most * 1.05)
+    axes.set_ylim(0, max(most, 1) * 1.05)
     axes.set_ylabel("pods")
     title = f"{title}, {late_share:.2%} over the SLO"
     axes.set_title(title, loc="left", fontsize=9, fontweight="bold")
@@ -179,7 +180,7 @@ def _cost(
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     optimum = scores[0].optimum
-    unit = optimum.upper_hours or optimum.lower_hours
+    unit = optimum.upper_hours or optimum.lower_hours or 1.0  # hours where no pod is needed
     for policy, group in groupby(swept, key=lambda score: score.policy):
         line = sorted(group, key=lambda score: score.multiple)
         axes.plot(
@@ -200,13 +201,14 @@ def _cost(
             color=colours[score.policy],
             label=score.policy,
         )
-    _clairvoyant(axes, optimum.lower_hours / unit, optimum.upper_hours is not None)
+    _clairvoyant(axes, optimum, unit)
     _late_axis(axes)
-    axes.set_xlabel(
-        "GPU-hours, in those of the feasible clairvoyant"
-        if optimum.upper_hours is not None
-        else "GPU-hours, in the clairvoyant's lower bound"
-    )
+    if optimum.upper_hours:
+        axes.set_xlabel("GPU-hours, in those of the feasible clairvoyant")
+    elif optimum.lower_hours:
+        axes.set_xlabel("GPU-hours, in the clairvoyant's lower bound")
+    else:
+        axes.set_xlabel("GPU-hours")
     axes.legend(
         title="large: as compared\nsmall: its target swept",
         loc="upper left",
@@ -221,18 +223,20 @@ def _cost_of_classes(on: ClassScenario, scores: Sequence[ClassScore]) -> Figure:
     """Each fleet's cost against its late requests; the left below is best."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
+    least = scores[0].least_cost
+    unit = least or 1.0  # that of the prices where no pod is needed
     for score in scores:
         classes = " and ".join(each.name for each in score.classes)
         axes.plot(
-            score.ratio,
+            score.cost / unit,
             max(score.outcome.late_share, _LEAST_SHARE),
             "D" if len(score.classes) > 1 else "o",
             ms=8,
             label=f"{score.policy} on {classes}",
         )
     _late_axis(axes)
-    axes.axvline(1.0, color="0.4", lw=1, label="the cheapest mix at each moment")
-    axes.set_xlabel("cost, in that of the cheapest mix at each moment")
+    axes.axvline(least / unit, color="0.4", lw=1, label="the cheapest mix at each moment")
+    axes.set_xlabel("cost, in that of the cheapest mix at each moment" if least else "cost")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     axes.set_title(f"Cost against violations\n{_subject_of(on)}", fontsize=10)
     return figure
@@ -251,10 +255,11 @@ def _late_axis(axes: Axes) -> None:
     axes.set_ylabel("requests over the SLO")
 
 
-def _clairvoyant(axes: Axes, lower: float, is_bracket: bool) -> None:
-    axes.axvspan(lower, 1.0, color="0.82", lw=0)
-    if is_bracket:
-        axes.axvline(1.0, color="0.4", lw=1, label="clairvoyant")
+def _clairvoyant(axes: Axes, optimum: Optimum, unit: float) -> None:
+    lower, upper = optimum.lower_hours, optimum.upper_hours
+    axes.axvspan(lower / unit, (lower if upper is None else upper) / unit, color="0.82", lw=0)
+    if upper is not None:
+        axes.axvline(upper / unit, color="0.4", lw=1, label="clairvoyant")
 
 
 def _shown(score: Score) -> float:

@@ -104,7 +104,7 @@ def class_object(score: ClassScore) -> dict[str, Any]:
         "policy": score.policy,
         "cost": round(score.cost, 4),
         "least_cost": round(score.least_cost, 4),
-        "ratio": round(score.ratio, 4),
+        "ratio": None if score.ratio is None else round(score.ratio, 4),
         "pod_hours": {
             each.name: round(seconds / comparison.HOUR, 4)
             for each, seconds in zip(score.classes, outcome.pod_seconds, strict=True)
@@ -131,7 +131,7 @@ def print_classes(on: ClassScenario, scores: Sequence[ClassScore]) -> None:
             score.policy,
             ", ".join(f"{seconds / comparison.HOUR:.1f} {each.name}" for each, seconds in spent),
             f"{score.cost:.2f}",
-            f"{score.ratio:.2f} x",
+            "-" if score.ratio is None else f"{score.ratio:.2f} x",
             f"[{'green' if is_kept else 'red'}]{outcome.late_share:.2%}[/]",
             str(outcome.scale_ups),
             str(outcome.scale_downs),

@@ -20,7 +20,7 @@ from trireme.simulator.clairvoyant import MEAN_SECONDS
 from trireme.simulator.class_fleet import ClassFleet, ClassOutcome, PodClass
 from trireme.simulator.class_policy import ClassesPolicy, ClassesSeen, Learnt
 from trireme.simulator.comparison import HOUR, Progress
-from trireme.simulator.contenders import contender, measured
+from trireme.simulator.contenders import contender, first_size, measured
 from trireme.simulator.failures import NO_FAILURES, Drawn, Failures
 from trireme.simulator.fluid import Outcome
 from trireme.simulator.hours import Hours
@@ -124,9 +124,9 @@ class ClassScore:
         return sum(each.price * seconds / HOUR for each, seconds in spent)
 
     @property
-    def ratio(self) -> float:
-        """The cost over the least."""
-        return self.cost / self.least_cost
+    def ratio(self) -> float | None:
+        """The cost over the least; None where no pod is needed."""
+        return self.cost / self.least_cost if self.least_cost else None
 
 
 def least_cost(on: ClassScenario) -> float:
@@ -160,13 +160,11 @@ def compare(on: ClassScenario, policies: Sequence[str], progress: Progress) -> I
         alone = on.alone(each)
         if alone.room is not None and alone.room < max(alone.hours.widest(alone.bounds).least, 1):
             continue
-        first = float(on.traffic.rate_per_second[0]) / alone.sustained_per_second
+        needed = math.ceil(float(on.traffic.rate_per_second[0]) / alone.sustained_per_second)
         for policy in policies:
             found = simulate(
                 contender(policy, alone, 1.0),
-                alone.fleet(
-                    alone.bounds_at(-WARM_UP_SECONDS).clamp(math.ceil(first)), WARM_UP_SECONDS
-                ),
+                alone.fleet(first_size(policy, alone, needed), WARM_UP_SECONDS),
                 failures=alone.drawn_failures,
                 progress=telling(f"{policy} {each.name}"),
             )

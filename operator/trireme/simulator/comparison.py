@@ -21,7 +21,7 @@ from trireme.simulator.clairvoyant import (
     need,
     schedule,
 )
-from trireme.simulator.contenders import contender
+from trireme.simulator.contenders import contender, first_size
 from trireme.simulator.fluid import Outcome
 from trireme.simulator.scenario import Scenario
 from trireme.simulator.simulation import WARM_UP_SECONDS, follow, simulate
@@ -63,9 +63,11 @@ class Score:
 
     @property
     def ratio(self) -> float | None:
-        """The cost over that of the feasible schedule."""
+        """The cost over that of the feasible schedule; None where there is none, or it needs no
+        pod.
+        """
         upper = self.optimum.upper_hours
-        return None if upper is None else self.gpu_hours / upper
+        return self.gpu_hours / upper if upper else None
 
 
 def optimum_of(on: Scenario, progress: Progress) -> Optimum:
@@ -117,7 +119,7 @@ def score(
     seconds = len(on.traffic.rate_per_second)
     outcome = simulate(
         contender(policy, on, multiple),
-        on.fleet(on.bounds_at(-WARM_UP_SECONDS).clamp(int(optimum.need[0])), WARM_UP_SECONDS),
+        on.fleet(first_size(policy, on, int(optimum.need[0])), WARM_UP_SECONDS),
         failures=on.drawn_failures,
         progress=lambda second: progress(policy, max(second, 0) / seconds),
     )

@@ -27,6 +27,7 @@ from trireme.simulator.baselines.triton_sample import TARGET_MICROSECONDS, Trito
 from trireme.simulator.baselines.wva import Queue, WorkloadVariantAutoscaler
 from trireme.simulator.policy import Bounds, Metric, Observed, Policy, Reading
 from trireme.simulator.scenario import Scenario
+from trireme.simulator.simulation import WARM_UP_SECONDS
 from trireme.simulator.trireme_policy import TriremePolicy
 
 SCRAPE_LAG_SECONDS = 7.5
@@ -73,6 +74,12 @@ def contender(name: str, on: Scenario, multiple: float) -> Policy[Any]:
     """A policy by its name, with `multiple` of its own target."""
     made = CONTENDERS[name](on, multiple)
     return Edited(made, on.bounds_at) if on.hours.schedules and name != TRIREME else made
+
+
+def first_size(name: str, on: Scenario, needed: int) -> int:
+    """The pods that a policy's fleet begins with, where so many are needed at first."""
+    size = on.bounds_at(-WARM_UP_SECONDS).clamp(needed)
+    return size if name in TO_NONE else max(size, 1)
 
 
 def measured(lead_time: fluid.LeadTime) -> LeadTime:
@@ -158,5 +165,7 @@ CONTENDERS: Mapping[str, Make] = {
     "triton-sample": _triton_sample,
 }
 """What makes each policy, by its name."""
+TO_NONE = frozenset({TRIREME, "keda"})
+"""Those that go to no pod, and come back from it, where the bounds let them."""
 OF_ONE_MODEL = frozenset({"wva", "triton-sample"})
 """Those that look at a model's queue, or plan by one: of a pipeline there are several."""
