@@ -225,6 +225,46 @@ def test_an_objective_that_cannot_be_kept_is_refused_before_anything_is_asked() 
     assert "p95=5ms cannot be kept: an idle pod takes 8" in words(result)
 
 
+@pytest.mark.parametrize("year", ["0001", "1969", "9991"])
+def test_a_time_beside_which_there_is_none_is_refused(year: str) -> None:
+    start = simulate(start=f"{year}-01-01T00:00:00Z")
+    past = ["--prometheus", "http://127.0.0.1:1", "--agent", "shop/echo"]  # nobody answers there
+    options = ["--curve", "6ms,2ms,16", "--slo", "p95=100ms", "--lead-time", "30s"]
+    given = ["simulate", *options, *past, "--until", f"{year}-01-01T00:00:00Z"]
+    until = CliRunner().invoke(app, given)
+    for option, result in (("--start", start), ("--until", until)):
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"Invalid value for {option}: " in words(result)
+        assert "is not in the years 1970 to 9990: write one of them" in words(result)
+
+
+@pytest.fixture
+def quiet(tmp_path: Path) -> Path:
+    """A trace whose first hour, where the window of seed 1 is, has no request."""
+    path = tmp_path / "quiet.csv"
+    rows = "".join(f"{60 * minute},{0 if minute < 60 else 600}\n" for minute in range(62))
+    path.write_text(f"seconds,requests\n{rows}")
+    return path
+
+
+@pytest.mark.parametrize("classes", [(), ("l4,0.3,6ms,2ms,16,30s", "a100,1,5ms,1ms,16,30s")])
+def test_of_a_part_without_any_request_nothing_is_a_ratio(
+    quiet: Path, tmp_path: Path, classes: Sequence[str]
+) -> None:
+    one = ("--curve", "6ms,2ms,16", "--lead-time", "30s")
+    pods = [part for each in classes for part in ("--node-class", each)] or one
+    given = ["simulate", "--trace", str(quiet), "--slo", "p95=100ms", "--window", "2m", *pods]
+    given += ["--min-replicas", "0", "--policies", "trireme,hpa-rps"]
+    answer, table = (
+        CliRunner().invoke(app, [*given, *more])
+        for more in (["-o", "json"], ["--plots", str(tmp_path / "plots")])
+    )
+    assert (answer.exit_code, table.exit_code) == (0, 0), answer.stderr + table.stderr
+    assert {each["ratio"] for each in json.loads(answer.stdout)} == {None}
+    lines = [line.split() for line in table.stdout.splitlines()]
+    assert [line[-5] for line in lines if line[:1] == ["hpa-rps"]] == ["-"] * (len(classes) or 1)
+
+
 def test_a_trace_that_is_not_there_is_refused(tmp_path: Path) -> None:
     result = simulate(trace=tmp_path / "none.csv")
     assert result.exit_code == 2
@@ -236,6 +276,9 @@ def test_a_trace_that_is_not_there_is_refused(tmp_path: Path) -> None:
     [
         pytest.param(b"a,b\n1,2\n", "line 1: the header is 'a,b'", id="no trace"),
         pytest.param(b"seconds,requests\n0,1\n1,x\n", "line 3: requests is 'x'", id="no number"),
+        pytest.param(
+            b"seconds,requests\n0,1\n0.1,1\n", "it covers less than a second", id="too short"
+        ),
         pytest.param(b"\xff\xfe\x00", "can't decode", id="no text"),
     ],
 )

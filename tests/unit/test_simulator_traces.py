@@ -76,6 +76,11 @@ def test_blank_lines_and_carriage_returns_are_no_mistake() -> None:
             id="a gap",
         ),
         pytest.param(
+            lines("0,1", "0.25,1", "0.5,1"),
+            "t.csv, line 4: it covers less than a second, and a trace needs one",
+            id="too short",
+        ),
+        pytest.param(
             lines("0,0", "60,0"), "t.csv, line 2: there is no request in any bin", id="no request"
         ),
         pytest.param(

@@ -67,6 +67,7 @@ class Drawer:
 
 
 _SHORTEST_STEP, _LONGEST_STEP_SECONDS = timedelta(seconds=5), 3600
+_FIRST_YEAR, _LAST_YEAR = 1970, 9990
 _TRACE_PEAK = 20  # replicas that a trace's highest rate takes, unless said
 _OVER_PEAK = 2  # times the replicas of the highest rate are the most, unless said
 _MOST_REPLICAS = 10_000
@@ -320,7 +321,7 @@ def simulate(
         of_agent = max(told.bounds.most // _OVER_PEAK, 1) if told else _TRACE_PEAK
         peak_replicas = peak_replicas or of_agent
         traffic = _recorded(trace) if trace is not None else made(*shape_of(shape or ""))
-        begins = None if start is None else start.replace(tzinfo=UTC)
+        begins = None if start is None else _moment("--start", start)
     if peak_replicas is not None:
         traffic = with_peak(traffic, pod, objective, peak_replicas)
     bounds = _bounds(min_replicas, max_replicas, told, traffic, least_of_pod)
@@ -399,7 +400,7 @@ def _measured(
     width = timedelta(seconds=int(seconds_of("--step", step, _LONGEST_STEP_SECONDS)))
     if width < _SHORTEST_STEP:
         raise typer.BadParameter(f"{step} is too short: write 5s or more", param_hint="--step")
-    end = utc_now() if until is None else until.replace(tzinfo=UTC)
+    end = utc_now() if until is None else _moment("--until", until)
     wanted = past_traffic.Wanted(
         url=prometheus,
         namespace=namespace,
@@ -422,6 +423,16 @@ def _measured(
 
 
 # ---------------------------------------------------------------------------------------- options
+
+
+def _moment(option: str, told: datetime) -> datetime:
+    """In UTC; all that is reckoned from it is a date, too."""
+    if not _FIRST_YEAR <= told.year <= _LAST_YEAR:
+        raise typer.BadParameter(
+            f"{told:{MOMENT}} is not in the years {_FIRST_YEAR} to {_LAST_YEAR}: write one of them",
+            param_hint=option,
+        )
+    return told.replace(tzinfo=UTC)
 
 
 def _said(text: str | None, option: str, instead: str = "") -> str:

@@ -93,7 +93,10 @@ def _of_bins(rows: list[tuple[int, str]], name: str) -> Trace:
             f"seconds is {starts[first]:g}, and should be {expected[first]:g}: bins are "
             f"{width:g} s long here and follow one another without a gap",
         )
-    return _with_requests(Trace(name, width, requests))
+    trace = Trace(name, width, requests)
+    if not trace.seconds:
+        raise InvalidTrace(name, rows[-1][0], "it covers less than a second, and a trace needs one")
+    return _with_requests(trace)
 
 
 def _of_arrivals(rows: list[tuple[int, str]], name: str) -> Trace:
