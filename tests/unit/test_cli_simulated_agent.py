@@ -43,6 +43,10 @@ LEAD = {
 LEARNT = {"status.scaling": {"desiredReplicas": 2, "curves": [CURVE], "leadTime": LEAD}}
 
 
+OFFICE = {"schedule": "0 8 * * 1-5", "timeZone": "Europe/Berlin", "duration": "2h", "min": 5}
+HOURS = {"spec.scaling": {**SCALING, "schedules": [OFFICE]}}
+
+
 def node_class(name: str, price: float, **more: Any) -> dict[str, Any]:
     return {"name": name, "price": price, "placement": {"nodeSelector": {"gpu": name}}, **more}
 
@@ -182,9 +186,18 @@ def test_a_file_that_says_too_little_is_refused(
     assert said in words(result)
 
 
-WITH_GPU = {"spec.server.gpus.count": 2, "spec.scaling": {**SCALING, "budget": {"name": "shared"}}}
-OFFICE = {"schedule": "0 8 * * 1-5", "timeZone": "Europe/Berlin", "duration": "2h", "min": 5}
-HOURS = {"spec.scaling": {**SCALING, "schedules": [OFFICE]}}
+BUDGET = {**SCALING, "budget": {"name": "shared"}}
+WITH_GPU = {"spec.server.gpus.count": 2, "spec.scaling": BUDGET}
+OF_ONE = ("--curve", "20ms,10ms,8", "--lead-time", "45s")
+
+
+def with_gpus(l4: int, a100: int) -> dict[str, Any]:
+    """Node classes with so many GPUs a pod."""
+    classes = [{**L4, "gpus": {"count": l4}}, {**A100, "gpus": {"count": a100}}]
+    return {**WITH_CLASSES, "spec.server.nodeClasses": classes}
+
+
+MIXED = with_gpus(1, 2)
 OF_SCORER = {**CURVE, "model": "scorer", "fixedMilliseconds": 5, "perRequestMilliseconds": 2}
 
 STEPS = (CURVE, OF_SCORER)
@@ -304,7 +317,14 @@ def test_a_budget_has_room_for_so_many_pods(tmp_path: Path) -> None:
     [
         (WITH_GPU, (), "scaling.budget is shared, and how many GPUs that has"),
         (WITH_GPU, ("--gpu-budget", "3"), "3 is less than the fewest pods take, 2 of 2 GPUs each"),
-        ({}, ("--gpu-budget", "3"), "its pods have no GPU: leave it out"),
+        ({}, ("--gpu-budget", "3"), "its pods have no GPU, or none that is told: leave it"),
+        (
+            {**MIXED, "spec.scaling": BUDGET},
+            OF_ONE,
+            "the pods of its node classes have not all as many GPUs: leave it, and "
+            "scaling.budget of the file, out, and say --max-replicas",
+        ),
+        ({**MIXED, "spec.scaling": BUDGET}, (), "scaling.budget is shared, and how many GPUs that"),
     ],
 )
 def test_a_budget_that_cannot_be_is_refused(
@@ -313,6 +333,26 @@ def test_a_budget_that_cannot_be_is_refused(
     result = simulate(written(tmp_path, LEARNT, edits), *options)
     assert result.exit_code == 2
     assert f"Invalid value for --gpu-budget: {said}" in words(result)
+
+
+def test_a_budget_of_which_pods_take_nothing_is_not_asked_for(tmp_path: Path) -> None:
+    result = simulate(written(tmp_path, LEARNT, {"spec.scaling": BUDGET}))
+    assert result.exit_code == 0, result.stderr
+    assert "budget" not in result.stdout
+
+
+def test_pods_without_a_gpu_are_the_fewest_that_a_budget_has_room_for(tmp_path: Path) -> None:
+    path = written(tmp_path, with_gpus(0, 2), {"spec.scaling": BUDGET})
+    result = simulate(path, "--gpu-budget", "2")
+    assert result.exit_code == 0, result.stderr
+    assert "2 to 8 pods, of a GPU budget of 2" in result.stdout
+
+
+def test_a_curve_is_of_pods_that_have_the_gpus_of_each_class(tmp_path: Path) -> None:
+    path = written(tmp_path, with_gpus(2, 2), {"spec.scaling": BUDGET})
+    result = simulate(path, "--gpu-budget", "7", *OF_ONE)
+    assert result.exit_code == 0, result.stderr
+    assert "2 to 8 pods, of which a GPU budget has room for 3" in result.stdout
 
 
 def test_what_is_simulated_otherwise_is_said(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from trireme.cli.simulation_options import (
     classes_of,
     curve_of,
     failures_of,
+    gpus_for,
     lead_time_of,
     least_sustained,
     names_of,
@@ -31,7 +32,6 @@ from trireme.cli.simulation_options import (
     parsed,
     ratio_of,
     refuse_of_pipelines,
-    room_for,
     seconds_of,
     shape_of,
 )
@@ -519,16 +519,21 @@ def _room(
                 param_hint="--gpu-budget",
             )
         return None
-    if not classes:
-        return room_for(gpus, told.budget, told.gpus, least)
-    fewest = min((each.gpus for each in classes if each.gpus), default=0)
-    if not fewest and (gpus is not None or told.budget):
+    if gpus is None and told.budget is None:
+        return None
+    of_pods = {each.gpus for each in classes} or told.gpus
+    instead = "leave it, and scaling.budget of the file, out, and say --max-replicas"
+    if of_pods == {0}:
         raise typer.BadParameter(
-            "the node classes tell no GPUs: leave it, and scaling.budget of the file, out, and say "
-            "--max-replicas",
+            f"its pods have no GPU, or none that is told: {instead}", param_hint="--gpu-budget"
+        )
+    if not classes and len(of_pods) > 1:
+        raise typer.BadParameter(
+            f"the pods of its node classes have not all as many GPUs: {instead}",
             param_hint="--gpu-budget",
         )
-    return gpus if room_for(gpus, told.budget, fewest, least) is not None else None
+    there = gpus_for(gpus, told.budget, min(of_pods), least)
+    return there if classes else there // min(of_pods)
 
 
 def _refuse(context: typer.Context, options: Sequence[str], words: str) -> None:

@@ -75,14 +75,15 @@ class SimulatedAgent:
 
     @property
     def budget(self) -> str | None:
-        """The GPU budget that it shares."""
+        """The GPU budget that it shares; one of which its pods take nothing has no effect."""
         share = self.agent.spec.scaling.budget
-        return None if share is None else share.name
+        return None if share is None or self.gpus == {0} else share.name
 
     @property
-    def gpus(self) -> int:
-        """Of each pod, where they are of one sort."""
-        return self.agent.spec.server.gpus.count
+    def gpus(self) -> frozenset[int]:
+        """Of a pod; several numbers where its node classes have not all as many."""
+        servers = by_class(self.agent.spec.server).values()
+        return frozenset(each.gpus.count for each in servers)
 
     @property
     def is_pipeline(self) -> bool:

@@ -65,18 +65,14 @@ def refuse_of_pipelines(pods: Sequence[ServingPod], policies: Sequence[str], eve
         )
 
 
-def room_for(gpus: int | None, budget: str | None, of_pod: int, least: int) -> int | None:
-    """How many pods there is room for in a GPU budget, of so many GPUs each."""
+def gpus_for(gpus: int | None, budget: str | None, of_pod: int, least: int) -> int:
+    """The GPUs of a budget, which must do for the fewest pods, of so many GPUs each at least."""
     if gpus is None:
-        if budget is not None:
-            raise typer.BadParameter(
-                f"scaling.budget is {budget}, and how many GPUs that has is in the operator's "
-                "settings: say how many of them this agent may have",
-                param_hint=_BUDGET,
-            )
-        return None
-    if not of_pod:
-        raise typer.BadParameter("its pods have no GPU: leave it out", param_hint=_BUDGET)
+        raise typer.BadParameter(
+            f"scaling.budget is {budget}, and how many GPUs that has is in the operator's "
+            "settings: say how many of them this agent may have",
+            param_hint=_BUDGET,
+        )
     fewest = max(least, 1)
     if gpus < fewest * of_pod:
         raise typer.BadParameter(
@@ -84,7 +80,7 @@ def room_for(gpus: int | None, budget: str | None, of_pod: int, least: int) -> i
             "or lower scaling.min",
             param_hint=_BUDGET,
         )
-    return gpus // of_pod
+    return gpus
 
 
 def _is_class(name: str) -> bool:
