@@ -176,6 +176,32 @@ def test_a_class_has_no_more_pods_than_its_max(tmp_path: Path) -> None:
         pytest.param(
             WITH_CLASSES, ("--events",), "node classes are simulated second by second", id="events"
         ),
+        pytest.param(
+            WITH_CLASSES,
+            ("--instances", "2", "--noise", "10%"),
+            "Invalid value for --instances, --noise: each class has its own in the file: leave it "
+            "out, or say --node-class, or --curve and --lead-time of one class",
+            id="instances and noise of classes",
+        ),
+        pytest.param(
+            WITH_CLASSES,
+            ("--lead-time-variation", "10%"),
+            "Invalid value for --lead-time-variation: each class has its own in the file",
+            id="the spread of classes' lead times",
+        ),
+        pytest.param(
+            WITH_CLASSES,
+            ("--lead-time", "30s"),
+            "Invalid value for --lead-time: each class has its own in the file",
+            id="a lead time of classes",
+        ),
+        pytest.param(
+            {**LEARNT, **HOURS},
+            ("--max-replicas", "4"),
+            "Invalid value for --max-replicas: 4 is less than the min of one of "
+            "scaling.schedules, 5: raise it, or say --min-replicas, too",
+            id="a schedule's min above the most",
+        ),
     ],
 )
 def test_a_file_that_says_too_little_is_refused(
@@ -277,6 +303,31 @@ def test_schedules_hold_by_the_clock_of_the_trace(tmp_path: Path) -> None:
     title = simulate(path, "--start", "2026-03-02T07:00:00Z").stdout.splitlines()
     assert title[0] == "ramp: 1h, from 2026-03-02T07:00:00Z on, seed 1"
     assert title[2] == "2 to 8 pods, 2 to 8 by 1 schedule"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "options", "title"),
+    [
+        ({"min": 5, "max": 12}, (), "2 to 8 pods, 2 to 12 by 1 schedule"),
+        ({"min": 5, "max": 12}, ("--min-replicas", "3"), "3 to 8 pods, 3 to 12 by 1 schedule"),
+        ({"min": 5, "max": 12}, ("--max-replicas", "6"), "2 to 6 pods, 2 to 6 by 1 schedule"),
+    ],
+)
+def test_bounds_that_are_said_stand_in_the_place_of_the_schedules(
+    tmp_path: Path, schedule: dict[str, int], options: tuple[str, ...], title: str
+) -> None:
+    path = written(
+        tmp_path, LEARNT, {"spec.scaling": {**SCALING, "schedules": [{**OFFICE, **schedule}]}}
+    )
+    result = simulate(path, "--start", "2026-03-02T07:00:00Z", *options)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[2] == title
+
+
+def test_schedules_that_say_no_more_need_no_time(tmp_path: Path) -> None:
+    result = simulate(written(tmp_path, LEARNT, HOURS), "--min-replicas", "1")
+    assert result.exit_code == 0, result.stderr
+    assert "schedule" not in result.stdout
 
 
 def test_without_its_time_a_trace_is_refused_where_there_are_schedules(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from trireme.api.scaling import OutsideDemand
+from trireme.api.scaling import OutsideDemand, Schedule
 from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.types import DemandPolicy
 from trireme.cli import past_traffic, simulated_agent
@@ -75,6 +75,7 @@ _ROUNDING = (
     1e-9  # of a pod: 20 times what one sustains takes 20 of them, whatever the last bit says
 )
 _OF_THE_PAST = ("agent", "model", "days", "until", "step", "fill_gaps")
+_OF_EACH_CLASS = ("instances", "noise", "lead_time", "lead_time_variation")
 _OF_ONE_CLASS = {
     "curve": "each class has its own in --node-class: leave it out",
     "lead_time": "each class has its own in --node-class: leave it out",
@@ -213,8 +214,8 @@ def simulate(
         int | None,
         typer.Option(
             min=0,
-            help="What no policy goes below; 1, or the agent's min. With 0 the last pod goes, too, "
-            "and what comes starts one.",
+            help="What no policy goes below; 1, or the min of the agent and of its schedules. With "
+            "0 the last pod goes, too, and what comes starts one.",
         ),
     ] = None,
     max_replicas: Annotated[
@@ -222,7 +223,8 @@ def simulate(
         typer.Option(
             min=1,
             max=_MOST_REPLICAS,
-            help="Nor above; by default twice the peak's, or the agent's max.",
+            help="Nor above; by default twice the peak's, or the max of the agent and of its "
+            "schedules.",
         ),
     ] = None,
     gpu_budget: Annotated[
@@ -279,6 +281,12 @@ def simulate(
     told = None if filename is None else simulated_agent.read(filename, model)
     objective = told.objective if told and slo is None else objective_of(_said(slo, "--slo"))
     if told is not None and told.has_classes and not classes and curve is None:
+        _refuse(
+            context,
+            _OF_EACH_CLASS,
+            "each class has its own in the file: leave it out, or say --node-class, or --curve and "
+            "--lead-time of one class",
+        )
         classes = told.classes()
     pods: list[tuple[str, ServingPod]]
     begins: datetime | None
@@ -327,7 +335,7 @@ def simulate(
     bounds = _bounds(min_replicas, max_replicas, told, traffic, least_of_pod)
     if part is not None:
         traffic = window(traffic, part, seed)
-    hours = _hours(begins, traffic, told)
+    hours = _hours(begins, traffic, _schedules(min_replicas, max_replicas, told))
     rules = _rules(told, bounds)
     room = _room(gpu_budget, told, classes, hours.widest(bounds).least)
     for words in told.otherwise() if told else ():
@@ -484,11 +492,28 @@ def _bounds(
     return Bounds(least, most)
 
 
-def _hours(begins: datetime | None, traffic: Traffic, told: SimulatedAgent | None) -> Hours:
+def _schedules(
+    least: int | None, most: int | None, told: SimulatedAgent | None
+) -> tuple[Schedule, ...]:
+    """The agent's, but for the bounds in whose place an option is said."""
+    said = [name for name, bound in (("min", least), ("max", most)) if bound is not None]
+    schedules = [
+        each.model_copy(update=dict.fromkeys(said)) for each in (told.schedules if told else ())
+    ]
+    largest = max((each.min for each in schedules if each.min is not None), default=0)
+    if most is not None and largest > most:
+        raise typer.BadParameter(
+            f"{most} is less than the min of one of scaling.schedules, {largest}: raise it, or say "
+            "--min-replicas, too",
+            param_hint="--max-replicas",
+        )
+    return tuple(each for each in schedules if each.min is not None or each.max is not None)
+
+
+def _hours(begins: datetime | None, traffic: Traffic, schedules: tuple[Schedule, ...]) -> Hours:
     """When the traffic comes, and the agent's schedules."""
     if begins is not None:
         begins += timedelta(seconds=traffic.start_seconds)
-    schedules = told.schedules if told else ()
     if schedules and begins is None:
         raise typer.BadParameter(
             "the agent has scaling.schedules: say when the traffic begins, such as "
