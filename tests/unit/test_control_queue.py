@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 from trireme.control.queue import Key, Work, WorkQueue
 from virtual_time import VirtualTimeLoop
@@ -147,6 +148,70 @@ def test_what_takes_long_is_not_counted_and_holds_up_no_other_key() -> None:
         runner.run(play())
     assert [begun[key] for key in stuck] == [0, 0, 5, 5, 10, 10, 15, 15, 20]
     assert begun[fine] == 20, "two at a time, and none of them for more than 5 s"
+
+
+def test_among_many_workers_every_key_begins_when_it_is_due_or_when_there_is_room() -> None:
+    due = {Key("later", str(n)): 1 + n % 40 / 4 for n in range(120)}
+    begun: dict[Key, float] = {}
+
+    async def handle(key: Key, _: Work) -> None:
+        begun[key] = asyncio.get_running_loop().time()
+        await asyncio.sleep(0.05)
+
+    async def play() -> None:
+        queue = WorkQueue(at_once=3)
+        tasks = [asyncio.create_task(queue.work(handle)) for _ in range(32)]
+        await asyncio.sleep(0.5)
+        for key, at in due.items():
+            await queue.add_after(at - 0.5, key, Work.OBSERVE)
+        for n in range(50):
+            await asyncio.sleep(0.1)
+            at_once = Key("now", str(n))
+            due[at_once] = asyncio.get_running_loop().time()
+            await queue.add(at_once, Work.APPLY)
+        await asyncio.sleep(20)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(play())
+    assert begun.keys() == due.keys()
+    late = {key: begun[key] - at for key, at in due.items()}
+    assert min(late.values()) > -1e-6
+    assert max(late.values()) < 0.11, "three at a time: three and one of others may be before it"
+
+
+class CountingLoop(VirtualTimeLoop):
+    """Counts what is called: each step of a task is one."""
+
+    calls = 0
+
+    def call_soon(self, *args: Any, **kwargs: Any) -> asyncio.Handle:
+        self.calls += 1
+        return super().call_soon(*args, **kwargs)
+
+
+def test_an_added_key_does_not_wake_every_idle_worker() -> None:
+    async def handle(_: Key, __: Work) -> None:
+        pass
+
+    async def play() -> int:
+        loop = cast(CountingLoop, asyncio.get_running_loop())
+        queue = WorkQueue()
+        tasks = [asyncio.create_task(queue.work(handle)) for _ in range(100)]
+        await asyncio.sleep(1)
+        before = loop.calls
+        await queue.add(A, Work.OBSERVE)
+        await asyncio.sleep(1)
+        calls = loop.calls - before
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return calls
+
+    with asyncio.Runner(loop_factory=CountingLoop) as runner:
+        assert runner.run(play()) < 50
 
 
 async def test_no_more_keys_are_worked_on_at_a_time_than_may_be() -> None:

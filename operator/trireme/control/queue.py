@@ -43,6 +43,9 @@ _LONGEST_DELAY_SECONDS = 60.0
 class WorkQueue:
     """Keys waiting to be worked on, some of them only after a delay; at most `at_once` at a time,
     but for those that take long, or as many as there are workers.
+
+    What changes wakes one idle worker, not all of them: whoever looks waits for as long as nothing
+    is to be done, and whoever finds work has the next one look in its place.
     """
 
     def __init__(self, at_once: float = math.inf) -> None:
@@ -63,7 +66,7 @@ class WorkQueue:
         """Ask for work on a key as soon as a worker is free."""
         async with self._changed:
             self._put(key, work)
-            self._changed.notify_all()
+            self._changed.notify()
 
     async def add_after(self, delay_seconds: float, key: Key, work: Work) -> None:
         """Ask for work on a key after a delay, or sooner where the same work is due sooner."""
@@ -72,7 +75,7 @@ class WorkQueue:
             if due < self._delayed.get((key, work), math.inf):
                 self._delayed[key, work] = due
                 heapq.heappush(self._due, (due, key, work.value))
-                self._changed.notify_all()
+                self._changed.notify()
 
     async def add_failed(self, key: Key, work: Work) -> None:
         """Ask for the same work again, later each time: 1, 2, 4 ... 60 s."""
@@ -93,7 +96,7 @@ class WorkQueue:
             finally:
                 async with self._changed:
                     del self._active[key]
-                    self._changed.notify_all()
+                    self._changed.notify()
 
     def _put(self, key: Key, work: Work) -> None:
         self._waiting[key] = self._waiting.get(key, Work(0)) | work
@@ -106,6 +109,7 @@ class WorkQueue:
                     for key in self._waiting:
                         if key not in self._active:
                             self._active[key] = asyncio.get_running_loop().time()
+                            self._changed.notify()
                             return key, self._waiting.pop(key)
                 pauses = [each for each in (pause, room) if each is not None]
                 try:
