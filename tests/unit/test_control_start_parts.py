@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+import pytest
 from aiohttp import web
 
 from trireme.api import names
-from trireme.autoscaler.lead_time import Part, Stages, Starts, parts
+from trireme.autoscaler.lead_time import Part, parts
 from trireme.control.queue import Key
 from trireme.control.start_parts import StartParts
-from trireme.control.starts import Watched
+from trireme.control.starts import Watched, look
 from trireme.control.store import Store
 from trireme.edge.cluster import Cluster
 from unit.autoscaling import NOW
@@ -23,7 +24,8 @@ from virtual_time import VirtualTimeLoop
 KEY = Key("default", "echo")
 HOST = f"127.74.{os.getpid() // 256 % 256}.{os.getpid() % 256}"  # a run beside has its own
 WARM_UPS, WARM_UP_SECONDS = 8, 1.5
-LOADED = 30  # seconds, as the other stages are none
+LOADED = 30  # seconds before the beginning, as the other stages are none
+LONGEST_START = timedelta(minutes=2)
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Start:
         self.store = Store()
         metadata = {"namespace": KEY.namespace, "name": KEY.name, "uid": "echo", "generation": 1}
         self.store.agent_event({"metadata": metadata, "spec": {}}, deleted=False)
-        self.watched = Watched(Starts("one", 1, (Stages(0, 0, 0, LOADED),)), set())
+        self.watched = Watched(None, set())
         # No Events are asked for here.
         self.parts = StartParts(cluster=cast(Cluster, None), store=self.store, clock=self.clock)
         self.tell(ready=False)
@@ -48,15 +50,23 @@ class Start:
     def clock(self) -> datetime:
         return NOW + timedelta(seconds=self.loop.time())
 
-    def tell(self, *, ready: bool, deleted: bool = False) -> None:
-        """What the watch tells of the pod now."""
+    def tell(
+        self, *, ready: bool, deleted: bool = False, restarts: int = 0, is_pulled: bool = True
+    ) -> None:
+        """What the watch tells of the pod now, and of a second container's image."""
         status = "True" if ready else "False"
-        made = (self.clock() - timedelta(seconds=LOADED)).isoformat()
+        made = (NOW - timedelta(seconds=LOADED)).isoformat()
         conditions = [
             {"type": "PodScheduled", "status": "True", "lastTransitionTime": made},
             {"type": "Ready", "status": status, "lastTransitionTime": self.clock().isoformat()},
         ]
-        server = {"name": names.SERVER_CONTAINER, "state": {"running": {"startedAt": made}}}
+        server = {
+            "name": names.SERVER_CONTAINER,
+            "restartCount": restarts,
+            "state": {"running": {"startedAt": made}},
+        }
+        waiting = {"name": "own", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
+        containers = [server] if is_pulled else [server, waiting]
         body = {
             "metadata": {
                 "name": "echo-1",
@@ -65,14 +75,24 @@ class Start:
                 "creationTimestamp": made,
                 "labels": {names.AGENT: KEY.name, "pod-template-hash": "one"},
             },
-            "status": {"podIP": HOST, "conditions": conditions, "containerStatuses": [server]},
+            "status": {"podIP": HOST, "conditions": conditions, "containerStatuses": containers},
         }
         self.store.pod_event(KEY, body, deleted=deleted)
 
-    def follow(self) -> None:
-        """The rounds want its server to be asked."""
-        starting = [(pod, self.watched) for pod in self.store.view(KEY).stable_pods]
-        self.parts.follow(KEY, starting)
+    def round(self) -> None:
+        """A round looks at the pod, and wants its server to be asked until it is ready."""
+        pods = self.store.view(KEY).stable_pods
+        look(self.watched, pods)
+        starting = [(pod, self.watched) for pod in pods if pod.uid not in self.watched.over]
+        self.parts.follow(KEY, starting, LONGEST_START)
+
+    async def is_asked(self) -> bool:
+        """Whether its server is asked any more, though the rounds go on."""
+        asked = self.asked
+        for _ in range(6):
+            await asyncio.sleep(5)
+            self.round()
+        return self.asked > asked
 
     async def answer(self, _: web.Request) -> web.Response:
         """What the server counts, with its warm-ups, as Triton does (seen with 24.10)."""
@@ -102,11 +122,13 @@ class Start:
 
     @property
     def known(self) -> dict[Part, float]:
-        assert self.watched.known is not None
-        return parts(self.watched.known)
+        return parts(self.watched.known) if self.watched.known else {}
 
 
-def played(story: Callable[[Start], Coroutine[Any, Any, None]]) -> dict[Part, float]:
+Story = Callable[[Start], Coroutine[Any, Any, None]]
+
+
+def played(story: Story) -> dict[Part, float]:
     """What is known in the end of a start that goes as the story does."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         start = Start(cast(VirtualTimeLoop, runner.get_loop()))
@@ -123,32 +145,54 @@ def played(story: Callable[[Start], Coroutine[Any, Any, None]]) -> dict[Part, fl
 
 
 async def under_traffic(start: Start) -> None:
-    start.follow()
+    start.round()
     await asyncio.sleep(20)  # its port is not open yet
     async with start.serving():
         await asyncio.sleep(3)
         start.tell(ready=True)
         await asyncio.sleep(1.5)
         start.requests += 40
-        await asyncio.sleep(10)
+        await asyncio.sleep(2)
+        start.round()
         start.requests += 40
-        asked = start.asked
-        await asyncio.sleep(10)
-        assert start.asked == asked, "what has told is asked no more"
+        assert not await start.is_asked(), "what has told is asked no more"
 
 
-def test_a_servers_warm_ups_and_its_first_request_are_told_apart() -> None:
-    known = played(under_traffic)
+async def with_a_late_first_request(start: Start) -> None:
+    start.round()
+    async with start.serving():
+        await asyncio.sleep(3)
+        start.tell(ready=True)
+        await asyncio.sleep(1.5)
+        start.round()
+        assert start.known == {Part.WARM_UP: WARM_UP_SECONDS}
+        start.requests += 40
+        await asyncio.sleep(2)
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        pytest.param(under_traffic, id="both before a round has looked at the start"),
+        pytest.param(with_a_late_first_request, id="the request after that"),
+    ],
+)
+def test_warm_ups_and_the_first_request_are_told_apart_of_a_templates_first_start(
+    story: Story,
+) -> None:
+    known = played(story)
     assert known[Part.WARM_UP] == WARM_UP_SECONDS
     assert 1.5 <= known[Part.FIRST_REQUEST] <= 2.6
 
 
 async def without_traffic(start: Start) -> None:
-    start.follow()
+    start.round()
     async with start.serving():
         await asyncio.sleep(3)
         start.tell(ready=True)
-        await asyncio.sleep(120)
+        await asyncio.sleep(5)
+        start.round()
+        await asyncio.sleep(115)
         start.requests += 1
         await asyncio.sleep(30)
 
@@ -158,7 +202,7 @@ def test_a_request_that_nobody_sends_for_a_minute_tells_nothing() -> None:
 
 
 async def heard_too_late(start: Start) -> None:
-    start.follow()
+    start.round()
     await asyncio.sleep(20)
     start.tell(ready=True)
     async with start.serving():
@@ -166,6 +210,7 @@ async def heard_too_late(start: Start) -> None:
         await asyncio.sleep(5)
         start.requests += 40
         await asyncio.sleep(30)
+        start.round()
 
 
 def test_a_server_that_was_not_heard_before_it_was_ready_tells_nothing() -> None:
@@ -173,24 +218,67 @@ def test_a_server_that_was_not_heard_before_it_was_ready_tells_nothing() -> None
 
 
 async def gone(start: Start) -> None:
-    start.follow()
+    start.round()
     async with start.serving():
         await asyncio.sleep(3)
         start.tell(ready=False, deleted=True)
         await asyncio.sleep(3)
-        asked = start.asked
-        await asyncio.sleep(30)
-        assert start.asked == asked
+        assert not await start.is_asked()
 
 
 def test_a_pod_that_goes_is_asked_no_more() -> None:
     assert played(gone) == {}
 
 
+async def gone_when_looked_at(start: Start) -> None:
+    start.round()
+    async with start.serving():
+        await asyncio.sleep(3)
+        start.tell(ready=True)
+        await asyncio.sleep(1.5)
+        start.tell(ready=True, deleted=True)
+        start.round()
+    assert not start.watched.early
+
+
+def test_what_was_told_of_a_start_that_does_not_count_is_forgotten() -> None:
+    assert played(gone_when_looked_at) == {}
+
+
+async def restarted(start: Start) -> None:
+    start.tell(ready=False, restarts=1)
+
+
+async def in_trouble(start: Start) -> None:
+    start.tell(ready=False, is_pulled=False)
+    start.round()
+    start.tell(ready=False)
+
+
+async def taking_too_long(_: Start) -> None:
+    await asyncio.sleep(LONGEST_START.total_seconds())
+
+
+@pytest.mark.parametrize("happens", [restarted, in_trouble, taking_too_long])
+def test_a_pod_that_cannot_have_a_start_that_counts_is_asked_no_more(happens: Story) -> None:
+    async def story(start: Start) -> None:
+        start.round()
+        async with start.serving():
+            assert await start.is_asked()
+            await happens(start)
+            await asyncio.sleep(3)
+            assert not await start.is_asked()
+            start.tell(ready=True)
+            start.requests += 40
+            await asyncio.sleep(3)
+
+    assert played(story) == {}
+
+
 async def wanted_in_every_round(start: Start) -> None:
     async with start.serving():
         for _ in range(6):
-            start.follow()
+            start.round()
             await asyncio.sleep(5)
         assert start.asked <= 31, "once a second"
 

@@ -49,6 +49,7 @@ from trireme.edge.metrics import Metrics
 from trireme.edge.prometheus import Prometheus
 from trireme.edge.recorder import Event, Recorder
 from trireme.errors import ClusterError
+from trireme.resources.server import longest_start
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -252,7 +253,8 @@ class Autoscaler:
         signals = self._signals(key, fleet, looked.subject, answers, now)
         self._start_parts.explain(key, fleet.starts.values())
         if looked.starting and _is_busy(signals, looked.ready):
-            self._start_parts.follow(key, looked.starting)
+            longest = longest_start(view.accepted.agent.spec)
+            self._start_parts.follow(key, looked.starting, longest)
         observation = observed(view, live, fleet, looked, signals, now)
         if (asked := answers.outside.get(key)) is not None:
             observation = outside.observed(observation, asked)

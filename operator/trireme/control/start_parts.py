@@ -5,14 +5,15 @@ had soon is left unknown. A pod's Events are read once, of a start that was slow
 Events, of which a namespace has thousands. A server is asked each second from when its container
 runs, of a fleet that has so many requests that one is due within seconds: before the pod is ready
 nobody sends it any, so what it has executed by then are its warm-ups, and the first that comes on
-top is the first request.
+top is the first request. The parts of a start are told as soon as they are known, which may be
+before a round has looked at it.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from trireme.api import kinds, names
 from trireme.autoscaler.capacity import Statistics
@@ -35,6 +36,15 @@ _AGAIN_SECONDS = 1.0  # Kubernetes' times are no finer
 _PATIENCE = timedelta(seconds=60)  # for a first request: then there is none to tell by
 
 
+class _Start(NamedTuple):
+    """One that is followed: of which pod, by its uid, and by when it is to be ready."""
+
+    key: Key
+    uid: str
+    watched: Watched
+    ends_by: datetime
+
+
 class StartParts:
     """Asks, for ever, for what the rounds want."""
 
@@ -43,7 +53,7 @@ class StartParts:
         self._store = store
         self._clock = clock
         self._slow: asyncio.Queue[tuple[Key, PodView, Watched]] = asyncio.Queue(_SLOW_STARTS)
-        self._starting: asyncio.Queue[tuple[Key, str, Watched]] = asyncio.Queue(_FOLLOWED)
+        self._starting: asyncio.Queue[_Start] = asyncio.Queue(_FOLLOWED)
         self._followed: set[str] = set()
 
     def explain(self, key: Key, watched: Iterable[Watched]) -> None:
@@ -54,12 +64,18 @@ class StartParts:
                 if not self._slow.full():
                     self._slow.put_nowait((key, pod, each))
 
-    def follow(self, key: Key, starting: Iterable[tuple[PodView, Watched]]) -> None:
-        """Ask the servers of pods that start under traffic, as many as may be."""
+    def follow(
+        self, key: Key, starting: Iterable[tuple[PodView, Watched]], longest: timedelta
+    ) -> None:
+        """Ask the servers of pods that start under traffic, as many as may be; of those that take
+        no longer to be ready than a start may.
+        """
         for pod, watched in starting:
-            if pod.uid not in self._followed and not self._starting.full():
+            start = _Start(key, pod.uid, watched, pod.created + longest)
+            is_asked = pod.uid in self._followed or self._starting.full()
+            if not is_asked and self._goes_on(start, pod):
                 self._followed.add(pod.uid)
-                self._starting.put_nowait((key, pod.uid, watched))
+                self._starting.put_nowait(start)
 
     async def run(self) -> None:
         """Ask, for ever."""
@@ -96,36 +112,46 @@ class StartParts:
 
     async def _ask(self) -> NoReturn:
         while True:
-            key, uid, watched = await self._starting.get()
+            start = await self._starting.get()
             try:
-                await self._follow(key, uid, watched)
+                await self._follow(start)
             except Exception:
-                logger.exception("%s: the server of pod %s cannot be followed", key, uid)
+                words = "%s: the server of pod %s cannot be followed"
+                logger.exception(words, start.key, start.uid)
             finally:
-                self._followed.discard(uid)
+                self._followed.discard(start.uid)
 
-    async def _follow(self, key: Key, uid: str, watched: Watched) -> None:
+    async def _follow(self, start: _Start) -> None:
         """Ask one server until it has answered a request. One that was not heard before its pod was
         ready tells nothing.
         """
         before: Statistics | None = None
         is_warm = False
-        while (pod := self._pod(key, uid)) is not None:
+        while (pod := self._pod(start.key, start.uid)) is not None:
             ready, told = pod.ready_since, await self._statistics(pod)
             if ready is None:
+                if not self._goes_on(start, pod):
+                    return
                 before = told or before
-            elif before is None or pod.times is None or self._clock() - ready > _PATIENCE:
+            elif before is None or self._clock() - ready > _PATIENCE:
                 return
+            elif pod.times is None or (took := stages(pod.times)) is None:
+                return  # a start that does not count
             else:
-                if not is_warm and (start := stages(pod.times)) is not None:
-                    warm_up = min(_longest_execution(before), start.load)
-                    watched.tell(pod.template, {Part.WARM_UP: warm_up})
+                if not is_warm:
+                    warm_up = min(_longest_execution(before), took.load)
+                    start.watched.tell_of(pod, {Part.WARM_UP: warm_up})
                     is_warm = True
                 if told is not None and _answered(told) > _answered(before):
                     seconds = (self._clock() - ready).total_seconds()
-                    watched.tell(pod.template, {Part.FIRST_REQUEST: max(0.0, seconds)})
+                    start.watched.tell_of(pod, {Part.FIRST_REQUEST: max(0.0, seconds)})
                     return
             await asyncio.sleep(_AGAIN_SECONDS)
+
+    def _goes_on(self, start: _Start, pod: PodView) -> bool:
+        """Whether what a pod that is not ready has begun may still be a start that counts."""
+        is_late = self._clock() > start.ends_by
+        return not (pod.restarts or is_late or pod.uid in start.watched.over)
 
     def _pod(self, key: Key, uid: str) -> PodView | None:
         """A pod as it is now; None where it is gone, or about to."""

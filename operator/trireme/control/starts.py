@@ -28,17 +28,28 @@ SLOW_SECONDS = 10.0
 @dataclass(slots=True)
 class Watched:
     """What is known of an agent's starts; `over` are the pods, by uid, that have told or that
-    never will, and `unexplained` those whose Events are still to be asked for.
+    never will, and `unexplained` those whose Events are still to be asked for. `early` are the
+    parts, by uid, that were told of ready pods before a look at them.
     """
 
     known: Starts | None
     over: set[str]
     unexplained: list[PodView] = field(default_factory=list)
+    early: dict[str, Parts] = field(default_factory=dict)
 
     def tell(self, template: str, parts: Parts) -> None:
         """Note parts of a start that counted, if it was of the template that still is."""
         if parts and self.known is not None and self.known.template == template:
             self.known = with_parts(self.known, parts)
+
+    def tell_of(self, pod: PodView, parts: Parts) -> None:
+        """Note parts of the start of a pod that is ready: where that was not looked at yet, once it
+        is, and counts.
+        """
+        if pod.uid in self.over:
+            self.tell(pod.template, parts)
+        else:
+            self.early[pod.uid] = {**self.early.get(pod.uid, {}), **parts}
 
 
 def watched(known: Starts | None, pods: Iterable[PodView]) -> Watched:
@@ -61,7 +72,9 @@ def look(watched: Watched, pods: Iterable[PodView]) -> None:
             continue
         watched.over.add(pod.uid)
         if pod.times is not None and (found := stages(pod.times)) is not None:
-            seen.append((pod, found, parts_told(pod.times)))
+            early = watched.early.get(pod.uid, {})
+            seen.append((pod, found, {**early, **parts_told(pod.times)}))
+    watched.early.clear()  # these were ready, so they have been looked at, or are gone
     present = max(pods, key=lambda pod: pod.created).template if pods else ""
     told = [start for start in seen if start[0].template == present]
     watched.known = noted(watched.known, present, [found for _, found, _ in told])
