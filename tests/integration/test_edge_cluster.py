@@ -138,7 +138,9 @@ async def test_a_command_that_was_consumed_is_not_taken_from_a_successor(team: K
     assert team.get("agd", "echo")["metadata"]["annotations"][names.COMMAND] == "resume"
 
 
-async def test_the_uids_of_more_objects_than_a_page_holds_are_all_told(team: Kube) -> None:
+async def test_a_label_of_more_objects_than_a_page_holds_is_told_of_all(
+    team: Kube,
+) -> None:
     metadata = {"namespace": team.namespace, "labels": {"of": "many"}}
     manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
     async with cluster_of(team) as cluster:
@@ -147,8 +149,8 @@ async def test_the_uids_of_more_objects_than_a_page_holds_are_all_told(team: Kub
             for number in range(501)
         ]
         await applied(team, "without the label")
-        found = await cluster.uids(kinds.CONFIG_MAP, team.namespace, "of=many")
-        everywhere = await cluster.uids(kinds.CONFIG_MAP, None, "of=many")
-        none = await cluster.uids(kinds.CONFIG_MAP, team.namespace, "of=none")
-    assert none == set()
-    assert found == everywhere == {each["metadata"]["uid"] for each in made}
+        found = await cluster.label_values(kinds.CONFIG_MAP, team.namespace, "of")
+        everywhere = await cluster.label_values(kinds.CONFIG_MAP, None, "of")
+        none = await cluster.label_values(kinds.CONFIG_MAP, team.namespace, "of-none")
+    assert none == {}
+    assert found == everywhere == {each["metadata"]["uid"]: "many" for each in made}

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
+from itertools import count
 
 from trireme.api import kinds, names
 from trireme.api.kinds import Kind
@@ -19,6 +20,7 @@ from trireme.errors import ClusterError
 logger = logging.getLogger(__name__)
 
 _FORBIDDEN = 403
+_WHOLE_AGAIN = 10  # looks at an agent
 
 
 async def catch_up(cluster: Cluster, store: Store, key: Key, view: AgentView) -> None:
@@ -50,12 +52,15 @@ async def catch_up(cluster: Cluster, store: Store, key: Key, view: AgentView) ->
 
 async def resync(store: Store, queue: WorkQueue, interval_seconds: float) -> None:
     """Have every agent looked at once in the interval, for ConfigMaps it names and for what is not
-    watched; one after the other, so that an edit waits for no more than a few of them.
+    watched; one after the other, so that an edit waits for no more than a few of them. Every tenth
+    look at an agent applies all of it: a cluster that was restored may have gone back in time.
     """
-    while True:
+    for turn in count():
         keys = store.agents()
-        for key in keys:
+        for number, key in enumerate(keys):
             await asyncio.sleep(interval_seconds / len(keys))
+            if (turn + number) % _WHOLE_AGAIN == 0:
+                store.view(key).left.clear()
             await queue.add(key, Work.APPLY)
         if not keys:
             await asyncio.sleep(interval_seconds)
@@ -68,8 +73,8 @@ async def find_losses(
     namespaces: Sequence[str],
     interval_seconds: float,
 ) -> None:
-    """Once in the interval, ask which children of all agents are there, and have those made again
-    that are known and are not.
+    """Once in the interval, ask which children of all agents are there, and have those applied
+    again that are known and are not.
     """
     while True:
         await asyncio.sleep(interval_seconds)
@@ -87,15 +92,17 @@ async def find_losses(
 async def _lost(
     cluster: Cluster, store: Store, kind: Kind, namespaces: Sequence[str]
 ) -> list[tuple[Key, Object]]:
-    """What is known of a kind, and is not there. What is learnt while the API is asked is younger
-    than its answer, and not looked for. Raises ClusterError.
+    """What is known of a kind, and is not there, or is another agent's by its label: where somebody
+    has changed that, the watch tells of it as of the other's. What is learnt while the API is asked
+    is younger than its answer, and not looked for. Raises ClusterError.
     """
     known = store.children(kind)
     if not known:
         return []
-    there = [await cluster.uids(kind, each, names.OWNER) for each in namespaces or (None,)]
-    alive = frozenset[str]().union(*there)
-    return [(key, body) for key, body in known if body["metadata"]["uid"] not in alive]
+    owners: dict[str, str] = {}
+    for namespace in namespaces or (None,):
+        owners.update(await cluster.label_values(kind, namespace, names.OWNER))
+    return [(key, body) for key, body in known if owners.get(body["metadata"]["uid"]) != key.name]
 
 
 async def readable(cluster: Cluster, namespaces: Sequence[str]) -> list[str]:

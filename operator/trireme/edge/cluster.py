@@ -87,16 +87,19 @@ class Cluster:
         items: Sequence[Object] = answer["items"]
         return items
 
-    async def uids(self, kind: Kind, namespace: str | None, selector: str) -> set[str]:
-        """Those of all objects with these labels, of one namespace or of all: page by page, and of
-        each object its metadata alone.
+    async def label_values(
+        self, kind: Kind, namespace: str | None, label: str
+    ) -> Mapping[str, str]:
+        """What a label says of all objects that have it, by their uids, of one namespace or of all:
+        page by page, and of each object its metadata alone.
         """
-        found: set[str] = set()
-        query = {"labelSelector": selector, "limit": str(_PAGE)}
+        found: dict[str, str] = {}
+        query = {"labelSelector": label, "limit": str(_PAGE)}
         while True:
             page = await self._request("GET", kind.path(namespace), query, accept=_METADATA)
             items: Sequence[Object] = page["items"] or ()  # of metadata alone: null where none is
-            found.update(item["metadata"]["uid"] for item in items)
+            for metadata in (item["metadata"] for item in items):
+                found[metadata["uid"]] = metadata["labels"][label]
             following = page["metadata"].get("continue")
             if not following:
                 return found
