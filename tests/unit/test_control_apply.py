@@ -1,6 +1,7 @@
 """What is applied again, and what is left as it is."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -27,12 +28,14 @@ class Api(Cluster):
         self.applied: Counter[str] = Counter()
         self.is_away = False
         self.absent: set[str] = set()
+        self.meanwhile: Callable[[], None] = lambda: None
 
     async def apply(self, manifest: Object, manager: str, uid: str | None = None) -> Object:
         if self.is_away:
             raise ClusterError(0, "the Kubernetes API did not answer")
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         self.applied[kind] += 1
+        self.meanwhile()
         told = {"uid": f"uid-{name}", "resourceVersion": str(self.applied[kind])}
         if kind == DEPLOYMENT:
             told["generation"] = 1
@@ -123,10 +126,20 @@ async def test_a_deployment_that_the_api_does_not_have_is_made_again_though_no_w
 
 
 async def test_what_is_to_be_another_is_applied(applied: Applied) -> None:
-    applied.manifests[0] = manifest_of(kinds.CONFIG_MAP, "b")
-    assert await applied.again() == {CONFIG_MAP: 1}
+    applied.manifests = [manifest_of(kinds.CONFIG_MAP, "b"), manifest_of(kinds.DEPLOYMENT, "b")]
+    assert await applied.again() == {CONFIG_MAP: 1, DEPLOYMENT: 1}
+    assert not await applied.again(), "though the watches have not told of it yet"
     applied.told(CONFIG_MAP, resourceVersion="2")
     assert not await applied.again()
+
+
+async def test_what_a_watch_told_while_a_child_was_applied_is_not_older(applied: Applied) -> None:
+    applied.manifests[0] = manifest_of(kinds.CONFIG_MAP, "b")
+    applied.api.meanwhile = lambda: applied.told(CONFIG_MAP, resourceVersion="3")
+    assert await applied.again() == {CONFIG_MAP: 1}
+    known = applied.store.view(KEY).children[CONFIG_MAP, "echo"]
+    assert known["metadata"]["resourceVersion"] == "3"
+    assert await applied.again() == {CONFIG_MAP: 1}, "somebody has changed it"
 
 
 async def test_an_apply_without_an_answer_may_have_changed_what_was_there(

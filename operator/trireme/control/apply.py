@@ -70,7 +70,9 @@ class Applier:
             server = live.get(name) if kind == kinds.DEPLOYMENT.name else None
             # Its size is left out, so where it went meanwhile it would be made with one pod.
             uid = server["metadata"]["uid"] if server is not None else None
-            self._store.view(key).left.pop((kind, name), None)
+            view = self._store.view(key)
+            before = view.children.get((kind, name))
+            view.left.pop((kind, name), None)
             try:
                 applied = await self._cluster.apply(manifest, names.TEMPLATE_MANAGER, uid)
             except ClusterError as error:
@@ -79,7 +81,7 @@ class Applier:
                 if not await self._serves_as_it_is(key, manifest, error):
                     raise
                 continue
-            self._store.learn(key, applied)
+            self._store.learn(key, applied, before)
             self._store.view(key).left[kind, name] = _mark(manifest, kept(applied))
             if kind == kinds.PERSISTENT_VOLUME_CLAIM.name:
                 self._store.view(key).claim_stays = None

@@ -175,7 +175,8 @@ class Reconciler:
             and leads_past_gateway(key, view)
             and gateway_is_ready(key, view)
         ):
-            await self._queue.add(key, Work.APPLY)
+            # Not at once: somebody else may be writing the Service, too.
+            await self._queue.add_after(_ASK_AGAIN_SECONDS, key, Work.APPLY)
 
     async def _continue_in_place(self, key: Key, view: AgentView) -> None:
         """Have servers asked and changed; what failed is tried again by itself, later each time."""

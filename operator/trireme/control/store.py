@@ -310,11 +310,18 @@ class Store:
         drifted = before is not None and intent(before) != intent(body)
         return Work.APPLY if drifted else Work.OBSERVE
 
-    def learn(self, key: Key, body: Object) -> None:
-        """A child as the API answered: news only where the watch has not told of it yet."""
+    def learn(self, key: Key, body: Object, before: Object | None = None) -> None:
+        """A child as the API answered: news only where the watch has not told of it yet. What was
+        known `before` it was written is older, also of a kind without generations.
+        """
         children = self._agents.setdefault(key, AgentView()).children
         known = children.get(_child_id(body))
-        if known is None or not _same_object(known, body) or _is_older(known, body):
+        if (
+            known is None
+            or known is before
+            or not _same_object(known, body)
+            or _is_older(known, body)
+        ):
             children[_child_id(body)] = kept(body)
 
     def pod_event(self, key: Key, body: Object, *, deleted: bool) -> Work:
