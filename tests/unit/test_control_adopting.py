@@ -52,6 +52,9 @@ ADVICE = TuningStatus(
     evidence="learnt from 500 batches",
     since="2026-01-01T11:00:00Z",
 )
+MORE = ADVICE.model_copy(
+    update={"knob": Knob.INSTANCES, "from_": "1", "to": "2", "replicas_spared": 1}
+)
 MODEL = model_of("m", maxBatchSize=4, batching={"dynamic": {}})
 ROLLOUT = {"strategy": "Canary"}
 AGENT = agent_of(model="m", models=[MODEL], tuning={"mode": "Apply"}, rollout=ROLLOUT)
@@ -225,6 +228,7 @@ def test_none_begins_again_in_the_pass_that_ended_one() -> None:
         pytest.param({"tuning": None}, id="nothing is recommended"),
         pytest.param({"tuning": ADVICE.model_copy(update={"from_": "2"})}, id="of another setting"),
         pytest.param({"tuning": ADVICE.model_copy(update={"model": "n"})}, id="of another model"),
+        pytest.param({"tuning": MORE}, id="what is recommended has no canary"),
         pytest.param({"judged": 6}, id="an edit was not looked into"),
         pytest.param({"written": None}, id="nothing is known of what was before"),
         pytest.param({"written": told_ready(status="False")}, id="the agent is not Ready"),

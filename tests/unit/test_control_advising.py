@@ -31,6 +31,7 @@ from trireme.control import adopting, advising
 from trireme.control.agent_state import Accepted, AdviceAsked, Learning, StepAdviceAsked
 from trireme.control.store import AgentView
 from trireme.tuner.advice import Advice
+from trireme.tuner.standing import as_status
 from trireme.tuner.types import Configuration, Objective, Range
 from unit.autoscaling import NOW, SETTLED, objective, observed, policy, seconds, seen
 
@@ -243,6 +244,14 @@ def test_while_replicas_are_there_in_its_place_it_stays(
 ) -> None:
     owed = told().model_copy(update={"replicas_spared": 1})
     of = spec(tuning={"limits": limits})
+    assert (stands(made(STEADY), owed, advice=None, of=of) is not None) is stays
+
+
+@pytest.mark.parametrize(("mode", "stays"), [("Recommend", True), ("Apply", False)])
+def test_what_there_is_no_canary_of_stands_for_people_alone(mode: str, stays: bool) -> None:
+    more = replace(ADVICE, knob=Knob.INSTANCES, now="1", to="2")
+    owed = as_status(more, "2026-01-01T11:00:00Z").model_copy(update={"replicas_spared": 1})
+    of = spec(tuning={"mode": mode})
     assert (stands(made(STEADY), owed, advice=None, of=of) is not None) is stays
 
 

@@ -29,6 +29,7 @@ LARGER = Proposal(
     "m", Origin.TUNING, "maxBatchSize 8 in place of 4", {"maxBatchSize": 8}, "30 % more", 50.0
 )
 LARGEST = replace(LARGER, entry={"maxBatchSize": 16}, summary="maxBatchSize 16 in place of 8")
+MORE = replace(LARGER, entry={"instances": [{"count": 2}]}, summary="instances 2 in place of 1")
 FASTER = Proposal(
     "m",
     Origin.OPTIMIZATION,
@@ -321,6 +322,7 @@ OPEN = adoption.undecided(tried(), LATER, "0 of 200 requests")
             id="what the user wrote himself is nothing to try",
         ),
         pytest.param((), (replace(LARGER, model="gone"),), None, id="nor is a model that is gone"),
+        pytest.param((), (MORE, FASTER), FASTER, id="nor what there is no canary of"),
     ],
 )
 def test_the_next_one(

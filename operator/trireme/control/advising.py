@@ -10,6 +10,7 @@ from datetime import datetime
 
 from trireme.api.agent import AgentSpec
 from trireme.api.conditions import EventReason, Reason
+from trireme.api.models import Model
 from trireme.api.scaling import ScalingMode
 from trireme.api.scaling_status import CurveSource
 from trireme.api.tuning import TuningMode, TuningStatus
@@ -32,7 +33,7 @@ from trireme.tuner.advice import Advice, Served
 from trireme.tuner.settings import configuration_of, rows_alone, space_of, turned
 from trireme.tuner.standing import Stood, Unknown, as_status, is_news, standing, with_change
 from trireme.tuner.step_advice import ServedLine
-from trireme.tuner.types import Objective, Range
+from trireme.tuner.types import Objective, Range, Space
 
 _TUNE = "Tune"
 # The decisions of a fleet that neither scales nor would.
@@ -53,15 +54,23 @@ def asked(learning: Learning, spec: AgentSpec, objective: ObjectivePolicy) -> As
         return None
     if learnt.source is CurveSource.EARLIER:
         return None
-    now, space = configuration_of(model, spec.server), space_of(spec, model)
-    if spec.tuning.mode is TuningMode.APPLY:
-        # They change in place, on all pods at once: there is no canary of them.
-        space = replace(space, instances=Range(now.instances, now.instances))
+    now = configuration_of(model, spec.server)
     return AdviceAsked(
         Served(model.name, now, learnt, rows_alone(model)),
         Objective(objective.percentile, objective.latency_target_seconds),
-        space,
+        _space(spec, model),
     )
+
+
+def _space(spec: AgentSpec, model: Model) -> Space:
+    """What may be recommended of a model. In mode Apply no other number of instances: they change in
+    place, on all pods at once, and there is no canary of them.
+    """
+    space = space_of(spec, model)
+    if spec.tuning.mode is not TuningMode.APPLY:
+        return space
+    now = configuration_of(model, spec.server).instances
+    return replace(space, instances=Range(now, now))
 
 
 def _of_line(
@@ -83,7 +92,7 @@ def _of_line(
     now, learnt = configuration_of(model, spec.server), curves[model.name]
     busiest = Served(model.name, now, learnt, rows_alone(model))
     line = ServedLine(busiest, steps, curves, calls, objective, found.per_second)
-    return StepAdviceAsked(line, space_of(spec, model))
+    return StepAdviceAsked(line, _space(spec, model))
 
 
 def known_knobs(
@@ -148,13 +157,13 @@ def _is_about(advice: Advice | None, knob: KnownKnob) -> bool:
 
 def _stood(before: TuningStatus | None, learning: Learning, spec: AgentSpec) -> Stood | None:
     """What stood, with what is known of its model now; None where that is gone, or what is
-    recommended is beyond the user's limits by now.
+    recommended is beyond the user's limits by now, or nothing for this mode.
     """
     model = spec.model_named(before.model) if before is not None else None
     if before is None or model is None:
         return None
     now = configuration_of(model, spec.server)
-    if not space_of(spec, model).allows(turned(now, before.knob, before.to)):
+    if not _space(spec, model).allows(turned(now, before.knob, before.to)):
         return None
     return Stood(before, now, _on(learning, model.name))
 

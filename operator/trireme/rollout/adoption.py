@@ -135,10 +135,14 @@ def _applies(spec: AgentSpec, origin: Origin) -> bool:
 
 
 def _is_asked(spec: AgentSpec, model: str, origin: Origin, entry: Mapping[str, Any]) -> bool:
-    """Whether a setting is one that a spec asks for: of its mode, and within its limits."""
+    """Whether a setting is one that a spec asks for: of its mode, and within its limits. Another
+    number of instances is none: it would be set on all pods at once, without a canary.
+    """
     if not _applies(spec, origin):
         return False
     if origin is Origin.TUNING:
+        if "instances" in entry:
+            return False
         batch, allowed = entry.get("maxBatchSize"), spec.tuning.limits.max_batch_size
         return batch is None or allowed.min <= batch <= (allowed.max or batch)
     asked = spec.optimization
