@@ -62,7 +62,7 @@ def made(observation: Observation, **of_policy: Any) -> Record:
 
 
 def learning(**fields: Any) -> Learning:
-    return Learning("a" * 64, "b" * 64, {}, **fields)
+    return Learning("a" * 64, "b" * 64, spec().server, {}, **fields)
 
 
 def stands(

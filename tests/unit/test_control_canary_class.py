@@ -62,6 +62,12 @@ def test_a_canary_is_of_the_class_that_most_ready_pods_are_of(
     assert class_to_try(fleet(**ready), accepted(*classes)) == expected
 
 
+def learns(view: AgentView, name: str, **capacities: Capacity | OutOfReach) -> None:
+    """What a pod of a set sustains is known from now on."""
+    server = agent_of().spec.server
+    view.learning[name] = Learning("d1", "", server, {}, capacities={**capacities})
+
+
 @pytest.mark.parametrize(
     ("node_class", "expected"),
     [
@@ -74,7 +80,7 @@ def test_the_stable_pods_count_by_what_they_sustain(node_class: str, expected: S
     view = fleet(spot=2, firm=2, more=1)
     rates = {"echo-spot": 30.0, "echo-firm": 90.0}
     for name, rate in rates.items():
-        view.learning[name] = Learning("d1", "", {}, capacities={"double": Capacity(rate, LEARNT)})
+        learns(view, name, double=Capacity(rate, LEARNT))
     assert stable_pods(view, node_class) == expected
 
 
@@ -82,16 +88,12 @@ def test_of_several_objectives_the_one_counts_that_takes_the_most_pods() -> None
     view = fleet(spot=2, firm=2)
     known = {"spot": (10.0, 10.0), "firm": (30.0, 20.0)}
     for name, (one, other) in known.items():
-        capacities = {"a": Capacity(one, LEARNT), "b": Capacity(other, LEARNT)}
-        view.learning[f"echo-{name}"] = Learning("d1", "", {}, capacities={**capacities})
+        learns(view, f"echo-{name}", a=Capacity(one, LEARNT), b=Capacity(other, LEARNT))
     assert stable_pods(view, "spot") == StablePods(8, 8)
 
 
 def test_a_class_that_keeps_no_objective_counts_as_any_other() -> None:
     view = fleet(spot=2, firm=2)
-    slow = OutOfReach(1.0, LEARNT)
-    view.learning["echo-spot"] = Learning("d1", "", {}, capacities={"double": slow})
-    view.learning["echo-firm"] = Learning(
-        "d1", "", {}, capacities={"double": Capacity(9.0, LEARNT)}
-    )
+    learns(view, "echo-spot", double=OutOfReach(1.0, LEARNT))
+    learns(view, "echo-firm", double=Capacity(9.0, LEARNT))
     assert stable_pods(view, "firm") == StablePods(4, 4)

@@ -506,9 +506,9 @@ async def test_what_is_learnt_takes_the_place_of_what_was_before(server: Server)
     assert known(made.view).capacities["double"] == before
 
 
-def changed_in_place(count: int, live: str = "e" * 64) -> Accepted:
+def changed_in_place(count: int, live: str = "e" * 64, **group: Any) -> Accepted:
     """As accepted, with so many instances: the same pods take it on."""
-    fields = {"instances": [{"kind": "CPU", "count": count}]}
+    fields = {"instances": [{"count": count, **group}]}
     config = model_config(Model.model_validate(model_of("double", **fields)))
     repository = replace(repository_of(directory_of(config=config)), live_digest=live)
     return Accepted(accepted(models=[model_of("double", **BATCHING, **fields)]).agent, repository)
@@ -547,6 +547,8 @@ async def learns_two(server: Server, *, share: float, slower: float = 1.4) -> Op
     batches take so many times as long.
     """
     made = await learnt(server)
+    server.execute(300)
+    await made.look(60)
     server.slower = slower
     made.view.accepted = changed_in_place(2)
     await made.look(60)
@@ -564,7 +566,7 @@ async def test_what_instances_cost_each_other_is_learnt_when_there_is_another_nu
     found = known(made.view).curves["double"].contention
     assert found is not None
     assert (found.fewest, found.most) == (1, 2)
-    assert found.executions == 300, "of the one that was seen before"
+    assert found.executions == 1200, "of the one that was seen before"
     # With 0.95 of the other busy a batch takes 1.4 times as long.
     assert found.sigma == pytest.approx(0.4 / 0.95, rel=0.02)
     assert known(made.view).references == {}
@@ -610,6 +612,81 @@ async def test_what_instances_cost_each_other_outlives_the_operator_and_not_the_
     assert told.contention.sigma == pytest.approx(found and found.sigma, rel=0.001)
     made.view.accepted = changed(labels=b"yes")
     assert known(made.view).curves["double"].contention is None
+
+
+def on_other_pods(made: Accepted) -> Accepted:
+    """The same model, and another image."""
+    spec, image = made.agent.spec, {"image": "registry.example/triton:25.01-py3"}
+    server = spec.server.model_copy(update=image)
+    spec = spec.model_copy(update={"server": server})
+    return replace(made, agent=made.agent.model_copy(update={"spec": spec}))
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(on_other_pods(changed_in_place(2)), id="pods of another image"),
+        pytest.param(
+            changed_in_place(2, live="f" * 64, rateLimiter={"priority": 2}),
+            id="instances that are otherwise limited",
+        ),
+    ],
+)
+async def test_what_instances_cost_each_other_is_of_nothing_else_that_changes(
+    server: Server, after: Accepted
+) -> None:
+    made = await learns_two(server, share=0.9)
+    assert known(made.view).curves["double"].contention is not None
+    made.view.accepted = after
+    assert known(made.view).curves["double"].contention is None
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(on_other_pods(changed_in_place(2)), id="pods of another image"),
+        pytest.param(changed_in_place(2, kind="CPU"), id="instances of another kind"),
+    ],
+)
+async def test_nothing_is_compared_with_what_differs_by_more_than_instances(
+    server: Server, after: Accepted
+) -> None:
+    made = await learnt(server)
+    server.execute(300)
+    await made.look(60)
+    made.view.accepted = changed_in_place(2)
+    assert known(made.view).references.keys() == {"double"}
+    made.view.accepted = after
+    assert known(made.view).references == {}
+
+
+async def test_nothing_is_compared_with_what_few_batches_tell(server: Server) -> None:
+    made = await learnt(server)
+    made.view.accepted = changed_in_place(2)
+    assert known(made.view).references == {}
+
+
+async def test_what_instances_cost_each_other_outlives_the_curve(server: Server) -> None:
+    made = await learns_two(server, share=0.9)
+    found = known(made.view).curves["double"].contention
+    made.view.accepted = changed_in_place(4, live="f" * 64)
+    for later in (60, 31 * 60):
+        await made.look(later)
+    assert known(made.view).curves == {}, "nothing was learnt for half an hour"
+    server.execute(100)
+    await made.look(60)
+    assert known(made.view).curves["double"].contention == found
+
+
+async def test_a_server_that_was_asked_before_is_asked_again_of_other_instances(
+    server: Server,
+) -> None:
+    made = await learnt(server)
+    asked = known(made.view).server_id
+    made.view.accepted = changed_in_place(2)
+    assert known(made.view).server_id == asked
+    made.view.accepted = on_other_pods(changed_in_place(2))
+    assert known(made.view).server_id == ""
 
 
 async def test_a_server_that_was_not_asked_what_it_runs_is_not_learnt_from(server: Server) -> None:

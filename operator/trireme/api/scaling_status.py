@@ -60,7 +60,8 @@ class ContentionStatus(ApiModel):
     most: int = Field(description="The larger one; it is believed up to twice that.", ge=2)
     executions: int = Field(description="Batches that it stands on, with each of the two at least.")
     digest: str = Field(
-        description="Of the model's files and configuration, but for what changes in place."
+        description="Of the model's files and configuration and of what its pods run by, but for "
+        "the number of instances."
     )
 
 

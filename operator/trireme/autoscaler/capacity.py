@@ -180,7 +180,10 @@ class LearntCurve:
         known, before = self.contention, self.instances
         if known is None or before is None or not known.tells_of(max(before, instances)):
             return self
-        curve = self.curve.scaled(known.times(instances) / known.times(before))
+        # Of fewer instances batches are quicker only where all were busy, which a curve does not
+        # tell: it may have been learnt where they hardly met.
+        times = max(1.0, known.times(instances) / known.times(before))
+        curve = self.curve.scaled(times)
         return replace(self, curve=curve, instances=instances)
 
 
@@ -229,8 +232,7 @@ def learn(
         gap_seconds=before.curve.gap_seconds if before is not None and is_of_these else 0.0,
     )
     noise = min(found.noise or 0.0, MOST_NOISE)
-    contention = before.contention if before is not None else None
-    learnt = LearntCurve(curve, noise, found.executions, source, instances, contention)
+    learnt = LearntCurve(curve, noise, found.executions, source, instances)
     if before is not None and _is_the_same(before, learnt, limits.news):
         return replace(before, executions=found.executions, instances=instances)
     return learnt

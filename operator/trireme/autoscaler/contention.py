@@ -1,11 +1,11 @@
 """What several instances of a model in one pod cost each other, learnt while it serves. Pure.
 
 The times of a curve belong to the number of instances that it was learnt of. When that number
-changes, and nothing else of the model, the curve of before and the one of after say how much longer
-a batch takes for each other instance that is busy meanwhile: sigma, of its time alone. With k of
-them, all busy, it takes 1 + sigma (k - 1) times as long, and k do k / (1 + sigma (k - 1)) as much
-as one: Amdahl's law as the Universal Scalability Law writes it, without its term for coherency
-(Gunther, "A General Theory of Computational Scalability Based on Rational Functions",
+changes, and nothing else of the model or its pods, the curve of before and the one of after say how
+much longer a batch takes for each other instance that is busy meanwhile: sigma, of its time alone.
+With k of them, all busy, it takes 1 + sigma (k - 1) times as long, and k do k / (1 + sigma (k - 1))
+as much as one: Amdahl's law as the Universal Scalability Law writes it, without its term for
+coherency (Gunther, "A General Theory of Computational Scalability Based on Rational Functions",
 arXiv:0808.1431, 2008). That tells of other numbers, too, up to twice the most that was seen.
 
 Instances are not all busy. How many others are while one is, is taken as in a queue of k servers
@@ -28,7 +28,7 @@ _MOST_BUSY = 0.99  # of the time: where nothing is ever idle the queue has no en
 @dataclass(frozen=True, slots=True)
 class LearntContention:
     """`sigma`, from curves of the `fewest` and the `most` instances, each of so many `executions`
-    at least. `digest` is that of the model, but for what changes in place.
+    at least. `digest` is that of the model and its pods, but for the number of instances.
     """
 
     digest: str
@@ -92,13 +92,18 @@ def others_busy(instances: int, share: float) -> float:
 
     2 that are busy for 35 % of it: P(1) = 0.34 and P(2) = 0.18, so 2 x 0.18 / 0.7 = 0.52.
     """
+    if not share:
+        return 0.0
     share = min(share, _MOST_BUSY)
     offered = instances * share
-    weights = [offered**count / math.factorial(count) for count in range(instances)]
-    weights.append(offered**instances / math.factorial(instances) / (1 - share))
+    # By logarithms: the powers and factorials of hundreds of instances are no floats.
+    weights = [
+        math.exp(count * math.log(offered) - offered - math.lgamma(count + 1))
+        for count in range(instances + 1)
+    ]
+    weights[instances] /= 1 - share
     busy = sum(count * weight for count, weight in enumerate(weights))
-    met = sum(count * (count - 1) * weight for count, weight in enumerate(weights))
-    return met / busy if busy else 0.0
+    return sum(count * (count - 1) * weight for count, weight in enumerate(weights)) / busy
 
 
 def contention(one: Seen, other: Seen, digest: str) -> LearntContention | None:

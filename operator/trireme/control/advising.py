@@ -63,8 +63,8 @@ def asked(learning: Learning, spec: AgentSpec, objective: ObjectivePolicy) -> As
 
 
 def _space(spec: AgentSpec, model: Model) -> Space:
-    """What may be recommended of a model. In mode Apply no other number of instances: they change in
-    place, on all pods at once, and there is no canary of them.
+    """What may be recommended of a model. In mode Apply no other number of instances: they change
+    in place, on all pods at once, and there is no canary of them.
     """
     space = space_of(spec, model)
     if spec.tuning.mode is not TuningMode.APPLY:

@@ -17,8 +17,9 @@ from trireme.api.fetch import FetchReason
 from trireme.api.optimization import OptimizationStatus
 from trireme.api.rollout import RolloutPhase
 from trireme.api.scaling_status import CurveSource
+from trireme.api.server import Server
 from trireme.autoscaler.capacity import Calls, LearntCurve, ModelStatistics, Statistics
-from trireme.autoscaler.contention import Seen
+from trireme.autoscaler.contention import LearntContention, Seen
 from trireme.autoscaler.demand import Demand, Terms
 from trireme.autoscaler.policy import Latencies, latencies_of, policy_of
 from trireme.autoscaler.service_curve import ServiceCurve
@@ -248,24 +249,25 @@ class Unanswered:
 
 @dataclass(slots=True)
 class Learning:
-    """What was learnt of a set of pods with one repository, and what it is learnt from: the last
-    look at a server, when the next one is due, what each model executed in its recent intervals,
-    and how many requests all of them had in the server's. `calls` are by pipeline, `capacities` by
-    an objective's model or pipeline; `searched` is what each was searched for, `learnt_for` the
-    spec last looked at. `advice` is on knobs, by objective, None where none is worth turning, and
-    `advised` what it was sought for. `looked` is when the server last was, `earlier_until` until
-    when curves of other files or configurations are used. `gaps_due` is when the time between a
-    model's batches is sought again, whether or not it was found. `unanswered` is there while looks
-    fail, `is_followed` says that what a pod sustains is being searched for, and `is_refined` that
-    what is in no hurry is. `loads` is how many seconds the server that is looked at took to load
-    each model, where it tells that, and `newcomer` the address of one that was not asked yet.
-    `fixed_digests` are those of the models but for what changes in place, and `references` what was
-    seen of one before its instances were another number, until it is known what they cost each
-    other.
+    """What was learnt of a set of pods with one repository and `server`, and what it is learnt
+    from: the last look at a server, when the next one is due, what each model executed in its
+    recent intervals, and how many requests all of them had in the server's. `calls` are by
+    pipeline, `capacities` by an objective's model or pipeline; `searched` is what each was searched
+    for, `learnt_for` the spec last looked at. `advice` is on knobs, by objective, None where none
+    is worth turning, and `advised` what it was sought for. `looked` is when the server last was,
+    `earlier_until` until when curves of other files or configurations are used. `gaps_due` is when
+    the time between a model's batches is sought again, whether or not it was found. `unanswered` is
+    there while looks fail, `is_followed` says that what a pod sustains is being searched for, and
+    `is_refined` that what is in no hurry is. `loads` is how many seconds the server that is looked
+    at took to load each model, where it tells that, and `newcomer` the address of one that was not
+    asked yet. `uncounted_digests` are those of the models, on these pods, but for the number of
+    instances, `references` what was seen of one before that was another, until it is known what its
+    instances cost each other, and `contentions` that.
     """
 
     repository_digest: str
     live_digest: str
+    server: Server
     model_digests: Mapping[str, str]
     curves: dict[str, LearntCurve] = field(default_factory=dict)
     capacities: dict[str, Capacity | OutOfReach] = field(default_factory=dict)
@@ -286,8 +288,9 @@ class Learning:
     intervals: dict[str, tuple[ModelStatistics, ...]] = field(default_factory=dict)
     requests: deque[Mapping[str, int]] = field(default_factory=deque)
     loads: Mapping[str, float] = field(default_factory=dict)
-    fixed_digests: Mapping[str, str] = field(default_factory=dict)
+    uncounted_digests: Mapping[str, str] = field(default_factory=dict)
     references: dict[str, Seen] = field(default_factory=dict)
+    contentions: dict[str, LearntContention] = field(default_factory=dict)
     newcomer: str | None = None
 
 

@@ -14,7 +14,7 @@ pipeline of five steps take three seconds of a processor.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -32,7 +32,7 @@ from trireme.autoscaler.capacity import (
     learn,
     pipeline_capacity,
 )
-from trireme.autoscaler.contention import Seen, busy_share, contention
+from trireme.autoscaler.contention import LearntContention, Seen, busy_share, contention
 from trireme.autoscaler.lead_time import LOAD_METRIC, loads
 from trireme.autoscaler.memory import curves_from_status, pipelines_from_status
 from trireme.autoscaler.policy import policy_of
@@ -55,7 +55,7 @@ from trireme.edge.metrics import Metrics
 from trireme.edge.pod_metrics import PodMetrics
 from trireme.errors import ServerError, ServerRefused
 from trireme.modelrepo.instances import instances_per_pod
-from trireme.modelrepo.render import fixed_digest, model_digest
+from trireme.modelrepo.render import model_digest, uncounted_digest
 from trireme.resources.monitoring import SERVER_METRICS_PATH
 from trireme.resources.pod_sets import PodSet
 
@@ -78,29 +78,35 @@ _LONGEST_WHY = 200  # characters of a server's own words
 
 
 def known(view: AgentView, pods: PodSet) -> Learning:
-    """What is known of a set of pods, of the present repository, what changes in place included. Of
-    another one it is what was learnt of the models that are the same in both, and the curves of the
-    others as earlier ones.
+    """What is known of a set of pods, of the present repository, what changes in place included,
+    and server. Of another one it is what was learnt of the models that are the same in both, and
+    the curves of the others as earlier ones.
     """
     assert view.accepted is not None  # noqa: S101  # who scales has looked
     repository, before = view.accepted.repository, view.learning.get(pods.name)
-    if before is not None and (before.repository_digest, before.live_digest) == (
+    server = pods.agent.spec.server
+    if before is not None and (before.repository_digest, before.live_digest, before.server) == (
         repository.digest,
         repository.live_digest,
+        server,
     ):
         return before
     digests = {directory.name: model_digest(directory) for directory in repository.models}
-    fixed = {directory.name: fixed_digest(directory) for directory in repository.models}
-    learning = Learning(repository.digest, repository.live_digest, digests, fixed_digests=fixed)
+    uncounted = {each.name: uncounted_digest(each, server) for each in repository.models}
+    learning = Learning(
+        repository.digest, repository.live_digest, server, digests, uncounted_digests=uncounted
+    )
     if before is None:
         return learning
     learning.unanswered = before.unanswered
+    if before.server == server:
+        learning.server_id = before.server_id  # another node has other times
     same = {model for model in digests if before.model_digests.get(model) == digests[model]}
+    _take_contentions(learning, before.contentions)
     for model in before.curves.keys() & digests.keys():
-        curve = before.curves[model]
-        learning.curves[model] = curve if model in same else _earlier(learning, pods, model, curve)
+        learning.curves[model] = _taken(learning, pods, model, before.curves[model], model in same)
     for model in digests:
-        if before.fixed_digests.get(model) == fixed[model]:
+        if before.uncounted_digests.get(model) == uncounted[model]:
             seen = before.references.get(model)
             if model not in same:
                 seen = _seen(before, model, before.curves.get(model)) or seen
@@ -116,21 +122,35 @@ def known(view: AgentView, pods: PodSet) -> Learning:
     return learning
 
 
-def _earlier(learning: Learning, pods: PodSet, model: str, curve: LearntCurve) -> LearntCurve:
-    """A curve of before a change; of other instances alone it is of as many as there are now, where
-    it is known what they cost each other.
+def _take_contentions(learning: Learning, before: Mapping[str, LearntContention]) -> None:
+    """What instances cost each other stays known of what but for their number is the same."""
+    for model, known in before.items():
+        if known.digest == learning.uncounted_digests.get(model):
+            learning.contentions[model] = known
+
+
+def _taken(
+    learning: Learning, pods: PodSet, model: str, curve: LearntCurve, is_same: bool
+) -> LearntCurve:
+    """A curve that was learnt before. Of a model that is not the same it is an earlier one; of
+    other instances alone that is of as many as there are now, where it is known what they cost each
+    other.
     """
-    known = curve.contention
-    is_of_these = known is not None and known.digest == learning.fixed_digests[model]
-    earlier = replace(curve, source=_EARLIER, contention=known if is_of_these else None)
-    spec = pods.agent.spec
+    taken = replace(curve, contention=learning.contentions.get(model))
+    if is_same:
+        return taken
+    earlier, spec = replace(taken, source=_EARLIER), pods.agent.spec
     served = spec.model_named(model)
     return earlier.of_instances(instances_per_pod(served, spec.server)) if served else earlier
 
 
 def _seen(learning: Learning, model: str, curve: LearntCurve | None) -> Seen | None:
-    """What was seen of a model with the instances that it has; None where that is nothing sure."""
+    """What was seen of a model with the instances that it has; None where that is nothing sure, or
+    too little to compare it with that of another number.
+    """
     if curve is None or curve.instances is None or curve.source is not CurveSource.BATCHES:
+        return None
+    if curve.executions < _COMPARED and not is_full(learning, model):
         return None
     timed = [(each.batches, each.elapsed_seconds) for each in learning.intervals.get(model, ())]
     busy = busy_share(timed, curve.instances)
@@ -142,15 +162,12 @@ def _with_contention(learning: Learning, model: str, curve: LearntCurve) -> Lear
     number of them. That is learnt once: it is of the model, and a look differs from the next.
     """
     reference, seen = learning.references.get(model), _seen(learning, model, curve)
-    if reference is None or seen is None:
-        return curve
-    if curve.executions < _COMPARED and not is_full(learning, model):
-        return curve
-    found = contention(reference, seen, learning.fixed_digests[model])
-    if found is None:
-        return curve
-    del learning.references[model]
-    return replace(curve, contention=found)
+    if reference is not None and seen is not None:
+        found = contention(reference, seen, learning.uncounted_digests[model])
+        if found is not None:
+            del learning.references[model]
+            learning.contentions[model] = found
+    return replace(curve, contention=learning.contentions.get(model))
 
 
 def capacities(view: AgentView, pods: PodSet) -> dict[str, Capacity | OutOfReach]:
@@ -167,9 +184,13 @@ def restored(view: AgentView, pods: PodSet, status: ScalingStatus | None) -> Lea
         since = datetime.fromisoformat(failing.since)
         learning.unanswered = Unanswered(since, failing.looks, failing.message)
     learning.loads = {load.model: load.seconds for load in status.loads} if status else {}
-    for model, (curve, sustained) in curves_from_status(status, learning.model_digests).items():
+    told_of = curves_from_status(status, learning.model_digests)
+    _take_contentions(
+        learning, {m: curve.contention for m, (curve, _) in told_of.items() if curve.contention}
+    )
+    for model, (curve, sustained) in told_of.items():
         is_same = curve.source is not _EARLIER
-        learning.curves[model] = curve if is_same else _earlier(learning, pods, model, curve)
+        learning.curves[model] = _taken(learning, pods, model, curve, is_same)
         if sustained is not None:
             learning.capacities[model] = sustained
     told = pipelines_from_status(status, learning.repository_digest, learning.curves)
@@ -339,7 +360,7 @@ class Learner:
         async with self._asking:
             statistics = await triton.statistics(pod.at(names.HTTP_PORT))
         learning.unanswered = None
-        if pod.server_id != learning.server_id:
+        if pod.server_id != learning.server_id or learning.looked is None:
             learning.newcomer = pod.address
         executing = _note(learning, pod, statistics, self._clock())
         for model, serving in {m: s for o in asked for m, s in o.served_models.items()}.items():
@@ -549,6 +570,12 @@ def _forget(learning: Learning, asked: list[ObjectivePolicy]) -> None:
     ):
         for name in by_objective.keys() - objectives:
             by_objective.pop(name)
-    for by_model in (learning.curves, learning.intervals, learning.gaps_due):
+    for by_model in (
+        learning.curves,
+        learning.intervals,
+        learning.gaps_due,
+        learning.references,
+        learning.contentions,
+    ):
         for name in by_model.keys() - models:
             by_model.pop(name)

@@ -5,11 +5,13 @@ were filled.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from trireme.api.agent import AgentSpec
 from trireme.api.models import Model
 from trireme.api.pipelines import Pipeline
+from trireme.api.server import Server
 from trireme.api.sources import ModelFile
 from trireme.modelrepo.plan import LIVE_FIELDS, plan
 from trireme.modelrepo.proto import ModelConfig, text_format
@@ -93,6 +95,23 @@ def fixed_digest(directory: ModelDirectory) -> str:
 def model_digest(directory: ModelDirectory) -> str:
     """Of all in one directory."""
     return _digest_with(directory, directory.config)
+
+
+def uncounted_digest(directory: ModelDirectory, server: Server) -> str:
+    """Of all in one directory but how many instances its groups have, and of the pods that serve
+    it: what a batch takes follows from it and from their number. No group is one of Triton's own.
+    """
+    config = ModelConfig()
+    config.CopyFrom(directory.config)
+    if not config.instance_group:
+        config.instance_group.add()
+    for group in config.instance_group:
+        group.ClearField("count")
+    pods = server.model_dump(
+        mode="json", by_alias=True, exclude_defaults=True, exclude={"node_classes"}
+    )
+    parts = (_digest_with(directory, config), json.dumps(pods, sort_keys=True))
+    return _digest(part.encode() for part in parts)
 
 
 def _digest_with(directory: ModelDirectory, config: ModelConfig) -> str:
