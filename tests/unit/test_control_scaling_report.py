@@ -313,6 +313,20 @@ def test_of_settings_each_line_stays() -> None:
     assert told_of == ["SettingKept", "SettingTried", "SettingTried"]
 
 
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [pytest.param(12, "is tried", id="many"), pytest.param(3, "x" * 1500, id="long ones")],
+)
+def test_lines_of_settings_push_out_no_last_change_of_size(lines: int, words: str) -> None:
+    setting = SettingNews(EventReason.SETTING_TRIED, words)
+    later = [Told(replace(STEADY, settings=(setting,)), "d", False)] * lines
+    status = scaling_status(None, STEADY, SEEN, Memory(NOW), [*made(DOWN, UP), *later])
+    told_of = [each.reason for each in status.decisions]
+    assert (told_of[0], told_of[-1]) == ("SettingTried", "ScaledUp")
+    assert len(told_of) <= 10
+    assert sum(len(d.model_dump_json(by_alias=True)) for d in status.decisions) <= 4096
+
+
 def test_decisions_that_could_not_be_told_at_once_are_told_together() -> None:
     status = scaling_status(None, STEADY, SEEN, Memory(NOW), made(UP, DOWN))
     assert [d.message for d in status.decisions] == [DOWN.message, UP.message]

@@ -210,7 +210,8 @@ def scaling_status(
     loads: Sequence[ModelLoadStatus] = (),
 ) -> ScalingStatus:
     """The status after a decision. Of the notable ones, the `untold` among them, the last ten are
-    kept, newest first, as far as they fit; a hold that only began anew takes the place of itself.
+    kept, newest first, as far as they fit, and the last change of size in any case; a hold that
+    only began anew takes the place of itself.
     """
     decisions = list(before.decisions) if before else []
     last_scale_time = before.last_scale_time if before else None
@@ -218,7 +219,7 @@ def scaling_status(
         for new in _lines(one):
             if decisions and _is_same_hold(decisions[0], new):
                 del decisions[0]
-            decisions = _fitting([new, *decisions][:_KEPT_DECISIONS])
+            decisions = _fitting([new, *decisions])
         if one.decision.replicas != one.decision.current:
             last_scale_time = format_time(one.decision.at)
     return ScalingStatus(
@@ -363,15 +364,21 @@ def _is_same_hold(old: DecisionStatus, new: DecisionStatus) -> bool:
 
 
 def _fitting(decisions: list[DecisionStatus]) -> list[DecisionStatus]:
-    """As many of them as fit, the newest in any case."""
-    left = _KEPT_BYTES
-    kept: list[DecisionStatus] = []
-    for decision in decisions:
-        left -= len(decision.model_dump_json(by_alias=True).encode())
-        if kept and left < 0:
+    """As many of them as fit. The newest stays in any case, and so does the last change of size,
+    which is asked for longer than lines of settings may come.
+    """
+    sized = next((each for each in decisions if each.from_replicas != each.to_replicas), None)
+    kept = list(decisions)
+    while len(kept) > _KEPT_DECISIONS or sum(map(_bytes, kept)) > _KEPT_BYTES:
+        spare = [at for at, each in enumerate(kept) if at and each is not sized]
+        if not spare:
             break
-        kept.append(decision)
+        del kept[spare[-1]]
     return kept
+
+
+def _bytes(decision: DecisionStatus) -> int:
+    return len(decision.model_dump_json(by_alias=True).encode())
 
 
 def _lines(told: Told) -> Iterator[DecisionStatus]:
