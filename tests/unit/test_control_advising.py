@@ -22,6 +22,7 @@ from trireme.autoscaler.types import (
     Capacity,
     KnownKnob,
     NoSignals,
+    ObjectivePolicy,
     Observation,
     ServedPipeline,
     ServedStep,
@@ -62,7 +63,7 @@ def made(observation: Observation, **of_policy: Any) -> Record:
 
 
 def learning(**fields: Any) -> Learning:
-    return Learning("a" * 64, "b" * 64, spec().server, {}, **fields)
+    return Learning("a" * 64, "b" * 64, spec().server, **{"model_digests": {}, **fields})
 
 
 def stands(
@@ -70,10 +71,11 @@ def stands(
     before: TuningStatus | None = None,
     advice: Advice | None = ADVICE,
     of: AgentSpec | None = None,
+    digest: str = "d",
 ) -> TuningStatus | None:
     return advising.standing_after(
         before,
-        learning(advice={"m": advice}),
+        learning(advice={"m": advice}, model_digests={"m": digest}),
         of or spec(),
         record,
         NOW,
@@ -245,6 +247,36 @@ def test_while_replicas_are_there_in_its_place_it_stays(
     owed = told().model_copy(update={"replicas_spared": 1})
     of = spec(tuning={"limits": limits})
     assert (stands(made(STEADY), owed, advice=None, of=of) is not None) is stays
+
+
+@pytest.mark.parametrize(
+    ("of", "digest", "spared"),
+    [
+        pytest.param(OBJECTIVE, "d", 1, id="while they are the same"),
+        pytest.param(OBJECTIVE, "other", 0, id="and of another model none"),
+        pytest.param(replace(OBJECTIVE, latency_target_seconds=0.5), "d", 0, id="nor objective"),
+    ],
+)
+def test_replicas_are_there_in_its_place_of_the_model_and_objective_they_were_bought_by(
+    of: ObjectivePolicy, digest: str, spared: int
+) -> None:
+    bought = stands(made(NAMED))
+    assert bought is not None
+    assert bought.replicas_spared > 0
+    steady = made(STEADY)
+    steady = replace(steady, inputs=replace(steady.inputs, policy=policy(of)))
+    after = stands(steady, bought, digest=digest)
+    assert after is not None
+    assert after.replicas_spared == spared
+
+
+@pytest.mark.parametrize("of_policy", [{}, FIXED_TWO], ids=["Automatic", "Shadow"])
+def test_no_more_replicas_are_there_in_its_place_than_beside_one(of_policy: dict[str, Any]) -> None:
+    """A person may have made the fleet smaller."""
+    owed = told().model_copy(update={"replicas_spared": 3})
+    after = stands(made(STEADY, **of_policy), owed)
+    assert after is not None
+    assert after.replicas_spared == 1
 
 
 @pytest.mark.parametrize(("mode", "stays"), [("Recommend", True), ("Apply", False)])

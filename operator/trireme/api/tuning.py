@@ -125,3 +125,9 @@ class TuningStatus(ApiModel):
         description="Replicas that were bought and are still there, of which it is known that it "
         "would have done without. While there are any it is tried before anything else.",
     )
+    spared_of: str | None = Field(
+        None,
+        max_length=64,
+        description="Digest of the model and the objectives that these replicas were reckoned by. "
+        "Once they are others, none is counted any more.",
+    )

@@ -4,6 +4,7 @@ What is worth recommending is decided in `trireme.tuner`; here its inputs are re
 view, and the Events are made.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -31,7 +32,16 @@ from trireme.control.store import AgentView
 from trireme.edge.recorder import Event
 from trireme.tuner.advice import Advice, Served
 from trireme.tuner.settings import configuration_of, rows_alone, space_of, turned
-from trireme.tuner.standing import Stood, Unknown, as_status, is_news, standing, with_change
+from trireme.tuner.standing import (
+    Stood,
+    Unknown,
+    as_status,
+    is_news,
+    standing,
+    still_owed,
+    with_change,
+    within,
+)
 from trireme.tuner.step_advice import ServedLine
 from trireme.tuner.types import Objective, Range, Space
 
@@ -135,15 +145,26 @@ def standing_after(
         return None
     if not mode.is_decided_by_trireme:
         return None
-    stood, decisive = _stood(before, learning, spec), learning.advice.get(_decided_by(made))
+    stood, decisive = _stood(before, learning, spec, made), learning.advice.get(_decided_by(made))
     if stood is None and decisive is None:
         return None
     named = decision.alternative is not None and _is_about(decisive, decision.alternative.knob)
     after = standing(stood, decisive, is_calm=is_calm, since=format_time(now), is_named=named)
-    if mode is not ScalingMode.AUTOMATIC:
-        return after
-    spared = decision.replicas - decision.alternative.replicas if decision.alternative else 0
-    return with_change(after, decision.replicas - decision.current, spared if named else 0)
+    if after is not None and mode is ScalingMode.AUTOMATIC:
+        spared = decision.replicas - decision.alternative.replicas if decision.alternative else 0
+        of, change = _reckoned_by(learning, made, after.model), decision.replicas - decision.current
+        after = with_change(after, change, spared if named else 0, of)
+    return within(after, decision.replicas) if after is not None else None
+
+
+def _reckoned_by(learning: Learning, made: Record, model: str) -> str:
+    """Digest of a model and the objectives by which it is known how many replicas would do."""
+    objectives = [
+        (each.model, each.percentile, each.latency_target_seconds, each.max_failure_ratio)
+        for each in made.inputs.policy.objectives
+    ]
+    parts = repr((learning.model_digests.get(model), objectives))
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
 def _is_about(advice: Advice | None, knob: KnownKnob) -> bool:
@@ -155,7 +176,9 @@ def _is_about(advice: Advice | None, knob: KnownKnob) -> bool:
     )
 
 
-def _stood(before: TuningStatus | None, learning: Learning, spec: AgentSpec) -> Stood | None:
+def _stood(
+    before: TuningStatus | None, learning: Learning, spec: AgentSpec, made: Record
+) -> Stood | None:
     """What stood, with what is known of its model now; None where that is gone, or what is
     recommended is beyond the user's limits by now, or nothing for this mode.
     """
@@ -165,7 +188,8 @@ def _stood(before: TuningStatus | None, learning: Learning, spec: AgentSpec) -> 
     now = configuration_of(model, spec.server)
     if not _space(spec, model).allows(turned(now, before.knob, before.to)):
         return None
-    return Stood(before, now, _on(learning, model.name))
+    status = still_owed(before, _reckoned_by(learning, made, model.name))
+    return Stood(status, now, _on(learning, model.name))
 
 
 def _on(learning: Learning, model: str) -> Advice | Unknown | None:

@@ -78,15 +78,36 @@ def _stayed(kept: TuningStatus, now: str) -> timedelta:
     return datetime.fromisoformat(now) - datetime.fromisoformat(kept.since)
 
 
-def with_change(before: TuningStatus | None, change: int, spared: int) -> TuningStatus | None:
+def with_change(
+    before: TuningStatus | None, change: int, spared: int, of: str | None = None
+) -> TuningStatus | None:
     """After replicas were added (or, below 0, removed) while it stands, of which it would have
-    spared some.
+    spared some, as was reckoned by what `of` is the digest of.
     """
     if before is None or change == 0:
         return before
     added = before.replicas_added + max(change, 0)
     left = max(before.replicas_spared + spared + min(change, 0), 0)
-    return before.model_copy(update={"replicas_added": added, "replicas_spared": left})
+    return _owing(before.model_copy(update={"replicas_added": added}), left, of)
+
+
+def still_owed(before: TuningStatus, of: str) -> TuningStatus:
+    """Without the replicas that were reckoned by something else than what `of` is the digest of."""
+    return before if before.spared_of in (None, of) else _owing(before, 0, None)
+
+
+def within(before: TuningStatus, replicas: int) -> TuningStatus:
+    """With no more replicas in its place than there are beside the one that stays, whoever took
+    the others away.
+    """
+    left = min(before.replicas_spared, max(replicas - 1, 0))
+    return _owing(before, left, before.spared_of)
+
+
+def _owing(before: TuningStatus, spared: int, of: str | None) -> TuningStatus:
+    return before.model_copy(
+        update={"replicas_spared": spared, "spared_of": of if spared else None}
+    )
 
 
 def is_news(before: TuningStatus | None, after: TuningStatus | None) -> bool:
