@@ -628,6 +628,18 @@ def test_the_next_one_begins_once_the_one_before_was_compared() -> None:
     assert (new.phase, new.entry, new.sustained_before) == (TRIED, "maxBatchSize: 16\n", 60.0)
 
 
+def test_of_knobs_that_would_spare_replicas_one_goes_before_an_optimised_model() -> None:
+    next_one = NEXT.model_copy(update={"replicas_spared": 1})
+    view = learnt(kept_at(50.0, tuning=next_one), curve(), Capacity(60.0, WIDE))
+    view.optimization.told = optimization()
+    for _ in range(2):
+        ADOPTING.look(view, BODY, OPTIMIZED, may_begin=True)
+    assert [(each.origin.value, each.phase) for each in view.adoption.present] == [
+        ("Tuning", KEPT),
+        ("Optimization", TRIED),
+    ]
+
+
 @pytest.mark.parametrize(
     ("known", "after"),
     [

@@ -367,7 +367,8 @@ def _is_on_its_way(known: Learning | None, model: str) -> bool:
 
 def _proposals(view: AgentView, spec: AgentSpec) -> list[Proposal]:
     """What may be tried, models that were optimised first: they gain the most; before them only a
-    knob by which replicas go that were bought without it. `spec` is as the user wrote it.
+    knob by which replicas go that were bought without it. Only one: what comes next may wait for a
+    day until it is compared. `spec` is as the user wrote it.
     """
     known = _known(view)
     sustained = {model: learnt.per_second for model, learnt in _sustained(view).items()}
@@ -376,7 +377,9 @@ def _proposals(view: AgentView, spec: AgentSpec) -> list[Proposal]:
     found = [_optimized(each, sustained.get(each.model)) for each in optimized]
     if (advice := view.tuning) is not None:
         tuned = _tuned(view, spec, advice, sustained.get(advice.model))
-        found.insert(0 if advice.replicas_spared else len(found), tuned)
+        had_turn = any(each.origin is Origin.TUNING for each in view.adoption.present)
+        is_first = advice.replicas_spared > 0 and not had_turn
+        found.insert(0 if is_first else len(found), tuned)
     proposals = [each for each in found if each is not None]
     return [each for each in proposals if not _is_on_its_way(known, each.model)]
 
