@@ -528,6 +528,45 @@ def test_what_becomes_of_a_recommendation_is_told(mode: str, spared: int, words:
     assert sentence.endswith(words)
 
 
+@pytest.mark.parametrize(
+    ("told", "settings", "words"),
+    [
+        pytest.param(
+            RECOMMENDED,
+            [adopted(AdoptionPhase.UNDECIDED)],
+            "it is tried on a canary again a day after it was taken back.",
+            id="tried, and undecided",
+        ),
+        pytest.param(
+            RECOMMENDED,
+            [adopted(AdoptionPhase.KEPT, summary="maxBatchSize 8 in place of 4")],
+            "it is tried on a canary once what is kept was compared, or a day after that was kept.",
+            id="behind one that is not compared yet",
+        ),
+        pytest.param(
+            RECOMMENDED,
+            [adopted(AdoptionPhase.REFUSED, summary="maxBatchSize 32 in place of 8")],
+            "it is tried on a canary while all is calm.",
+            id="after another knob was tried",
+        ),
+        pytest.param(
+            RECOMMENDED.model_copy(update={"knob": Knob.INSTANCES, "from_": "1", "to": "2"}),
+            [],
+            "Trireme does not set it.",
+            id="of what there is no canary of",
+        ),
+    ],
+)
+def test_what_a_recommendation_waits_for_is_told(
+    told: TuningStatus, settings: list[Adoption], words: str
+) -> None:
+    spec = agent_of(tuning={"mode": "Apply"}).spec
+    status = STATUS.model_copy(update={"tuning": told, "adopted": settings})
+    agent = Agent("team", "echo", spec, status)
+    found = explain(agent, of_record(SITUATIONS["steady"]), None, NOW + seconds(4))
+    assert found.sections["Knobs"][-1].endswith(words)
+
+
 def test_an_explanation_of_an_agent_that_was_only_just_made(golden: Golden) -> None:
     agent = Agent("team", "echo", None, AgentStatus())
     found = explain(agent, None, "no decision of team/echo is known here", NOW)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from trireme.api.adoption import Adoption, AdoptionPhase
+from trireme.api.adoption import Adoption, AdoptionPhase, Origin
 from trireme.api.agent import AgentSpec
 from trireme.api.conditions import ConditionType, Reason
 from trireme.api.rollout import RolloutPhase
@@ -23,7 +23,7 @@ from trireme.api.scaling_status import (
     StagesStatus,
 )
 from trireme.api.status import AgentStatus, Condition
-from trireme.api.tuning import TuningMode
+from trireme.api.tuning import Knob, TuningMode, TuningStatus
 from trireme.autoscaler import stabiliser
 from trireme.autoscaler.capacity import APART, LEAST_EXECUTIONS, due_seconds
 from trireme.autoscaler.demand import hold
@@ -49,7 +49,7 @@ from trireme.autoscaler.types import (
     Policy,
     Signals,
 )
-from trireme.autoscaler.wording import number, pod_count, recommendation, rounded
+from trireme.autoscaler.wording import number, pod_count, recommendation, rounded, setting
 
 _WHY = {
     Reason.WITHIN_TARGET: "No change is due",
@@ -441,12 +441,34 @@ def _knobs(agent: Agent, now: datetime) -> Iterator[str]:
     added = f", with {told.replicas_added} replicas added since" if told.replicas_added else ""
     if told.replicas_spared:
         added += f", {told.replicas_spared} of them in its place"
-    applies = agent.spec is not None and agent.spec.tuning.mode is TuningMode.APPLY
-    first = " before anything else," if told.replicas_spared else ""
-    tried = f"it is tried on a canary{first} while all is calm"
-    what = tried if applies else "Trireme does not set it"
     sentence = recommendation(told)
-    yield f"{sentence[0].upper()}{sentence[1:]}. Told {since}{added}; {what}."
+    yield f"{sentence[0].upper()}{sentence[1:]}. Told {since}{added}; {_becomes(told, agent)}."
+
+
+def _becomes(told: TuningStatus, agent: Agent) -> str:
+    """What becomes of a recommendation."""
+    applies = agent.spec is not None and agent.spec.tuning.mode is TuningMode.APPLY
+    if not applies or told.knob is Knob.INSTANCES:
+        return "Trireme does not set it"
+    tuned = [each for each in agent.status.adopted if each.origin is Origin.TUNING]
+    summary = setting(told.knob, told.from_, told.to)
+    if any(
+        (each.model, each.summary, each.phase) == (told.model, summary, AdoptionPhase.UNDECIDED)
+        for each in tuned
+    ):
+        return "it is tried on a canary again a day after it was taken back"
+    if any(_is_compared(each) for each in agent.status.adopted):
+        return (
+            "it is tried on a canary once what is kept was compared, or a day after that was kept"
+        )
+    first = " before anything else," if told.replicas_spared and not tuned else ""
+    return f"it is tried on a canary{first} while all is calm"
+
+
+def _is_compared(told: Adoption) -> bool:
+    """Whether a setting is kept, and what a pod sustains with it is not known yet."""
+    is_open = told.sustained_before is not None and told.sustained_after is None
+    return told.phase is AdoptionPhase.KEPT and is_open
 
 
 _ADOPTED = {
