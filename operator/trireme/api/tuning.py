@@ -123,7 +123,8 @@ class TuningStatus(ApiModel):
         0,
         ge=0,
         description="Replicas that were bought and are still there, of which it is known that it "
-        "would have done without. While there are any it is tried before anything else.",
+        "would have done without. While there are any it is tried before anything else, unless "
+        "another knob was.",
     )
     spared_of: str | None = Field(
         None,
