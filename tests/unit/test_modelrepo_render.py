@@ -6,7 +6,7 @@ import pytest
 
 from specs import valid_body
 from trireme.admission.parse import parse_agent
-from trireme.modelrepo.render import config_text, model_digest, render
+from trireme.modelrepo.render import config_text, model_digest, render, uncounted_digest
 from trireme.modelrepo.repository import ClaimFolder, Repository
 
 FILES = {"encoder-files": {"model.py": b"a"}, "scorer-files": {"model.py": b"b"}}
@@ -124,6 +124,33 @@ def test_what_triton_changes_in_place_is_in_the_digest_of_its_model() -> None:
         changed, *same = digests(edits)
         assert changed != encoder
         assert same == others
+
+
+@pytest.mark.parametrize(
+    ("edits", "is_same"),
+    [
+        pytest.param({"spec.models.0.instances": [{"count": 2}]}, True, id="their number"),
+        pytest.param({"spec.models.0.instances": [{"kind": "CPU"}]}, False, id="their kind"),
+        pytest.param({"spec.models.0.instances": [{}, {}]}, False, id="more groups"),
+        pytest.param({"spec.models.0.instances": [{"passive": True}]}, False, id="passive ones"),
+        pytest.param({"spec.models.0.versionPolicy": {"latest": 2}}, False, id="the versions"),
+        pytest.param({"spec.models.0.maxBatchSize": 16}, False, id="the batch size"),
+        pytest.param({"spec.server.resources": {"memory": "9Gi"}}, False, id="their memory"),
+        pytest.param({"spec.server.env": [{"name": "A", "value": "1"}]}, False, id="their env"),
+        pytest.param(
+            {"spec.server.placement": {"nodeSelector": {"a": "b"}}}, False, id="their nodes"
+        ),
+        pytest.param({"spec.scaling": {"min": 2, "max": 9}}, True, id="how many pods there are"),
+    ],
+)
+def test_what_but_the_number_of_instances_makes_batches_take_their_time_is_in_one_digest(
+    edits: dict[str, Any], is_same: bool
+) -> None:
+    def digest(edits: dict[str, Any]) -> str:
+        spec = parse_agent(valid_body(edits)).spec
+        return uncounted_digest(render(spec, FILES).models[0], spec.server)
+
+    assert (digest(edits) == digest({})) is is_same
 
 
 def test_files_and_their_names_are_in_the_digest() -> None:
