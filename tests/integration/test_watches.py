@@ -1,14 +1,19 @@
-"""What could end a watch: that it dies without a sign, and an object that Python would not read."""
+"""What could end a watch: that it dies without a sign, and an object that Python would not read;
+and what it tells of another agent.
+"""
 
 import json
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from integration.fleet import EXAMPLES
 from integration.operator_process import operator
 from integration.passes import Clock, started
 from integration.silent_proxy import silent_proxy
 from kube import Kube, merged, objects
+from trireme.api import names
 
 
 def test_watches_that_go_silent_are_opened_anew_and_nothing_is_missed(
@@ -32,6 +37,25 @@ def test_watches_that_go_silent_are_opened_anew_and_nothing_is_missed(
         team.run("delete", "deployment", "echo")
         team.until("a new agent is seen", lambda: team.find("deployment", "later"), 30, "later")
         team.until("a loss is seen", lambda: team.find("deployment", "echo"), 30, "echo")
+
+
+@pytest.mark.parametrize(
+    "owner", [pytest.param("other", id="another agent"), pytest.param("", id="empty")]
+)
+def test_a_child_whose_owner_label_was_changed_gets_it_back(
+    team: Kube, tmp_path: Path, owner: str
+) -> None:
+    def owner_told() -> str:
+        service = team.get("service", "echo")
+        return str(service["metadata"]["labels"][names.OWNER])
+
+    agent, files = objects(EXAMPLES / "echo.yaml")
+    with operator(team, tmp_path / "log", TRIREME_RESYNC_SECONDS="3"):
+        team.apply(files, agent, merged(agent, {"metadata": {"name": "other"}}))
+        team.until("its Service", lambda: team.find("service", "echo"), 30, "echo")
+        team.until("it is told", lambda: "Accepted" in team.conditions("echo"), 30, "echo")
+        team.run("label", "--overwrite", "service", "echo", f"{names.OWNER}={owner}")
+        team.until("it is back", lambda: owner_told() == "echo", 15, "echo")
 
 
 async def test_a_deployment_that_went_unseen_is_made_again_with_its_size(team: Kube) -> None:
