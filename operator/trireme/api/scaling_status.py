@@ -1,10 +1,22 @@
 """What scaling tells: decisions, and what they were made of."""
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
 from trireme.api.schema import ApiModel, list_map
+
+_SustainedPerSecond = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        description="Requests a second at which one pod keeps the objective; absent where none is.",
+    ),
+]
+_Factor = Annotated[
+    float, Field(gt=0, description="What that is multiplied by, corrected by what is seen.")
+]
 
 
 class DecisionStatus(ApiModel):
@@ -95,14 +107,8 @@ class CurveStatus(ApiModel):
         description="Batches; Counters, where the server does not tell batch sizes apart; Earlier, "
         "if it is of the model's files or configuration before, until it is learnt anew.",
     )
-    sustained_per_second: float | None = Field(
-        None,
-        gt=0,
-        description="Requests a second at which one pod keeps the objective; absent where none is.",
-    )
-    factor: float = Field(
-        1.0, gt=0, description="What that is multiplied by, corrected by what is seen."
-    )
+    sustained_per_second: _SustainedPerSecond = None
+    factor: _Factor = 1.0
 
 
 class StepCallsStatus(ApiModel):
@@ -125,14 +131,8 @@ class PipelineCapacityStatus(ApiModel):
     steps: list[StepCallsStatus] = Field(
         [], description="How often each model is called.", json_schema_extra=list_map("model")
     )
-    sustained_per_second: float | None = Field(
-        None,
-        gt=0,
-        description="Requests a second at which one pod keeps the objective; absent where none is.",
-    )
-    factor: float = Field(
-        1.0, gt=0, description="What that is multiplied by, corrected by what is seen."
-    )
+    sustained_per_second: _SustainedPerSecond = None
+    factor: _Factor = 1.0
 
 
 class StagesStatus(ApiModel):
