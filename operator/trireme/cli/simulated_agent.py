@@ -86,11 +86,6 @@ class SimulatedAgent:
         return frozenset(each.gpus.count for each in servers)
 
     @property
-    def is_pipeline(self) -> bool:
-        """Whether the objective is of a pipeline's."""
-        return isinstance(self.serving, ServedPipeline)
-
-    @property
     def rules(self) -> Rules:
         """What the spec asks of Trireme beside."""
         scaling = self.agent.spec.scaling

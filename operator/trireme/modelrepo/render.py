@@ -40,7 +40,7 @@ def render(spec: AgentSpec, sources: Mapping[str, Mapping[str, bytes]]) -> Repos
     )
     return Repository(
         models=directories,
-        digest=_digest(sorted(fixed_digest(each).encode() for each in directories)),
+        digest=_digest(sorted(_directory_digest(each).encode() for each in directories)),
         live_digest=_digest(sorted(_wire(config) for config in configs)),
     )
 
@@ -83,7 +83,7 @@ def _beside_versions(
     return {file.path: sources[file.config_map][file.key] for file in files}
 
 
-def fixed_digest(directory: ModelDirectory) -> str:
+def _directory_digest(directory: ModelDirectory) -> str:
     """Of all in one directory that cannot change in place."""
     fixed = ModelConfig()
     fixed.CopyFrom(directory.config)
