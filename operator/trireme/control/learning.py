@@ -90,6 +90,7 @@ def known(view: AgentView, pods: PodSet) -> Learning:
         repository.live_digest,
         server,
     ):
+        before.server = server  # each pass makes an equal one; the same one is compared at once
         return before
     digests = {directory.name: model_digest(directory) for directory in repository.models}
     uncounted = {each.name: uncounted_digest(each, server) for each in repository.models}
