@@ -25,7 +25,8 @@ from trireme.api.scaling_status import (
 from trireme.api.status import AgentStatus, Condition
 from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.autoscaler import outside
-from trireme.autoscaler.explain import Agent, explain
+from trireme.autoscaler.explain import explain
+from trireme.autoscaler.explain_known import Agent
 from trireme.autoscaler.records import Inputs, Record, conclude
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types import (

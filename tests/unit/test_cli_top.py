@@ -1,11 +1,9 @@
 """The table of all agents."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from trireme.autoscaler.explain import age
 from trireme.cli.top import row, table
 from unit.autoscaling import NOW
 
@@ -92,23 +90,6 @@ def test_what_is_not_known_is_a_dash(body: dict[str, Any]) -> None:
     cells = row(body, NOW).cells
     assert cells[:2] == ("support", "ticket-router")
     assert cells[3:] == ("0/-", "-", "-", "-", "-", "-")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "two_units", "one_unit"),
-    [
-        (-3, "0s", "0s"),
-        (4.4, "4s", "4s"),
-        (200, "3m20s", "3m"),
-        (3_600, "1h", "1h"),
-        (7_530, "2h5m", "2h"),
-        (90_059, "1d1h", "1d"),
-        (86_400 + 59, "1d", "1d"),
-    ],
-)
-def test_an_age_is_told_in_its_largest_units(seconds: float, two_units: str, one_unit: str) -> None:
-    passed = timedelta(seconds=seconds)
-    assert (age(passed), age(passed, 1)) == (two_units, one_unit)
 
 
 def test_an_objective_that_cannot_be_read_leaves_the_latency_alone() -> None:

@@ -1,6 +1,7 @@
 """Figures and sentences for reading. Pure."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from trireme.api.tuning import Knob, TuningStatus
 
@@ -68,3 +69,24 @@ def setting(knob: Knob, now: str, to: str) -> str:
     if knob is Knob.BATCHING:
         return f"batches of up to {to} in place of single requests"
     return f"{knob} {to} in place of {now}"
+
+
+def age(passed: timedelta, most_units: int = 2) -> str:
+    """`4s`, `3m20s`, `2h5m`, `3d4h`: a duration in its largest units."""
+    left, counts = max(0, round(passed.total_seconds())), []
+    for unit, seconds in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, seconds)
+        counts.append((count, unit))
+    first = next((at for at, (count, _) in enumerate(counts) if count), 0)
+    kept = counts[first : first + most_units]
+    return "".join(f"{count}{unit}" for count, unit in kept if count) or "0s"
+
+
+def lasting(seconds: float) -> str:
+    """`3m20s`: how long something takes."""
+    return age(timedelta(seconds=seconds))
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """`3m20s ago`."""
+    return f"{age(now - at)} ago"

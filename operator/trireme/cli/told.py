@@ -8,7 +8,7 @@ from trireme.api import kinds
 from trireme.api.agent import AgentSpec
 from trireme.api.conditions import ConditionType
 from trireme.api.status import AgentStatus
-from trireme.autoscaler.explain import Agent
+from trireme.autoscaler.explain_known import Agent
 from trireme.errors import ClusterError, InvalidSpec, RecordsUnavailable
 from trireme.settings import read_settings
 

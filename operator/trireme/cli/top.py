@@ -22,8 +22,8 @@ from trireme.api.scaling_status import (
     ScalingStatus,
 )
 from trireme.api.status import AgentStatus
-from trireme.autoscaler.explain import age, has_canary
-from trireme.autoscaler.wording import number
+from trireme.autoscaler.explain_known import has_canary
+from trireme.autoscaler.wording import age, number
 from trireme.control.clock import utc_now
 from trireme.errors import ClusterError
 
