@@ -1,39 +1,40 @@
 """`trireme simulate`: what autoscalers would have made of recorded traffic."""
 
 import json
-import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from trireme.api.scaling import OutsideDemand, Schedule
-from trireme.autoscaler.queueing import PodShape
-from trireme.autoscaler.types import DemandPolicy
-from trireme.cli import past_traffic, simulated_agent
-from trireme.cli.simulated_agent import SimulatedAgent
+from trireme.cli import simulated_agent
 from trireme.cli.simulation_options import (
     NAMES,
     classes_of,
-    curve_of,
     failures_of,
-    gpus_for,
-    lead_time_of,
     least_sustained,
+    moment,
     names_of,
     objective_of,
-    parsed,
     ratio_of,
     refuse_of_pipelines,
     seconds_of,
     shape_of,
+)
+from trireme.cli.simulation_progress import progress_bar
+from trireme.cli.simulation_scenario import (
+    OVER_PEAK,
+    bounds_from,
+    hours_from,
+    lead_time_from,
+    pod_from,
+    required,
+    room_from,
+    rules_from,
+    schedules_from,
 )
 from trireme.cli.simulation_tables import (
     MOMENT,
@@ -42,20 +43,15 @@ from trireme.cli.simulation_tables import (
     print_classes,
     print_table,
 )
-from trireme.control.clock import utc_now
-from trireme.errors import IncompleteHistory, InvalidTrace, SignalsUnavailable
+from trireme.cli.simulation_traffic import measured, recorded
 from trireme.simulator import class_comparison, comparison
 from trireme.simulator.class_comparison import ClassScenario, ClassScore
-from trireme.simulator.class_fleet import PodClass
 from trireme.simulator.comparison import Score
-from trireme.simulator.fluid import LeadTime
-from trireme.simulator.hours import Hours
 from trireme.simulator.pods import Balancer
-from trireme.simulator.policy import Bounds
-from trireme.simulator.scenario import Rules, Scenario, with_peak
+from trireme.simulator.scenario import Scenario, with_peak
 from trireme.simulator.served import ServingPod
 from trireme.simulator.shapes import Shape, made
-from trireme.simulator.traces import Traffic, parse, traffic_of, window
+from trireme.simulator.traces import window
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +62,8 @@ class Drawer:
     classes: Callable[[ClassScenario, Sequence[ClassScore], Path], list[Path]]
 
 
-_SHORTEST_STEP, _LONGEST_STEP_SECONDS = timedelta(seconds=5), 3600
-_FIRST_YEAR, _LAST_YEAR = 1970, 9990
 _TRACE_PEAK = 20  # replicas that a trace's highest rate takes, unless said
-_OVER_PEAK = 2  # times the replicas of the highest rate are the most, unless said
 _MOST_REPLICAS = 10_000
-_ROUNDING = (
-    1e-9  # of a pod: 20 times what one sustains takes 20 of them, whatever the last bit says
-)
 _OF_THE_PAST = ("agent", "model", "days", "until", "step", "fill_gaps")
 _OF_EACH_CLASS = ("instances", "noise", "lead_time", "lead_time_variation")
 _OF_ONE_CLASS = {
@@ -84,7 +74,6 @@ _OF_ONE_CLASS = {
     "events": "pods of node classes are simulated second by second: leave it out, or say --curve "
     "and --lead-time of one class in their place",
 }
-_USUAL_DEMAND = OutsideDemand(query="vector(0)")  # of which only the defaults count
 
 
 class Output(StrEnum):
@@ -279,7 +268,7 @@ def simulate(
     variation = ratio_of("--lead-time-variation", lead_time_variation)
     classes = classes_of(node_class or (), instances, spread, variation)
     told = None if filename is None else simulated_agent.read(filename, model)
-    objective = told.objective if told and slo is None else objective_of(_said(slo, "--slo"))
+    objective = told.objective if told and slo is None else objective_of(required(slo, "--slo"))
     if told is not None and told.has_classes and not classes and curve is None:
         _refuse(
             context,
@@ -299,8 +288,8 @@ def simulate(
             _refuse(context, ("instances", "noise"), "the agent's are taken: say --curve, too")
         if told is not None and lead_time is None:
             _refuse(context, ("lead_time_variation",), "it is the agent's: say --lead-time, too")
-        pods = [("--curve", _pod(curve, told, instances, spread))]
-        lead = _lead_time(lead_time, told, variation)
+        pods = [("--curve", pod_from(curve, told, instances, spread))]
+        lead = lead_time_from(lead_time, told, variation)
     refuse_of_pipelines([pod for _, pod in pods], names, events)
     fails = failures_of(failures)
     part = None if length is None else int(seconds_of("--window", length))
@@ -322,22 +311,20 @@ def simulate(
         alone = told is not None and told.has_several_objectives
         words = "an agent's past has its own times: leave it out, or say --until"
         _refuse(context, ("start",), words)
-        traffic, begins = _measured(
-            prometheus, asked, of_model, alone, days, until, step, fill_gaps
-        )
+        traffic, begins = measured(prometheus, asked, of_model, alone, days, until, step, fill_gaps)
     else:
-        of_agent = max(told.bounds.most // _OVER_PEAK, 1) if told else _TRACE_PEAK
+        of_agent = max(told.bounds.most // OVER_PEAK, 1) if told else _TRACE_PEAK
         peak_replicas = peak_replicas or of_agent
-        traffic = _recorded(trace) if trace is not None else made(*shape_of(shape or ""))
-        begins = None if start is None else _moment("--start", start)
+        traffic = recorded(trace) if trace is not None else made(*shape_of(shape or ""))
+        begins = None if start is None else moment("--start", start)
     if peak_replicas is not None:
         traffic = with_peak(traffic, pod, objective, peak_replicas)
-    bounds = _bounds(min_replicas, max_replicas, told, traffic, least_of_pod)
+    bounds = bounds_from(min_replicas, max_replicas, told, traffic, least_of_pod)
     if part is not None:
         traffic = window(traffic, part, seed)
-    hours = _hours(begins, traffic, _schedules(min_replicas, max_replicas, told))
-    rules = _rules(told, bounds)
-    room = _room(gpu_budget, told, classes, hours.widest(bounds).least)
+    hours = hours_from(begins, traffic, schedules_from(min_replicas, max_replicas, told))
+    rules = rules_from(told, bounds)
+    room = room_from(gpu_budget, told, classes, hours.widest(bounds).least)
     for words in told.otherwise() if told else ():
         typer.echo(f"-f: simulated otherwise: {words}", err=True)
     if classes:
@@ -362,7 +349,9 @@ def simulate(
         hours=hours,
         room=room,
     )
-    with _progress(len(names) * (1 if draw is None else 1 + len(comparison.MULTIPLES)) + 1) as bar:
+    with progress_bar(
+        len(names) * (1 if draw is None else 1 + len(comparison.MULTIPLES)) + 1
+    ) as bar:
         scores = comparison.compare(on, names, bar)
         if draw is not None and plots is not None:
             swept = [
@@ -379,188 +368,6 @@ def simulate(
         _say_written(written)
 
 
-# ---------------------------------------------------------------------------------------- traffic
-
-
-def _recorded(trace: Path) -> Traffic:
-    try:
-        with trace.open(encoding="utf-8") as lines:
-            return traffic_of(parse(lines, trace.name))
-    except (InvalidTrace, UnicodeDecodeError) as error:
-        typer.echo(f"--trace {trace}: {error}", err=True)
-        raise typer.Exit(1) from error
-
-
-def _measured(
-    prometheus: str,
-    agent: str | None,
-    model: str | None,
-    alone: bool,
-    days: float,
-    until: datetime | None,
-    step: str,
-    fill_gaps: str,
-) -> tuple[Traffic, datetime]:
-    """An agent's past, and when it begins; what of it was filled is told on standard error."""
-    if agent is None:
-        raise typer.BadParameter("say which, as NAMESPACE/NAME", param_hint="--agent")
-    namespace, name = parsed("--agent", agent, past_traffic.agent_of)
-    width = timedelta(seconds=int(seconds_of("--step", step, _LONGEST_STEP_SECONDS)))
-    if width < _SHORTEST_STEP:
-        raise typer.BadParameter(f"{step} is too short: write 5s or more", param_hint="--step")
-    end = utc_now() if until is None else _moment("--until", until)
-    wanted = past_traffic.Wanted(
-        url=prometheus,
-        namespace=namespace,
-        agent=name,
-        model=model,
-        end=past_traffic.on_whole_steps(end, width),
-        step=width,
-        steps=max(int(timedelta(days=days) / width), 2),
-        longest_gap=timedelta(seconds=seconds_of("--fill-gaps", fill_gaps)),
-        alone=alone,
-    )
-    try:
-        past = past_traffic.ask(wanted)
-    except (SignalsUnavailable, IncompleteHistory) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
-    for gap in past.filled:
-        typer.echo(f"filled: {gap}", err=True)
-    return traffic_of(past.trace), past.begin - width  # its first step ends there
-
-
-# ---------------------------------------------------------------------------------------- options
-
-
-def _moment(option: str, told: datetime) -> datetime:
-    """In UTC; all that is reckoned from it is a date, too."""
-    if not _FIRST_YEAR <= told.year <= _LAST_YEAR:
-        raise typer.BadParameter(
-            f"{told:{MOMENT}} is not in the years {_FIRST_YEAR} to {_LAST_YEAR}: write one of them",
-            param_hint=option,
-        )
-    return told.replace(tzinfo=UTC)
-
-
-def _said(text: str | None, option: str, instead: str = "") -> str:
-    """What must be said where no agent's file tells it."""
-    if text is None:
-        raise typer.BadParameter(
-            f"say it, {instead}or an agent that tells it, with -f", param_hint=option
-        )
-    return text
-
-
-def _pod(
-    curve: str | None, told: SimulatedAgent | None, instances: int, noise: float
-) -> ServingPod:
-    """The pod of an option, else the agent's."""
-    if curve is None and told is not None:
-        return told.pod()
-    text = _said(curve, "--curve", "or --node-class, ")
-    return PodShape(curve_of("--curve", text), instances, noise)
-
-
-def _lead_time(text: str | None, told: SimulatedAgent | None, variation: float) -> LeadTime:
-    """The lead time of an option, else the agent's."""
-    if text is None and told is not None:
-        return told.lead_time()
-    return lead_time_of("--lead-time", _said(text, "--lead-time"), variation)
-
-
-def _bounds(
-    least: int | None,
-    most: int | None,
-    told: SimulatedAgent | None,
-    traffic: Traffic,
-    least_of_pod: float,
-) -> Bounds:
-    """Those of options, else the agent's, else from one pod to twice the peak's."""
-    if least is None:
-        least = told.bounds.least if told else 1
-    if most is None and told is not None:
-        most = told.bounds.most
-    if most is None:
-        peak = float(traffic.rate_per_second.max())
-        most = _OVER_PEAK * math.ceil(peak / least_of_pod - _ROUNDING)
-    if least > most:
-        raise typer.BadParameter(
-            f"{least} is more than --max-replicas {most}: lower it, or raise that",
-            param_hint="--min-replicas",
-        )
-    return Bounds(least, most)
-
-
-def _schedules(
-    least: int | None, most: int | None, told: SimulatedAgent | None
-) -> tuple[Schedule, ...]:
-    """The agent's, but for the bounds in whose place an option is said."""
-    said = [name for name, bound in (("min", least), ("max", most)) if bound is not None]
-    schedules = [
-        each.model_copy(update=dict.fromkeys(said)) for each in (told.schedules if told else ())
-    ]
-    largest = max((each.min for each in schedules if each.min is not None), default=0)
-    if most is not None and largest > most:
-        raise typer.BadParameter(
-            f"{most} is less than the min of one of scaling.schedules, {largest}: raise it, or say "
-            "--min-replicas, too",
-            param_hint="--max-replicas",
-        )
-    return tuple(each for each in schedules if each.min is not None or each.max is not None)
-
-
-def _hours(begins: datetime | None, traffic: Traffic, schedules: tuple[Schedule, ...]) -> Hours:
-    """When the traffic comes, and the agent's schedules."""
-    if begins is not None:
-        begins += timedelta(seconds=traffic.start_seconds)
-    if schedules and begins is None:
-        raise typer.BadParameter(
-            "the agent has scaling.schedules: say when the traffic begins, such as "
-            "2026-03-02T06:00:00Z",
-            param_hint="--start",
-        )
-    return Hours(begins, schedules)
-
-
-def _rules(told: SimulatedAgent | None, bounds: Bounds) -> Rules:
-    """The agent's; without a pod something must tell of requests, whoever says that none may be."""
-    rules = told.rules if told else Rules()
-    if bounds.least > 0 or rules.demand is not None:
-        return rules
-    usual = _USUAL_DEMAND
-    demand = DemandPolicy(usual.activation_threshold, usual.cooldown_period)
-    return replace(rules, demand=demand)
-
-
-def _room(
-    gpus: int | None, told: SimulatedAgent | None, classes: Sequence[PodClass], least: int
-) -> int | None:
-    """The pods that a GPU budget has room for; of node classes its GPUs."""
-    if told is None:
-        if gpus is not None:
-            raise typer.BadParameter(
-                "what a pod takes of it is in an agent's file: say -f, or --max-replicas",
-                param_hint="--gpu-budget",
-            )
-        return None
-    if gpus is None and told.budget is None:
-        return None
-    of_pods = {each.gpus for each in classes} or told.gpus
-    instead = "leave it, and scaling.budget of the file, out, and say --max-replicas"
-    if of_pods == {0}:
-        raise typer.BadParameter(
-            f"its pods have no GPU, or none that is told: {instead}", param_hint="--gpu-budget"
-        )
-    if not classes and len(of_pods) > 1:
-        raise typer.BadParameter(
-            f"the pods of its node classes have not all as many GPUs: {instead}",
-            param_hint="--gpu-budget",
-        )
-    there = gpus_for(gpus, told.budget, min(of_pods), least)
-    return there if classes else there // min(of_pods)
-
-
 def _refuse(context: typer.Context, options: Sequence[str], words: str) -> None:
     """Nothing that was said is passed over."""
     given = [
@@ -572,9 +379,6 @@ def _refuse(context: typer.Context, options: Sequence[str], words: str) -> None:
         raise typer.BadParameter(words, param_hint=", ".join(given))
 
 
-# ----------------------------------------------------------------------------------------- output
-
-
 def _say_written(paths: Sequence[Path]) -> None:
     for path in paths:
         typer.echo(f"wrote {path}", err=True)
@@ -584,34 +388,13 @@ def _compare_classes(
     on: ClassScenario, names: Sequence[str], output: Output
 ) -> Sequence[ClassScore]:
     """Costs by node class, as figures or for people."""
-    with _progress(1 + len(names) * len(on.classes)) as bar:
+    with progress_bar(1 + len(names) * len(on.classes)) as bar:
         scores = [*class_comparison.compare(on, names, bar)]
     if output is Output.JSON:
         typer.echo(json.dumps([class_object(score) for score in scores], indent=2))
     else:
         print_classes(on, scores)
     return scores
-
-
-@contextmanager
-def _progress(steps: int) -> Iterator[comparison.Progress]:
-    """A bar on standard error where that is a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description:<14}"), BarColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task("", total=steps)
-        done, before = 0, ("", 0.0)
-
-        def tell(what: str, share: float) -> None:
-            nonlocal done, before
-            if before[0] and (what != before[0] or share < before[1]):
-                done += 1
-            before = (what, share)
-            progress.update(task, description=what, completed=done + share)
-
-        yield tell
 
 
 def _drawer() -> Drawer:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import typer
@@ -12,6 +12,7 @@ from trireme.api import names
 from trireme.api.scalars import format_duration, parse_duration, parse_ratio
 from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.service_curve import ServiceCurve
+from trireme.cli.simulation_tables import MOMENT
 from trireme.errors import UnattainableObjective
 from trireme.simulator.class_fleet import PodClass
 from trireme.simulator.contenders import CONTENDERS, OF_ONE_MODEL
@@ -36,6 +37,7 @@ _CLASS, _BUDGET = "--node-class", "--gpu-budget"
 _CLASS_EXAMPLE = "l4,0.28,12ms,4ms,16,90s"
 _NAME = re.compile(names.NODE_CLASS_PATTERN)
 _PRICE = re.compile(r"\d{1,6}(\.\d{1,6})?")
+_FIRST_YEAR, _LAST_YEAR = 1970, 9990
 
 
 def names_of(text: str) -> list[str]:
@@ -228,3 +230,13 @@ def parsed(option: str, text: str, parser: Callable[[object], T]) -> T:
         return parser(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def moment(option: str, told: datetime) -> datetime:
+    """In UTC; all that is reckoned from it is a date, too."""
+    if not _FIRST_YEAR <= told.year <= _LAST_YEAR:
+        raise typer.BadParameter(
+            f"{told:{MOMENT}} is not in the years {_FIRST_YEAR} to {_LAST_YEAR}: write one of them",
+            param_hint=option,
+        )
+    return told.replace(tzinfo=UTC)
