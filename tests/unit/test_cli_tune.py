@@ -14,19 +14,10 @@ from agents import agent_of, model_of
 from trireme.autoscaler.service_curve import BatchTotal
 from trireme.cli import app
 from trireme.cli.manifests import to_yaml
-from trireme.cli.tune import (
-    _facts,
-    _notes,
-    _patch,
-    _print,
-    _progress,
-    _search,
-    _Subject,
-    _subject,
-    _summary,
-    _Tuned,
-    _wish,
-)
+from trireme.cli.tuning_options import Subject, subject_of, wish_of
+from trireme.cli.tuning_progress import progress_bar
+from trireme.cli.tuning_report import as_object, notes_of, patch_of, print_table, summary
+from trireme.cli.tuning_search import Tuned, search
 from trireme.edge.spare_server import SpareServer, Trial
 from trireme.tuner.ranking import repeated
 from trireme.tuner.rate_search import Probe
@@ -101,20 +92,20 @@ class Simulated(SpareServer):
         return Trial(Measured(now, rate, batches), is_cut=is_cut)
 
 
-def subject() -> _Subject:
+def subject() -> Subject:
     spec = agent_of(
         models=[model_of("m", maxBatchSize=1)],
         objectives=[{"model": "m", "latency": {"target": "200ms"}}],
         tuning={"limits": {"maxBatchSize": {"max": 64}, "instances": {"max": 1}}},
     ).spec
-    return _subject("echo", spec, None)
+    return subject_of("echo", spec, None)
 
 
-def tuned(server: Simulated, seconds: float) -> _Tuned:
-    async def main() -> _Tuned:
+def tuned(server: Simulated, seconds: float) -> Tuned:
+    async def main() -> Tuned:
         about = subject()
-        with _progress(20) as told:
-            return await _search(server, about, _wish(about), 20, seconds, told)
+        with progress_bar(20) as told:
+            return await search(server, about, wish_of(about), 20, seconds, told)
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main())
@@ -140,12 +131,12 @@ def test_a_measurement_that_was_cut_short_takes_nothing_from_one_before_it() -> 
 # ------------------------------------------------------------------------------- what is said
 
 
-def found(*rates: float) -> _Tuned:
+def found(*rates: float) -> Tuned:
     """A best that was measured so, beside what is set now."""
     best = Configuration(4, 2)
     made = [Measured(Configuration(1, 1), 60.0), *(Measured(best, rate) for rate in rates)]
     tried = tuple((Try(each.configuration), Trial(each)) for each in made)
-    return _Tuned(tried, repeated(made)[1], "no other is worth it", 90.0)
+    return Tuned(tried, repeated(made)[1], "no other is worth it", 90.0)
 
 
 @pytest.mark.parametrize(
@@ -163,11 +154,11 @@ def found(*rates: float) -> _Tuned:
 def test_it_is_said_how_often_the_best_was_measured_and_how_far_apart(
     rates: list[float], words: str
 ) -> None:
-    assert words in _summary(subject(), found(*rates))
+    assert words in summary(subject(), found(*rates))
 
 
 def test_so_it_is_in_json() -> None:
-    facts: dict[str, Any] = _facts(subject(), found(113.0, 127.0), Configuration(1, 1), None)
+    facts: dict[str, Any] = as_object(subject(), found(113.0, 127.0), Configuration(1, 1), None)
     assert json.loads(json.dumps(facts))["best"] == {
         "maxBatchSize": 4,
         "instances": 2,
@@ -182,7 +173,7 @@ def test_so_it_is_in_json() -> None:
 def test_the_table_tells_the_best_and_what_was_measured_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _print(subject(), found(113.0, 127.0), None)
+    print_table(subject(), found(113.0, 127.0), None)
     rows = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert [row.rpartition("  ")[2] for row in rows[2:4]] == ["best", "best, again"]
 
@@ -223,6 +214,6 @@ def test_what_is_not_expected_of_a_change_is_said(
 ) -> None:
     objectives = [{"model": "m", "latency": {"target": "200ms"}}]
     spec = agent_of(models=[model_of("m", **fields)], objectives=objectives).spec
-    about = _subject("echo", spec, None)
+    about = subject_of("echo", spec, None)
     now = configuration_of(about.model, spec.server)
-    assert list(_notes(about, _patch(about, now, best))) == notes
+    assert list(notes_of(about, patch_of(about, now, best))) == notes
