@@ -38,7 +38,8 @@ from trireme.autoscaler.capacity import LearntCurve, due_seconds, pod_shape
 from trireme.autoscaler.memory import curves_from_status
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.queueing import PodShape, latencies
-from trireme.autoscaler.types import ObjectivePolicy, Serving
+from trireme.autoscaler.types.policy import ObjectivePolicy
+from trireme.autoscaler.types.serving import Serving
 from trireme.simulator.pods import Balancer, serve_fleet
 
 PERCENTILE = 95  # of the objectives, too

@@ -46,7 +46,10 @@ from trireme.autoscaler.records import conclude
 from trireme.autoscaler.samples import Index
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.signals import assemble
-from trireme.autoscaler.types import Capacity, ObjectivePolicy, Serving, Signals
+from trireme.autoscaler.types.capacity import Capacity
+from trireme.autoscaler.types.policy import ObjectivePolicy
+from trireme.autoscaler.types.serving import Serving
+from trireme.autoscaler.types.signals import Signals
 from trireme.control.agent_state import Accepted
 from trireme.control.autoscale import Autoscaler
 from trireme.control.direct import PodReader

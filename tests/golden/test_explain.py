@@ -29,25 +29,12 @@ from trireme.autoscaler.explain import explain
 from trireme.autoscaler.explain_known import Agent
 from trireme.autoscaler.records import Inputs, Record, conclude
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import (
-    Bound,
-    Capacity,
-    ClassPods,
-    Coverage,
-    DemandPolicy,
-    FactorMemory,
-    Forecast,
-    Grant,
-    LeadTime,
-    NodeClass,
-    NoSignals,
-    OutOfReach,
-    Outside,
-    Recommendation,
-    Serving,
-    Signals,
-    Source,
-)
+from trireme.autoscaler.types.capacity import Capacity, OutOfReach
+from trireme.autoscaler.types.memory import FactorMemory, Recommendation
+from trireme.autoscaler.types.observation import ClassPods, Forecast, Grant, LeadTime, Outside
+from trireme.autoscaler.types.policy import Bound, DemandPolicy, NodeClass
+from trireme.autoscaler.types.serving import Serving
+from trireme.autoscaler.types.signals import Coverage, NoSignals, Signals, Source
 from trireme.cli.explain import text
 from unit.autoscaling import (
     NOW,

@@ -27,7 +27,7 @@ from trireme.api.rollout import RolloutPhase
 from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity
+from trireme.autoscaler.types.capacity import Capacity
 from trireme.control import learning
 
 APPLIED = merged(AGENT, {"spec": {"tuning": {"mode": "Apply"}}})

@@ -9,7 +9,8 @@ import pytest
 from integration.prometheus_server import prometheus
 from trireme.api.conditions import Reason
 from trireme.autoscaler import outside
-from trireme.autoscaler.types import NoSignals, Outside
+from trireme.autoscaler.types.observation import Outside
+from trireme.autoscaler.types.signals import NoSignals
 from trireme.edge.demand import DemandQueries
 from trireme.edge.prometheus import Access
 from trireme.errors import SignalsUnavailable

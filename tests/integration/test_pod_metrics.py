@@ -24,7 +24,8 @@ from trireme.autoscaler.direct import PodHistory, Sample, agent_samples, metrics
 from trireme.autoscaler.expressions import GATEWAY, SERVER, PodKind
 from trireme.autoscaler.queries import Labels
 from trireme.autoscaler.signals import Subject, assemble
-from trireme.autoscaler.types import ModelSignals, ObjectivePolicy, Signals, Source
+from trireme.autoscaler.types.policy import ObjectivePolicy
+from trireme.autoscaler.types.signals import ModelSignals, Signals, Source
 from trireme.control.direct import PodReader
 from trireme.control.queue import Key
 from trireme.control.store import Store

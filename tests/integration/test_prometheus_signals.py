@@ -23,13 +23,8 @@ from trireme.autoscaler.promql import queries
 from trireme.autoscaler.queries import Labels, Query, window
 from trireme.autoscaler.samples import AgentSamples, Round
 from trireme.autoscaler.signals import Subject, assemble
-from trireme.autoscaler.types import (
-    ModelSignals,
-    NoSignals,
-    ObjectivePolicy,
-    Signals,
-    Source,
-)
+from trireme.autoscaler.types.policy import ObjectivePolicy
+from trireme.autoscaler.types.signals import ModelSignals, NoSignals, Signals, Source
 from trireme.edge.prometheus import Access, Prometheus
 
 NOW = datetime(2026, 1, 1, 12, 0, 1, tzinfo=UTC)  # one second after the newest scrape

@@ -11,18 +11,16 @@ from trireme.api.scaling import (
     ScalingRules,
     SelectPolicy,
 )
-from trireme.autoscaler.types import (
-    Capacity,
+from trireme.autoscaler.types.capacity import Capacity, OutOfReach
+from trireme.autoscaler.types.memory import Memory
+from trireme.autoscaler.types.observation import Observation
+from trireme.autoscaler.types.policy import ObjectivePolicy, Policy
+from trireme.autoscaler.types.signals import (
     Coverage,
     Latency,
     LatencyKind,
-    Memory,
     ModelSignals,
     NoSignals,
-    ObjectivePolicy,
-    Observation,
-    OutOfReach,
-    Policy,
     Signals,
 )
 

@@ -9,7 +9,9 @@ from trireme.autoscaler.arbitration import arbitrated
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.records import Inputs, conclude
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity, Decision, KnownKnob, Observation
+from trireme.autoscaler.types.capacity import Capacity
+from trireme.autoscaler.types.decision import Decision
+from trireme.autoscaler.types.observation import KnownKnob, Observation
 from unit.autoscaling import SETTLED, objective, observed, policy, seen
 
 CAPACITY = Capacity(50.0, ServiceCurve(0.040, 0.010, 4))

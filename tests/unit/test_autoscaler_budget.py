@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from trireme.api.conditions import Reason
 from trireme.autoscaler.budget import Held, Member, granted, grants, holder, moves, usable
 from trireme.autoscaler.decision import decide
-from trireme.autoscaler.types import Grant
+from trireme.autoscaler.types.observation import Grant
 from unit.autoscaling import SETTLED, objective, observed, policy, seen
 
 NONE = Held()

@@ -22,15 +22,8 @@ from trireme.autoscaler.capacity import (
 from trireme.autoscaler.choice import Fleet
 from trireme.autoscaler.queueing import PodShape, percentile_seconds
 from trireme.autoscaler.service_curve import BatchTotal, CounterWindow, ServiceCurve
-from trireme.autoscaler.types import (
-    BusiestStep,
-    Capacity,
-    EarlierCurve,
-    OutOfReach,
-    ServedPipeline,
-    ServedStep,
-    Serving,
-)
+from trireme.autoscaler.types.capacity import BusiestStep, Capacity, EarlierCurve, OutOfReach
+from trireme.autoscaler.types.serving import ServedPipeline, ServedStep, Serving
 from unit.autoscaling import objective
 
 DEMO = ServiceCurve(0.040, 0.010, 4)

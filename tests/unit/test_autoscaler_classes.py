@@ -11,19 +11,12 @@ from trireme.api.scaling import Behavior, Paused, PolicyType, SelectPolicy
 from trireme.autoscaler import classes
 from trireme.autoscaler.records import Inputs, Record, conclude, from_line, replay, written
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import (
-    Capacity,
-    ClassPods,
-    Decision,
-    Forecast,
-    Grant,
-    LeadTime,
-    Memory,
-    NodeClass,
-    NoSignals,
-    OutOfReach,
-    Policy,
-)
+from trireme.autoscaler.types.capacity import Capacity, OutOfReach
+from trireme.autoscaler.types.decision import Decision
+from trireme.autoscaler.types.memory import Memory
+from trireme.autoscaler.types.observation import ClassPods, Forecast, Grant, LeadTime
+from trireme.autoscaler.types.policy import NodeClass, Policy
+from trireme.autoscaler.types.signals import NoSignals
 from unit.autoscaling import NOW, SETTLED, observed, policy, rules, seen
 
 ROUND = 5  # seconds

@@ -11,25 +11,18 @@ from trireme.api.scaling import Behavior, Paused, PolicyType, ScalingMode, Selec
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.memory import memory_from_status, record
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import (
-    BusiestStep,
-    Capacity,
-    DemandPolicy,
+from trireme.autoscaler.types.capacity import BusiestStep, Capacity, OutOfReach
+from trireme.autoscaler.types.memory import (
     Doubt,
     FactorMemory,
-    Latency,
-    LatencyKind,
     Memory,
-    ModelSignals,
-    NoSignals,
-    Observation,
-    OutOfReach,
-    Policy,
     Recommendation,
     ScaleChange,
-    Signals,
     TargetMemory,
 )
+from trireme.autoscaler.types.observation import Observation
+from trireme.autoscaler.types.policy import DemandPolicy, Policy
+from trireme.autoscaler.types.signals import Latency, LatencyKind, ModelSignals, NoSignals, Signals
 from unit.autoscaling import (
     NOW,
     SETTLED,

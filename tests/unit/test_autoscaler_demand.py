@@ -15,14 +15,9 @@ from trireme.autoscaler.back_test import BackTest
 from trireme.autoscaler.demand import USUAL_LEAD_SECONDS, Demand, Terms, terms_of
 from trireme.autoscaler.history import STEP_SECONDS
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import (
-    Capacity,
-    FactorMemory,
-    Forecast,
-    LeadTime,
-    Memory,
-    OutOfReach,
-)
+from trireme.autoscaler.types.capacity import Capacity, OutOfReach
+from trireme.autoscaler.types.memory import FactorMemory, Memory
+from trireme.autoscaler.types.observation import Forecast, LeadTime
 from unit.autoscaling import WINDOW, objective, policy
 
 MIDNIGHT = datetime(2026, 5, 4, tzinfo=UTC)

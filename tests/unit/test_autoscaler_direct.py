@@ -12,7 +12,7 @@ from trireme.autoscaler.direct import MOST_SERIES, PodHistory, Sample, agent_sam
 from trireme.autoscaler.expressions import SERVER
 from trireme.autoscaler.queries import Labels, window
 from trireme.autoscaler.signals import Subject, assemble
-from trireme.autoscaler.types import NoSignals, Signals
+from trireme.autoscaler.types.signals import NoSignals, Signals
 from unit.autoscaling import NOW, objective, seconds
 
 METRICS = (

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from trireme.autoscaler.factor import LASTING, Load, correct, initial
-from trireme.autoscaler.types import Doubt, FactorMemory
+from trireme.autoscaler.types.memory import Doubt, FactorMemory
 from unit.autoscaling import NOW, SETTLED, seconds
 
 CALM = timedelta(minutes=10)

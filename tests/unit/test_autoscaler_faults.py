@@ -24,7 +24,8 @@ from trireme.autoscaler.queries import Labels, window
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.signals import Subject, assemble
 from trireme.autoscaler.sources import SourceMemory, choose
-from trireme.autoscaler.types import Capacity, NoSignals, Signals, Source
+from trireme.autoscaler.types.capacity import Capacity
+from trireme.autoscaler.types.signals import NoSignals, Signals, Source
 from unit.autoscaling import NOW, WINDOW, objective, observed, policy, rules, seconds
 
 ROUND, START_UP, END = 5, 40, 2100

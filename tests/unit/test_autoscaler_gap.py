@@ -14,7 +14,7 @@ from trireme.autoscaler.capacity import LearntCurve, ModelStatistics
 from trireme.autoscaler.gap import MOST_SHARE, Estimate, estimate, taken
 from trireme.autoscaler.queueing import PodShape, Sustained, sustained_rate
 from trireme.autoscaler.service_curve import BatchTotal, ServiceCurve
-from trireme.autoscaler.types import Serving
+from trireme.autoscaler.types.serving import Serving
 
 CURVE = ServiceCurve(0.0211, 0.00512, 8)  # learnt of a model that sleeps, on a real Triton
 FULL = CURVE.full_batch_seconds

@@ -26,7 +26,7 @@ from trireme.autoscaler.lead_time import (
     stages,
     with_parts,
 )
-from trireme.autoscaler.types import LeadTime
+from trireme.autoscaler.types.observation import LeadTime
 from unit.autoscaling import NOW, seconds
 
 

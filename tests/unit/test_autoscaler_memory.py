@@ -25,16 +25,9 @@ from trireme.autoscaler.memory import (
     targets_status,
 )
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import (
-    BusiestStep,
-    Capacity,
-    FactorMemory,
-    LeadTime,
-    Memory,
-    OutOfReach,
-    Recommendation,
-    TargetMemory,
-)
+from trireme.autoscaler.types.capacity import BusiestStep, Capacity, OutOfReach
+from trireme.autoscaler.types.memory import FactorMemory, Memory, Recommendation, TargetMemory
+from trireme.autoscaler.types.observation import LeadTime
 from unit.autoscaling import NOW
 
 

@@ -15,21 +15,12 @@ from trireme.autoscaler.decision import decide
 from trireme.autoscaler.memory import record
 from trireme.autoscaler.records import Inputs, Record, from_line, replay, written
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import (
-    Capacity,
-    Decision,
-    DemandPolicy,
-    FactorMemory,
-    LeadTime,
-    Memory,
-    ModelSignals,
-    NoSignals,
-    Observation,
-    Outside,
-    Policy,
-    Recommendation,
-    Signals,
-)
+from trireme.autoscaler.types.capacity import Capacity
+from trireme.autoscaler.types.decision import Decision
+from trireme.autoscaler.types.memory import FactorMemory, Memory, Recommendation
+from trireme.autoscaler.types.observation import LeadTime, Observation, Outside
+from trireme.autoscaler.types.policy import DemandPolicy, Policy
+from trireme.autoscaler.types.signals import ModelSignals, NoSignals, Signals
 from unit.autoscaling import NOW, SETTLED, observed, policy, rules, seconds, seen
 
 QUERY = "sum(rate(requests_total[1m]))"

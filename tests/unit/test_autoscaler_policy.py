@@ -7,7 +7,8 @@ import pytest
 from trireme.api.agent import AgentSpec
 from trireme.api.scaling import Behavior, Paused, ScalingMode
 from trireme.autoscaler.policy import policy_of
-from trireme.autoscaler.types import ObjectivePolicy, Policy, ServedPipeline, ServedStep, Serving
+from trireme.autoscaler.types.policy import ObjectivePolicy, Policy
+from trireme.autoscaler.types.serving import ServedPipeline, ServedStep, Serving
 
 
 def model(name: str, **fields: Any) -> dict[str, Any]:

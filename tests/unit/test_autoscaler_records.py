@@ -18,16 +18,10 @@ from trireme.api.tuning import Knob
 from trireme.autoscaler.codec import codec
 from trireme.autoscaler.records import Inputs, Read, Record, conclude, from_line, replay, written
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import (
-    Capacity,
-    FactorMemory,
-    KnownKnob,
-    NoSignals,
-    Observation,
-    OutOfReach,
-    Recommendation,
-    SettingNews,
-)
+from trireme.autoscaler.types.capacity import Capacity, OutOfReach
+from trireme.autoscaler.types.memory import FactorMemory, Recommendation
+from trireme.autoscaler.types.observation import KnownKnob, Observation, SettingNews
+from trireme.autoscaler.types.signals import NoSignals
 from trireme.autoscaler.wording import Words
 from trireme.errors import UnreadableRecord
 from unit.autoscaling import NOW, SETTLED, objective, observed, policy, rules, seconds, seen

@@ -11,14 +11,10 @@ from trireme.api.scaling import Behavior
 from trireme.autoscaler.memory import memory_from_status, record
 from trireme.autoscaler.records import Inputs, Record, conclude, from_line, replay, written
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import (
-    Capacity,
-    Decision,
-    FactorMemory,
-    ModelSignals,
-    NoSignals,
-    OutOfReach,
-)
+from trireme.autoscaler.types.capacity import Capacity, OutOfReach
+from trireme.autoscaler.types.decision import Decision
+from trireme.autoscaler.types.memory import FactorMemory
+from trireme.autoscaler.types.signals import ModelSignals, NoSignals
 from unit.autoscaling import NOW, observed, policy, seconds, seen
 
 ROUND = 5  # seconds

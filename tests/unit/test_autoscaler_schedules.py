@@ -15,7 +15,8 @@ from trireme.api.scaling import Behavior, Schedule
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.memory import memory_from_status, record
 from trireme.autoscaler.schedules import bounded, cron_fault
-from trireme.autoscaler.types import Bound, LeadTime, Policy
+from trireme.autoscaler.types.observation import LeadTime
+from trireme.autoscaler.types.policy import Bound, Policy
 from unit.autoscaling import SETTLED, observed, policy, seen
 
 BERLIN = "Europe/Berlin"

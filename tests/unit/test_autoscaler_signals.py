@@ -14,7 +14,7 @@ from trireme.autoscaler.promql import queries
 from trireme.autoscaler.queries import Labels, Query, window
 from trireme.autoscaler.samples import Index, Round, Series, Vector, read_labels, scrape_interval
 from trireme.autoscaler.signals import Limits, Subject, assemble
-from trireme.autoscaler.types import ModelSignals, NoSignals, Signals
+from trireme.autoscaler.types.signals import ModelSignals, NoSignals, Signals
 from unit.autoscaling import NOW, WINDOW, objective, seconds
 
 LABELS = Labels()

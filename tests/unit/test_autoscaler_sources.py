@@ -6,7 +6,7 @@ import pytest
 
 from trireme.api.conditions import Reason
 from trireme.autoscaler.sources import GAPS_PATIENCE, PATIENCE, SourceMemory, choose
-from trireme.autoscaler.types import Coverage, NoSignals, Signals, Source
+from trireme.autoscaler.types.signals import Coverage, NoSignals, Signals, Source
 from unit.autoscaling import NOW, WINDOW, seconds
 
 ALL = Signals(NOW, WINDOW, (), Source.PROMETHEUS, (Coverage("server", 3, 3, 2.0),))

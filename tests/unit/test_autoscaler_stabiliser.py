@@ -19,7 +19,7 @@ from trireme.autoscaler.stabiliser import (
     up_limit,
     windows,
 )
-from trireme.autoscaler.types import Recommendation, ScaleChange
+from trireme.autoscaler.types.memory import Recommendation, ScaleChange
 from unit.autoscaling import NOW, rules, seconds
 
 PODS, PERCENT = PolicyType.PODS, PolicyType.PERCENT

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trireme.autoscaler.targets import Breach, Correction, breach, correct, initial
-from trireme.autoscaler.types import Memory, ModelSignals, ObjectivePolicy, TargetMemory
+from trireme.autoscaler.types.memory import Memory, TargetMemory
+from trireme.autoscaler.types.policy import ObjectivePolicy
+from trireme.autoscaler.types.signals import ModelSignals
 from unit.autoscaling import NOW, SETTLED, WINDOW, objective, seconds, seen
 
 BROKEN = seen(16.0, 0.182)

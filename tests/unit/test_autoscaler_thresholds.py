@@ -11,7 +11,8 @@ from trireme.api.scaling import ScalingMode
 from trireme.autoscaler.records import Inputs, conclude
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.thresholds import Thresholds, thresholds
-from trireme.autoscaler.types import Capacity, NoSignals, Signals
+from trireme.autoscaler.types.capacity import Capacity
+from trireme.autoscaler.types.signals import NoSignals, Signals
 from unit.autoscaling import SETTLED, objective, observed, policy, seen
 
 SUSTAINS_57 = Capacity(57.0, ServiceCurve(0.040, 0.010, 8))

@@ -7,7 +7,8 @@ from dataclasses import fields, is_dataclass, replace
 
 import pytest
 
-from trireme.autoscaler.types import Bound, ClassMemory, Memory
+from trireme.autoscaler.types.memory import ClassMemory, Memory
+from trireme.autoscaler.types.policy import Bound
 from unit.autoscaling import NOW
 
 BOUND = Bound("scaling.min", " until 18:00")

@@ -24,7 +24,8 @@ from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.autoscaler.capacity import LearntCurve, ModelStatistics, capacity, learn
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.service_curve import BatchTotal, ServiceCurve
-from trireme.autoscaler.types import BusiestStep, Capacity, EarlierCurve, OutOfReach, Serving
+from trireme.autoscaler.types.capacity import BusiestStep, Capacity, EarlierCurve, OutOfReach
+from trireme.autoscaler.types.serving import Serving
 from trireme.control import adopting, learning
 from trireme.control.adopting import Adopting
 from trireme.control.agent_state import Accepted, CanaryState, Refused, RolledBack, Searched

@@ -17,17 +17,11 @@ from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.records import Inputs, Record, conclude
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import (
-    BusiestStep,
-    Capacity,
-    KnownKnob,
-    NoSignals,
-    ObjectivePolicy,
-    Observation,
-    ServedPipeline,
-    ServedStep,
-    Serving,
-)
+from trireme.autoscaler.types.capacity import BusiestStep, Capacity
+from trireme.autoscaler.types.observation import KnownKnob, Observation
+from trireme.autoscaler.types.policy import ObjectivePolicy
+from trireme.autoscaler.types.serving import ServedPipeline, ServedStep, Serving
+from trireme.autoscaler.types.signals import NoSignals
 from trireme.control import adopting, advising
 from trireme.control.agent_state import Accepted, AdviceAsked, Learning, StepAdviceAsked
 from trireme.control.store import AgentView

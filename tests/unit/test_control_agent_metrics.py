@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from trireme.api.conditions import Reason
 from trireme.autoscaler.records import Inputs, Record, conclude
-from trireme.autoscaler.types import ModelSignals, NoSignals
+from trireme.autoscaler.types.signals import ModelSignals, NoSignals
 from trireme.control.agent_metrics import AgentMetrics
 from trireme.control.history import History
 from trireme.control.queue import Key

@@ -13,7 +13,7 @@ from trireme.api import names
 from trireme.api.kinds import Kind
 from trireme.api.rollout import RolloutPhase
 from trireme.autoscaler.direct import Sample
-from trireme.autoscaler.types import Grant
+from trireme.autoscaler.types.observation import Grant
 from trireme.control.agent_state import Accepted, CanaryState
 from trireme.control.canary import CanaryAnalysis
 from trireme.control.queue import Key, WorkQueue

@@ -4,7 +4,7 @@ import pytest
 
 from agents import agent_of, repository_of
 from trireme.api import names
-from trireme.autoscaler.types import Capacity, MeanOfClasses, OutOfReach
+from trireme.autoscaler.types.capacity import Capacity, MeanOfClasses, OutOfReach
 from trireme.control.agent_state import Accepted, Learning
 from trireme.control.canary_class import StablePods, class_to_try, stable_pods
 from trireme.control.store import AgentView

@@ -14,7 +14,9 @@ from trireme.autoscaler.classes import mean_capacities
 from trireme.autoscaler.past_demand import Past
 from trireme.autoscaler.queries import Labels, Query
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity, ClassPods, NoSignals
+from trireme.autoscaler.types.capacity import Capacity
+from trireme.autoscaler.types.observation import ClassPods
+from trireme.autoscaler.types.signals import NoSignals
 from trireme.control.agent_state import Accepted, Foresight
 from trireme.control.foresight import Recaller, foresee
 from trireme.control.queue import Key

@@ -10,8 +10,8 @@ from aiohttp import ClientSession
 from ports import free_port
 from trireme.api.conditions import Reason
 from trireme.autoscaler.records import Inputs, Record, conclude, from_line
-from trireme.autoscaler.types import (
-    Decision,
+from trireme.autoscaler.types.decision import Decision
+from trireme.autoscaler.types.memory import (
     FactorMemory,
     Memory,
     Recommendation,

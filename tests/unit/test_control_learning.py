@@ -19,7 +19,8 @@ from trireme.autoscaler import gap
 from trireme.autoscaler.capacity import LearntCurve
 from trireme.autoscaler.memory import curves_status
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity, Memory, OutOfReach
+from trireme.autoscaler.types.capacity import Capacity, OutOfReach
+from trireme.autoscaler.types.memory import Memory
 from trireme.control import agent_state
 from trireme.control import learning as learning_of
 from trireme.control.agent_state import Accepted, Learning

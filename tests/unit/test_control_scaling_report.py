@@ -18,16 +18,15 @@ from trireme.api.scaling_status import (
     UnansweredStatus,
 )
 from trireme.api.status import Condition
-from trireme.autoscaler.types import (
+from trireme.autoscaler.types.decision import Decision
+from trireme.autoscaler.types.memory import Memory
+from trireme.autoscaler.types.observation import Outside, SettingNews
+from trireme.autoscaler.types.signals import (
     Coverage,
-    Decision,
     Latency,
     LatencyKind,
-    Memory,
     ModelSignals,
     NoSignals,
-    Outside,
-    SettingNews,
     Signals,
     Source,
 )

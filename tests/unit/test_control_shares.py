@@ -15,7 +15,9 @@ from trireme.api.gpu_budgets import GpuBudget
 from trireme.api.rollout import RolloutPhase
 from trireme.api.scaling import Paused, ScalingMode
 from trireme.autoscaler.records import Concluded, Inputs, conclude
-from trireme.autoscaler.types import ClassPods, Grant, NodeClass, NoSignals
+from trireme.autoscaler.types.observation import ClassPods, Grant
+from trireme.autoscaler.types.policy import NodeClass
+from trireme.autoscaler.types.signals import NoSignals
 from trireme.control.agent_state import Accepted, CanaryState
 from trireme.control.held_gpus import OVERDUE
 from trireme.control.queue import Key

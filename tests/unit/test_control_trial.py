@@ -10,7 +10,7 @@ from agents import agent_of, model_of
 from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus
-from trireme.autoscaler.types import Grant
+from trireme.autoscaler.types.observation import Grant
 from trireme.control.agent_state import Accepted, CanaryState, Refused, RolledBack
 from trireme.control.canary_course import Course, Known, course
 from trireme.control.store import AgentView

@@ -17,7 +17,7 @@ from trireme.autoscaler.queries import Labels, Query
 from trireme.autoscaler.records import Read, replay
 from trireme.autoscaler.samples import Series, read_labels
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity
+from trireme.autoscaler.types.capacity import Capacity
 from trireme.control import learning
 from trireme.control.adopting import Adopting, with_settings
 from trireme.control.agent_state import Accepted

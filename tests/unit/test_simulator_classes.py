@@ -9,7 +9,7 @@ import pytest
 
 from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import DemandPolicy
+from trireme.autoscaler.types.policy import DemandPolicy
 from trireme.simulator.class_comparison import ClassScenario, compare, least_cost, of_mix
 from trireme.simulator.class_fleet import ClassFleet, PodClass
 from trireme.simulator.comparison import HOUR, MOST_LATE

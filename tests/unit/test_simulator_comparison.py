@@ -9,7 +9,7 @@ import pytest
 
 from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import DemandPolicy
+from trireme.autoscaler.types.policy import DemandPolicy
 from trireme.errors import UnattainableObjective
 from trireme.simulator.clairvoyant import need, schedule
 from trireme.simulator.comparison import MOST_LATE, MULTIPLES, Optimum, optimum_of, score, sweep

@@ -6,7 +6,7 @@ import pytest
 
 from trireme.api.scaling import Schedule
 from trireme.autoscaler.schedules import bounded
-from trireme.autoscaler.types import LeadTime
+from trireme.autoscaler.types.observation import LeadTime
 from trireme.simulator.hours import Hours
 from trireme.simulator.policy import Bounds
 from unit.autoscaling import objective, policy

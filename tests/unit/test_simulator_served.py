@@ -7,7 +7,7 @@ from trireme.autoscaler.batch_events import PodModel
 from trireme.autoscaler.pipeline import StepShape
 from trireme.autoscaler.queueing import PodShape, Sustained
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import BusiestStep
+from trireme.autoscaler.types.capacity import BusiestStep
 from trireme.simulator.comparison import compare
 from trireme.simulator.fluid import LeadTime
 from trireme.simulator.load_table import load_table

@@ -11,7 +11,10 @@ from trireme.api.scaling import Behavior, Schedule
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.memory import memory_from_status, record
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity, DemandPolicy, NoSignals, Observation
+from trireme.autoscaler.types.capacity import Capacity
+from trireme.autoscaler.types.observation import Observation
+from trireme.autoscaler.types.policy import DemandPolicy
+from trireme.autoscaler.types.signals import NoSignals
 from trireme.simulator.hours import Hours
 from trireme.simulator.policy import moment
 from trireme.simulator.trireme_policy import TriremePolicy

@@ -7,7 +7,8 @@ import pytest
 from trireme.api.tuning import Confidence, Knob
 from trireme.autoscaler.capacity import LearntCurve, pipeline_capacity
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity, ServedPipeline, ServedStep, Serving
+from trireme.autoscaler.types.capacity import Capacity
+from trireme.autoscaler.types.serving import ServedPipeline, ServedStep, Serving
 from trireme.tuner.advice import Served
 from trireme.tuner.step_advice import ServedLine, advise_step
 from trireme.tuner.types import Configuration, Range, Space

@@ -9,15 +9,11 @@ It is named, and tried once nothing else changes (`trireme.control.adopting`).
 from dataclasses import replace
 
 from trireme.autoscaler.decision import decide
-from trireme.autoscaler.types import (
-    Alternative,
-    Capacity,
-    Decision,
-    KnownKnob,
-    Memory,
-    Observation,
-    Policy,
-)
+from trireme.autoscaler.types.capacity import Capacity
+from trireme.autoscaler.types.decision import Alternative, Decision
+from trireme.autoscaler.types.memory import Memory
+from trireme.autoscaler.types.observation import KnownKnob, Observation
+from trireme.autoscaler.types.policy import Policy
 from trireme.autoscaler.wording import Words, number, setting
 
 

@@ -21,7 +21,7 @@ from datetime import timedelta
 from itertools import islice
 from math import inf
 
-from trireme.autoscaler.types import Grant
+from trireme.autoscaler.types.observation import Grant
 from trireme.autoscaler.values import frozen
 
 STAYING = 1.25  # what a running pod's gain counts for, to another's

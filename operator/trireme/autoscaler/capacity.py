@@ -57,16 +57,15 @@ from trireme.autoscaler.service_curve import (
     fit,
     fit_from_counters,
 )
-from trireme.autoscaler.types import (
+from trireme.autoscaler.types.capacity import (
     BusiestStep,
     Capacity,
     EarlierCurve,
     Learnt,
-    ObjectivePolicy,
     OutOfReach,
-    ServedPipeline,
-    Serving,
 )
+from trireme.autoscaler.types.policy import ObjectivePolicy
+from trireme.autoscaler.types.serving import ServedPipeline, Serving
 
 LEAST_EXECUTIONS = 100  # their mean strays by a tenth of what one does
 APART = 2.0  # the largest batch seen over the smallest: of 7 and 8 no line follows

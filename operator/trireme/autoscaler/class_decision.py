@@ -17,16 +17,11 @@ from trireme.autoscaler.course import Course, emptied, keep, rate_limited, unpau
 from trireme.autoscaler.mix import Limits
 from trireme.autoscaler.proposals import MARGIN, TOLERANCE, Proposal
 from trireme.autoscaler.seen_words import seen_words
-from trireme.autoscaler.types import (
-    ClassMemory,
-    Decision,
-    Grant,
-    Memory,
-    Observation,
-    Outside,
-    Policy,
-    Signals,
-)
+from trireme.autoscaler.types.decision import Decision
+from trireme.autoscaler.types.memory import ClassMemory, Memory
+from trireme.autoscaler.types.observation import Grant, Observation, Outside
+from trireme.autoscaler.types.policy import Policy
+from trireme.autoscaler.types.signals import Signals
 from trireme.autoscaler.wording import Words, pod_count
 
 

@@ -22,7 +22,9 @@ from datetime import datetime, timedelta
 
 from trireme.autoscaler.demand import USUAL_LEAD_SECONDS
 from trireme.autoscaler.mix import Limits, Mix, Offer, carried, cost, nearest, possible
-from trireme.autoscaler.types import ClassMemory, ClassPods, Learning, NodeClass, Shortage
+from trireme.autoscaler.types.memory import ClassMemory, Learning, Shortage
+from trireme.autoscaler.types.observation import ClassPods
+from trireme.autoscaler.types.policy import NodeClass
 
 WITHOUT = timedelta(minutes=5)
 """For how long a class is not counted on that did not get its pods: cluster-autoscaler waits as

@@ -7,19 +7,11 @@ from datetime import datetime
 
 from trireme.autoscaler.class_plan import Carrier
 from trireme.autoscaler.stabiliser import SHRINKING, Windows
-from trireme.autoscaler.types import (
-    Capacity,
-    ClassCapacity,
-    ClassPods,
-    ClassSize,
-    MeanOfClasses,
-    Needed,
-    NodeClass,
-    Observation,
-    OutOfReach,
-    Policy,
-    Shortage,
-)
+from trireme.autoscaler.types.capacity import Capacity, ClassCapacity, MeanOfClasses, OutOfReach
+from trireme.autoscaler.types.decision import ClassSize
+from trireme.autoscaler.types.memory import Needed, Shortage
+from trireme.autoscaler.types.observation import ClassPods, Observation
+from trireme.autoscaler.types.policy import NodeClass, Policy
 from trireme.autoscaler.values import frozen
 
 

@@ -10,15 +10,11 @@ from trireme.api.conditions import Reason
 from trireme.api.scalars import format_duration
 from trireme.api.scaling import Paused, PolicyType
 from trireme.autoscaler import classes, outside, stabiliser
-from trireme.autoscaler.types import (
-    Decision,
-    Memory,
-    NoSignals,
-    Observation,
-    Outside,
-    Policy,
-    Signals,
-)
+from trireme.autoscaler.types.decision import Decision
+from trireme.autoscaler.types.memory import Memory
+from trireme.autoscaler.types.observation import Observation, Outside
+from trireme.autoscaler.types.policy import Policy
+from trireme.autoscaler.types.signals import NoSignals, Signals
 from trireme.autoscaler.values import frozen
 from trireme.autoscaler.wording import Words, pod_count
 

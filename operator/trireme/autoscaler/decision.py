@@ -35,19 +35,12 @@ from trireme.autoscaler.course import (
 from trireme.autoscaler.demand import hold
 from trireme.autoscaler.proposals import MARGIN, Proposal, proposals_of
 from trireme.autoscaler.seen_words import seen_words
-from trireme.autoscaler.types import (
-    Capacity,
-    ClassSize,
-    Decision,
-    Grant,
-    Memory,
-    NoSignals,
-    Observation,
-    Outside,
-    Policy,
-    Recommendation,
-    Signals,
-)
+from trireme.autoscaler.types.capacity import Capacity
+from trireme.autoscaler.types.decision import ClassSize, Decision
+from trireme.autoscaler.types.memory import Memory, Recommendation
+from trireme.autoscaler.types.observation import Grant, Observation, Outside
+from trireme.autoscaler.types.policy import Policy
+from trireme.autoscaler.types.signals import NoSignals, Signals
 from trireme.autoscaler.wording import Words, number, pod_count
 
 

@@ -16,16 +16,11 @@ from trireme.autoscaler.back_test import BackTest
 from trireme.autoscaler.forecasters import FORECASTERS
 from trireme.autoscaler.history import STEP_SECONDS, RateHistory
 from trireme.autoscaler.stabiliser import SHRINKING
-from trireme.autoscaler.types import (
-    Capacity,
-    Forecast,
-    LeadTime,
-    Memory,
-    ObjectivePolicy,
-    OutOfReach,
-    Policy,
-    Signals,
-)
+from trireme.autoscaler.types.capacity import Capacity, OutOfReach
+from trireme.autoscaler.types.memory import Memory
+from trireme.autoscaler.types.observation import Forecast, LeadTime
+from trireme.autoscaler.types.policy import ObjectivePolicy, Policy
+from trireme.autoscaler.types.signals import Signals
 from trireme.autoscaler.values import frozen
 
 ROUND_SECONDS = 5.0

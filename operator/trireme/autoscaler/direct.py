@@ -33,7 +33,8 @@ from trireme.autoscaler.expressions import (
 from trireme.autoscaler.points import Point
 from trireme.autoscaler.queries import FIGURES, PRESENCE, Labels, Query
 from trireme.autoscaler.samples import AgentSamples, Vector, read_labels
-from trireme.autoscaler.types import ObjectivePolicy, Source
+from trireme.autoscaler.types.policy import ObjectivePolicy
+from trireme.autoscaler.types.signals import Source
 
 MOST_SERIES = 20_000
 """Of one pod: 500 models with histograms have fewer, by some 35 of each that are read."""

@@ -28,7 +28,8 @@ from trireme.autoscaler.explain_pod import classes, milliseconds, pod
 from trireme.autoscaler.explain_start import start
 from trireme.autoscaler.records import Record
 from trireme.autoscaler.thresholds import Thresholds, thresholds
-from trireme.autoscaler.types import NoSignals, Outside, Signals
+from trireme.autoscaler.types.observation import Outside
+from trireme.autoscaler.types.signals import NoSignals, Signals
 from trireme.autoscaler.wording import ago, lasting, number, pod_count
 
 _WHY = {

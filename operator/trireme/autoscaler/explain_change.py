@@ -10,7 +10,7 @@ from trireme.autoscaler import stabiliser
 from trireme.autoscaler.demand import hold
 from trireme.autoscaler.explain_known import Told, is_decided
 from trireme.autoscaler.thresholds import Threshold, Thresholds
-from trireme.autoscaler.types import Capacity
+from trireme.autoscaler.types.capacity import Capacity
 from trireme.autoscaler.wording import number, pod_count
 
 

@@ -6,7 +6,7 @@ from trireme.autoscaler.explain_known import Agent, Told
 from trireme.autoscaler.explain_start import stages
 from trireme.autoscaler.records import Record
 from trireme.autoscaler.thresholds import Threshold, Thresholds
-from trireme.autoscaler.types import Capacity
+from trireme.autoscaler.types.capacity import Capacity
 from trireme.autoscaler.wording import rounded
 
 

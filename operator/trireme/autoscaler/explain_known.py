@@ -15,19 +15,11 @@ from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.records import Record, conclude
 from trireme.autoscaler.schedules import bounded
 from trireme.autoscaler.targets import breach
-from trireme.autoscaler.types import (
-    Capacity,
-    Forecast,
-    Grant,
-    LeadTime,
-    Memory,
-    NoSignals,
-    ObjectivePolicy,
-    OutOfReach,
-    Outside,
-    Policy,
-    Signals,
-)
+from trireme.autoscaler.types.capacity import Capacity, OutOfReach
+from trireme.autoscaler.types.memory import Memory
+from trireme.autoscaler.types.observation import Forecast, Grant, LeadTime, Outside
+from trireme.autoscaler.types.policy import ObjectivePolicy, Policy
+from trireme.autoscaler.types.signals import NoSignals, Signals
 from trireme.autoscaler.wording import number
 
 

@@ -11,7 +11,8 @@ from trireme.autoscaler.explain_known import Told
 from trireme.autoscaler.factor import initial as initial_factor
 from trireme.autoscaler.memory import curves_from_status
 from trireme.autoscaler.targets import initial as initial_target
-from trireme.autoscaler.types import Capacity, ObjectivePolicy, OutOfReach
+from trireme.autoscaler.types.capacity import Capacity, OutOfReach
+from trireme.autoscaler.types.policy import ObjectivePolicy
 from trireme.autoscaler.wording import age, lasting, number, pod_count
 
 

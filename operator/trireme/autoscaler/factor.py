@@ -18,7 +18,7 @@ asked, and what is late or fails may be the canary's.
 from datetime import datetime, timedelta
 
 from trireme.autoscaler.targets import AFTER_BREAK, AFTER_CALM, CALM
-from trireme.autoscaler.types import Doubt, FactorMemory, Memory
+from trireme.autoscaler.types.memory import Doubt, FactorMemory, Memory
 from trireme.autoscaler.values import frozen
 
 LOWEST, HIGHEST = 0.25, 2.0

@@ -28,7 +28,7 @@ from trireme.autoscaler.batch_events import PodModel, poisson_arrivals, serve
 from trireme.autoscaler.capacity import LearntCurve, ModelStatistics, pod_shape
 from trireme.autoscaler.queueing import MOST_COUNTED, MOST_LOAD, PodShape, service_factors
 from trireme.autoscaler.service_curve import NANOSECOND, ServiceCurve
-from trireme.autoscaler.types import Serving
+from trireme.autoscaler.types.serving import Serving
 from trireme.autoscaler.wording import rounded
 
 LEAST_BATCH = 1.2  # the mean: of single requests a gap changes next to nothing

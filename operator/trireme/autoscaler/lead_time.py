@@ -26,7 +26,7 @@ from itertools import accumulate
 from statistics import median
 
 from trireme.autoscaler.direct import Sample
-from trireme.autoscaler.types import LeadTime
+from trireme.autoscaler.types.observation import LeadTime
 
 LOAD_METRIC = "nv_model_load_duration_secs"
 LONGEST_WAIT_FOR_A_NODE = timedelta(minutes=15)

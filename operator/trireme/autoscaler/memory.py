@@ -20,20 +20,17 @@ from trireme.autoscaler.capacity import Calls, LearntCurve
 from trireme.autoscaler.contention import LearntContention
 from trireme.autoscaler.lead_time import Measured, Part, Stages, Starts, lead_time, measured, parts
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import (
-    BusiestStep,
-    Capacity,
+from trireme.autoscaler.types.capacity import BusiestStep, Capacity, OutOfReach
+from trireme.autoscaler.types.decision import Decision
+from trireme.autoscaler.types.memory import (
     ClassMemory,
-    Decision,
     FactorMemory,
     Memory,
-    NoSignals,
-    OutOfReach,
     Recommendation,
     ScaleChange,
-    Signals,
     TargetMemory,
 )
+from trireme.autoscaler.types.signals import NoSignals, Signals
 from trireme.autoscaler.wording import rounded
 
 

@@ -11,14 +11,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trireme.api.conditions import Reason
-from trireme.autoscaler.types import (
-    DemandPolicy,
-    Memory,
-    NoSignals,
-    Observation,
-    Outside,
-    Signals,
-)
+from trireme.autoscaler.types.memory import Memory
+from trireme.autoscaler.types.observation import Observation, Outside
+from trireme.autoscaler.types.policy import DemandPolicy
+from trireme.autoscaler.types.signals import NoSignals, Signals
 from trireme.autoscaler.wording import number
 
 _LEAD_TIMES = 2.0  # a pod that goes and is asked for again costs one: it must be worth that

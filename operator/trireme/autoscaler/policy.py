@@ -11,15 +11,8 @@ from trireme.api.node_classes import by_class
 from trireme.api.objectives import Objective
 from trireme.autoscaler.calls import Call, calls
 from trireme.autoscaler.signals import is_by_gateway
-from trireme.autoscaler.types import (
-    DemandPolicy,
-    NodeClass,
-    ObjectivePolicy,
-    Policy,
-    ServedPipeline,
-    ServedStep,
-    Serving,
-)
+from trireme.autoscaler.types.policy import DemandPolicy, NodeClass, ObjectivePolicy, Policy
+from trireme.autoscaler.types.serving import ServedPipeline, ServedStep, Serving
 from trireme.modelrepo.fields import DYNAMIC_BATCHING
 from trireme.modelrepo.instances import instances_per_pod
 from trireme.modelrepo.proto import ModelConfig, json_format

@@ -5,18 +5,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from trireme.autoscaler import factor, targets
-from trireme.autoscaler.types import (
-    Capacity,
-    FactorMemory,
-    Forecast,
-    Memory,
-    ModelSignals,
-    ObjectivePolicy,
-    Observation,
-    OutOfReach,
-    Policy,
-    Signals,
-)
+from trireme.autoscaler.types.capacity import Capacity, OutOfReach
+from trireme.autoscaler.types.memory import FactorMemory, Memory
+from trireme.autoscaler.types.observation import Forecast, Observation
+from trireme.autoscaler.types.policy import ObjectivePolicy, Policy
+from trireme.autoscaler.types.signals import ModelSignals, Signals
 from trireme.autoscaler.values import frozen
 
 MARGIN = 0.1  # of a demand without a forecast, at least: what comes while a pod starts, and chance

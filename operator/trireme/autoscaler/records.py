@@ -17,7 +17,10 @@ from trireme.autoscaler.arbitration import arbitrated
 from trireme.autoscaler.classes import unchanged
 from trireme.autoscaler.codec import codec
 from trireme.autoscaler.decision import decide, is_free_of
-from trireme.autoscaler.types import Decision, Grant, Memory, Observation, Policy
+from trireme.autoscaler.types.decision import Decision
+from trireme.autoscaler.types.memory import Memory
+from trireme.autoscaler.types.observation import Grant, Observation
+from trireme.autoscaler.types.policy import Policy
 from trireme.autoscaler.values import frozen
 from trireme.autoscaler.wording import Words
 from trireme.errors import UnreadableRecord

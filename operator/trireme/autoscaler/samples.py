@@ -8,7 +8,7 @@ from sys import intern
 from typing import Self
 
 from trireme.autoscaler.queries import Labels, Query
-from trireme.autoscaler.types import Source
+from trireme.autoscaler.types.signals import Source
 from trireme.autoscaler.values import frozen
 
 

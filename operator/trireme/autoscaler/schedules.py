@@ -22,7 +22,8 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from trireme.api.scaling import Schedule
-from trireme.autoscaler.types import Bound, LeadTime, Policy
+from trireme.autoscaler.types.observation import LeadTime
+from trireme.autoscaler.types.policy import Bound, Policy
 
 _FIELDS = 5  # minute, hour, day of month, month, day of week; cronsim would take seconds, too
 _LONGEST_FOLD = timedelta(hours=3)  # more than any clock is put back by

@@ -4,14 +4,10 @@ from datetime import timedelta
 
 from trireme.api.scalars import format_duration
 from trireme.autoscaler.proposals import DemandOnPods, Proposal
-from trireme.autoscaler.types import (
-    Forecast,
-    Observation,
-    OutOfReach,
-    Policy,
-    Signals,
-    Source,
-)
+from trireme.autoscaler.types.capacity import OutOfReach
+from trireme.autoscaler.types.observation import Forecast, Observation
+from trireme.autoscaler.types.policy import Policy
+from trireme.autoscaler.types.signals import Signals, Source
 from trireme.autoscaler.wording import number, pod_count
 
 WORTH_TELLING = 10  # requests of a backlog: fewer come and go by chance

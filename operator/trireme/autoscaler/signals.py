@@ -27,13 +27,13 @@ from trireme.api.scalars import format_duration
 from trireme.autoscaler.expressions import GATEWAY, SERVER, PodKind
 from trireme.autoscaler.queries import CANCELLED, WAITING, Query
 from trireme.autoscaler.samples import AgentSamples, Series
-from trireme.autoscaler.types import (
+from trireme.autoscaler.types.policy import ObjectivePolicy
+from trireme.autoscaler.types.signals import (
     Coverage,
     Latency,
     LatencyKind,
     ModelSignals,
     NoSignals,
-    ObjectivePolicy,
     Signals,
     Source,
 )

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trireme.api.scalars import format_duration
-from trireme.autoscaler.types import NoSignals, Signals, Source
+from trireme.autoscaler.types.signals import NoSignals, Signals, Source
 from trireme.autoscaler.values import frozen
 
 PATIENCE = timedelta(seconds=10)

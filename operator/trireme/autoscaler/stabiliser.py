@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from trireme.api.scaling import Behavior, PolicyType, RatePolicy, ScalingRules, SelectPolicy
-from trireme.autoscaler.types import Recommendation, ScaleChange
+from trireme.autoscaler.types.memory import Recommendation, ScaleChange
 from trireme.autoscaler.values import frozen
 
 SHRINKING = timedelta(seconds=300)

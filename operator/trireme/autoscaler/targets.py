@@ -7,7 +7,9 @@ that breaks the objective with every pod ready, by 1.05 after ten minutes within
 
 from datetime import datetime, timedelta
 
-from trireme.autoscaler.types import Memory, ModelSignals, ObjectivePolicy, TargetMemory
+from trireme.autoscaler.types.memory import Memory, TargetMemory
+from trireme.autoscaler.types.policy import ObjectivePolicy
+from trireme.autoscaler.types.signals import ModelSignals
 from trireme.autoscaler.values import frozen
 
 AFTER_BREAK = 0.8

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from trireme.autoscaler.records import Inputs, conclude
-from trireme.autoscaler.types import ModelSignals, ObjectivePolicy, Signals
+from trireme.autoscaler.types.policy import ObjectivePolicy
+from trireme.autoscaler.types.signals import ModelSignals, Signals
 
 MOST_TIMES = 1024.0  # the present load: what asks for more only beyond it is not worth telling
 _NEAR = 1.002  # a threshold is found to two parts in a thousand

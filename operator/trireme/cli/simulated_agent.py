@@ -29,7 +29,8 @@ from trireme.autoscaler.capacity import (
 )
 from trireme.autoscaler.memory import curves_from_status
 from trireme.autoscaler.policy import policy_of
-from trireme.autoscaler.types import DemandPolicy, ObjectivePolicy, ServedPipeline, Serving
+from trireme.autoscaler.types.policy import DemandPolicy, ObjectivePolicy
+from trireme.autoscaler.types.serving import ServedPipeline, Serving
 from trireme.cli.specs import examine_file
 from trireme.modelrepo.instances import instances_per_pod
 from trireme.simulator.class_fleet import PodClass

@@ -9,7 +9,7 @@ import typer
 
 from trireme.api.scaling import OutsideDemand, Schedule
 from trireme.autoscaler.queueing import PodShape
-from trireme.autoscaler.types import DemandPolicy
+from trireme.autoscaler.types.policy import DemandPolicy
 from trireme.cli.simulated_agent import SimulatedAgent
 from trireme.cli.simulation_options import curve_of, gpus_for, lead_time_of
 from trireme.simulator.class_fleet import PodClass

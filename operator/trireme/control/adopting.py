@@ -29,7 +29,7 @@ from trireme.api.scaling_status import CurveSource
 from trireme.api.status import AgentStatus
 from trireme.api.tuning import Knob, TuningStatus
 from trireme.autoscaler.capacity import is_bent
-from trireme.autoscaler.types import Capacity
+from trireme.autoscaler.types.capacity import Capacity
 from trireme.autoscaler.wording import recommendation, setting
 from trireme.control import learning
 from trireme.control.agent_state import Learning, Refused

@@ -17,14 +17,11 @@ from trireme.api.scaling_status import CurveSource
 from trireme.api.tuning import TuningMode, TuningStatus
 from trireme.autoscaler.records import Record
 from trireme.autoscaler.targets import breach
-from trireme.autoscaler.types import (
-    BusiestStep,
-    Capacity,
-    KnownKnob,
-    ObjectivePolicy,
-    ServedPipeline,
-    Signals,
-)
+from trireme.autoscaler.types.capacity import BusiestStep, Capacity
+from trireme.autoscaler.types.observation import KnownKnob
+from trireme.autoscaler.types.policy import ObjectivePolicy
+from trireme.autoscaler.types.serving import ServedPipeline
+from trireme.autoscaler.types.signals import Signals
 from trireme.autoscaler.wording import recommendation
 from trireme.control.agent_state import AdviceAsked, Asked, Learning, StepAdviceAsked
 from trireme.control.status import format_time

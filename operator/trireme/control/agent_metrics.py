@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from trireme.autoscaler.records import Record
-from trireme.autoscaler.types import Signals
+from trireme.autoscaler.types.signals import Signals
 from trireme.control.history import History
 from trireme.control.queue import Key
 from trireme.control.store import Store

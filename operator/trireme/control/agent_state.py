@@ -23,7 +23,9 @@ from trireme.autoscaler.contention import LearntContention, Seen
 from trireme.autoscaler.demand import Demand, Terms
 from trireme.autoscaler.policy import Latencies, latencies_of, policy_of
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity, Grant, ObjectivePolicy, OutOfReach, Policy
+from trireme.autoscaler.types.capacity import Capacity, OutOfReach
+from trireme.autoscaler.types.observation import Grant
+from trireme.autoscaler.types.policy import ObjectivePolicy, Policy
 from trireme.control.observed import Trouble
 from trireme.errors import Fault, ServerError
 from trireme.modelrepo.proto import ModelConfig

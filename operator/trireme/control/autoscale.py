@@ -28,7 +28,9 @@ from trireme.autoscaler.memory import before, interrupted, record
 from trireme.autoscaler.queries import Labels, window
 from trireme.autoscaler.records import Concluded, Inputs, Record
 from trireme.autoscaler.signals import Subject
-from trireme.autoscaler.types import Decision, Grant, NoSignals, Signals
+from trireme.autoscaler.types.decision import Decision
+from trireme.autoscaler.types.observation import Grant
+from trireme.autoscaler.types.signals import NoSignals, Signals
 from trireme.autoscaler.values import frozen
 from trireme.control import advising
 from trireme.control.commands import resumes

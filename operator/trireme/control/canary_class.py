@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trireme.autoscaler.types import Capacity, OutOfReach
+from trireme.autoscaler.types.capacity import Capacity, OutOfReach
 from trireme.control.agent_state import Accepted
 from trireme.control.observed import class_of
 from trireme.control.store import AgentView

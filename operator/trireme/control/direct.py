@@ -17,7 +17,7 @@ from trireme.autoscaler.direct import PodHistory, agent_samples, forget, metrics
 from trireme.autoscaler.expressions import GATEWAY, SERVER, PodKind
 from trireme.autoscaler.queries import Labels, window
 from trireme.autoscaler.samples import AgentSamples
-from trireme.autoscaler.types import ObjectivePolicy
+from trireme.autoscaler.types.policy import ObjectivePolicy
 from trireme.control.observed import PodView
 from trireme.control.queue import Key
 from trireme.control.store import Store

@@ -18,16 +18,10 @@ from trireme.autoscaler.policy import ANY_NUMBER
 from trireme.autoscaler.schedules import bounded
 from trireme.autoscaler.signals import Subject
 from trireme.autoscaler.sources import SourceMemory
-from trireme.autoscaler.types import (
-    ClassPods,
-    LeadTime,
-    Memory,
-    NodeClass,
-    NoSignals,
-    Observation,
-    Policy,
-    Signals,
-)
+from trireme.autoscaler.types.memory import Memory
+from trireme.autoscaler.types.observation import ClassPods, LeadTime, Observation
+from trireme.autoscaler.types.policy import NodeClass, Policy
+from trireme.autoscaler.types.signals import NoSignals, Signals
 from trireme.control import adopting, advising, learning, starts
 from trireme.control.agent_state import Accepted, Learning
 from trireme.control.observed import DeploymentView, PodView, class_of

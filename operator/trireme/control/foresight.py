@@ -20,13 +20,10 @@ from trireme.autoscaler.past_demand import by_gateway, by_servers, demand_querie
 from trireme.autoscaler.queries import Labels, window
 from trireme.autoscaler.signals import is_by_gateway
 from trireme.autoscaler.stabiliser import SHRINKING
-from trireme.autoscaler.types import (
-    Forecast,
-    Memory,
-    Observation,
-    Policy,
-    Signals,
-)
+from trireme.autoscaler.types.memory import Memory
+from trireme.autoscaler.types.observation import Forecast, Observation
+from trireme.autoscaler.types.policy import Policy
+from trireme.autoscaler.types.signals import Signals
 from trireme.control.agent_state import Foresight
 from trireme.control.queue import Key
 from trireme.control.store import Store

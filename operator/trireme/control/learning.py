@@ -36,13 +36,9 @@ from trireme.autoscaler.contention import LearntContention, Seen, busy_share, co
 from trireme.autoscaler.lead_time import LOAD_METRIC, loads
 from trireme.autoscaler.memory import curves_from_status, pipelines_from_status
 from trireme.autoscaler.policy import policy_of
-from trireme.autoscaler.types import (
-    Capacity,
-    ObjectivePolicy,
-    OutOfReach,
-    ServedPipeline,
-    Serving,
-)
+from trireme.autoscaler.types.capacity import Capacity, OutOfReach
+from trireme.autoscaler.types.policy import ObjectivePolicy
+from trireme.autoscaler.types.serving import ServedPipeline, Serving
 from trireme.control import advising
 from trireme.control.agent_state import Accepted, Asked, Learning, Searched, Unanswered
 from trireme.control.in_place import serving_pods, settled_pods, unknown

@@ -16,7 +16,8 @@ from trireme.autoscaler.queries import SERVER_LATENCIES, Labels, Query, window
 from trireme.autoscaler.samples import AgentSamples, Index, scrape_interval
 from trireme.autoscaler.signals import Limits, Subject, assemble
 from trireme.autoscaler.sources import SourceMemory, choose
-from trireme.autoscaler.types import NoSignals, Outside, Signals
+from trireme.autoscaler.types.observation import Outside
+from trireme.autoscaler.types.signals import NoSignals, Signals
 from trireme.control.direct import PodReader
 from trireme.control.queue import Key
 from trireme.control.store import Store

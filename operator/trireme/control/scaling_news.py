@@ -24,7 +24,8 @@ from trireme.autoscaler.memory import (
     pipelines_status,
 )
 from trireme.autoscaler.records import Record, written
-from trireme.autoscaler.types import Decision, NoSignals, Signals, Source
+from trireme.autoscaler.types.decision import Decision
+from trireme.autoscaler.types.signals import NoSignals, Signals, Source
 from trireme.control import adopting, advising, learning, scaling_report
 from trireme.control.fleet import Fleet, look, representative
 from trireme.control.history import History

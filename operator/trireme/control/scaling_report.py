@@ -20,7 +20,10 @@ from trireme.api.scaling_status import (
 )
 from trireme.api.status import Condition
 from trireme.autoscaler.memory import targets_status
-from trireme.autoscaler.types import Decision, Memory, NoSignals, Outside, Signals, Source
+from trireme.autoscaler.types.decision import Decision
+from trireme.autoscaler.types.memory import Memory
+from trireme.autoscaler.types.observation import Outside
+from trireme.autoscaler.types.signals import NoSignals, Signals, Source
 from trireme.autoscaler.wording import rounded
 from trireme.control.status import Finding, format_time
 from trireme.edge.recorder import Event

@@ -32,7 +32,8 @@ from trireme.autoscaler.budget import (
 )
 from trireme.autoscaler.canary_room import Room, kept, rooms
 from trireme.autoscaler.records import Concluded
-from trireme.autoscaler.types import Decision, Grant
+from trireme.autoscaler.types.decision import Decision
+from trireme.autoscaler.types.observation import Grant
 from trireme.control.agent_state import Accepted
 from trireme.control.held_gpus import (
     beyond_size,

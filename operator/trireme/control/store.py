@@ -16,7 +16,7 @@ from trireme.api import kinds, names
 from trireme.api.agent import AgentDeployment
 from trireme.api.kinds import Kind
 from trireme.api.tuning import TuningStatus
-from trireme.autoscaler.types import SettingNews
+from trireme.autoscaler.types.observation import SettingNews
 from trireme.control.agent_state import (
     Accepted,
     AdoptionState,

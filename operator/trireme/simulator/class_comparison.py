@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trireme.autoscaler.mix import Limits, Offer, nearest
-from trireme.autoscaler.types import NodeClass
-from trireme.autoscaler.types import Policy as Asked
+from trireme.autoscaler.types.policy import NodeClass
+from trireme.autoscaler.types.policy import Policy as Asked
 from trireme.simulator import served
 from trireme.simulator.clairvoyant import MEAN_SECONDS
 from trireme.simulator.class_fleet import ClassFleet, ClassOutcome, PodClass

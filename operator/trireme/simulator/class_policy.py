@@ -9,15 +9,10 @@ from trireme.autoscaler.classes import counted, mean_capacities
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.demand import Demand
 from trireme.autoscaler.memory import memory_from_status, record
-from trireme.autoscaler.types import (
-    Capacity,
-    ClassPods,
-    Grant,
-    LeadTime,
-    Observation,
-    Policy,
-    Signals,
-)
+from trireme.autoscaler.types.capacity import Capacity
+from trireme.autoscaler.types.observation import ClassPods, Grant, LeadTime, Observation
+from trireme.autoscaler.types.policy import Policy
+from trireme.autoscaler.types.signals import Signals
 from trireme.simulator.hours import Hours
 from trireme.simulator.policy import Reading
 from trireme.simulator.trireme_policy import AWAY, BUDGET, ROUND_SECONDS, Known, readings_for, seen

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from trireme.autoscaler.types import LeadTime
+from trireme.autoscaler.types.observation import LeadTime
 from trireme.simulator import fluid, served
 from trireme.simulator.baselines.aibrix import Aibrix
 from trireme.simulator.baselines.hpa import ExternalMetric, HorizontalPodAutoscaler, TargetType

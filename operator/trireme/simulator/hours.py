@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from trireme.api.scaling import Schedule
 from trireme.autoscaler.schedules import bounded
-from trireme.autoscaler.types import LeadTime, Policy
+from trireme.autoscaler.types.observation import LeadTime
+from trireme.autoscaler.types.policy import Policy
 from trireme.simulator.policy import BEGINNING, Bounds
 
 _MINUTE = 60  # windows open at whole ones

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trireme.api.scaling import Behavior, Paused, ScalingMode
-from trireme.autoscaler import types as autoscaler
 from trireme.autoscaler.queueing import PodShape, Unattainable
+from trireme.autoscaler.types import policy as autoscaler
 from trireme.errors import UnattainableObjective
 from trireme.simulator import fluid, served
 from trireme.simulator.event_fleet import EventFleet

@@ -13,7 +13,7 @@ from trireme.autoscaler import capacity, pipeline, queueing
 from trireme.autoscaler.pipeline import StepShape
 from trireme.autoscaler.queueing import PodShape, Sustained, Unattainable
 from trireme.autoscaler.service_curve import ServiceCurve
-from trireme.autoscaler.types import Capacity
+from trireme.autoscaler.types.capacity import Capacity
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,21 +15,11 @@ from trireme.autoscaler.decision import decide
 from trireme.autoscaler.demand import Demand
 from trireme.autoscaler.memory import memory_from_status, record
 from trireme.autoscaler.queries import window
-from trireme.autoscaler.types import (
-    Capacity,
-    Grant,
-    Latency,
-    LatencyKind,
-    LeadTime,
-    Memory,
-    ModelSignals,
-    NoSignals,
-    ObjectivePolicy,
-    Observation,
-    Outside,
-    Policy,
-    Signals,
-)
+from trireme.autoscaler.types.capacity import Capacity
+from trireme.autoscaler.types.memory import Memory
+from trireme.autoscaler.types.observation import Grant, LeadTime, Observation, Outside
+from trireme.autoscaler.types.policy import ObjectivePolicy, Policy
+from trireme.autoscaler.types.signals import Latency, LatencyKind, ModelSignals, NoSignals, Signals
 from trireme.simulator.hours import Hours
 from trireme.simulator.policy import Metric, Observed, Reading
 

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from trireme.autoscaler.capacity import Calls, LearntCurve, pipeline_capacity
-from trireme.autoscaler.types import Capacity, ObjectivePolicy, ServedPipeline
+from trireme.autoscaler.types.capacity import Capacity
+from trireme.autoscaler.types.policy import ObjectivePolicy
+from trireme.autoscaler.types.serving import ServedPipeline
 from trireme.tuner.advice import LEAST_GAIN, SLACK, Advice, Served, candidates, weighed
 from trireme.tuner.batch_times import BatchTimes
 from trireme.tuner.prediction import ALLOWANCE

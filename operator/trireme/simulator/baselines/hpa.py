@@ -18,7 +18,7 @@ from enum import StrEnum
 from trireme.api.scaling import Behavior
 from trireme.autoscaler import stabiliser
 from trireme.autoscaler.proposals import desired_replicas
-from trireme.autoscaler.types import Recommendation, ScaleChange
+from trireme.autoscaler.types.memory import Recommendation, ScaleChange
 from trireme.simulator.policy import Bounds, Observed, Reading, moment
 
 SYNC_SECONDS = 15  # --horizontal-pod-autoscaler-sync-period
