@@ -1,17 +1,20 @@
 """What a canary is made of, and what tells one from another."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from agents import agent_of, model_of, repository_of
 from trireme.api.agent import AgentDeployment
+from trireme.modelrepo.proto import ModelConfig, text_format
 from trireme.modelrepo.render import render
 from trireme.modelrepo.repository import Repository
 from trireme.resources import server
 from trireme.resources.canary import canary_objects, candidate_digest, pods_digest, run_alike
 from trireme.resources.change import Running, change, keeping_pods
 from trireme.resources.desired import desired_objects
+from trireme.resources.metadata import Manifest
 from trireme.resources.options import ResourceOptions
 
 OPTIONS = ResourceOptions(gateway_image="registry.example/envoy:v1.36.2")
@@ -158,6 +161,33 @@ def test_its_pods_are_no_stable_ones_and_belong_to_one_candidate() -> None:
         if (each["kind"], each["metadata"]["name"]) == ("Deployment", "echo")
     )
     assert other["trireme.dev/track"] == "stable"
+
+
+@pytest.mark.parametrize("count", [2, 9], ids=["in place", "with longer to end"])
+def test_its_pods_have_their_own_number_of_instances_beside_the_stable_ones(count: int) -> None:
+    """9 instances of Python are given more time to end than 1, so that they are another template:
+    of the same repository all the same.
+    """
+    found = {
+        1: running(server=IMAGE, **instances(1)),
+        count: running(server=IMAGE, **instances(count)),
+    }
+    stable = desired_objects(*found[1], OPTIONS, initial_replicas={})
+    canary = canary_objects(
+        *(*found[count], OPTIONS), digest="c" * 64, initial_replicas=1, is_reachable=False
+    )
+    assert found[1][1].digest == found[count][1].digest
+    assert (counted(stable, "echo"), counted(canary, "echo-canary")) == (1, count)
+
+
+def counted(objects: Iterable[Manifest], deployment: str) -> int:
+    """The instances that the pods of a Deployment start with."""
+    found = {(each["kind"], each["metadata"]["name"]): each for each in objects}
+    template = found["Deployment", deployment]["spec"]["template"]
+    (live,) = (v for v in template["spec"]["volumes"] if v["name"] == "live")
+    text = found["ConfigMap", live["configMap"]["name"]]["data"]["double.pbtxt"]
+    config = text_format.Parse(text, ModelConfig())
+    return sum(group.count for group in config.instance_group)
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,11 @@ def live_config(agent: str, repository_digest: str) -> str:
     return f"{agent}-live-{repository_digest[:8]}"
 
 
+def canary_live_config(agent: str, live_digest: str) -> str:
+    """The same of a canary, named by what changes in place, too: it may be what is tried."""
+    return f"{canary(agent)}-live-{live_digest[:8]}"
+
+
 def accepted_record(agent: str) -> str:
     """The ConfigMap of what the agent last ran by."""
     return f"{agent}-accepted"

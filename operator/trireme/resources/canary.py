@@ -99,7 +99,7 @@ def canary_objects(
     template = deployment["spec"]["template"]["metadata"]
     template["labels"] |= {names.CANDIDATE: names.candidate_label(digest), **of_class}
     return (
-        *config_maps.config_maps(agent, repository),
+        *config_maps.config_maps(agent, repository, pods.track),
         *fetch.fetch_objects(agent, repository, options),
         *service_accounts.service_accounts(agent),
         *record.candidate_record(agent, repository),

@@ -1,7 +1,8 @@
 """The ConfigMaps that hold a model repository. Pure.
 
 Immutable ones, named by their content, hold each model's files; one mutable one per repository
-digest holds every config.pbtxt, since a few of its fields change in place (`repository.py`).
+digest holds every config.pbtxt, since a few of its fields change in place (`repository.py`). A
+canary has one of its own.
 A volume of each goes into the pods, and what it holds is mounted piece by piece (`server`).
 """
 
@@ -17,17 +18,21 @@ from trireme.modelrepo.repository import ModelDirectory, Repository
 from trireme.resources.metadata import Manifest, child
 
 
-def config_maps(agent: AgentDeployment, repository: Repository) -> tuple[Manifest, ...]:
+def config_maps(
+    agent: AgentDeployment, repository: Repository, track: str = names.TRACK_STABLE
+) -> tuple[Manifest, ...]:
     """The files of each model that has any, then the configurations of all."""
     files = (_files(agent, model) for model in repository.models if model.files)
-    return (*files, _configurations(agent, repository))
+    return (*files, _configurations(agent, repository, track))
 
 
-def config_volumes(agent: AgentDeployment, repository: Repository) -> Iterator[Manifest]:
+def config_volumes(
+    agent: AgentDeployment, repository: Repository, track: str = names.TRACK_STABLE
+) -> Iterator[Manifest]:
     """The pod's volumes of these ConfigMaps: all configurations, then each model's files at their
     paths.
     """
-    live = {"name": _live_name(agent, repository)}
+    live = {"name": _live_name(agent, repository, track)}
     yield {"name": names.LIVE_VOLUME, "configMap": live}
     for model in repository.models:
         if model.files:
@@ -65,11 +70,11 @@ def _files(agent: AgentDeployment, model: ModelDirectory) -> Manifest:
     return child(agent, kinds.CONFIG_MAP, files_name(agent, model), immutable=True, **contents)
 
 
-def _configurations(agent: AgentDeployment, repository: Repository) -> Manifest:
+def _configurations(agent: AgentDeployment, repository: Repository, track: str) -> Manifest:
     return child(
         agent,
         kinds.CONFIG_MAP,
-        _live_name(agent, repository),
+        _live_name(agent, repository, track),
         annotations={
             names.REPOSITORY_DIGEST: repository.digest,
             names.LIVE_DIGEST: repository.live_digest,
@@ -78,7 +83,10 @@ def _configurations(agent: AgentDeployment, repository: Repository) -> Manifest:
     )
 
 
-def _live_name(agent: AgentDeployment, repository: Repository) -> str:
+def _live_name(agent: AgentDeployment, repository: Repository, track: str) -> str:
+    """A canary's configurations are its own: it may differ by what changes in place alone."""
+    if track == names.TRACK_CANARY:
+        return names.canary_live_config(agent.metadata.name, repository.live_digest)
     return names.live_config(agent.metadata.name, repository.digest)
 
 

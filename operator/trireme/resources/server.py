@@ -133,7 +133,7 @@ def _pod(pods: PodSet, repository: Repository, options: ResourceOptions) -> Mani
         "containers": [_container(agent, repository)],
         "volumes": _unique(
             [
-                *_model_volumes(agent, repository),
+                *_model_volumes(pods, repository),
                 *fetch_volumes,
                 *_scratch_volumes(agent.spec),
             ]
@@ -279,9 +279,9 @@ def _scratch_volumes(spec: AgentSpec) -> list[Manifest]:
     ]
 
 
-def _model_volumes(agent: AgentDeployment, repository: Repository) -> Iterator[Manifest]:
+def _model_volumes(pods: PodSet, repository: Repository) -> Iterator[Manifest]:
     """The ConfigMaps', then each claim and image once, whoever mounts it."""
-    yield from config_volumes(agent, repository)
+    yield from config_volumes(pods.agent, repository, pods.track)
     volumes = {
         volume["name"]: volume
         for model in repository.models
