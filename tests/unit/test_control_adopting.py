@@ -32,9 +32,10 @@ from trireme.control.agent_state import Accepted, CanaryState, Refused, RolledBa
 from trireme.control.canary_course import Course
 from trireme.control.store import AgentView
 from trireme.edge.cluster import Cluster
-from trireme.errors import ClusterError, InvalidSpec
+from trireme.errors import ClusterError, InvalidSpec, ServerRefused
 from trireme.modelrepo.render import render
 from trireme.resources.canary import candidate_digest
+from trireme.rollout import adoption
 from trireme.rollout.adoption import Learnt
 from unit.autoscaling import NOW
 
@@ -359,6 +360,18 @@ def test_a_rollout_that_fails_is_held_against_what_it_is_of(is_applied: bool) ->
     view.children = {("Deployment", "echo"): deployment(conditions=[failed])}
     view.applied = view.accepted if is_applied else ACCEPTED
     assert phases(looked(view)) == [REFUSED if is_applied else KEPT]
+
+
+def test_a_server_that_refuses_what_is_kept_has_it_taken_back() -> None:
+    view = kept_at(None)
+    view.children = {("Deployment", "echo"): deployment()}
+    view.applied = view.accepted
+    view.in_place.failure = ServerRefused("pod one: models[m]: out of memory")
+    (found,) = looked(view).adoption.present
+    assert (found.phase, found.message) == (
+        REFUSED,
+        "a server does not take it on: pod one: models[m]: out of memory",
+    )
 
 
 # ------------------------------------------------------------------------------- what becomes of it
@@ -768,7 +781,7 @@ async def test_a_new_process_goes_on_with_what_the_status_tells() -> None:
     fresh = AgentView(body={**BODY, "status": api.statuses[-1]})
     adopting.recall(fresh, cast(Any, fresh.body))
     assert fresh.adoption.present == view.adoption.present
-    assert adopting.tries(fresh.adoption.present) == SETTING
+    assert adoption.tries(fresh.adoption.present) == SETTING
 
 
 # ------------------------------------------------------------------------------ steps of pipelines

@@ -13,8 +13,10 @@ from trireme.api.rollout import RolloutPhase, RolloutStatus
 from trireme.autoscaler.types.observation import Grant
 from trireme.control.agent_state import Accepted, CanaryState, Refused, RolledBack
 from trireme.control.canary_course import Course, Known, course
+from trireme.control.in_place import wanted_configs
 from trireme.control.store import AgentView
 from trireme.control.trial import hindrance, is_gone, is_over, words_of_trial
+from trireme.errors import ServerRefused
 from trireme.modelrepo.render import render
 from trireme.resources.canary import candidate_digest
 from trireme.resources.options import ResourceOptions
@@ -513,6 +515,99 @@ def test_what_is_tried_again_begins_anew_by_a_process_that_finds_the_end_of_befo
     assert found.canary.phase is (phase if canary == 5 else IN_PROGRESS)
 
 
+def of_instances(count: int, **fields: Any) -> Accepted:
+    words = f"instances {count} in place of 1 (model double)"
+    return (
+        accepted(10, **instances(count))
+        if count == 1
+        else replace(accepted(10, **instances(count), **fields), tries=words)
+    )
+
+
+ONE, TWO = of_instances(1), of_instances(2)
+BACK = RolledBack(digest_of(TWO), 7, "worse")
+OWN_INSTANCES = {
+    "they are tried, though they change in place": Case(
+        TWO,
+        ONE,
+        canary=7,
+        told=(
+            f"CanaryStarted: {TWO.tries} is tried on a canary; "
+            "changed: models[double].instance_group",
+        ),
+        stable=ONE,
+    ),
+    "so are those with which pods get longer to end": Case(
+        of_instances(9),
+        ONE,
+        canary=7,
+        told=(
+            f"CanaryStarted: {of_instances(9).tries} is tried on a canary; "
+            "changed: models[double].instance_group",
+        ),
+        stable=ONE,
+    ),
+    "what touches no pod is in force beside them": Case(
+        of_instances(2, **WIDER),
+        accepted(10, **instances(1), **WIDER),
+        canary=6,
+        stable=ONE,
+        before=canary_of(TWO),
+    ),
+    "it goes on": Case(TWO, ONE, canary=6, stable=ONE, before=canary_of(TWO)),
+    "also by a process that is started anew": Case(
+        TWO, ONE, canary=5, stable=ONE, status=told_of(TWO, IN_PROGRESS)
+    ),
+    "promoted, all pods are to run it": Case(
+        TWO, TWO, canary=6, stable=ONE, before=canary_of(TWO, PROMOTED)
+    ),
+    "it stays until they do": Case(TWO, TWO, canary=6, stable=TWO, before=canary_of(TWO, PROMOTED)),
+    "then it goes": Case(TWO, TWO, stable=TWO, before=canary_of(TWO, PROMOTED), is_spread=True),
+    "it does not wait for those that refuse it": Case(
+        TWO,
+        TWO,
+        told=(f"CanaryEnded: the canary of {TWO.tries} is ended: it is refused",),
+        stable=TWO,
+        before=canary_of(TWO, PROMOTED),
+        hindrance="it is refused",
+    ),
+    "taken back, the stable pods stay": Case(
+        TWO, ONE, canary=6, taken_back=6, stable=ONE, before=canary_of(TWO, TAKEN_BACK, "worse")
+    ),
+    "and by a process that is started anew": Case(
+        TWO, ONE, taken_back=7, stable=ONE, rolled_back=BACK
+    ),
+    "once it is not set any more its canary ends": Case(
+        ONE,
+        ONE,
+        told=(
+            f"CanaryEnded: the canary of {TWO.tries} is ended: generation 7 asks for pods as "
+            "they are",
+        ),
+        stable=ONE,
+        before=canary_of(TWO),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OWN_INSTANCES.values(), ids=list(OWN_INSTANCES))
+def test_what_becomes_of_instances_that_trireme_tries_of_its_own(case: Case) -> None:
+    test_what_becomes_of_a_spec(case)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(Case(TWO, ONE, stable=ONE, serves=False), id="no stable pod is ready"),
+        pytest.param(Case(TWO, ONE, stable=None), id="what the pods run is not known"),
+    ],
+)
+def test_instances_that_cannot_be_tried_are_no_reason_to_have_all_pods_run_them(
+    case: Case,
+) -> None:
+    assert taken(TWO, case).untried
+
+
 UNDOES = replace(OLD, undoes=OURS.tries)
 
 
@@ -674,10 +769,21 @@ def given_up() -> AgentView:
     return view
 
 
+def refusing() -> AgentView:
+    view = following()
+    view.in_place.failure = ServerRefused("pod one: out of memory")
+    return view
+
+
 @pytest.mark.parametrize(
     ("view", "why"),
     [
         pytest.param(following(), "", id="pods that start"),
+        pytest.param(
+            refusing(),
+            "the stable pods do not follow: pod one: out of memory",
+            id="a server that refuses what changes in place",
+        ),
         pytest.param(
             following(pod=NO_NODE),
             "it makes room for the stable pods: pod echo-one: Insufficient nvidia.com/gpu",
@@ -711,6 +817,37 @@ def test_why_a_promoted_canary_goes_before_the_stable_pods_run_it(
 ) -> None:
     assert hindrance(view) == why
     assert is_over(view) == bool(why)
+
+
+@pytest.mark.parametrize(
+    ("served", "is_spread"),
+    [
+        pytest.param({}, True, id="as they started, as far as is known"),
+        pytest.param({"test://one": {}}, False, id="as before, until they were changed"),
+        pytest.param({"test://one": {"what is": "wanted"}}, True, id="once they were"),
+    ],
+)
+def test_all_pods_run_what_was_promoted_once_it_was_changed_in_place(
+    served: dict[str, Any], is_spread: bool
+) -> None:
+    view = following()
+    deployment = view.children["Deployment", "echo"]
+    whole = {**deployment["status"], "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
+    view.children["Deployment", "echo"] = {**deployment, "status": whole}
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-01T02:00:00Z"}
+    container = {"name": names.SERVER_CONTAINER, "containerID": "test://one", "started": True}
+    metadata = view.pods["echo-one"]["metadata"]
+    annotations = {names.REPOSITORY_DIGEST: TWO.repository.digest}
+    view.pods["echo-one"] = {
+        "metadata": {**metadata, "annotations": annotations},
+        "status": {"podIP": "10.0.0.1", "conditions": [ready], "containerStatuses": [container]},
+    }
+    view.applied, view.canary = TWO, canary_of(TWO, PROMOTED)
+    view.in_place.wanted = wanted_configs(TWO.repository)
+    wanted = {config.name: config for config in view.in_place.wanted}
+    view.in_place.servers = {server: known and wanted for server, known in served.items()}
+
+    assert is_over(view) == is_spread
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from trireme.admission.sources import SourceNotFound
 from trireme.api.agent import AgentDeployment, AgentSpec
 from trireme.api.conditions import Reason
 from trireme.api.status import AgentStatus
-from trireme.control.adopting import Adopting, recall, tries, with_settings
+from trireme.control.adopting import Adopting, recall, with_settings
 from trireme.control.agent_state import Accepted, Refused
 from trireme.control.canary_course import Course
 from trireme.control.examining import examined
@@ -23,7 +23,7 @@ from trireme.edge.cluster import Cluster, Object
 from trireme.errors import InvalidSpec
 from trireme.modelrepo.render import render
 from trireme.modelrepo.repository import Repository
-from trireme.resources.canary import run_alike
+from trireme.resources.canary import serve_alike
 from trireme.resources.change import Running, change
 from trireme.resources.node_cache import missing_node_cache
 from trireme.resources.options import ResourceOptions
@@ -109,10 +109,10 @@ class Accepting:
         if adoptions == view.adoption.present or new.tries or view.asked is None:
             return new
         view.accepted = stable = view.accepted or await remembered(self._cluster, body)
-        if stable is None or run_alike(_running(new), _running(stable)):
+        if stable is None or serve_alike(_running(new), _running(stable)):
             return new
         before = await self._examined(view, body, view.asked, adoptions, inspects=False)
-        if isinstance(before, Refused) or not run_alike(_running(before), _running(stable)):
+        if isinstance(before, Refused) or not serve_alike(_running(before), _running(stable)):
             return new
         return replace(new, undoes=before.tries)
 
@@ -153,7 +153,8 @@ class Accepting:
         completed = agent.model_copy(update={"spec": found.spec})
         repository = render(found.spec, present)
         warnings = (*found.warnings, *missing_node_cache(completed, self._options))
-        return Accepted(completed, repository, warnings, found.inspections, tries(adoptions))
+        tries = adoption.tries(adoptions)
+        return Accepted(completed, repository, warnings, found.inspections, tries)
 
     async def compare(self, view: AgentView, body: Object, accepted: Accepted) -> None:
         """Know what differs from what the pods run, so that it can be told what becomes of them.

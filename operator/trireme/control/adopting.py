@@ -31,7 +31,7 @@ from trireme.api.tuning import Knob, TuningStatus
 from trireme.autoscaler.capacity import is_bent
 from trireme.autoscaler.types.capacity import Capacity
 from trireme.autoscaler.wording import recommendation, setting
-from trireme.control import learning
+from trireme.control import in_place, learning
 from trireme.control.agent_state import Learning, Refused
 from trireme.control.canary_course import Course
 from trireme.control.observed import deployment_view
@@ -210,16 +210,6 @@ def _made_from(told: OptimizationStatus | None) -> dict[str, str | None]:
     return {each.model: each.made_from for each in told.models} if told is not None else {}
 
 
-def tries(adoptions: Adoptions) -> str:
-    """What is tried of Trireme's own, in words; empty where nothing is."""
-    tried = adoption.tried(adoptions)
-    return _named(tried) if tried is not None else ""
-
-
-def _named(adoption: Adoption) -> str:
-    return f"{adoption.summary} (model {adoption.model})"
-
-
 def was_refused(view: AgentView, advice: TuningStatus) -> bool:
     """Whether what is recommended was tried, and taken back."""
     present = view.adoption.present
@@ -250,9 +240,14 @@ def _judged(view: AgentView, present: Adoptions, generation: int, now: str) -> A
     judged = adoption.bent(judged, partial(_is_bent, view), generation, now)
     servers = view.servers.together
     is_applied = view.applied is not None and view.applied is view.accepted
-    if servers is None or servers.failure is None or not is_applied:
+    if servers is None or not is_applied:
         return judged
-    words = f"the pods do not come up with it: {servers.failure}"
+    if servers.failure is not None:
+        words = f"the pods do not come up with it: {servers.failure}"
+    elif (refusal := in_place.refusal(view.in_place)) is not None:
+        words = f"a server does not take it on: {refusal}"
+    else:
+        return judged
     return adoption.not_rolled_out(judged, generation, now, words)
 
 
@@ -445,11 +440,11 @@ def _events(before: Iterable[Adoption], after: Adoptions) -> Iterator[Event]:
     known = {(each.model, each.origin, each.phase, each.entry) for each in before}
     for each in after:
         if (each.model, each.origin, each.phase, each.entry) not in known:
-            note = f"{_named(each)} {_WORDS[each.phase]}: {each.message}"
+            note = f"{adoption.named(each)} {_WORDS[each.phase]}: {each.message}"
             yield Event(_REASONS[each.phase], note, _ACTION, each.phase is AdoptionPhase.REFUSED)
     for each in before:
         if each.phase is AdoptionPhase.KEPT and not _is_told_otherwise(each, after):
-            note = f"{_named(each)} is dropped: the spec holds again"
+            note = f"{adoption.named(each)} is dropped: the spec holds again"
             yield Event(EventReason.SETTING_DROPPED, note, _ACTION)
 
 

@@ -14,7 +14,7 @@ from trireme.api.rollout import RolloutPhase, RolloutStatus, RolloutStrategy
 from trireme.control.agent_state import Accepted, CanaryState, Refused, RolledBack
 from trireme.control.observed import parse_time
 from trireme.edge.recorder import Event
-from trireme.resources.canary import candidate_digest, run_alike
+from trireme.resources.canary import candidate_digest, run_alike, serve_alike
 from trireme.resources.change import Effect, Running, change, keeping_pods
 from trireme.resources.options import ResourceOptions
 from trireme.resources.record import accepted_record
@@ -95,7 +95,7 @@ def course(new: Accepted, known: Known, options: ResourceOptions) -> Course | Re
         if new.tries:
             return Course(new, untried="what the pods run is not known")
         return _refused(new, is_rolled_back) if canary or is_rolled_back else Course(new)
-    if run_alike(Running(stable.agent, stable.repository), Running(new.agent, new.repository)):
+    if _asks_for_the_same(new, stable):
         why = f"generation {known.generation} asks for pods as they are"
         return Course(new, events=_ended(known.canary, why))
     if is_rolled_back:
@@ -115,6 +115,14 @@ def course(new: Accepted, known: Known, options: ResourceOptions) -> Course | Re
     )
     events = (_started(stable, new, known, options),)
     return replace(_beside(stable, new, options, begun), events=events)
+
+
+def _asks_for_the_same(new: Accepted, stable: Accepted) -> bool:
+    """Whether there is nothing to try. What changes in place is tried where Trireme sets it: an
+    edit of it is the user's own word.
+    """
+    alike = serve_alike if new.tries else run_alike
+    return alike(Running(stable.agent, stable.repository), Running(new.agent, new.repository))
 
 
 def _not_tried(stable: Accepted, known: Known) -> str:
@@ -181,10 +189,12 @@ def _beside(
     rolled_back: RolledBack | None = None,
 ) -> Course:
     """The stable pods stay, and all that touches no pod is in force at once, unless that would be
-    faulty without the pods that it was written for.
+    faulty without the pods that it was written for. So is what changes in place, unless that is
+    what Trireme tries.
     """
     before = Running(stable.agent, stable.repository)
-    spec = keeping_pods(before, Running(new.agent, new.repository), options)
+    waits = (Effect.ROLLOUT, Effect.IN_PLACE) if new.tries else (Effect.ROLLOUT,)
+    spec = keeping_pods(before, Running(new.agent, new.repository), options, waits)
     agent = new.agent.model_copy(update={"spec": spec})
     is_of_new = spec.models == new.agent.spec.models and spec.pipelines == new.agent.spec.pipelines
     of_models = new if is_of_new else stable
@@ -208,7 +218,7 @@ def _started(stable: Accepted, new: Accepted, known: Known, options: ResourceOpt
     note = f"{new.tries or f'generation {known.generation}'} is tried on a canary{instead}"
     return Event(
         EventReason.CANARY_STARTED,
-        f"{note}; changed: {differs.named(Effect.ROLLOUT)}",
+        f"{note}; changed: {differs.named(differs.effect)}",
         _CANARY_ACTION,
     )
 

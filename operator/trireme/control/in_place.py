@@ -92,6 +92,11 @@ def differing(state: InPlace, pods: Sequence[PodView]) -> list[PodView]:
     ]
 
 
+def refusal(state: InPlace) -> str | None:
+    """Why a server refuses what is wanted of it; None where none is known to."""
+    return str(state.failure) if isinstance(state.failure, ServerRefused) else None
+
+
 def _runs_all(served: Mapping[str, ModelConfig], wanted: Iterable[ModelConfig]) -> bool:
     return all(served.get(config.name) == config for config in wanted)
 
@@ -121,7 +126,7 @@ def progress(view: AgentView, before: AgentStatus) -> InPlaceProgress | None:
         changed=len(pods) - left,
         what=what or "configuration",
         failure=str(state.failure) if state.failure else None,
-        refused=isinstance(state.failure, ServerRefused),
+        refused=refusal(state) is not None,
     )
 
 

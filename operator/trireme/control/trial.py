@@ -8,7 +8,7 @@ sees the candidate in the spec, the stable pods in the record, and in status.rol
 """
 
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from trireme.admission.parse import readable_status
@@ -16,6 +16,7 @@ from trireme.api import kinds, names
 from trireme.api.agent import AgentDeployment
 from trireme.api.conditions import Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus, RolloutStrategy
+from trireme.control import in_place
 from trireme.control.agent_state import Accepted, Refused, RolledBack
 from trireme.control.apply import Applier, child_id, is_final
 from trireme.control.canary_class import class_to_try, stable_pods
@@ -70,8 +71,10 @@ def is_over(view: AgentView) -> bool:
 
 def is_spread(view: AgentView) -> bool:
     """Whether a canary was promoted and all stable pods run it: it is not needed any more."""
-    servers = _following(view)
-    return servers is not None and servers.rolled_out
+    servers, applied = _following(view), view.applied
+    if servers is None or applied is None or not servers.rolled_out:
+        return False
+    return not in_place.differing(view.in_place, in_place.serving_pods(view, applied.repository))
 
 
 def hindrance(view: AgentView) -> str:
@@ -93,7 +96,8 @@ def hindrance(view: AgentView) -> str:
             return f"it makes room for the stable pods: pod {pod.name}: {pod.trouble.message}"
     if servers.refused:
         return "it makes room for the stable pods: pods are refused, by a quota or a policy"
-    return f"the stable pods do not follow: {servers.failure}" if servers.failure else ""
+    failure = servers.failure or in_place.refusal(view.in_place)
+    return f"the stable pods do not follow: {failure}" if failure else ""
 
 
 def _following(view: AgentView) -> DeploymentView | None:
@@ -230,7 +234,8 @@ class Trial:
         if found is None or told is None:
             return None
         is_its = told.candidate == candidate_digest(found.agent, found.repository)
-        return found if is_its else None
+        tries = adoption.tries(view.adoption.present)
+        return replace(found, tries=tries) if is_its else None
 
     async def _left(self, body: Object, told: RolloutStatus | None) -> tuple[int, str | None]:
         """How many ready pods the canary has that an earlier process tells of, and of which class;

@@ -53,6 +53,11 @@ def run_alike(one: Running, other: Running) -> bool:
     return bool(stays) and pods_digest(*one, stays) == pods_digest(*other, stays)
 
 
+def serve_alike(one: Running, other: Running) -> bool:
+    """Whether the pods of both run the same, what changes in place included."""
+    return one.repository.live_digest == other.repository.live_digest and run_alike(one, other)
+
+
 def candidate_digest(agent: AgentDeployment, repository: Repository) -> str:
     """Tells one candidate from another, by what changes in place too: a candidate that was taken
     back may be mended by that.

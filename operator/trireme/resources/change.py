@@ -5,7 +5,7 @@ then makes of the agent says what the part does.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
@@ -78,15 +78,21 @@ def change(before: Running, after: Running, options: ResourceOptions) -> Change:
     )
 
 
-def keeping_pods(before: Running, after: Running, options: ResourceOptions) -> AgentSpec:
-    """The spec of `after`, with all that would replace pods as it was before: each of its top-level
-    fields as a whole, since the parts of one fit each other, and models and pipelines together.
-    Only what node classes cost and how many they may have is of no other part.
+def keeping_pods(
+    before: Running,
+    after: Running,
+    options: ResourceOptions,
+    effects: Collection[Effect] = (Effect.ROLLOUT,),
+) -> AgentSpec:
+    """The spec of `after`, with all that would replace pods, or has another of these effects, as it
+    was before: each of its top-level fields as a whole, since the parts of one fit each other, and
+    models and pipelines together. Only what node classes cost and how many they may have is of no
+    other part.
     """
     replacing = {
         re.split(r"[.\[]", part.path)[0]
         for part in change(before, after, options).parts
-        if part.effect is Effect.ROLLOUT
+        if part.effect in effects
     }
     if replacing & _OF_THE_REPOSITORY:
         replacing |= _OF_THE_REPOSITORY

@@ -236,6 +236,17 @@ def tried(adoptions: Iterable[Adoption]) -> Adoption | None:
     return next((each for each in adoptions if each.phase is AdoptionPhase.TRIED), None)
 
 
+def named(adoption: Adoption) -> str:
+    """A setting in words: `maxBatchSize 16 in place of 8 (model encoder)`."""
+    return f"{adoption.summary} (model {adoption.model})"
+
+
+def tries(adoptions: Iterable[Adoption]) -> str:
+    """What is tried of Trireme's own, in words; empty where nothing is."""
+    found = tried(adoptions)
+    return named(found) if found is not None else ""
+
+
 def is_overdue(adoptions: Iterable[Adoption], now: str) -> bool:
     """Whether what is tried has been so for longer than it may wait for its files."""
     waiting = tried(adoptions)
