@@ -540,8 +540,8 @@ def test_what_becomes_of_a_recommendation_is_told(mode: str, spared: int, words:
         pytest.param(
             RECOMMENDED.model_copy(update={"knob": Knob.INSTANCES, "from_": "1", "to": "2"}),
             [],
-            "Trireme does not set it.",
-            id="of what there is no canary of",
+            "it is tried on a canary before anything else, while all is calm.",
+            id="of what spares a replica",
         ),
     ],
 )

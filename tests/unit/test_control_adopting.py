@@ -218,6 +218,20 @@ def test_batching_is_switched_on_and_a_request_may_hold_what_it_could() -> None:
     )
 
 
+def test_instances_are_tried_and_what_else_is_kept_of_the_model_stays() -> None:
+    (found,) = looked(calm(tuning=MORE)).adoption.present
+    assert (found.phase, found.entry, found.replaced, found.summary) == (
+        TRIED,
+        "instances:\n- count: 2\n",
+        "{}\n",
+        "instances 2 in place of 1",
+    )
+    view = learnt(kept_at(50.0, tuning=MORE), curve(), Capacity(60.0, WIDE))
+    looked(view)
+    _, new = looked(view).adoption.present
+    assert (new.phase, new.entry) == (TRIED, "instances:\n- count: 2\nmaxBatchSize: 8\n")
+
+
 def test_none_begins_again_in_the_pass_that_ended_one() -> None:
     view = calm()
     ADOPTING.look(view, BODY, AGENT, may_begin=False)
@@ -230,7 +244,6 @@ def test_none_begins_again_in_the_pass_that_ended_one() -> None:
         pytest.param({"tuning": None}, id="nothing is recommended"),
         pytest.param({"tuning": ADVICE.model_copy(update={"from_": "2"})}, id="of another setting"),
         pytest.param({"tuning": ADVICE.model_copy(update={"model": "n"})}, id="of another model"),
-        pytest.param({"tuning": MORE}, id="what is recommended has no canary"),
         pytest.param({"judged": 6}, id="an edit was not looked into"),
         pytest.param({"written": None}, id="nothing is known of what was before"),
         pytest.param({"written": told_ready(status="False")}, id="the agent is not Ready"),

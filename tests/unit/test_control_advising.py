@@ -26,7 +26,6 @@ from trireme.control import adopting, advising
 from trireme.control.agent_state import Accepted, AdviceAsked, Learning, StepAdviceAsked
 from trireme.control.store import AgentView
 from trireme.tuner.advice import Advice
-from trireme.tuner.standing import as_status
 from trireme.tuner.types import Configuration, Objective, Range
 from unit.autoscaling import NOW, SETTLED, objective, observed, policy, seconds, seen
 
@@ -273,14 +272,6 @@ def test_no_more_replicas_are_there_in_its_place_than_beside_one(of_policy: dict
     assert after.replicas_spared == 1
 
 
-@pytest.mark.parametrize(("mode", "stays"), [("Recommend", True), ("Apply", False)])
-def test_what_there_is_no_canary_of_stands_for_people_alone(mode: str, stays: bool) -> None:
-    more = replace(ADVICE, knob=Knob.INSTANCES, now="1", to="2")
-    owed = as_status(more, "2026-01-01T11:00:00Z").model_copy(update={"replicas_spared": 1})
-    of = spec(tuning={"mode": mode})
-    assert (stands(made(STEADY), owed, advice=None, of=of) is not None) is stays
-
-
 def test_what_a_user_adds_in_shadow_is_not_counted() -> None:
     record = made(STEADY, replicas=4, mode=ScalingMode.SHADOW)
     assert record.decision.replicas > record.decision.current
@@ -346,11 +337,12 @@ def test_advice_is_sought_by_the_curve_the_objective_and_the_users_limits() -> N
     assert not asked.is_like(advising.asked(learning(curves={"m": LEARNT}), spec(), OBJECTIVE))
 
 
-@pytest.mark.parametrize(("mode", "most"), [("Recommend", 16), ("Apply", 1)])
-def test_what_there_is_no_canary_of_is_advised_to_people_alone(mode: str, most: int) -> None:
-    asked = advising.asked(learning(curves={"m": LEARNT}), spec(tuning={"mode": mode}), OBJECTIVE)
+@pytest.mark.parametrize("mode", ["Recommend", "Apply"])
+def test_other_instances_are_advised_within_the_limits_in_either_mode(mode: str) -> None:
+    of = spec(tuning={"mode": mode, "limits": {"instances": {"max": 4}}})
+    asked = advising.asked(learning(curves={"m": LEARNT}), of, OBJECTIVE)
     assert isinstance(asked, AdviceAsked)
-    assert asked.space.instances == Range(1, most)
+    assert asked.space.instances == Range(1, 4)
 
 
 @pytest.mark.parametrize(

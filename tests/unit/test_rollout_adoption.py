@@ -30,6 +30,13 @@ LARGER = Proposal(
 )
 LARGEST = replace(LARGER, entry={"maxBatchSize": 16}, summary="maxBatchSize 16 in place of 8")
 MORE = replace(LARGER, entry={"instances": [{"count": 2}]}, summary="instances 2 in place of 1")
+CPU = {
+    "server": {
+        "image": "registry.example/triton:24.10-py3",
+        "gpus": {"count": 0},
+        "resources": {"cpu": "1", "memory": "2Gi"},
+    }
+}
 FASTER = Proposal(
     "m",
     Origin.OPTIMIZATION,
@@ -171,6 +178,27 @@ def test_what_came_of_a_trial_stands_while_the_spec_says_there_what_it_did(
     (before,) = tried()
     ended = (before.model_copy(update={"phase": phase}),)
     assert is_left(ended, of, generation=9) is stays
+
+
+@pytest.mark.parametrize(
+    ("limits", "server", "stays"),
+    [
+        pytest.param({}, {}, True, id="no limits"),
+        pytest.param({"instances": {"max": 2}}, {}, True, id="within"),
+        pytest.param({"instances": {"max": 1}}, {}, False, id="too many"),
+        pytest.param({"instances": {"min": 3}}, {}, False, id="too few"),
+        pytest.param({"instanceMemory": "1Gi"}, CPU, True, id="room in the pod's memory"),
+        pytest.param({"instanceMemory": "1.5Gi"}, CPU, False, id="none in the pod's memory"),
+        pytest.param({"instanceMemory": "1Gi", "memory": "1.9Gi"}, {}, False, id="none as said"),
+    ],
+)
+def test_instances_are_set_within_the_users_limits(
+    limits: dict[str, Any], server: dict[str, Any], stays: bool
+) -> None:
+    of = spec(tuning={"mode": "Apply", "limits": limits}, **server)
+    assert is_left(kept(MORE), of, generation=9) is stays
+    found = adoption.next_to_try(of, (), (MORE,), LATER)
+    assert (found is not None) is stays
 
 
 def test_a_trial_is_of_one_generation() -> None:
@@ -322,7 +350,7 @@ OPEN = adoption.undecided(tried(), LATER, "0 of 200 requests")
             id="what the user wrote himself is nothing to try",
         ),
         pytest.param((), (replace(LARGER, model="gone"),), None, id="nor is a model that is gone"),
-        pytest.param((), (MORE, FASTER), FASTER, id="nor what there is no canary of"),
+        pytest.param((), (MORE, FASTER), MORE, id="instances as any other knob"),
     ],
 )
 def test_the_next_one(

@@ -16,6 +16,7 @@ from trireme.api.objectives import Objective
 from trireme.api.optimization import Optimization
 from trireme.api.pipelines import Pipeline
 from trireme.api.rollout import Rollout
+from trireme.api.scalars import quantity_value
 from trireme.api.scaling import Scaling
 from trireme.api.schema import ApiModel, cel, list_map
 from trireme.api.server import Download, Server
@@ -102,6 +103,14 @@ class AgentSpec(ApiModel):
         """What all instances of a model may take together; None where that is not known."""
         of_pod = None if self.server.gpus.count else self.server.resources.memory
         return self.tuning.limits.memory or of_pod
+
+    @property
+    def most_instances(self) -> int | None:
+        """How many of a model have room in that; None where it is not known what one takes."""
+        each, whole = self.tuning.limits.instance_memory, self.memory_of_instances
+        if each is None or whole is None:
+            return None
+        return int(quantity_value(whole) // quantity_value(each))
 
     def model_named(self, name: str) -> Model | None:
         """A model; None where there is none of that name."""

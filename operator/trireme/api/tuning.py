@@ -34,6 +34,9 @@ class TuningRange(ApiModel):
     min: int = Field(1, ge=1, le=4096, description="The least.")
     max: int | None = Field(None, ge=1, le=4096, description="The most; absent, Trireme's own.")
 
+    def __contains__(self, value: int) -> bool:
+        return self.min <= value <= (self.max or value)
+
 
 class TuningLimits(ApiModel):
     """What a recommendation stays within."""

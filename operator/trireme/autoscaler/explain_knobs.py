@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from trireme.api.adoption import Adoption, AdoptionPhase, Origin
-from trireme.api.tuning import Knob, TuningMode, TuningStatus
+from trireme.api.tuning import TuningMode, TuningStatus
 from trireme.autoscaler.explain_known import Agent
 from trireme.autoscaler.wording import ago, number, recommendation, setting
 
@@ -27,7 +27,7 @@ def knobs(agent: Agent, now: datetime) -> Iterator[str]:
 def _becomes(told: TuningStatus, agent: Agent) -> str:
     """What becomes of a recommendation."""
     applies = agent.spec is not None and agent.spec.tuning.mode is TuningMode.APPLY
-    if not applies or told.knob is Knob.INSTANCES:
+    if not applies:
         return "Trireme does not set it"
     tuned = [each for each in agent.status.adopted if each.origin is Origin.TUNING]
     summary = setting(told.knob, told.from_, told.to)

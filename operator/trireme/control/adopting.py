@@ -27,7 +27,7 @@ from trireme.api.optimization import (
 from trireme.api.rollout import RolloutPhase
 from trireme.api.scaling_status import CurveSource
 from trireme.api.status import AgentStatus
-from trireme.api.tuning import Knob, TuningStatus
+from trireme.api.tuning import TuningStatus
 from trireme.autoscaler.capacity import is_bent
 from trireme.autoscaler.types.capacity import Capacity
 from trireme.autoscaler.wording import recommendation, setting
@@ -405,10 +405,8 @@ def _tuned(
     view: AgentView, spec: AgentSpec, advice: TuningStatus, sustained: float | None
 ) -> Proposal | None:
     """What is recommended, as a part of the entry that the user wrote; None where the pods are not
-    set as it says any more, and of another number of instances, of which there is no canary.
+    set as it says any more.
     """
-    if advice.knob is Knob.INSTANCES:
-        return None
     written = spec.model_named(advice.model)
     running = view.accepted.agent.spec if view.accepted is not None else spec
     served = running.model_named(advice.model)

@@ -6,12 +6,10 @@ view, and the Events are made.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from trireme.api.agent import AgentSpec
 from trireme.api.conditions import EventReason, Reason
-from trireme.api.models import Model
 from trireme.api.scaling import ScalingMode
 from trireme.api.scaling_status import CurveSource
 from trireme.api.tuning import TuningMode, TuningStatus
@@ -40,7 +38,7 @@ from trireme.tuner.standing import (
     within,
 )
 from trireme.tuner.step_advice import ServedLine
-from trireme.tuner.types import Objective, Range, Space
+from trireme.tuner.types import Objective
 
 _TUNE = "Tune"
 # The decisions of a fleet that neither scales nor would.
@@ -65,19 +63,8 @@ def asked(learning: Learning, spec: AgentSpec, objective: ObjectivePolicy) -> As
     return AdviceAsked(
         Served(model.name, now, learnt, rows_alone(model)),
         Objective(objective.percentile, objective.latency_target_seconds),
-        _space(spec, model),
+        space_of(spec, model),
     )
-
-
-def _space(spec: AgentSpec, model: Model) -> Space:
-    """What may be recommended of a model. In mode Apply no other number of instances: they change
-    in place, on all pods at once, and there is no canary of them.
-    """
-    space = space_of(spec, model)
-    if spec.tuning.mode is not TuningMode.APPLY:
-        return space
-    now = configuration_of(model, spec.server).instances
-    return replace(space, instances=Range(now, now))
 
 
 def _of_line(
@@ -99,7 +86,7 @@ def _of_line(
     now, learnt = configuration_of(model, spec.server), curves[model.name]
     busiest = Served(model.name, now, learnt, rows_alone(model))
     line = ServedLine(busiest, steps, curves, calls, objective, found.per_second)
-    return StepAdviceAsked(line, _space(spec, model))
+    return StepAdviceAsked(line, space_of(spec, model))
 
 
 def known_knobs(
@@ -177,13 +164,13 @@ def _stood(
     before: TuningStatus | None, learning: Learning, spec: AgentSpec, made: Record
 ) -> Stood | None:
     """What stood, with what is known of its model now; None where that is gone, or what is
-    recommended is beyond the user's limits by now, or nothing for this mode.
+    recommended is beyond the user's limits by now.
     """
     model = spec.model_named(before.model) if before is not None else None
     if before is None or model is None:
         return None
     now = configuration_of(model, spec.server)
-    if not _space(spec, model).allows(turned(now, before.knob, before.to)):
+    if not space_of(spec, model).allows(turned(now, before.knob, before.to)):
         return None
     status = still_owed(before, _reckoned_by(learning, made, model.name))
     return Stood(status, now, _on(learning, model.name))

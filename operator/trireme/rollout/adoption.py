@@ -135,18 +135,23 @@ def _applies(spec: AgentSpec, origin: Origin) -> bool:
 
 
 def _is_asked(spec: AgentSpec, model: str, origin: Origin, entry: Mapping[str, Any]) -> bool:
-    """Whether a setting is one that a spec asks for: of its mode, and within its limits. Another
-    number of instances is none: it would be set on all pods at once, without a canary.
-    """
+    """Whether a setting is one that a spec asks for: of its mode, and within its limits."""
     if not _applies(spec, origin):
         return False
     if origin is Origin.TUNING:
-        if "instances" in entry:
-            return False
-        batch, allowed = entry.get("maxBatchSize"), spec.tuning.limits.max_batch_size
-        return batch is None or allowed.min <= batch <= (allowed.max or batch)
+        return _is_within_limits(spec, entry)
     asked = spec.optimization
     return asked is not None and any(each.model == model for each in asked.models)
+
+
+def _is_within_limits(spec: AgentSpec, entry: Mapping[str, Any]) -> bool:
+    limits, batch = spec.tuning.limits, entry.get("maxBatchSize")
+    if batch is not None and batch not in limits.max_batch_size:
+        return False
+    if "instances" not in entry:
+        return True
+    count, most = sum(group["count"] for group in entry["instances"]), spec.most_instances
+    return count in limits.instances and (most is None or count <= most)
 
 
 def _is_about(spec: AgentSpec, adoption: Adoption) -> bool:
