@@ -232,6 +232,60 @@ def test_instances_are_tried_and_what_else_is_kept_of_the_model_stays() -> None:
     assert (new.phase, new.entry) == (TRIED, "instances:\n- count: 2\nmaxBatchSize: 8\n")
 
 
+class Measuring(Cluster):
+    """The metrics API, of pods that take so much; it counts how often it is asked."""
+
+    def __init__(self, used: str) -> None:
+        self.used, self.asked = used, 0
+
+    async def list(self, *_: Any) -> list[dict[str, Any]]:
+        self.asked += 1
+        return [{"containers": [{"name": "triton", "usage": {"memory": self.used}}]}]
+
+
+@pytest.mark.parametrize(
+    ("advice", "used", "phase", "asked"),
+    [
+        pytest.param(MORE, "1024Mi", TRIED, 1, id="there is room for more"),
+        pytest.param(MORE, "1025Mi", UNDECIDED, 1, id="there is none"),
+        pytest.param(ADVICE, "1025Mi", TRIED, 0, id="no more are asked for"),
+    ],
+)
+async def test_more_instances_are_tried_where_the_pods_have_memory_for_them(
+    advice: TuningStatus, used: str, phase: AdoptionPhase, asked: int
+) -> None:
+    cluster, view = Measuring(used), calm(tuning=advice)
+    adopter = Adopting(cluster, lambda: NOW)
+    adopting.recall(view, BODY)
+    for _ in range(2):  # the second time nothing is to be tried any more
+        await adopter.measure(view, BODY, AGENT)
+        adopter.look(view, BODY, AGENT, may_begin=True)
+    (found,) = view.adoption.present
+    assert (found.phase, cluster.asked) == (phase, asked)
+    if phase is UNDECIDED:
+        assert found.message == (
+            "it was not begun: 2 may take 2.01 GiB of a pod's 2.00 GiB: with 1 it is measured to "
+            "take 1.01 GiB, which may all be theirs. Say in spec.tuning.limits.instanceMemory what "
+            "one takes, or raise spec.server.resources.memory"
+        )
+
+
+async def test_fewer_instances_need_no_memory() -> None:
+    two = agent_of(
+        model="m",
+        models=[model_of("m", instances=[{"count": 2}])],
+        tuning={"mode": "Apply"},
+        rollout=ROLLOUT,
+    )
+    accepted = Accepted(two, render(two.spec, {"files": {"model.py": b""}}))
+    fewer = MORE.model_copy(update={"from_": "2", "to": "1"})
+    cluster, view = Measuring("2Gi"), calm(accepted=accepted, asked=two, tuning=fewer)
+    adopting.recall(view, BODY)
+    await Adopting(cluster, lambda: NOW).measure(view, BODY, two)
+    ADOPTING.look(view, BODY, two, may_begin=True)
+    assert (phases(view), cluster.asked) == ([TRIED], 0)
+
+
 def test_none_begins_again_in_the_pass_that_ended_one() -> None:
     view = calm()
     ADOPTING.look(view, BODY, AGENT, may_begin=False)

@@ -193,6 +193,9 @@ nothing in pods. */}}
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
+- apiGroups: [metrics.k8s.io]
+  resources: [pods]
+  verbs: [list]   # what pods take of their memory, before more instances of a model are tried
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch, list]   # list: once of a pod that was slow to start, which says why

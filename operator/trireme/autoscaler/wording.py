@@ -1,5 +1,6 @@
 """Figures and sentences for reading. Pure."""
 
+import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -35,6 +36,12 @@ class Words:
 def number(value: float) -> str:
     """A figure to three digits or to the unit: 0.0417, 40.3, 182, 12345."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def gibibytes(size: float) -> str:
+    """To two places, rounded up: 1 byte more than 2 GiB is 2.01 GiB."""
+    hundredths = math.ceil(size * 100 / 2**30)
+    return f"{hundredths // 100}.{hundredths % 100:02} GiB"
 
 
 def pod_count(count: int) -> str:

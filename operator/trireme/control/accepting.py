@@ -80,6 +80,8 @@ class Accepting:
             agent = parse_agent(body)
         except InvalidSpec as error:
             return Refused(Reason.INVALID_SPEC, str(error))
+        if may_begin:
+            await self._adopting.measure(view, body, agent)
         self._adopting.look(view, body, agent, may_begin=may_begin)
         found = await self._examined(view, body, agent, view.adoption.present, inspects=True)
         if isinstance(found, Refused):

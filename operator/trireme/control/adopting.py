@@ -25,6 +25,7 @@ from trireme.api.optimization import (
     OptimizationStatus,
 )
 from trireme.api.rollout import RolloutPhase
+from trireme.api.scalars import quantity_value
 from trireme.api.scaling_status import CurveSource
 from trireme.api.status import AgentStatus
 from trireme.api.tuning import TuningStatus
@@ -34,6 +35,7 @@ from trireme.autoscaler.wording import recommendation, setting
 from trireme.control import in_place, learning
 from trireme.control.agent_state import Learning, Refused
 from trireme.control.canary_course import Course
+from trireme.control.memory_use import most_used_bytes
 from trireme.control.observed import deployment_view
 from trireme.control.optimized import told_gain
 from trireme.control.status import format_time
@@ -43,6 +45,7 @@ from trireme.edge.cluster import Cluster
 from trireme.edge.recorder import Event
 from trireme.rollout import adoption
 from trireme.rollout.adoption import Adoptions, Learnt, Proposal
+from trireme.tuner.pod_memory import PodMemory
 from trireme.tuner.settings import configuration_of, patch, told, turned
 
 _ACTION = "Adopt"
@@ -71,6 +74,14 @@ class Adopting:
         self._cluster = cluster
         self._clock = clock
 
+    async def measure(self, view: AgentView, body: Object, agent: AgentDeployment) -> None:
+        """Leave what the pods take of their memory, where more instances may be tried now."""
+        state = view.adoption
+        state.used_bytes = None
+        proposal = self._next(view, body, agent.spec, state.present)
+        if proposal is not None and _more_instances(view, proposal) is not None:
+            state.used_bytes = await most_used_bytes(self._cluster, body["metadata"])
+
     def look(
         self, view: AgentView, body: Object, agent: AgentDeployment, *, may_begin: bool
     ) -> None:
@@ -92,11 +103,22 @@ class Adopting:
         is_settled = present == before and not adoption.is_awaited(present, generation, now)
         if adoption.tried(present) is not None and not _goes_on(view):
             present = adoption.without_tried(present)
-        if may_begin and is_settled and self._is_at_rest(view, generation):
-            proposal = adoption.next_to_try(spec, present, _proposals(view, spec), now)
+        if may_begin and is_settled:
+            proposal = self._next(view, body, spec, present)
             if proposal is not None:
                 present = adoption.begun(spec, present, proposal, generation, now)
+                if lack := _lacks_memory(view, proposal):
+                    present = adoption.undecided(present, now, f"it was not begun: {lack}")
         state.present = present
+
+    def _next(
+        self, view: AgentView, body: Object, spec: AgentSpec, present: Adoptions
+    ) -> Proposal | None:
+        """What may be tried now; None where nothing may."""
+        if not self._is_at_rest(view, body["metadata"]["generation"]):
+            return None
+        now = format_time(self._clock())
+        return adoption.next_to_try(spec, present, _proposals(view, spec), now)
 
     def _is_at_rest(self, view: AgentView, generation: int) -> bool:
         """Whether the spec is in force, and nothing else changes."""
@@ -424,6 +446,31 @@ def _tuned(
         recommendation(advice),
         sustained or None,
     )
+
+
+def _more_instances(view: AgentView, proposal: Proposal) -> tuple[int, int] | None:
+    """How many instances a proposal has pods run, and how many they do, where that is fewer."""
+    assert view.accepted is not None  # noqa: S101  # something is proposed of what the pods run
+    spec = view.accepted.agent.spec
+    served = spec.model_named(proposal.model)
+    if served is None or "instances" not in proposal.entry:
+        return None
+    wanted = sum(group["count"] for group in proposal.entry["instances"])
+    now = configuration_of(served, spec.server).instances
+    return (wanted, now) if wanted > now else None
+
+
+def _lacks_memory(view: AgentView, proposal: Proposal) -> str:
+    """Why more instances have no room in the pods; empty where they have, or it is not known."""
+    counts, used = _more_instances(view, proposal), view.adoption.used_bytes
+    if counts is None or used is None:
+        return ""
+    assert view.accepted is not None  # noqa: S101  # something is proposed of what the pods run
+    spec = view.accepted.agent.spec
+    each = spec.tuning.limits.instance_memory
+    limit = int(quantity_value(spec.server.resources.memory))
+    memory = PodMemory(limit, used, None if each is None else int(quantity_value(each)))
+    return memory.lack(*counts)
 
 
 def _fields(entry: dict[str, Any]) -> dict[str, Any]:

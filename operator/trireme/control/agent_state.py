@@ -116,11 +116,13 @@ class OptimizationState:
 @dataclass(slots=True)
 class AdoptionState:
     """What Trireme sets of an agent in the user's place: `present`, and what of it was `told` in
-    the status, None until this process has looked.
+    the status, None until this process has looked. `used_bytes` is the most that a pod takes of its
+    memory, where more instances are about to be tried; None where it is not measured.
     """
 
     present: tuple[Adoption, ...] = ()
     told: tuple[Adoption, ...] | None = None
+    used_bytes: int | None = None
 
 
 @dataclass(slots=True)

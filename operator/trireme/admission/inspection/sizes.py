@@ -7,6 +7,7 @@ from trireme.admission.inspection.compare import Comparison
 from trireme.admission.inspection.model_file import Format, Inspection
 from trireme.api.scalars import format_duration, quantity_value
 from trireme.api.server import Server
+from trireme.autoscaler.wording import gibibytes
 from trireme.errors import Fault
 
 _HELD_WHOLE = frozenset({Format.ONNX, Format.TORCH_SCRIPT})
@@ -18,8 +19,6 @@ as a model.py likes.
 
 _FASTEST_READ_BYTES_PER_SECOND = 8 * 1024**3
 """More than what a local NVMe disk reads, so that what takes longer than that, does so anywhere."""
-
-_GIB = 1024**3
 
 
 def sizes_against(server: Server, inspections: Sequence[Inspection]) -> Comparison:
@@ -49,7 +48,7 @@ def sizes_against(server: Server, inspections: Sequence[Inspection]) -> Comparis
             Fault(
                 "spec.server.startupTimeout",
                 format_duration(server.startup_timeout),
-                f"reading {_gibibytes(total)} of models takes longer than "
+                f"reading {gibibytes(total)} of models takes longer than "
                 f"{format_duration(server.startup_timeout)}, even at 8 GiB a second",
                 "Raise startupTimeout: ten times that, from a network volume",
             )
@@ -62,13 +61,7 @@ def _memory(server: Server, needed_bytes: int, why: str) -> Fault:
     return Fault(
         "spec.server.resources.memory",
         memory,
-        f"{why}: {_gibibytes(needed_bytes)}, and a pod has {memory}",
-        f"Set memory to more than {_gibibytes(needed_bytes)}; each further instance may need as "
+        f"{why}: {gibibytes(needed_bytes)}, and a pod has {memory}",
+        f"Set memory to more than {gibibytes(needed_bytes)}; each further instance may need as "
         "much again",
     )
-
-
-def _gibibytes(size: int) -> str:
-    """To two places, rounded up: 1 byte more than 2 GiB is 2.01 GiB."""
-    hundredths = -(-size * 100 // _GIB)
-    return f"{hundredths // 100}.{hundredths % 100:02} GiB"
