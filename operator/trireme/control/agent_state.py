@@ -208,7 +208,7 @@ class CanaryState:
     `message`, why, and `memory`, None until its first round; and `is_given_up` of one that is
     promoted, where a person does not wait for the others. The autoscaler leaves `grant`, the pods
     that it may have of GPUs that are shared and what it waits for, None where none are or it is not
-    known.
+    known; the learner `learning`, what it sees of its pods beside the stable ones.
     """
 
     candidate: Accepted
@@ -228,6 +228,7 @@ class CanaryState:
     is_undecided: bool = False
     memory: Memory | None = None
     is_given_up: bool = False
+    learning: "Learning | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from trireme.api import names
 from trireme.api.agent import AgentSpec
 from trireme.api.backoff import doubled
 from trireme.api.scaling_status import CurveSource, ScalingStatus, UnansweredStatus
+from trireme.api.server import Server
 from trireme.autoscaler import gap
 from trireme.autoscaler.capacity import (
     LearntCurve,
@@ -52,12 +53,13 @@ from trireme.edge.pod_metrics import PodMetrics
 from trireme.errors import ServerError, ServerRefused
 from trireme.modelrepo.instances import instances_per_pod
 from trireme.modelrepo.render import model_digest, uncounted_digest
+from trireme.modelrepo.repository import Repository
 from trireme.resources.monitoring import SERVER_METRICS_PATH
 from trireme.resources.pod_sets import PodSet
 
 logger = logging.getLogger(__name__)
 
-_SURE = timedelta(seconds=60)
+SURE = timedelta(seconds=60)
 _UNSURE = timedelta(seconds=15)
 _TICK_SECONDS = 5.0
 FIRST = timedelta(minutes=1)  # of a pod's: caches fill, kernels are compiled, and it is slower
@@ -88,11 +90,8 @@ def known(view: AgentView, pods: PodSet) -> Learning:
     ):
         before.server = server  # each pass makes an equal one; the same one is compared at once
         return before
-    digests = {directory.name: model_digest(directory) for directory in repository.models}
-    uncounted = {each.name: uncounted_digest(each, server) for each in repository.models}
-    learning = Learning(
-        repository.digest, repository.live_digest, server, digests, uncounted_digests=uncounted
-    )
+    learning = unlearnt(repository, server)
+    digests, uncounted = learning.model_digests, learning.uncounted_digests
     if before is None:
         return learning
     learning.unanswered = before.unanswered
@@ -106,7 +105,7 @@ def known(view: AgentView, pods: PodSet) -> Learning:
         if before.uncounted_digests.get(model) == uncounted[model]:
             seen = before.references.get(model)
             if model not in same:
-                seen = _seen(before, model, before.curves.get(model)) or seen
+                seen = seen_of(before, model, before.curves.get(model)) or seen
             if seen is not None:
                 learning.references[model] = seen
     for name in before.capacities.keys() & before.searched.keys() & same:
@@ -117,6 +116,17 @@ def known(view: AgentView, pods: PodSet) -> Learning:
             if searched.calls:
                 learning.calls[name] = searched.calls
     return learning
+
+
+def unlearnt(repository: Repository, server: Server) -> Learning:
+    """What is known of pods of which nothing is."""
+    return Learning(
+        repository.digest,
+        repository.live_digest,
+        server,
+        {each.name: model_digest(each) for each in repository.models},
+        uncounted_digests={each.name: uncounted_digest(each, server) for each in repository.models},
+    )
 
 
 def _take_contentions(learning: Learning, before: Mapping[str, LearntContention]) -> None:
@@ -141,7 +151,7 @@ def _taken(
     return earlier.of_instances(instances_per_pod(served, spec.server)) if served else earlier
 
 
-def _seen(learning: Learning, model: str, curve: LearntCurve | None) -> Seen | None:
+def seen_of(learning: Learning, model: str, curve: LearntCurve | None) -> Seen | None:
     """What was seen of a model with the instances that it has; None where that is nothing sure, or
     too little to compare it with that of another number.
     """
@@ -158,7 +168,7 @@ def _with_contention(learning: Learning, model: str, curve: LearntCurve) -> Lear
     """A curve with what its instances cost each other, once enough is seen of them beside another
     number of them. That is learnt once: it is of the model, and a look differs from the next.
     """
-    reference, seen = learning.references.get(model), _seen(learning, model, curve)
+    reference, seen = learning.references.get(model), seen_of(learning, model, curve)
     if reference is not None and seen is not None:
         found = contention(reference, seen, learning.uncounted_digests[model])
         if found is not None:
@@ -290,7 +300,7 @@ class Learner:
         policy = policy_of(pods.agent.spec)
         asked = [o for o in policy.objectives if o.serving and policy.mode.is_decided_by_trireme]
         if is_due:
-            learning.due = now + _SURE
+            learning.due = now + SURE
             try:
                 await self._look(view, pods, learning, asked, now)
             except ServerError as error:
@@ -359,7 +369,7 @@ class Learner:
         learning.unanswered = None
         if pod.server_id != learning.server_id or learning.looked is None:
             learning.newcomer = pod.address
-        executing = _note(learning, pod, statistics, self._clock())
+        executing = note(learning, pod, statistics, self._clock())
         for model, serving in {m: s for o in asked for m, s in o.served_models.items()}.items():
             intervals = learning.intervals.get(model, ())
             before = learning.curves.get(model)
@@ -511,7 +521,7 @@ def _failed(before: Unanswered | None, error: ServerError, now: datetime) -> Una
 
 def _until_next(failed: Unanswered) -> timedelta:
     """A minute until it is told, then 2, 4, 8 and 10."""
-    return doubled(_SURE, _MOST_SELDOM, failed.looks - _TOLD_LOOKS + 1)
+    return doubled(SURE, _MOST_SELDOM, failed.looks - _TOLD_LOOKS + 1)
 
 
 def _expire(learning: Learning, now: datetime) -> None:
@@ -526,7 +536,7 @@ def _expire(learning: Learning, now: datetime) -> None:
             del learning.curves[model]
 
 
-def _note(learning: Learning, pod: PodView, statistics: Statistics, now: datetime) -> set[str]:
+def note(learning: Learning, pod: PodView, statistics: Statistics, now: datetime) -> set[str]:
     """Keep what a server says; the models that were executed since it was last asked, and those
     that it was not asked of before. What a pod executes in its first minute is left out.
     """

@@ -14,6 +14,7 @@ from trireme.control import health, history_server, shell
 from trireme.control.agent_metrics import AgentMetrics
 from trireme.control.autoscale import Autoscaler
 from trireme.control.canary import CanaryAnalysis
+from trireme.control.canary_learning import CanaryLearner
 from trireme.control.catching_up import (
     find_losses,
     learn_monitors,
@@ -226,6 +227,7 @@ async def _act(
             find_losses(cluster, store, queue, namespaces, settings.resync_seconds),
             autoscaler.run(settings.autoscale_interval_seconds, state.beat),
             Learner(store=store, metrics=metrics, clock=utc_now).learn(),
+            CanaryLearner(store=store, clock=utc_now).learn(),
             recaller.recall(),
             reader.read(),
             start_parts.run(),
