@@ -28,7 +28,7 @@ class AdoptionPhase(StrEnum):
     TRIED = "Tried"  # on a canary, or about to be
     KEPT = "Kept"  # all pods have it
     REFUSED = "Refused"  # it was taken back, and is not tried again
-    UNDECIDED = "Undecided"  # too little was seen of it, or no node took it; tried again later
+    UNDECIDED = "Undecided"  # too little was seen of it, or there was no room; tried again later
 
     @property
     def is_in_force(self) -> bool:

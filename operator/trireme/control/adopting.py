@@ -100,7 +100,7 @@ class Adopting:
             present = adoption.completed(spec, present, _made(view.optimization.told))
         before, present = present, _judged(view, present, generation, now)
         # What is proposed is of pods as they were, with what was taken back just now.
-        is_settled = present == before and not adoption.is_awaited(present, generation, now)
+        is_settled = present == before
         if adoption.tried(present) is not None and not _goes_on(view):
             present = adoption.without_tried(present)
         if may_begin and is_settled:
@@ -115,9 +115,9 @@ class Adopting:
         self, view: AgentView, body: Object, spec: AgentSpec, present: Adoptions
     ) -> Proposal | None:
         """What may be tried now; None where nothing may."""
-        if not self._is_at_rest(view, body["metadata"]["generation"]):
+        generation, now = body["metadata"]["generation"], format_time(self._clock())
+        if adoption.is_awaited(present, generation, now) or not self._is_at_rest(view, generation):
             return None
-        now = format_time(self._clock())
         return adoption.next_to_try(spec, present, _proposals(view, spec), now)
 
     def _is_at_rest(self, view: AgentView, generation: int) -> bool:
