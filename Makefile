@@ -19,6 +19,8 @@ export MYPYPATH := operator:tests:.
 # Without bytecode, which some images' environment keeps Python from writing, each process that the
 # tests start compiles a thousand modules first, for two seconds.
 unexport PYTHONDONTWRITEBYTECODE
+# As in the operator's image: on small matrices the threads of linear algebra wait for each other.
+unit explore: export OPENBLAS_NUM_THREADS := 1
 
 .PHONY: help
 help: ## Show this list.
