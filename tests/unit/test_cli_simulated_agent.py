@@ -13,6 +13,7 @@ from trireme.cli.manifests import to_yaml
 from trireme.cli.simulated_agent import read
 from trireme.simulator.fluid import LeadTime
 from trireme.simulator.policy import Bounds
+from trireme.simulator.scenario import sustained
 
 OBJECTIVE = {"model": "encoder", "latency": {"target": "250ms"}}
 SCALING = {"min": 2, "max": 8}
@@ -260,11 +261,12 @@ def test_calls_of_others_that_were_counted_take_of_a_pipelines_capacity(tmp_path
         "steps": [{"model": "encoder", "perRequest": 2}, {"model": "scorer", "perRequest": 1}],
     }
     learnt = {"desiredReplicas": 2, "curves": [CURVE, OF_SCORER], "leadTime": LEAD}
-    told = [
-        simulate(pipeline(tmp_path, {"status.scaling": {**learnt, "pipelines": each}}))
-        for each in ([], [counted])
-    ]
-    alone, shared = (float(result.stdout.split("sustains ")[1].split()[0]) for result in told)
+    told = []
+    for each in ([], [counted]):
+        path = pipeline(tmp_path, {"status.scaling": {**learnt, "pipelines": each}})
+        with path.open(encoding="utf-8") as file:
+            told.append(read(file, None))
+    alone, shared = (sustained(each.pod(), each.objective) for each in told)
     assert shared == pytest.approx(alone / 2, rel=0.1)
 
 
