@@ -1,6 +1,7 @@
 """Fleets of several node classes in virtual time: what they cost, and what becomes of requests."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,7 +11,13 @@ import pytest
 from trireme.autoscaler.queueing import PodShape
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types.policy import DemandPolicy
-from trireme.simulator.class_comparison import ClassScenario, compare, least_cost, of_mix
+from trireme.simulator.class_comparison import (
+    ClassScenario,
+    ClassScore,
+    compare,
+    least_cost,
+    of_mix,
+)
 from trireme.simulator.class_fleet import ClassFleet, PodClass
 from trireme.simulator.comparison import HOUR, MOST_LATE
 from trireme.simulator.contenders import CONTENDERS
@@ -48,6 +55,12 @@ def fleet(
 
 def silent(what: str, share: float) -> None:
     pass
+
+
+@pytest.fixture(scope="module")
+def compared() -> Sequence[ClassScore]:
+    """The mix of both classes, and two policies on each class alone."""
+    return tuple(compare(scenario(SMALL, LARGE), ["trireme", "hpa-rps"], silent))
 
 
 def test_at_the_sum_of_what_pods_sustain_the_objective_is_just_kept() -> None:
@@ -114,15 +127,21 @@ def test_a_mix_goes_to_none_and_comes_back_by_what_is_asked_outside() -> None:
     assert ready[[599, 1199, 1799, 2399]].tolist() == [pytest.approx(4, abs=3), 0] * 2
 
 
-def test_a_mix_keeps_within_a_gpu_budget() -> None:
+def test_a_mix_keeps_within_a_gpu_budget(compared: Sequence[ClassScore]) -> None:
     small, large = replace(SMALL, gpus=1), replace(LARGE, gpus=2)
-    free = of_mix(scenario(small, large), lambda second: None)
+    free = compared[0].outcome
     bound = of_mix(replace(scenario(small, large), gpus=4), lambda second: None)
     taken = np.array([1, 2]) @ bound.ready
-    told = compare(replace(scenario(small, replace(large, gpus=8)), gpus=4), ["hpa-rps"], silent)
-    assert [[each.name for each in score.classes] for score in told] == [["l4", "a100"], ["l4"]]
     assert taken.max() == 4 < (np.array([1, 2]) @ free.ready).max()
     assert bound.late > free.late
+
+
+def test_a_class_whose_pods_a_gpu_budget_has_no_room_for_is_not_tried_alone() -> None:
+    small, large = replace(SMALL, gpus=1), replace(LARGE, gpus=8)
+    steady = Traffic("steady", np.full(600, 100.0))
+    on = replace(scenario(small, large), traffic=steady, gpus=4)
+    told = compare(on, ["hpa-rps"], silent)
+    assert [[each.name for each in score.classes] for score in told] == [["l4", "a100"], ["l4"]]
 
 
 def test_pods_are_paid_from_their_order_to_their_last_answer() -> None:
@@ -169,9 +188,8 @@ def test_one_class_is_as_the_fleet_of_one_sort_of_pods_has_it() -> None:
     assert mixed.late_share == pytest.approx(usual.late_share, abs=0.01)
 
 
-def test_the_mix_is_put_beside_each_policy_on_each_class() -> None:
-    on = scenario(SMALL, LARGE)
-    mix, *alone = compare(on, ["trireme", "hpa-rps"], silent)
+def test_the_mix_is_put_beside_each_policy_on_each_class(compared: Sequence[ClassScore]) -> None:
+    mix, *alone = compared
     assert [(each.policy, [c.name for c in each.classes]) for each in (mix, *alone)] == [
         ("trireme", ["l4", "a100"]),
         ("trireme", ["l4"]),
@@ -188,10 +206,9 @@ def test_the_mix_is_put_beside_each_policy_on_each_class() -> None:
     assert all(each.cost >= each.least_cost for each in (mix, *alone))
 
 
-def test_the_pods_of_each_second_are_those_that_are_paid() -> None:
+def test_the_pods_of_each_second_are_those_that_are_paid(compared: Sequence[ClassScore]) -> None:
     """But for the time that pods take to start, and to answer what they have when they stop."""
-    mix, *_ = compare(scenario(SMALL, LARGE), ["hpa-rps"], silent)
-    outcome = mix.outcome
+    outcome = compared[0].outcome
     assert outcome.ready.shape == (2, len(outcome.requests_by_second))
     for ready, paid in zip(outcome.ready.sum(axis=1), outcome.pod_seconds, strict=True):
         assert 0 < ready <= paid
