@@ -5,6 +5,7 @@ programs are those of the local cluster, built once and cached.
 """
 
 import json
+import os
 import secrets
 import ssl
 import subprocess
@@ -24,6 +25,7 @@ from ports import free_port
 from trireme.api.crd import crd
 
 _START_SECONDS = 120  # the machine may be busy; alone it takes some five
+_COLLECTED_LESS = {"GOGC": "200"}  # an eighth of what it computes, for 120 MB
 
 
 @contextmanager
@@ -73,7 +75,13 @@ def running(folder: Path) -> Iterator[AskedDirectly]:
 
 def _start(stack: ExitStack, log: Path, *command: str) -> None:
     output = stack.enter_context(log.open("wb"))
-    process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent)
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **_COLLECTED_LESS},
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        cwd=log.parent,
+    )
     stack.callback(process.wait)
     stack.callback(process.kill)
 
