@@ -65,6 +65,11 @@ class Node:
         """All it keeps, by the names that the files have."""
         return {file.name: file.read_bytes() for file in (self.folder / Sort.BLOB).iterdir()}
 
+    def file_of(self, content: bytes) -> Path:
+        """The one file that holds this."""
+        (name,) = [name for name, kept in self.kept.items() if kept == content]
+        return self.folder / Sort.BLOB / name
+
     @property
     def unfinished(self) -> list[Path]:
         return list((self.folder / "temporary").iterdir())
@@ -166,8 +171,8 @@ def test_a_copy_that_the_nodes_disk_damaged_is_replaced_and_told(
     node: Node, server: FileServer, damage: bytes
 ) -> None:
     node.pod("one").fetch(f"{server.url}/m.onnx", sha256=DIGEST)
-    (name,) = [name for name, content in node.kept.items() if content == MODEL]
-    (node.folder / Sort.BLOB / name).write_bytes(damage)
+    file = node.file_of(MODEL)
+    file.write_bytes(damage)
     two = node.pod("two")
     result = two.fetch(f"{server.url}/m.onnx", sha256=DIGEST)
     assert (result.source, result.note) == (
@@ -175,7 +180,7 @@ def test_a_copy_that_the_nodes_disk_damaged_is_replaced_and_told(
         "the cached copy of m.onnx was damaged: fetched again",
     )
     assert two.files() == {"m.onnx": MODEL}
-    assert node.kept[name] == MODEL
+    assert file.read_bytes() == MODEL
 
 
 # ----------------------------------------------------------------------------- between namespaces
@@ -322,7 +327,7 @@ def test_a_reader_that_reads_nothing_is_not_waited_for(
 ) -> None:
     large = noise(20_000_000)  # more than sockets hold
     node.ask("PUT", blob(sha256(large)), large)
-    monkeypatch.setattr(node_cache, "_HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(node_cache, "_HEAD_SECONDS", 0.5)  # a head that comes at once is in time
     monkeypatch.setattr(node_cache, "_SLOWEST_BYTES_PER_SECOND", 10**9)
     limited = FolderShelf(node.folder, 1)
     with socket.create_connection(("127.0.0.1", node.port)) as slow:
@@ -375,6 +380,8 @@ def test_the_limit_is_that_of_all_namespaces_and_what_was_used_longest_ago_goes(
         node.ask("PUT", blob(digests[0], "others"), contents[0], **others)
         for n in (1, 2):
             node.ask("PUT", blob(digests[n]), contents[n])
+        for n in range(3):  # in this order, however quickly one followed the other
+            os.utime(node.file_of(contents[n]), (1000 + n, 1000 + n))
         assert node.ask("GET", blob(digests[0], "others"), **others) == (200, contents[0])
         node.ask("PUT", blob(digests[3]), contents[3])
         assert sorted(node.kept.values()) == sorted([contents[0], contents[2], contents[3]])
