@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from aiohttp import web
 
 from agents import agent_of
-from integration.envoy_gateway import running_gateway, running_pod
+from integration.envoy_gateway import SECONDS, running_gateway, running_pod
 from integration.test_triton_server import infer, repository
 from integration.triton_server import TritonServer, triton
 from ports import LOOPBACK, LOOPBACK_6, free_port, own_address
@@ -43,6 +43,7 @@ LATER = BEGAN + timedelta(seconds=10)
 """When two readings are taken to be made, however quickly one follows the other."""
 
 Reading = tuple[Sample, ...]
+T = TypeVar("T")
 
 
 def the_model(pods: dict[str, PodHistory], model: str, target: float = 0.1) -> ModelSignals:
@@ -65,6 +66,19 @@ def history(kind: PodKind, before: Reading, after: Reading) -> PodHistory:
     return pod
 
 
+async def read_once(read: Callable[[], Awaitable[T]], shown: Callable[[T], bool]) -> T:
+    """What is read as soon as it shows something: Triton answers a request, and then counts it."""
+    deadline = time.monotonic() + SECONDS
+    while not shown(told := await read()):
+        assert time.monotonic() < deadline, f"never shown; last read: {told}"
+        await asyncio.sleep(0.02)
+    return told
+
+
+def successes(told: Reading) -> float:
+    return sum(sample.value for sample in told if sample.metric == "nv_inference_request_success")
+
+
 async def test_a_real_triton_is_read(repository: Path, tmp_path: Path) -> None:
     async with PodMetrics() as client:
         with triton(repository, tmp_path) as server:
@@ -77,7 +91,7 @@ async def test_a_real_triton_is_read(repository: Path, tmp_path: Path) -> None:
             before = await read()
             for _ in range(20):
                 await asyncio.to_thread(infer, server)
-            after = await read()
+            after = await read_once(read, lambda told: successes(told) >= successes(before) + 20)
     model = the_model({"a": history(SERVER, before, after)}, "double")
     assert model.request_rate_per_second == pytest.approx(2), "20 within what counts as 10 s"
     assert (model.failure_ratio, model.pending) == (0, 0)
@@ -108,13 +122,14 @@ async def test_what_a_real_triton_refuses_is_in_none_of_its_counters(
             before = await read()  # its warm-up is counted
             codes = [await asyncio.to_thread(refused, server, model) for model in ("double", "no")]
             await asyncio.to_thread(infer, server)
-            after = await read()
+            after = await read_once(read, lambda told: told.requests > before.requests)
     assert [code // 100 for code in codes] == [4, 4]
     assert (after.requests - before.requests, after.failed) == (1, 0)
 
 
 async def test_a_real_gateway_is_read(tmp_path: Path) -> None:
-    agent = agent_of(objectives=[{"model": "double", "latency": {"target": "125ms"}}])
+    # Of a target just below what the slow answers take at least the quick ones have the most time.
+    agent = agent_of(objectives=[{"model": "double", "latency": {"target": "900ms"}}])
     generated = configuration(agent, ResourceOptions("registry.example/envoy:v1.36.2"))
     async with (
         PodMetrics() as client,
@@ -135,12 +150,12 @@ async def test_a_real_gateway_is_read(tmp_path: Path) -> None:
         for name in ("double", "double", "fails", "a-second"):
             await gateway.infer(name)
         after = await read(7)
-    model = the_model({"g": history(GATEWAY, before, after)}, "double", 0.125)
+    model = the_model({"g": history(GATEWAY, before, after)}, "double", 0.9)
     assert model.request_rate_per_second == pytest.approx(0.4)
     assert model.failure_ratio == pytest.approx(0.25)
     assert model.late_share == pytest.approx(1 - 0.75 * 0.75), "one of four late, and one failed"
     assert model.latency is not None
-    assert model.latency.seconds > 0.125
+    assert model.latency.seconds > 0.9
 
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -227,13 +242,24 @@ def dropping() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-async def test_a_port_that_is_dropped_is_waited_for_half_as_long_as_an_answer() -> None:
-    async with PodMetrics() as client:
-        with dropping() as port:
-            began = time.monotonic()
-            with pytest.raises(ServerError, match="does not answer"):
-                await client.read(LOOPBACK, port, "/metrics", frozenset({"up"}))
-            assert 1 < time.monotonic() - began < 2.5
+async def test_a_port_that_is_dropped_is_waited_for_less_long_than_an_answer() -> None:
+    given_up: list[int] = []
+
+    async def read(client: PodMetrics, port: int) -> None:
+        with pytest.raises(ServerError, match="does not answer"):
+            await client.read(LOOPBACK, port, "/metrics", frozenset({"up"}))
+        given_up.append(port)
+
+    with dropping() as dropped, socket.create_server((LOOPBACK, 0)) as silent:
+        ports, began = (silent.getsockname()[1], dropped), time.monotonic()
+        async with PodMetrics() as client:
+            reads = [asyncio.create_task(read(client, port)) for port in ports]
+            await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
+            assert given_up[0] == dropped
+            assert time.monotonic() - began > 1, "the kernel's second attempt is waited for"
+            for each in reads:
+                each.cancel()
+            await asyncio.gather(*reads, return_exceptions=True)
 
 
 def pod(agent: str, name: str, address: str) -> dict[str, Any]:
@@ -253,6 +279,19 @@ def pod(agent: str, name: str, address: str) -> dict[str, Any]:
     }
 
 
+def is_given_up(listener: socket.socket) -> bool:
+    """Whether somebody has connected there, and gone."""
+    listener.setblocking(False)
+    with suppress(BlockingIOError):  # nobody has, or who has waits
+        connection, _ = listener.accept()
+        with connection:
+            connection.setblocking(False)
+            while connection.recv(65536):
+                pass
+            return True
+    return False
+
+
 async def test_an_agent_whose_pods_do_not_answer_holds_up_no_other() -> None:
     hanging, quick = [own_address(n) for n in range(20, 68)], own_address(68)
     read, store = asyncio.Event(), Store()
@@ -265,24 +304,28 @@ async def test_an_agent_whose_pods_do_not_answer_holds_up_no_other() -> None:
         return web.Response(text="up 1\n")
 
     with ExitStack() as sockets:
-        for address in hanging:
-            listener = sockets.enter_context(socket.socket())
-            listener.bind((address, names.METRICS_PORT))
-            listener.listen()  # it accepts, and says nothing
+        listeners = [
+            sockets.enter_context(socket.create_server((address, names.METRICS_PORT)))
+            for address in hanging
+        ]  # they accept, and say nothing
         async with (
             PodMetrics() as client,
             answering(answer, quick, names.METRICS_PORT),
-            asyncio.timeout(30),
+            asyncio.timeout(SECONDS),
         ):
             reader = PodReader(
                 store=store, pod_metrics=client, labels=Labels(), clock=lambda: BEGAN
             )
-            reader.want([Key("shop", "hangs"), Key("shop", "quick")])
-            began, round_ = time.monotonic(), asyncio.create_task(reader.round())
+            rounds = []
+            for agents in (["hangs"], ["hangs", "quick"]):  # the one after the other
+                reader.want([Key("shop", agent) for agent in agents])
+                rounds.append(asyncio.create_task(reader.round()))
+                await asyncio.sleep(0)
             await read.wait()
-            assert time.monotonic() - began < 1.5, "before any of the others gives up"
-            round_.cancel()
-            await asyncio.gather(round_, return_exceptions=True)
+            assert not any(is_given_up(each) for each in listeners), "it waits for none of them"
+            for each in rounds:
+                each.cancel()
+            await asyncio.gather(*rounds, return_exceptions=True)
 
 
 async def test_a_pod_with_an_ipv6_address_is_read() -> None:
