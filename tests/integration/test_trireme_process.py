@@ -22,9 +22,10 @@ def test_what_a_command_answers_is_told_from_what_is_wrong(tmp_path: Path) -> No
 
 
 def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
-    before = set(multiprocessing.active_children())
+    before, never = set(multiprocessing.active_children()), tmp_path / "never"
+    os.mkfifo(never)  # nobody writes, so that who reads waits for ever
     with pytest.raises(AssertionError, match="it has not ended within 0 s"):
-        ran("version", environment=ENVIRONMENT, folder=tmp_path, seconds=0)
+        ran("validate", "-f", str(never), environment=ENVIRONMENT, folder=tmp_path, seconds=0)
     assert set(multiprocessing.active_children()) == before
 
 
