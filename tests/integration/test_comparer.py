@@ -25,7 +25,7 @@ from trireme.comparer.metrics import Metrics
 from trireme.comparer.program import Ports, Settings, running
 from trireme.edge.tracks import INFER_METHOD, TrackAddress
 
-SECONDS = 30
+SECONDS = 60  # the machine may be busy
 LARGEST = 65536
 _SAMPLE = re.compile(r'^(trireme_\w+)\{\w+="([^"]*)"\} (\S+)$', re.MULTILINE)
 
@@ -252,8 +252,8 @@ async def test_where_both_fail_both_are_counted() -> None:
 
 async def test_a_track_that_does_not_answer_in_time_fails() -> None:
     stable, canary = Model(always(1.0)), Model(always(1.0))
-    async with comparing(stable, canary, held=True, timeout_seconds=1) as comparer:
-        stable.released.set()
+    async with comparing(stable, canary, held=True, timeout_seconds=3) as comparer:
+        stable.released.set()  # it answers at once, which may take a busy machine a moment
         await comparer.http()
         await comparer.grpc(message())
         await comparer.counts(canary_failed=2)

@@ -50,7 +50,7 @@ def finish(process: TriremeProcess) -> None:
 @pytest.fixture
 def pod(tmp_path: Path) -> Pod:
     (tmp_path / "pod").mkdir()
-    return Pod(tmp_path / "pod", connections=2, stall_seconds=20)
+    return Pod(tmp_path / "pod", connections=2)
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def test_progress_is_told_while_it_downloads(pod: Pod) -> None:
         assert server.held.wait(SECONDS)
 
         def progress() -> FetchProgress:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=SECONDS) as answer:
                 return FetchProgress.model_validate(json.load(answer))
 
         most = len(MODEL) - BLOCK_BYTES // 2

@@ -1,5 +1,6 @@
 """What the operator says when Prometheus, or what is taken for it, answers badly: real HTTP."""
 
+import asyncio
 import json
 import socket
 import ssl
@@ -203,14 +204,25 @@ async def test_a_useless_answer_is_told_in_one_sentence(answer: Answer, said: st
 
 async def test_an_answer_that_comes_slowly_is_given_up_and_the_next_is_read() -> None:
     with serving(Answer(" " * 10_000, slowly=True)) as server:
-        access = Access(server.url, timeout_seconds=0.5)  # enough for the next one
+        access = Access(server.url, timeout_seconds=0.5)
         async with Prometheus(access) as prometheus:
             for _ in range(MOST_HANGING + 1):  # each of them is ended, so none is one too many
                 with pytest.raises(SignalsUnavailable) as raised:
                     await prometheus.round(ONE, LABELS, NOW)
                 assert str(raised.value).endswith("did not answer every query within 0.5 s")
             server.answer = result()
-            assert await prometheus.round(ONE, LABELS, NOW) == {Query.SAMPLE_TIME: Vector.of([])}
+            assert await answered(prometheus) == {Query.SAMPLE_TIME: Vector.of([])}
+
+
+async def answered(prometheus: Prometheus) -> Round:
+    """A round that is answered in time, as not each may be on a busy machine."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await prometheus.round(ONE, LABELS, NOW)
+            except SignalsUnavailable as late:
+                if not str(late).endswith(" within 0.5 s"):  # it was not even asked
+                    raise
 
 
 async def test_an_answer_that_comes_a_little_late_is_none() -> None:
