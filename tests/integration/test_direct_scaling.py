@@ -39,7 +39,7 @@ def load(server: TritonServer) -> Iterator[None]:
     def ask() -> None:
         url = f"http://{server.address}/v2/models/double/infer"
         while not enough.is_set():
-            with urllib.request.urlopen(url, body, timeout=10) as answer:
+            with urllib.request.urlopen(url, body, timeout=60) as answer:
                 answer.read()
 
     clients = [threading.Thread(target=ask) for _ in range(CLIENTS)]
@@ -79,6 +79,9 @@ def test_without_prometheus_a_fleet_grows_by_what_its_pods_tell(team: Kube, tmp_
         assert status == "True"
         assert message.startswith("by the pods' own metrics: 1 of 1 server pods, up to "), message
         assert "does not answer: [Errno 111] Connection refused" in message
+        # Events are posted once the status is written.
+        team.until("the Event", lambda: fleet.told("SignalsReadDirectly"), 60, "echo")
         (note,) = fleet.told("SignalsReadDirectly")
         assert note.endswith("the pods' own metrics are read instead")
+        team.until("the other one", lambda: fleet.told("ScaledUp"), 60, "echo")
         assert any("(read from the pods): " in note for note in fleet.told("ScaledUp"))
