@@ -20,7 +20,7 @@ import yaml
 
 from cluster import binaries
 from integration.asked_directly import AskedDirectly, connected
-from kube import Kube
+from kube import Kube, KubectlError
 from ports import free_port
 from trireme.api.crd import crd
 
@@ -87,7 +87,9 @@ def _start(stack: ExitStack, log: Path, *command: str) -> None:
 
 
 def define_agents(server: Kube) -> None:
-    """Make the CRD known, and wait until it is: its conditions come a moment after it."""
+    """Make the CRD known, and wait until it is: its conditions come a moment after it, and what it
+    is served by a moment after these.
+    """
     definition = crd()
     server.run("apply", "--server-side", "-f", "-", stdin=json.dumps(definition))
     name = definition["metadata"]["name"]
@@ -97,7 +99,15 @@ def define_agents(server: Kube) -> None:
         found = {each["type"]: each["status"] for each in status.get("conditions") or []}
         return found.get("Established") == "True"
 
+    def is_served() -> bool:
+        try:
+            server.run("get", name)
+        except KubectlError:
+            return False
+        return True
+
     server.until("the CRD is established", is_established, 60)
+    server.until("its objects are served", is_served, 60)
 
 
 def _wait_ready(url: str, token: str, log: Path) -> None:
