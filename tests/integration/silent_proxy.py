@@ -26,10 +26,14 @@ class SilentProxy:
         self._watching: set[int] = set()
         self._silent: set[int] = set()
 
-    def silence(self) -> int:
-        """All watches that are open, from now on; answers how many these are."""
+    @property
+    def watches(self) -> int:
+        """How many are open."""
+        return len(self._watching)
+
+    def silence(self) -> None:
+        """All watches that are open, from now on."""
         self._silent = set(self._watching)
-        return len(self._silent)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
@@ -97,7 +101,7 @@ def silent_proxy(kubeconfig: Path, into: Path) -> Iterator[SilentProxy]:
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
-        assert listening.wait(10)
+        assert listening.wait(60)
         into.write_text(yaml.safe_dump(content))
         yield proxy
     finally:

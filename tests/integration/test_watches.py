@@ -13,7 +13,7 @@ from integration.operator_process import operator
 from integration.passes import Clock, started
 from integration.silent_proxy import silent_proxy
 from kube import Kube, merged, objects
-from trireme.api import names
+from trireme.api import kinds, names
 
 
 def test_watches_that_go_silent_are_opened_anew_and_nothing_is_missed(
@@ -31,12 +31,14 @@ def test_watches_that_go_silent_are_opened_anew_and_nothing_is_missed(
         ),
     ):
         team.apply(files, agent)
-        team.until("its Deployment", lambda: team.find("deployment", "echo"), 30, "echo")
-        assert proxy.silence() > 5  # agents, and each kind of their children
+        team.until("its Deployment", lambda: team.find("deployment", "echo"), 60, "echo")
+        kinds_watched = 2 + len(kinds.CHILD_KINDS)  # agents and pods, too
+        team.until("all are watched", lambda: proxy.watches >= kinds_watched, 60, "echo")
+        proxy.silence()
         team.apply(merged(agent, {"metadata": {"name": "later"}}))
         team.run("delete", "deployment", "echo")
-        team.until("a new agent is seen", lambda: team.find("deployment", "later"), 30, "later")
-        team.until("a loss is seen", lambda: team.find("deployment", "echo"), 30, "echo")
+        team.until("a new agent is seen", lambda: team.find("deployment", "later"), 60, "later")
+        team.until("a loss is seen", lambda: team.find("deployment", "echo"), 60, "echo")
 
 
 @pytest.mark.parametrize(
@@ -52,10 +54,10 @@ def test_a_child_whose_owner_label_was_changed_gets_it_back(
     agent, files = objects(EXAMPLES / "echo.yaml")
     with operator(team, tmp_path / "log", TRIREME_RESYNC_SECONDS="3"):
         team.apply(files, agent, merged(agent, {"metadata": {"name": "other"}}))
-        team.until("its Service", lambda: team.find("service", "echo"), 30, "echo")
-        team.until("it is told", lambda: "Accepted" in team.conditions("echo"), 30, "echo")
+        team.until("its Service", lambda: team.find("service", "echo"), 60, "echo")
+        team.until("it is told", lambda: "Accepted" in team.conditions("echo"), 60, "echo")
         team.run("label", "--overwrite", "service", "echo", f"{names.OWNER}={owner}")
-        team.until("it is back", lambda: owner_told() == "echo", 15, "echo")
+        team.until("it is back", lambda: owner_told() == "echo", 60, "echo")
 
 
 async def test_a_deployment_that_went_unseen_is_made_again_with_its_size(team: Kube) -> None:
@@ -83,5 +85,5 @@ def test_an_agent_that_is_nested_beyond_all_use_is_refused_and_hides_no_other(
 
     with operator(team, tmp_path / "log"):
         team.apply(files, agent)
-        team.until("another agent is seen", lambda: team.find("deployment", "echo"), 30, "echo")
-        team.until("it is refused", lambda: "nested more than 64 levels" in said(), 30, "echo")
+        team.until("another agent is seen", lambda: team.find("deployment", "echo"), 60, "echo")
+        team.until("it is refused", lambda: "nested more than 64 levels" in said(), 60, "echo")
