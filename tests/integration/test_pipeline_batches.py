@@ -10,6 +10,7 @@ import pytest
 from agents import agent_of, model_of
 from integration.stand_ins import write_model
 from integration.triton_server import TritonServer, triton
+from trireme.autoscaler.capacity import ModelStatistics
 from trireme.edge.triton import statistics
 from trireme.modelrepo.plan import plan
 from trireme.modelrepo.render import config_text
@@ -70,11 +71,20 @@ async def load(server: TritonServer) -> None:
         await asyncio.gather(*(client(session) for _ in range(CLIENTS)))
 
 
+async def counted(server: TritonServer) -> dict[str, ModelStatistics]:
+    """What is told once every request is: Triton answers one, and then counts it."""
+    async with asyncio.timeout(60):
+        while True:
+            seen = await statistics(server.address)
+            if all(each.requests >= CLIENTS * EACH for each in seen.values()):
+                return seen
+
+
 @pytest.mark.alone
 async def test_the_first_answer_of_a_batch_goes_on_alone(tmp_path: Path) -> None:
     with triton(repository(tmp_path / "models"), tmp_path) as server:
         await load(server)
-        seen = await statistics(server.address)
+        seen = await counted(server)
     assert {name: each.requests for name, each in seen.items()} == dict.fromkeys(
         ("line", "first", "second"), CLIENTS * EACH
     )
