@@ -11,6 +11,7 @@ import pytest
 from agents import agent_of, model_of
 from integration.stand_ins import write_model
 from integration.triton_server import TritonServer, triton
+from ports import LOOPBACK, free_port
 from trireme.autoscaler.capacity import ModelStatistics, learn
 from trireme.edge.triton import statistics
 from trireme.errors import ServerError
@@ -134,6 +135,6 @@ async def test_nothing_is_learnt_from_requests_of_several_rows(server: TritonSer
     assert learn([interval], MAX_BATCH, None) is None
 
 
-async def test_no_server_is_an_error(unused_tcp_port: int) -> None:
+async def test_no_server_is_an_error() -> None:
     with pytest.raises(ServerError):
-        await statistics(f"127.0.0.1:{unused_tcp_port}")
+        await statistics(f"{LOOPBACK}:{free_port()}")

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from aiohttp import web
 
-from ports import LOOPBACK_6
+from ports import LOOPBACK, LOOPBACK_6, free_port
 from trireme.api.addresses import host_port
 from trireme.edge.pod_answers import LARGEST_BYTES
 from trireme.edge.triton import (
@@ -52,14 +52,15 @@ async def test_the_index_is_asked_for_with_the_key(server: str) -> None:
     )
 
 
-async def test_a_server_of_an_ipv6_pod_is_asked(unused_tcp_port: int) -> None:
+async def test_a_server_of_an_ipv6_pod_is_asked() -> None:
+    port = free_port()
     application = web.Application()
     application.router.add_post("/v2/repository/index", index)
     runner = web.AppRunner(application)
     await runner.setup()
-    await web.TCPSite(runner, LOOPBACK_6, unused_tcp_port).start()
+    await web.TCPSite(runner, LOOPBACK_6, port).start()
     try:
-        (state,) = await repository_index(host_port(LOOPBACK_6, unused_tcp_port), KEY)
+        (state,) = await repository_index(host_port(LOOPBACK_6, port), KEY)
     finally:
         await runner.cleanup()
     assert state.name == "double"
@@ -93,9 +94,9 @@ async def test_what_is_no_index_is_an_error(
         await repository_index(server, KEY)
 
 
-async def test_no_server_is_an_error(unused_tcp_port: int) -> None:
+async def test_no_server_is_an_error() -> None:
     with pytest.raises(ServerError):
-        await repository_index(f"127.0.0.1:{unused_tcp_port}", KEY)
+        await repository_index(f"{LOOPBACK}:{free_port()}", KEY)
 
 
 # ------------------------------------------- what no Triton answers, and a stranger's image may
