@@ -37,7 +37,7 @@ def node(kube: Kube, folder: Path, name: str = "node") -> Iterator[None]:
     ready, over = Event(), Event()
     thread = Thread(target=lambda: asyncio.run(_serve(context, port, ready, over)))
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(60)
     try:
         yield
     finally:

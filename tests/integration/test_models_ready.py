@@ -17,12 +17,12 @@ def test_a_model_that_tritons_index_leaves_out_is_told_with_what_is_wrong(
     team.apply(files, agent)
     with operator(team, tmp_path / "log"), ExitStack() as servers:
         fleet = Fleet(team, tmp_path, servers)
-        team.until("its Deployment", lambda: team.replicas("echo") == 2, 30, "echo")
+        team.until("its Deployment", lambda: team.replicas("echo") == 2, 60, "echo")
         fleet.serve_agent(
             "one", echo(1), ready=False, spoil=lambda models: shutil.rmtree(models / "double" / "1")
         )
         stalled = lambda: team.conditions("echo")["Stalled"][0] == "True"  # noqa: E731
-        team.until("Stalled", stalled, 30, "echo")
+        team.until("Stalled", stalled, 60, "echo")
         _, reason, message = team.conditions("echo")["ModelsReady"]
         assert reason == "ModelLoadFailed"
         assert message.startswith("double: Triton finds no version of it to serve")
@@ -40,7 +40,7 @@ def test_a_downloader_that_was_killed_for_its_memory_is_told_with_what_to_raise(
     spec = {"models": [fetched], "download": {"inspect": False, "memory": "64Mi"}}
     team.apply(merged(agent, {"spec": spec}))
     with operator(team, tmp_path / "log"):
-        team.until("its Deployment", lambda: team.find("deployment", "echo"), 30, "echo")
+        team.until("its Deployment", lambda: team.find("deployment", "echo"), 60, "echo")
         metadata = team.get("deployment", "echo")["spec"]["template"]["metadata"]
         container = {"name": names.FETCH_CONTAINER, "image": "example.com/operator"}
         server = {"name": names.SERVER_CONTAINER, "image": "example.com/triton"}
@@ -63,7 +63,7 @@ def test_a_downloader_that_was_killed_for_its_memory_is_told_with_what_to_raise(
             _, reason, _ = team.conditions("echo").get("ModelsReady", ("", "", ""))
             return reason == "FetcherOutOfMemory"
 
-        team.until("told", told, 30, "echo")
+        team.until("told", told, 60, "echo")
         assert team.conditions("echo")["ModelsReady"][2] == (
             "pod one: fetch: it was killed at its memory limit. Raise spec.download.memory"
         )

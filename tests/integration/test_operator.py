@@ -116,7 +116,7 @@ def test_the_pods_take_a_token_of_their_namespace_for_the_caches_of_the_nodes(
     agent, files = echo(download={"cache": {"node": True}})
     with operator(team, tmp_path / "without"):
         team.apply(files, agent)
-        team.until("warned", lambda: "SpecWarning" in dict(team.events("echo")), 30, "echo")
+        team.until("warned", lambda: "SpecWarning" in dict(team.events("echo")), 60, "echo")
         assert "nodeCache.enabled: true" in dict(team.events("echo"))["SpecWarning"]
     assert len(team.all("secret", "trireme.dev/owner=echo")) == 1
 
@@ -129,7 +129,7 @@ def test_the_pods_take_a_token_of_their_namespace_for_the_caches_of_the_nodes(
     token = NodeCacheKey(key.read_bytes()).token(team.namespace)
     with operator(team, tmp_path / "with", **access):
         team.until(
-            "two", lambda: len(team.all("secret", "trireme.dev/owner=echo")) == 2, 30, "echo"
+            "two", lambda: len(team.all("secret", "trireme.dev/owner=echo")) == 2, 60, "echo"
         )
     secrets = [secret["data"] for secret in team.all("secret", "trireme.dev/owner=echo")]
     (data,) = [data for data in secrets if "token" in data]
@@ -180,7 +180,7 @@ def test_the_size_has_one_owner_from_the_first_moment_and_a_foreign_one_is_respe
             annotations = team.get("agd", "echo")["metadata"].get("annotations", {})
             return "trireme.dev/command" in annotations
 
-        team.until("the command is taken", lambda: not commands(), 30, "echo")
+        team.until("the command is taken", lambda: not commands(), 60, "echo")
         team.run("delete", "deployment", "echo")
         team.until("back at its size", lambda: team.replicas("echo") == 4, 60, "echo")
 
@@ -196,10 +196,10 @@ def test_a_schedule_sets_the_bounds_while_its_window_is_open(team: Kube, tmp_pat
             return dict(team.events("echo")).get("ScaledUp", "")
 
         words = "1 pod, fewer than scaling.schedules[0].min 3 until "
-        team.until("said so", lambda: told().startswith(words), 30, "echo")
+        team.until("said so", lambda: told().startswith(words), 60, "echo")
         never = {"scaling": {"schedules": [always | {"schedule": "61 * * * *"}]}}
         team.apply(merged(agent, {"spec": never}))
-        team.until("refused", lambda: accepted(team) == "False", 30, "echo")
+        team.until("refused", lambda: accepted(team) == "False", 60, "echo")
         assert "schedules[0].schedule: its minute" in team.conditions("echo")["Accepted"][2]
         assert team.replicas("echo") == 3
 
@@ -220,7 +220,7 @@ def test_the_pods_of_a_window_are_asked_for_a_lead_time_before_it_opens(
         team.until(
             "said so",
             lambda: dict(team.events("echo")).get("ScaledUp", "").startswith(words),
-            30,
+            60,
             "echo",
         )
 
@@ -243,28 +243,28 @@ def test_an_agent_has_no_pod_while_nobody_asks_and_one_as_soon_as_somebody_does(
         assert team.replicas("echo") == 1, "what is not known is not zero"
 
         team.apply(asked("vector(0)"))
-        team.until("emptied", lambda: team.replicas("echo") == 0, 30, "echo")
+        team.until("emptied", lambda: team.replicas("echo") == 0, 60, "echo")
         finish_rollout(team, "echo")
         ready = ("True", "ScaledToZero")
-        team.until("is Ready", lambda: team.conditions("echo")["Ready"][:2] == ready, 30, "echo")
+        team.until("is Ready", lambda: team.conditions("echo")["Ready"][:2] == ready, 60, "echo")
         assert team.conditions("echo")["Available"][:2] == ("False", "ScaledToZero")
         assert signals(team) == "Fresh"
         words = (
             "0 req/s outside (scaling.demand) and no pod ready: 1 → 0 (nothing was asked for 0s)"
         )
         team.until(
-            "said so", lambda: dict(team.events("echo")).get("ScaledDown") == words, 30, "echo"
+            "said so", lambda: dict(team.events("echo")).get("ScaledDown") == words, 60, "echo"
         )
 
         team.apply(asked("sum(nothing_of_this_name)"))
-        team.until("told the loss", lambda: signals(team) == "NoSeries", 30, "echo")
+        team.until("told the loss", lambda: signals(team) == "NoSeries", 60, "echo")
         assert team.replicas("echo") == 0
 
         team.apply(asked("3"))
-        team.until("started", lambda: team.replicas("echo") == 1, 30, "echo")
+        team.until("started", lambda: team.replicas("echo") == 1, 60, "echo")
         words = "3 req/s outside (scaling.demand) and no pod ready: 0 → 1"
         team.until(
-            "said so", lambda: dict(team.events("echo")).get("ScaledUp") == words, 30, "echo"
+            "said so", lambda: dict(team.events("echo")).get("ScaledUp") == words, 60, "echo"
         )
 
 
@@ -297,14 +297,14 @@ def test_agents_share_a_budget_of_gpus_by_priority(team: Kube, tmp_path: Path) -
     ):
         team.apply(files, vital, sharing({"name": "team-a"}))
         team.until("none is left", lambda: team.replicas("echo") == 0, 120, "echo")
-        team.until("the vital has one", lambda: team.replicas("vital") == 1, 30, "vital")
+        team.until("the vital has one", lambda: team.replicas("vital") == 1, 60, "vital")
         words = "0 held, 1 wanted (limited by GPU budget team-a: 1 of 1 GPUs given)"
         team.until("told why", lambda: why() == words, 60, "echo")
         with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics") as answer:
             assert b'trireme_gpu_budget_gpus{budget="team-a",kind="wanted"} 2.0' in answer.read()
 
         team.apply(sharing(None))
-        team.until("not bounded", lambda: team.replicas("echo") == 1, 30, "echo")
+        team.until("not bounded", lambda: team.replicas("echo") == 1, 60, "echo")
 
 
 def test_a_hand_edit_is_repaired_and_a_child_no_longer_wanted_is_deleted(
@@ -337,7 +337,7 @@ def test_a_deployment_of_the_same_name_that_is_not_ours_is_never_taken_over(
         team.until(
             "told",
             lambda: team.conditions("echo").get("Stalled", ("", ""))[1] == "ApplyFailed",
-            30,
+            60,
             "echo",
         )
     containers = team.get("deployment", "echo")["spec"]["template"]["spec"]["containers"]
@@ -394,8 +394,8 @@ def test_what_was_learnt_of_a_pod_outlives_the_operator_and_of_another_model_is_
     agent, files = echo()
     with operator(team, tmp_path / "one"):
         team.apply(files, agent)
-        team.until("its Deployment", lambda: owners(team) == ["trireme-scale"], 30, "echo")
-        team.until("looked at it", lambda: looked_at(PORT, team.namespace), 30, "echo")
+        team.until("its Deployment", lambda: owners(team) == ["trireme-scale"], 60, "echo")
+        team.until("looked at it", lambda: looked_at(PORT, team.namespace), 60, "echo")
     curve = {
         "model": "double",
         "modelDigest": "another",
@@ -410,11 +410,11 @@ def test_what_was_learnt_of_a_pod_outlives_the_operator_and_of_another_model_is_
     }
     write_curves(team, [curve])
     with operator(team, tmp_path / "two"):
-        team.until("told of as earlier", lambda: sources(team) == ["Earlier"], 30, "echo")
+        team.until("told of as earlier", lambda: sources(team) == ["Earlier"], 60, "echo")
     curve["modelDigest"] = curves(team)[0]["modelDigest"]
     write_curves(team, [curve])
     with operator(team, tmp_path / "three"):
-        team.until("told of again", lambda: active(team) != "", 30, "echo")
+        team.until("told of again", lambda: active(team) != "", 60, "echo")
         assert curves(team) == [curve]
 
 
@@ -425,10 +425,10 @@ def test_how_long_pods_take_to_start_is_measured_and_outlives_the_operator(
     lead = f'trireme_agent_lead_time_seconds{{agent="echo",namespace="{team.namespace}"}}'
     with operator(team, tmp_path / "one"):
         team.apply(files, agent)
-        team.until("looked at it", lambda: looked_at(PORT, team.namespace), 30, "echo")
+        team.until("looked at it", lambda: looked_at(PORT, team.namespace), 60, "echo")
         assert lead not in metrics(PORT)
         start_pod(team, "first", loading_seconds=30)
-        team.until("measured", lambda: metrics(PORT).get(lead) == 42, 30, "echo")
+        team.until("measured", lambda: metrics(PORT).get(lead) == 42, 60, "echo")
         stage = lead.replace("lead_time", "start_stage").replace("}", ',stage="load"}')
         assert metrics(PORT)[stage] == 30
 
@@ -437,11 +437,11 @@ def test_how_long_pods_take_to_start_is_measured_and_outlives_the_operator(
     told["stages"] = stages
     write_scaling(team, {"leadTime": told})
     with operator(team, tmp_path / "two"):
-        team.until("told of again", lambda: active(team) != "", 30, "echo")
+        team.until("told of again", lambda: active(team) != "", 60, "echo")
         assert team.get("agd", "echo")["status"]["scaling"]["leadTime"] == told
-        team.until("known", lambda: metrics(PORT).get(lead) == 62, 30, "echo")
+        team.until("known", lambda: metrics(PORT).get(lead) == 62, 60, "echo")
         start_pod(team, "second", loading_seconds=60)
-        team.until("measured", lambda: metrics(PORT).get(lead) == 72, 30, "echo")
+        team.until("measured", lambda: metrics(PORT).get(lead) == 72, 60, "echo")
 
 
 def test_the_old_configuration_stays_until_the_rollout_ends_and_is_then_deleted_at_once(

@@ -87,7 +87,7 @@ async def test_the_events_of_a_pod_tell_of_its_node_and_its_image(team: Kube) ->
     watched = Watched(Starts("one", 1, (SLOW,)), set(), [*server_pods([pod("one")])])
     async with cluster_of(team) as cluster:
         asking = StartParts(cluster=cluster, store=Store(), clock=utc_now)
-        running, deadline = asyncio.create_task(asking.run()), time.monotonic() + 30
+        running, deadline = asyncio.create_task(asking.run()), time.monotonic() + 60
         asking.explain(Key(team.namespace, "echo"), [watched])
         while not _known(watched):
             assert time.monotonic() < deadline, "nothing is told"
