@@ -42,4 +42,10 @@ def fresh_namespace(kubeconfig: Path, name: str) -> Kube:
     kube.run("delete", "namespace", name, "--ignore-not-found", "--wait")
     kube.run("create", "namespace", name)
     kube.run("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    kube.until("what each namespace is given is there", lambda: _is_furnished(kube))
     return kube
+
+
+def _is_furnished(kube: Kube) -> bool:
+    given = (("serviceaccount", "default"), ("configmap", "kube-root-ca.crt"))
+    return all(kube.find(*each) for each in given)
