@@ -33,15 +33,27 @@ class Operators:
 
     def leader(self) -> str:
         """The one that holds the Lease, once one that lives does."""
-        self.system.until("a replica leads", self._leader, 60)
-        return str(self._leader())
+        found: list[str] = []
+
+        def leads() -> bool:
+            found[:] = self._leading()
+            return bool(found)
+
+        self.system.until("a replica leads", leads)
+        return found[0]
 
     def standby(self) -> str:
         """The other one, once there are two."""
-        leader = self.leader()
-        self.system.until("there are two replicas", lambda: len(self._ready()) == 2, 60)
-        (other,) = self._ready() - {leader}
-        return other
+        leader, found = self.leader(), set[str]()
+
+        def are_two() -> bool:
+            ready = self._ready()
+            found.clear()
+            found.update(ready - {leader})
+            return len(ready) == 2 and len(found) == 1
+
+        self.system.until("there are two replicas", are_two)
+        return found.pop()
 
     def metric(self, pod: str, name: str, **labels: str) -> float | None:
         """The sum of a replica's series with these labels; None where it has none, or does not
@@ -71,7 +83,7 @@ class Operators:
     def reach_processes(self) -> None:
         """Start what sends the signals, so that they come at once."""
         self.system.apply(_pod_at_the_node())
-        self.system.run("wait", "pod", _AT_THE_NODE, "--for=condition=Ready", "--timeout=60s")
+        self.system.run("wait", "pod", _AT_THE_NODE, "--for=condition=Ready", "--timeout=180s")
 
     def leave_processes(self) -> None:
         """Undo `reach_processes`."""
@@ -81,9 +93,9 @@ class Operators:
         uid = self.system.get("pod", pod)["metadata"]["uid"]
         self.system.run("exec", _AT_THE_NODE, "--", "python3", "-c", _SIGNAL, uid, signal)
 
-    def _leader(self) -> str | None:
+    def _leading(self) -> list[str]:
         holder = self.system.get("lease", "trireme-leader")["spec"].get("holderIdentity")
-        return holder if holder in self._ready() else None
+        return [pod for pod in self._ready() if pod == holder]
 
     def _ready(self) -> set[str]:
         return {
