@@ -73,14 +73,15 @@ def test_what_keeps_a_pod_from_starting_is_told_in_its_own_words_until_the_spec_
     for cause in CAUSES:
         kube.apply(*reversed(cause.objects()))
     for cause in CAUSES:
-        kube.until(cause.reason, partial(_told, kube, cause), 90, cause.name)
+        kube.until(cause.reason, partial(_told, kube, cause), 180, cause.name)
         conditions = kube.conditions(cause.name)
         assert conditions["Accepted"][0] == "True"
         assert conditions["Available"][0] == "False"
         assert conditions["Stalled"][0] == str(cause.stalled)
     assert kube.conditions("raising")["ModelsReady"][:2] == ("False", "ModelLoadFailed")
-    assert "ModelLoadFailed" in [reason for reason, _ in kube.events("raising")]
-    kube.until("start-up ended", lambda: _container(kube, "raising")["started"], 60, "raising")
+    told = lambda: "ModelLoadFailed" in dict(kube.events("raising"))  # noqa: E731
+    kube.until("the Event, after the status", told, agent="raising")
+    kube.until("start-up ended", lambda: _container(kube, "raising")["started"], 180, "raising")
     assert _container(kube, "raising")["restartCount"] == 0
 
     for cause in CAUSES:

@@ -22,7 +22,8 @@ QUICK_DOWN = {
 }
 OBJECTIVE_MILLISECONDS = 200
 WHY = re.compile(
-    r"p95 [\d.]+ ms (over|within) 200 ms at [\d.]+ req/s on (?P<pods>\d) pods?: (?P=pods) → \d"
+    r"p95 [\d.]+ ms (over|within) 200 ms at [\d.]+ req/s "
+    r"on (?P<pods>\d) pods?( \(read from the pods\))?: (?P=pods) → \d"
 )
 
 
@@ -34,16 +35,16 @@ def test_load_up_and_down_is_followed_within_the_objective_and_no_request_fails(
     """
     agent, files = slow_agent("agent", min=1, max=5, behavior=QUICK_DOWN)
     name = start(kube, agent, files)
-    calm = Load(kube, "calm", name, "policy", "900s@10")
-    kube.until("load is on", calm.started, 60)
-    peak = Load(kube, "peak", name, "policy", "300s@70")
+    calm = Load(kube, "calm", name, "policy", "1800s@10")
+    kube.until("load is on", calm.started)
+    peak = Load(kube, "peak", name, "policy", "1800s@70")
 
-    kube.until("the clients' p95 breaks the objective", lambda: _kept(peak) != "always", 60, name)
-    kube.until("more pods under load", lambda: kube.ready_pods(name) >= 3, 120, name)
-    kube.until("and it is kept again", lambda: _kept(peak) == "again", 120, name)
+    kube.until("the clients' p95 breaks the objective", lambda: _kept(peak) != "always", 180, name)
+    kube.until("more pods under load", lambda: kube.ready_pods(name) >= 3, 300, name)
+    kube.until("and it is kept again", lambda: _kept(peak) == "again", 300, name)
     peak.stop()
-    kube.until("one pod is left", lambda: len(server_pods(kube, name)) == 1, 150, name)
-    kube.until("what a pod sustains is learnt", lambda: _sustained(kube, name), 90, name)
+    kube.until("one pod is left", lambda: len(server_pods(kube, name)) == 1, 300, name)
+    kube.until("what a pod sustains is learnt", lambda: _sustained(kube, name), 180, name)
     calm.stop()
     calm.all_answered()
     peak.all_answered()
@@ -61,8 +62,8 @@ def test_load_up_and_down_is_followed_within_the_objective_and_no_request_fails(
     alone = curve["fixedMilliseconds"] + curve["perRequestMilliseconds"]
     full = curve["fixedMilliseconds"] + 4 * curve["perRequestMilliseconds"]
     # The model sleeps 40 ms + 10 ms a request; what Triton adds depends on the machine.
-    assert 45 < alone < 90, curve
-    assert 72 < full < 140, curve
+    assert 45 < alone < 125, curve
+    assert 72 < full < 200, curve
     assert 0 < curve["sustainedPerSecond"] < 38, f"37.5 with no noise: {curve}"
 
     # By port-forward to the operator's replica that leads.
@@ -80,21 +81,20 @@ def test_prometheus_lost_at_peak_is_replaced_by_what_the_pods_tell(
     monitoring = Kube(system.kubeconfig, "monitoring")
     agent, files = slow_agent("agent", min=1, max=3, behavior=QUICK_DOWN)
     name = start(kube, agent, files)
-    load = Load(kube, "load", name, "policy", "600s@50")
-    kube.until("two pods", lambda: kube.ready_pods(name) >= 2, 150, name)
+    load = Load(kube, "load", name, "policy", "1800s@50")
+    kube.until("two pods", lambda: kube.ready_pods(name) >= 2, 300, name)
     try:
         monitoring.run("scale", "deployment", "prometheus", "--replicas=0")
-        kube.until("pods are read", lambda: _signals(kube, name) == "ReadDirectly", 90, name)
+        kube.until("pods are read", lambda: _signals(kube, name) == "ReadDirectly", 180, name)
         assert (kube.replicas(name) or 0) >= 2, kube.describe(name)
         load.stop()
         load.all_answered()
         kube.until("the fleet follows", lambda: kube.replicas(name) == 1, 180, name)
     finally:
         monitoring.run("scale", "deployment", "prometheus", "--replicas=1")
-    kube.until("Prometheus is back", lambda: _signals(kube, name) == "Fresh", 150, name)
-    told = [reason for reason, _ in kube.events(name)]
-    assert "SignalsReadDirectly" in told
-    assert "SignalsFromPrometheus" in told
+    kube.until("Prometheus is back", lambda: _signals(kube, name) == "Fresh", 300, name)
+    for reason in ("SignalsReadDirectly", "SignalsFromPrometheus"):  # told once the status is
+        kube.until(reason, lambda: reason in dict(kube.events(name)), agent=name)  # noqa: B023
 
 
 def _trireme(system: Kube, *command: str) -> str:
