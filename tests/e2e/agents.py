@@ -24,7 +24,7 @@ def start(kube: Kube, agent: Object, *files: Object, seconds: float = 180) -> st
     """Apply an agent, after what it needs, and wait until it is Ready; its name."""
     name: str = agent["metadata"]["name"]
     kube.apply(*files, agent)
-    kube.until("a status", lambda: (kube.find("agd", name) or {}).get("status"), 60, name)
+    kube.until("a status", lambda: (kube.find("agd", name) or {}).get("status"), 180, name)
     kube.until("Ready", lambda: kube.is_ready(name), seconds, name)
     return name
 

@@ -29,7 +29,7 @@ class ModelStore:
         self._kube = kube
         tls = certificate(folder, f"DNS:{_NAME}")
         kube.apply(*_objects(files, tls))
-        kube.run("wait", "pod", _NAME, "--for=condition=Ready", "--timeout=60s")
+        kube.run("wait", "pod", _NAME, "--for=condition=Ready", "--timeout=180s")
         self.keys: dict[str, str] = json.loads(self._run("cat", f"{_STATE}/keys.json"))
         kube.apply(
             _secret(self.s3_access, self.keys),

@@ -58,9 +58,9 @@ def test_a_good_canary_is_promoted_and_a_slow_a_failing_and_a_wrong_one_are_take
 ) -> None:
     loads = {each.name: _begin(kube, each) for each in _CANDIDATES}
     for each in _CANDIDATES:
-        kube.until(f"{each.name} is {each.phase}", partial(_is_over, kube, each), 540, each.name)
+        kube.until(f"{each.name} is {each.phase}", partial(_is_over, kube, each), 900, each.name)
     for each in _CANDIDATES:
-        kube.until(f"no canary of {each.name}", partial(_is_alone, kube, each), 120, each.name)
+        kube.until(f"no canary of {each.name}", partial(_is_alone, kube, each), 300, each.name)
         loads[each.name].stop()
         summary = loads[each.name].summary()
         told = dict(kube.events(each.name))
@@ -84,8 +84,8 @@ def _begin(kube: Kube, candidate: Candidate) -> Load:
     """An agent of two pods under load, whose spec then changes."""
     agent, files = _agent(candidate.name)
     name = start(kube, agent, files)
-    load = Load(kube, f"load-{name}", name, "policy", "720s@15")
-    kube.until("load is on", load.started, 60)
+    load = Load(kube, f"load-{name}", name, "policy", "1800s@15")
+    kube.until("load is on", load.started)
     source = files["data"]["model.py"]
     assert candidate.old in source
     changed = source.replace(candidate.old, candidate.new)

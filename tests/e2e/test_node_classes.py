@@ -34,14 +34,14 @@ def test_a_dear_class_joins_the_cheap_one_under_load_and_a_canary_of_one_is_roll
     name = start(kube, merged(agent, {"spec": spec}), files)
     assert _ready(kube) == (1, 0), kube.describe(name)
 
-    load = Load(kube, "load", name, "policy", "900s@55")
+    load = Load(kube, "load", name, "policy", "1800s@55")
     kube.until("a dear pod beside the cheap one", lambda: _ready(kube) >= (1, 1), 180, name)
     before = _templates(kube)
     source = files["data"]["model.py"]
     assert _WEIGHT in source
     equal = source.replace(_WEIGHT, "self.weight = torch.eye(16) + torch.eye(16)")
     kube.apply(merged(files, {"data": {"model.py": equal}}))
-    kube.until("the canary is promoted", lambda: _phase(kube, name) == "Promoted", 420, name)
+    kube.until("the canary is promoted", lambda: _phase(kube, name) == "Promoted", 900, name)
     kube.until("it is rolled out", lambda: kube.is_ready(name), 180, name)
     after = _templates(kube)
     assert all(old != new for old, new in zip(before, after, strict=True)), (before, after)

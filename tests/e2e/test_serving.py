@@ -24,7 +24,7 @@ def test_a_model_is_applied_becomes_ready_answers_and_is_deleted_without_a_trace
     def left() -> set[tuple[str, str]]:
         return {(o["kind"], o["metadata"]["name"]) for o in kube.all(CHILDREN)} - before
 
-    kube.until("nothing is left behind", lambda: not left(), 90)
+    kube.until("nothing is left behind", lambda: not left(), 180)
 
 
 def test_a_pipeline_is_called_as_one_model(kube: Kube) -> None:

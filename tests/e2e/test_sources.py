@@ -135,14 +135,14 @@ class Served:
 
     def until_ready(self, pods: int = 1) -> None:
         """Wait until the spec as it is now is rolled out, and there are so many pods in all."""
-        self.kube.until("Ready", lambda: self.kube.is_ready(NAME), 90, NAME)
-        self.kube.until("its pods", lambda: len(server_pods(self.kube, NAME)) == pods, 60, NAME)
-        self.kube.until("ready ones", lambda: self.kube.ready_pods(NAME) == pods, 90, NAME)
+        self.kube.until("Ready", lambda: self.kube.is_ready(NAME), 180, NAME)
+        self.kube.until("its pods", lambda: len(server_pods(self.kube, NAME)) == pods, 180, NAME)
+        self.kube.until("ready ones", lambda: self.kube.ready_pods(NAME) == pods, 180, NAME)
 
     def load(self, name: str) -> Load:
         """Requests for the pipeline, which are on."""
-        load = Load(self.kube, name, NAME, "pipeline", "300s@20")
-        self.kube.until("load is on", load.started, 60)
+        load = Load(self.kube, name, NAME, "pipeline", "1800s@20")
+        self.kube.until("load is on", load.started)
         return load
 
     def fetched(self) -> list[dict[str, ModelResult]]:
@@ -163,7 +163,7 @@ def served(system: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         store = ModelStore(kube, STORED, tmp_path_factory.mktemp("tls"))
         served = Served(kube, store)
         served.apply(served.manifest(FIRST))
-        kube.until("a status", lambda: kube.get("agd", NAME).get("status"), 60, NAME)
+        kube.until("a status", lambda: kube.get("agd", NAME).get("status"), 180, NAME)
         served.until_ready()
         yield served
         kube.run("delete", "namespace", kube.namespace, "--wait=false")
@@ -201,7 +201,7 @@ def test_a_new_version_is_fetched_in_sight_and_rolled_out_and_no_request_fails(
     served.store.hold()
     served.apply(served.manifest(SECOND))
     progress = ("False", "Fetching", "head: 2.0 of 4.0 MB")
-    served.kube.until("progress", lambda: served.condition("ModelsReady") == progress, 60, NAME)
+    served.kube.until("progress", lambda: served.condition("ModelsReady") == progress, 180, NAME)
     assert served.condition("Available")[0] == "True"
     models = {m["name"]: m for m in served.kube.get("agd", NAME)["status"]["models"]}
     assert models["head"]["message"] == "fetching: 2.0 of 4.0 MB"
@@ -225,7 +225,7 @@ def test_other_bytes_than_the_spec_says_are_told_with_a_remedy_and_what_serves_s
     def told() -> bool:
         return served.condition("ModelsReady")[:2] == ("False", "ChecksumMismatch")
 
-    served.kube.until("ChecksumMismatch", told, 60, NAME)
+    served.kube.until("ChecksumMismatch", told, 180, NAME)
     message = served.condition("ModelsReady")[2]
     for part in ("head version 1", wrong, THIRD.sha256, FetchReason.CHECKSUM.remedy):
         assert part in message, message
@@ -233,7 +233,7 @@ def test_other_bytes_than_the_spec_says_are_told_with_a_remedy_and_what_serves_s
     assert served.condition("Stalled")[:2] == ("True", "ChecksumMismatch")
     assert served.condition("Available")[0] == "True"
     event = ("FetchFailed", message)
-    served.kube.until("the Event", lambda: event in served.kube.events(NAME), 30, NAME)
+    served.kube.until("the Event", lambda: event in served.kube.events(NAME), 180, NAME)
     uids = [pod["metadata"]["uid"] for pod in server_pods(served.kube, NAME)]
     assert before["metadata"]["uid"] in uids
 

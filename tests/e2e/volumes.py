@@ -26,7 +26,7 @@ def bound_claim(kube: Kube, system: Kube, name: str) -> Iterator[None]:
     volume = f"{kube.namespace}-{name}"
     folder = f"{_FOLDERS}/{volume}"
     system.apply(_pod())
-    system.run("wait", "pod", _AT_THE_NODE, "--for=condition=Ready", "--timeout=60s")
+    system.run("wait", "pod", _AT_THE_NODE, "--for=condition=Ready", "--timeout=180s")
     node = system.get("pod", _AT_THE_NODE)["spec"]["nodeName"]
     _clear(system, folder)
     # While a pod that reads has it mounted, the kubelet gives it to no group: whoever writes then
@@ -35,7 +35,7 @@ def bound_claim(kube: Kube, system: Kube, name: str) -> Iterator[None]:
     system.run("exec", _AT_THE_NODE, "--", "sh", "-c", make)
     system.run("delete", "pv", volume, "--ignore-not-found")
     kube.apply(_volume(volume, folder, node), _claim(name, volume))
-    kube.run("wait", "pvc", name, "--for=jsonpath={.status.phase}=Bound", "--timeout=60s")
+    kube.run("wait", "pvc", name, "--for=jsonpath={.status.phase}=Bound", "--timeout=180s")
     try:
         yield
     finally:
