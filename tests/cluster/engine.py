@@ -135,7 +135,7 @@ def _start() -> Engine:
         return _await_answer()
 
 
-def _await_answer(within_seconds: float = 60) -> Engine:
+def _await_answer(within_seconds: float = 180) -> Engine:
     deadline = time.monotonic() + within_seconds
     while time.monotonic() < deadline:
         if (pid := _own_pid()) is not None and _answers(engine := _own_engine(pid)):

@@ -70,7 +70,7 @@ class Kind:
             return False
         return self._answers("/readyz", within_seconds=60)  # it may have to boot yet
 
-    def wait_until_ready(self, image: NodeImage, within_seconds: int = 180) -> None:
+    def wait_until_ready(self, image: NodeImage, within_seconds: int = 480) -> None:
         """Wait for the nodes, and for what every workload needs: addresses and names."""
         limit = f"--timeout={within_seconds}s"
         system = ("--namespace=kube-system", "rollout", "status", limit)
