@@ -131,15 +131,20 @@ class Kube:
     def until(
         self, what: str, holds: Callable[[], object], seconds: float = 180, agent: str = ""
     ) -> None:
-        """Ask until it holds. Fails with all there is to know where it does not in time."""
+        """Ask until it holds; again, too, where the answer is a refusal, as a busy API server may
+        give. Fails with all there is to know where it does not hold in time.
+        """
         deadline = time.monotonic() + seconds
         while True:
-            if holds():
-                return
+            refused = ""
+            try:
+                if holds():
+                    return
+            except KubectlError as error:
+                refused = f" ({error})"
             if time.monotonic() > deadline:
-                raise AssertionError(
-                    f"not within {seconds:.0f} s: {what}\n{self.describe(agent) if agent else ''}"
-                )
+                known = self.describe(agent) if agent else ""
+                raise AssertionError(f"not within {seconds:.0f} s: {what}{refused}\n{known}")
             time.sleep(self.pause_seconds)
 
 

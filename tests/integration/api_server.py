@@ -20,7 +20,7 @@ import yaml
 
 from cluster import binaries
 from integration.asked_directly import AskedDirectly, connected
-from kube import Kube, KubectlError
+from kube import Kube
 from ports import free_port
 from trireme.api.crd import crd
 
@@ -100,10 +100,7 @@ def define_agents(server: Kube) -> None:
         return found.get("Established") == "True"
 
     def is_served() -> bool:
-        try:
-            server.run("get", name)
-        except KubectlError:
-            return False
+        server.run("get", name)
         return True
 
     server.until("the CRD is established", is_established, 60)
