@@ -16,7 +16,7 @@ from trireme.api.agent import AgentSpec
 from trireme.autoscaler.capacity import learn
 from trireme.autoscaler.contention import contention
 from trireme.autoscaler.policy import policy_of
-from trireme.autoscaler.types import Serving
+from trireme.autoscaler.types.serving import Serving
 from trireme.control.agent_state import CanaryState, Learning
 from trireme.control.canary_course import is_on
 from trireme.control.learning import SURE, known, note, seen_of, unlearnt
