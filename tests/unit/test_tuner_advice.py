@@ -134,6 +134,39 @@ def test_more_instances_are_recommended_once_it_is_known_what_they_cost_each_oth
     )
 
 
+def test_one_more_is_worth_a_try_on_a_canary_where_nothing_is_known_of_several() -> None:
+    advice = advise(of_instances(1, None), P95, replace(NO_LARGER, tries_instances=True))
+    assert advice is not None
+    assert advice.is_worth_telling
+    assert (advice.knob, advice.now, advice.to) == (Knob.INSTANCES, "1", "2")
+    # Twice as much if they share nothing, 2 / 1.5 expected, 2 / 2.5 where they hinder each other.
+    assert advice.most_gain == pytest.approx(1.0, abs=0.1)
+    assert advice.gain == pytest.approx(0.33, abs=0.05)
+    assert advice.least_gain == pytest.approx(-0.2, abs=0.06)
+    assert advice.confidence is Confidence.LOW
+    assert advice.evidence == "what instances cost each other is not known yet: a canary tells"
+
+
+@pytest.mark.parametrize(
+    ("now", "space"),
+    [
+        pytest.param(1, NO_LARGER, id="nothing is tried on a canary"),
+        pytest.param(
+            2, replace(NO_LARGER, instances=Range(1, 2), tries_instances=True), id="no more may be"
+        ),
+    ],
+)
+def test_no_other_number_is_worth_a_try(now: int, space: Space) -> None:
+    assert advise(of_instances(now, None), P95, space) is None
+
+
+def test_batches_that_are_known_to_gain_go_before_instances_that_may() -> None:
+    advice = advise(served(), P95, replace(SPACE, tries_instances=True))
+    assert advice is not None
+    assert advice.is_worth_telling
+    assert advice.knob is Knob.MAX_BATCH_SIZE
+
+
 def test_of_a_number_that_was_not_tried_the_gain_is_less_sure() -> None:
     advice = advise(of_instances(2, replace(COSTLY, sigma=0.02)), P95, NO_LARGER)
     assert advice is not None

@@ -89,6 +89,21 @@ def test_the_space_is_what_the_user_allows() -> None:
     assert found.memory is None
 
 
+@pytest.mark.parametrize(
+    ("tuning", "tries"),
+    [
+        ({"mode": "Apply", "limits": {"instances": {"max": 4}}}, True),
+        ({"mode": "Apply"}, False),
+        ({"mode": "Recommend", "limits": {"instances": {"max": 4}}}, False),
+    ],
+    ids=["on a canary, within a limit", "no limit is said", "nothing is tried"],
+)
+def test_more_instances_are_tried_unknown_where_the_user_says_how_many(
+    tuning: dict[str, Any], tries: bool
+) -> None:
+    assert space(tuning, **DYNAMIC).tries_instances is tries
+
+
 def test_memory_bounds_it_where_an_instances_is_known() -> None:
     found = space({"limits": {"instanceMemory": "512Mi"}}, **DYNAMIC)
     assert found.memory == MemoryBound(2 * 2**30, 2**29)  # of a pod's 2Gi

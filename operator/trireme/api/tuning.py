@@ -45,7 +45,11 @@ class TuningLimits(ApiModel):
         TuningRange(),
         description="Of the largest batch; a model may know of a bound that its files do not tell.",
     )
-    instances: TuningRange = Field(TuningRange(), description="Of the instances in a pod.")
+    instances: TuningRange = Field(
+        TuningRange(),
+        description="Of the instances in a pod. In mode Apply a `max` lets one more be tried on a "
+        "canary before it is known what they cost each other.",
+    )
     max_queue_delay: Duration | None = Field(
         None,
         description="The longest queue delay that `trireme tune` may try; absent, it may be "

@@ -4,10 +4,11 @@ Pure. One knob is turned at a time. What is recommended is expected to make a po
 more at least, and more even if the times of larger batches leave the line. What instances cost each
 other no curve of a single number of them tells: another number is recommended once it was learnt of
 two (`trireme.autoscaler.contention`), a step from the present one, as far as it is believed. Before
-that these are left to `trireme tune --offline`, which measures it. A queue delay is only ever
-lowered: it makes requests wait where there are few, and gains nothing where there are many. But
-several instances may need it to keep out of step, where the objective leaves little room: there
-nothing is said of it.
+that these are left to `trireme tune --offline`, which measures it, but where they are tried on a
+canary and the user has said how many there may be: then one more is worth a try. A queue delay is
+only ever lowered: it makes requests wait where there are few, and gains nothing where there are
+many. But several instances may need it to keep out of step, where the objective leaves little room:
+there nothing is said of it.
 
 Where requests are executed one by one nothing is known of larger batches. By a spec that lets a
 request hold several rows a model can make them, and batching is worth a try if it loses next to
@@ -31,6 +32,7 @@ from trireme.tuner.types import Configuration, Objective, Space, View
 
 LEAST_GAIN = 0.1  # of the sustained rate: less is not worth a rollout
 SLACK = 0.05  # less of one that was told already: else a gain at the edge comes and goes
+_GUESSED = "what instances cost each other is not known yet: a canary tells"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Advice:
     @property
     def is_worth_telling(self) -> bool:
         """Whether it is, where it was not told before; a queue delay is dropped for no gain, and
-        where nothing is known of batches they may as well gain nothing.
+        where nothing is known of batches, or of several instances, they may as well gain nothing.
         """
         is_open = self.confidence is Confidence.LOW
         return self.knob is Knob.MAX_QUEUE_DELAY or (
@@ -103,7 +105,7 @@ def advise(served: Served, objective: Objective, space: Space) -> Advice | None:
         if model.bound(served.near(each)) >= (1 + LEAST_GAIN - SLACK) * sustained
         and (advice := _judged(served, model, each, sustained)) is not None
     ]
-    best = max(found, key=lambda each: (each.is_worth_telling, each.gain), default=None)
+    best = max(found, key=_by_worth, default=None)
     if best is not None and best.is_worth_telling:
         return best
     is_needed = served.now.instances > 1 and model.batches_within_limit(served.now) < ROOMY
@@ -138,14 +140,25 @@ def _contention(served: Served) -> Contention:
     return Contention(fewest, {k: known.times(k) / known.times(fewest) for k in sorted(seen)})
 
 
+def _by_worth(advice: Advice) -> tuple[bool, bool, float]:
+    """What is known to gain goes before what may."""
+    return advice.is_worth_telling, advice.confidence is not Confidence.LOW, advice.gain
+
+
 def _other_instances(served: Served, space: Space) -> Iterator[Configuration]:
-    """One more or fewer, and twice as many, as far as it is known what they cost each other."""
+    """One more or fewer, and twice as many, as far as it is known what they cost each other; where
+    nothing is known of it, one more if that may be tried.
+    """
     now, known = served.now, served.learnt.contention
-    if known is None:
+    counts = {now.instances + 1}
+    if known is not None:
+        near = counts | {now.instances - 1, 2 * now.instances}
+        counts = {count for count in near if count and known.tells_of(count)}
+    elif not space.tries_instances:
         return
-    for count in sorted({now.instances - 1, now.instances + 1, 2 * now.instances} - {0}):
+    for count in sorted(counts):
         wanted = replace(now, instances=count)
-        if known.tells_of(count) and space.allows(wanted):
+        if space.allows(wanted):
             yield wanted
 
 
@@ -159,11 +172,16 @@ def weighed(served: Served, wanted: Configuration, gains: Mapping[View, float]) 
     """Larger batches or other instances by what they gain; None where that is not even worth
     keeping.
     """
-    if gains[View.EXPECTED] < LEAST_GAIN - SLACK or gains[View.LEAST] <= -SLACK:
+    known = served.learnt.contention
+    is_of_instances = wanted.instances != served.now.instances
+    if gains[View.EXPECTED] < LEAST_GAIN - SLACK:
         return None
-    if wanted.instances != served.now.instances:
-        found = str(served.learnt.contention)
-        return _advice(served, Knob.INSTANCES, wanted, gains, Confidence.MEDIUM, found)
+    if is_of_instances and known is None:
+        return _advice(served, Knob.INSTANCES, wanted, gains, Confidence.LOW, _GUESSED)
+    if gains[View.LEAST] <= -SLACK:
+        return None
+    if is_of_instances:
+        return _advice(served, Knob.INSTANCES, wanted, gains, Confidence.MEDIUM, str(known))
     evidence = f"learnt from {served.learnt.executions} batches: {served.learnt.curve}"
     if served.rows_alone is None:
         return _advice(served, Knob.MAX_BATCH_SIZE, wanted, gains, Confidence.MEDIUM, evidence)

@@ -10,7 +10,7 @@ from trireme.api.agent import AgentSpec
 from trireme.api.models import Model
 from trireme.api.scalars import format_duration, parse_duration, quantity_value
 from trireme.api.server import Server
-from trireme.api.tuning import Knob, TuningRange
+from trireme.api.tuning import Knob, TuningMode, TuningRange
 from trireme.modelrepo.instances import instances_per_pod
 from trireme.modelrepo.plan import model_config
 from trireme.modelrepo.proto import ModelConfig
@@ -51,7 +51,8 @@ def space_of(spec: AgentSpec, model: Model) -> Space:
     """What may be tried of a model: the user's bounds, and what there is to turn.
 
     A model whose tensors have no batch dimension makes no batches. Of several instance groups, or
-    several GPUs, the number stays as it is: it is no single number.
+    several GPUs, the number stays as it is: it is no single number. In mode Apply, which tries on a
+    canary, a limit of the user's says that more may be tried though nothing is known of them.
     """
     limits, now = spec.tuning.limits, configuration_of(model, spec.server)
     batches = _range(limits.max_batch_size, MOST_BATCH) if model.max_batch_size else Range(1, 1)
@@ -63,6 +64,7 @@ def space_of(spec: AgentSpec, model: Model) -> Space:
         instances if turns else Range(now.instances, now.instances),
         memory=_memory(spec),
         most_queue_delay_seconds=math.inf if longest is None else longest.total_seconds(),
+        tries_instances=spec.tuning.mode is TuningMode.APPLY and limits.instances.max is not None,
     )
 
 

@@ -97,6 +97,9 @@ class Space:
     A queue delay takes no percentile of one instance down by more than 1 %, whatever the load. Of
     several it may, where the objective leaves little room: they then start one after the other, and
     not in step. So it is tried where the rest is known.
+
+    `tries_instances`: whether more of them may be tried, though it is not known what they cost each
+    other.
     """
 
     max_batch: Range
@@ -104,6 +107,7 @@ class Space:
     least_queue_delay_seconds: float = 0.0
     memory: MemoryBound | None = None
     most_queue_delay_seconds: float = math.inf
+    tries_instances: bool = False
 
     def allows(self, configuration: Configuration) -> bool:
         """Whether a configuration is within all bounds."""
