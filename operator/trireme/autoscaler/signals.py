@@ -41,6 +41,16 @@ from trireme.autoscaler.values import frozen
 
 RATE_SAMPLES = 2  # what rate() needs in its window
 
+# To look a member up in its enumeration takes half as long as to read a sample, for every agent.
+_SAMPLE_TIME, _SAMPLE_COUNT = Query.SAMPLE_TIME, Query.SAMPLE_COUNT
+_SCRAPE_INTERVAL = Query.SCRAPE_INTERVAL
+_GATEWAY_LOAD = Query.GATEWAY_ARRIVALS, Query.GATEWAY_ANSWERS, Query.GATEWAY_IN_FLIGHT
+_GATEWAY_DURATION, _GATEWAY_FAILURES = Query.GATEWAY_DURATION, Query.GATEWAY_FAILURES
+_GATEWAY_HISTOGRAM, _GATEWAY_LATE = Query.GATEWAY_HISTOGRAM, Query.GATEWAY_LATE
+_SERVER_LOAD = Query.SERVER_REQUESTS, Query.SERVER_FAILURES, Query.SERVER_DURATION
+_STEP_LOAD = Query.SERVER_QUEUE, Query.SERVER_DURATION
+_SERVER_PENDING, _SERVER_UNANSWERED = Query.SERVER_PENDING, Query.SERVER_UNANSWERED
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -100,24 +110,16 @@ def assemble(
         return NoSignals(
             Reason.NO_PODS, "no server pod is ready, so there is nothing to observe", awaited=True
         )
-    interval = _scrape_interval(samples)
-    if interval is not None and interval > limits.longest_scrape_interval:
+    scraped = _scraped(_scrape_seconds(samples), window, limits)
+    if scraped.interval is not None and scraped.interval > limits.longest_scrape_interval:
         return NoSignals(
             Reason.SCRAPE_INTERVAL_TOO_LONG,
-            f"the pods are {_WORDS[samples.source].read} every {_seconds(interval)}, and scaling "
-            f"needs at most {_seconds(limits.longest_scrape_interval)}: "
+            f"the pods are {_WORDS[samples.source].read} every {_seconds(scraped.interval)}, and "
+            f"scaling needs at most {_seconds(limits.longest_scrape_interval)}: "
             f"{_WORDS[samples.source].oftener}",
         )
-    judge = _Judge(
-        samples,
-        now,
-        _unix_seconds(now),
-        window,
-        limits.patience(interval),
-        window / interval if interval else None,
-        samples.by_pod(Query.SAMPLE_TIME),
-        samples.by_pod(Query.SAMPLE_COUNT),
-    )
+    times, counts = samples.by_pod(_SAMPLE_TIME), samples.by_pod(_SAMPLE_COUNT)
+    judge = _Judge(samples, now, _unix_seconds(now), window, scraped, times, counts)
     servers_gap, servers = judge.judged(_SERVERS, subject.ready_pods)
     if not by_gateway:
         models = servers_gap or _by_servers(samples, subject)
@@ -138,6 +140,26 @@ def assemble(
 @lru_cache(maxsize=8)  # it takes a while, and a round asks once for each agent
 def _unix_seconds(moment: datetime) -> float:
     return moment.timestamp()
+
+
+@frozen
+class _Scraped:
+    """How often an agent's pods are scraped, and what follows: for how long a missing or old sample
+    is accepted, and how many are `due` in the window; None where that is not known.
+    """
+
+    interval: timedelta | None
+    patience: timedelta
+    patience_seconds: float
+    due: float | None
+
+
+@lru_cache(maxsize=128)  # most agents' pods are scraped alike
+def _scraped(seconds: float | None, window: timedelta, limits: Limits) -> _Scraped:
+    interval = None if seconds is None else timedelta(seconds=seconds)
+    patience = limits.patience(interval)
+    due = window / interval if interval else None
+    return _Scraped(interval, patience, patience.total_seconds(), due)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,16 +221,14 @@ _GATEWAYS = _Kind(GATEWAY, names.GATEWAY_METRICS_PORT)
 class _Judge:
     """Tells whether every ready pod has fresh samples, but for those that only just became ready.
 
-    `now_seconds` is the Unix time of `now`, and `due` how many samples the window should hold, None
-    where that is not known. `times` and `counts` are of the samples, by pod.
+    `now_seconds` is the Unix time of `now`; `times` and `counts` are of the samples, by pod.
     """
 
     samples: AgentSamples
     now: datetime
     now_seconds: float
     window: timedelta
-    patience: timedelta
-    due: float | None
+    scraped: _Scraped
     times: Mapping[str, float]
     counts: Mapping[str, float]
 
@@ -225,7 +245,8 @@ class _Judge:
         A pod has a gap where more than one sample is missing of it in the window: with 5 s between
         them, 5 in 30 s are as good as all, and 4 are not.
         """
-        times, counts, due, long_ago = self.times, self.counts, self.due, self.now - self.window
+        times, counts, due = self.times, self.counts, self.scraped.due
+        long_ago = self.now - self.window
         covered, gaps = {}, 0
         for pod, since in ready_since.items():
             count = counts.get(pod, 0)
@@ -243,7 +264,7 @@ class _Judge:
         )
         all_well = (
             age is not None
-            and age <= self.patience.total_seconds()
+            and age <= self.scraped.patience_seconds
             and len(covered) == len(ready_since)
             and not self.samples.refused
         )
@@ -263,16 +284,18 @@ class _Judge:
         if heard:
             oldest = min(heard, key=times.__getitem__)
             age = timedelta(seconds=self.now_seconds - times[oldest])
-            if age > self.patience:
+            if age > self.scraped.patience:
                 return NoSignals(
                     Reason.STALE,
                     f"the newest sample of {kind.name} pod {oldest} is {_seconds(age)} old, and "
-                    f"at most {_seconds(self.patience)} is accepted: {self._words.late}",
+                    f"at most {_seconds(self.scraped.patience)} is accepted: {self._words.late}",
                 )
         if len(covered) == len(ready_since):
             return None
         missing = ready_since.keys() - covered
-        overdue = sorted(pod for pod in missing if self.now - ready_since[pod] > self.patience)
+        overdue = sorted(
+            pod for pod in missing if self.now - ready_since[pod] > self.scraped.patience
+        )
         if not covered:
             words = self._nothing(kind, len(ready_since), awaited=not overdue)
             return NoSignals(Reason.NO_SERIES, words, awaited=not overdue)
@@ -297,11 +320,13 @@ class _Judge:
         )
 
 
-def _scrape_interval(samples: AgentSamples) -> timedelta | None:
+def _scrape_seconds(samples: AgentSamples) -> float | None:
     """The longer of the server pods' and the gateway pods' scrape intervals, where measured."""
-    told = samples.of(Query.SCRAPE_INTERVAL)
-    known = [seconds for _, seconds in told if math.isfinite(seconds) and seconds > 0]
-    return timedelta(seconds=max(known)) if known else None
+    longest = None
+    for _, seconds in samples.of(_SCRAPE_INTERVAL):
+        if math.isfinite(seconds) and seconds > (longest or 0):
+            longest = seconds
+    return longest
 
 
 # ------------------------------------------------------------------------------------ gateway
@@ -318,22 +343,20 @@ def _by_gateway(
     scrape must not keep the fleet from growing.
     """
     (objective,) = subject.objectives
-    figures = _figures(
-        samples, (Query.GATEWAY_ARRIVALS, Query.GATEWAY_ANSWERS, Query.GATEWAY_IN_FLIGHT)
-    )
+    figures = _figures(samples, _GATEWAY_LOAD)
     if isinstance(figures, NoSignals):
         return figures
     arrivals, answers, in_flight = figures
     duration = 0.0
     # Envoy makes the histogram when the first request ends: absent, none has ended.
-    if answers or samples.value(Query.GATEWAY_DURATION) is not None:
-        ended = _figures(samples, (Query.GATEWAY_DURATION,))
+    if answers or samples.value(_GATEWAY_DURATION) is not None:
+        ended = _figures(samples, (_GATEWAY_DURATION,))
         if isinstance(ended, NoSignals):
             return ended
         (duration,) = ended
     # Envoy makes a failure counter when the first failure happens: absent, none has happened.
-    failures = samples.value(Query.GATEWAY_FAILURES) or 0.0
-    seconds = _percentile(samples.of(Query.GATEWAY_HISTOGRAM), objective.percentile)
+    failures = samples.value(_GATEWAY_FAILURES) or 0.0
+    seconds = _percentile(samples.of(_GATEWAY_HISTOGRAM), objective.percentile)
     latency = None
     if seconds is not None and math.isfinite(seconds):
         latency = Latency(seconds, LatencyKind.PERCENTILE, objective.percentile)
@@ -347,23 +370,28 @@ def _by_gateway(
     # Requests started outnumber the answers while a queue grows, and the answers those started
     # where requests fail before a pod gets them.
     rate, in_flight = max(arrivals, answers), max(duration, in_flight)
+    queue_share = pending = slowest_step = None
     server = servers_gap or _server_load(samples, subject, objective.model)
-    beside = server if isinstance(server, _ServerLoad) else None
-    if isinstance(server, NoSignals) and not rate and not in_flight:
+    if isinstance(server, _ServerLoad):
+        rate, in_flight = max(rate, server.per_second), max(in_flight, server.in_flight)
+        queue_share, pending, slowest_step = server.queue_share, server.pending, server.slowest_step
+    elif not rate and not in_flight:
         return server
-    seen = ModelSignals(
-        model=objective.model,
-        request_rate_per_second=max(rate, beside.per_second) if beside else rate,
-        in_flight=max(in_flight, beside.in_flight) if beside else in_flight,
-        latency=latency,
-        failure_ratio=failure_ratio,
-        late_share=_late_share(
-            samples.of(Query.GATEWAY_LATE), objective, failure_ratio if answers else None
-        ),
-        mean_latency_seconds=duration / answers if answers else None,
-        queue_share=beside.queue_share if beside else None,
-        pending=beside.pending if beside else None,
-        slowest_step=beside.slowest_step if beside else None,
+    mean_seconds = duration / answers if answers else None
+    late_share = _late_share(
+        samples.of(_GATEWAY_LATE), objective, failure_ratio if answers else None
+    )
+    seen = ModelSignals(  # by name, here and below, it would take three times as long
+        objective.model,
+        rate,
+        in_flight,
+        latency,
+        failure_ratio,
+        mean_seconds,
+        queue_share,
+        pending,
+        slowest_step,
+        late_share,
     )
     return (seen,)
 
@@ -421,18 +449,17 @@ class _ServerLoad:
 
 
 def _server_load(samples: AgentSamples, subject: Subject, model: str) -> _ServerLoad | NoSignals:
-    figures = _figures(
-        samples, (Query.SERVER_REQUESTS, Query.SERVER_FAILURES, Query.SERVER_DURATION), model
-    )
+    figures = _figures(samples, _SERVER_LOAD, model)
     if isinstance(figures, NoSignals):
         return figures
     successes, failures, duration = figures
     # A pipeline's own queue and gauge are always 0: its requests wait in its steps.
-    steps = tuple(dict.fromkeys(subject.pipelines.get(model, (model,))))
+    calls = subject.pipelines.get(model)
+    steps = (model,) if calls is None else tuple(dict.fromkeys(calls))
     queueing = 0.0
     executing = {}
     for step in steps:
-        figures = _figures(samples, (Query.SERVER_QUEUE, Query.SERVER_DURATION), step)
+        figures = _figures(samples, _STEP_LOAD, step)
         if isinstance(figures, NoSignals):
             return figures
         queueing += figures[0]
@@ -440,16 +467,20 @@ def _server_load(samples: AgentSamples, subject: Subject, model: str) -> _Server
     slowest = max(steps, key=executing.__getitem__) if len(steps) > 1 else None
     pending = _pending(samples, steps)
     requests = successes + failures
+    per_second = requests + _unanswered(samples, model, steps)
+    # Executing by Little's law, and waiting by the larger of it and the gauge.
+    in_flight = max(duration - queueing, 0.0) + max(queueing, pending or 0.0)
+    failure_ratio = failures / requests if requests else None
+    queue_share = min(queueing / duration, 1.0) if duration else None
     return _ServerLoad(
-        per_second=requests + _unanswered(samples, model, steps),
-        # Executing by Little's law, and waiting by the larger of it and the gauge.
-        in_flight=max(duration - queueing, 0.0) + max(queueing, pending or 0.0),
-        successes=successes,
-        duration=duration,
-        failure_ratio=failures / requests if requests else None,
-        queue_share=min(queueing / duration, 1.0) if duration else None,
-        pending=pending,
-        slowest_step=slowest if slowest is not None and executing[slowest] > 0 else None,
+        per_second,
+        in_flight,
+        successes,
+        duration,
+        failure_ratio,
+        queue_share,
+        pending,
+        slowest if slowest is not None and executing[slowest] > 0 else None,
     )
 
 
@@ -510,13 +541,12 @@ def _late_share(
 
 def _pending(samples: AgentSamples, models: Sequence[str]) -> float | None:
     """Requests waiting in Triton; None for releases that have no such gauge (before 23.09)."""
-    known = [
-        gauge
-        for model in models
-        if (gauge := samples.value(Query.SERVER_PENDING, model)) is not None
-        and math.isfinite(gauge)
-    ]
-    return sum(known) if known else None
+    pending = None
+    for model in models:
+        gauge = samples.value(_SERVER_PENDING, model)
+        if gauge is not None and math.isfinite(gauge):
+            pending = (pending or 0.0) + gauge
+    return pending
 
 
 def _unanswered(samples: AgentSamples, model: str, steps: Sequence[str]) -> float:
@@ -527,7 +557,7 @@ def _unanswered(samples: AgentSamples, model: str, steps: Sequence[str]) -> floa
     what ended, and the decision adds their backlog as it does everybody's.
     """
     waiting = cancelled = 0.0
-    for named, value in samples.of(Query.SERVER_UNANSWERED):
+    for named, value in samples.of(_SERVER_UNANSWERED):
         if not math.isfinite(value):
             continue
         if named.part == WAITING and named.model in steps:
