@@ -18,6 +18,8 @@ from trireme.autoscaler.types.signals import NoSignals, Signals
 from trireme.autoscaler.values import frozen
 from trireme.autoscaler.wording import Words, pod_count
 
+_HOLDING = frozenset({Reason.HELD, Reason.LIMITED})
+
 
 @frozen
 class Course:
@@ -168,7 +170,7 @@ def unpaused(
 ) -> Decision:
     """The decision, not carried out where the direction is paused."""
     current, replicas = course.current, course.replicas
-    withheld = (
+    withheld = paused is not Paused.NONE and (
         paused is Paused.ALL
         or (paused is Paused.SCALE_OUT and replicas > current)
         or (paused is Paused.SCALE_IN and replicas < current)
@@ -184,7 +186,7 @@ def unpaused(
         why = f" ({words}{f'; {course.wanted} wanted' if unmet else ''})" if words else ""
         message = Words(lambda: f"{seen}: {current} → {replicas}{why}")
         return Decision(observation.now, current, replicas, course.wanted, reason, message, model)
-    held = "held" if bound in (Reason.HELD, Reason.LIMITED) else "kept"
+    held = "held" if bound in _HOLDING else "kept"
     asked = f", {course.wanted} wanted" if unmet else ""
     why = f" ({words})" if words else ""
     message = Words(lambda: f"{seen}: {current} {held}{asked}{why}")

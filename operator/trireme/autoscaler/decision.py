@@ -108,13 +108,13 @@ def _by_signals(
     winner = max(proposals, key=lambda p: (p.replicas, bool(p.breach)))
     windows = stabiliser.windows(policy.behavior, hold(policy.objectives, observation.forecasts))
     memory = Memory(
-        started=memory.started,
-        recommendations=stabiliser.remember(memory.recommendations, winner.replicas, windows, now),
-        changes=memory.changes,
-        targets=tuple([p.correction.target for p in proposals if not p.objective.fixed_target]),
-        factors=tuple([p.demand.factor for p in proposals if p.demand]),
-        idle_since=_idle_since(observation, policy, memory, signals),
-        classes=memory.classes,
+        memory.started,
+        stabiliser.remember(memory.recommendations, winner.replicas, windows, now),
+        memory.changes,
+        tuple([p.correction.target for p in proposals if not p.objective.fixed_target]),
+        tuple([p.demand.factor for p in proposals if p.demand]),
+        _idle_since(observation, policy, memory, signals),
+        memory.classes,
     )
     if observation.classes:
         return class_decision.by_signals(

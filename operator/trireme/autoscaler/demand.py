@@ -85,10 +85,13 @@ def hold(objectives: Sequence[ObjectivePolicy], forecasts: Mapping[str, Forecast
     """For how long a size must not have been wanted before the fleet shrinks to it, where the spec
     does not say: as the forecasts say, if there is one of each objective.
     """
-    told = [forecasts[each.model].hold_seconds for each in objectives if each.model in forecasts]
-    if len(told) < len(objectives) or not told:
-        return SHRINKING
-    return timedelta(seconds=max(told))
+    longest = 0.0
+    for each in objectives:
+        forecast = forecasts.get(each.model)
+        if forecast is None:
+            return SHRINKING
+        longest = max(longest, forecast.hold_seconds)
+    return timedelta(seconds=longest) if objectives else SHRINKING
 
 
 @frozen

@@ -147,16 +147,13 @@ def _demand(
     before = factor.initial(objective.model, memory)
     rate, latency = seen.request_rate_per_second, seen.latency
     eased = capacity.eased_of_each(observation.ready)
-    load = factor.Load(
-        rate_per_second=rate,
-        sustained_per_second=before.factor * capacity.per_second * observation.replicas,
-        slow=latency.seconds / eased if latency and eased else None,
-        broken=broken,
-        settled=observation.ready >= observation.replicas,
-    )
     if observation.beside_canary:
         learnt = factor.beside_canary(before)
     else:
+        to_sustain = before.factor * capacity.per_second * observation.replicas
+        slow = latency.seconds / eased if latency and eased else None
+        settled = observation.ready >= observation.replicas
+        load = factor.Load(rate, to_sustain, slow, broken, settled)
         learnt = factor.correct(before, load, observation.now)
     sustained = learnt.factor * capacity.per_second
     held = observation.ready * sustained * objective.latency_target_seconds

@@ -5,7 +5,7 @@ Times are compared strictly, as there: what happened exactly one window ago is o
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from trireme.api.scaling import Behavior, PolicyType, RatePolicy, ScalingRules, SelectPolicy
@@ -14,6 +14,7 @@ from trireme.autoscaler.values import frozen
 
 SHRINKING = timedelta(seconds=300)
 """The window of HorizontalPodAutoscaler v2 for shrinking, where `behavior` names none."""
+_NONE = timedelta(0)
 
 
 @frozen
@@ -27,7 +28,7 @@ class Windows:
 def windows(behavior: Behavior, hold: timedelta = SHRINKING) -> Windows:
     """The windows of `behavior`; left out, growing has none and shrinking waits for `hold`."""
     up, down = behavior.up.stabilization_window, behavior.down.stabilization_window
-    return Windows(timedelta(0) if up is None else up, hold if down is None else down)
+    return Windows(_NONE if up is None else up, hold if down is None else down)
 
 
 def remember(
@@ -50,18 +51,17 @@ def stabilise(
     Growing takes the smallest of the up-window, shrinking the largest of the down-window; the
     last recommendation is the present one and always counts.
     """
-    if len(recommendations) == 1:
-        return recommendations[0].replicas
-    upper = min(_within(recommendations, now - windows.up))
-    lower = max(_within(recommendations, now - windows.down))
+    *past, present = recommendations
+    upper = lower = present.replicas
+    up_since, down_since = now - windows.up, now - windows.down
+    for each in past:
+        if each.at > up_since and each.replicas < upper:
+            upper = each.replicas
+        if each.at > down_since and each.replicas > lower:
+            lower = each.replicas
     if current < upper:
         return upper
     return min(current, lower)
-
-
-def _within(recommendations: Sequence[Recommendation], cutoff: datetime) -> Iterable[int]:
-    *past, present = recommendations
-    return [*(r.replicas for r in past if r.at > cutoff), present.replicas]
 
 
 @frozen

@@ -55,7 +55,7 @@ class Correction:
     """A target after one round, and whether a full broken window ended in it."""
 
     target: TargetMemory
-    is_window_broken: bool
+    is_window_broken: bool = False
 
 
 def correct(
@@ -77,23 +77,19 @@ def correct(
     """
     model, per_pod = target.model, target.in_flight_per_pod
     if not settled or objective.fixed_target:
-        return Correction(TargetMemory(model, per_pod, None, None), is_window_broken=False)
+        return Correction(TargetMemory(model, per_pod, None, None))
     window_since = target.window_since or now
     if breach(objective, seen):
         if now - window_since < window:
-            return Correction(
-                TargetMemory(model, per_pod, window_since, None), is_window_broken=False
-            )
+            return Correction(TargetMemory(model, per_pod, window_since, None))
         lower = _clamped(per_pod * AFTER_BREAK, objective) if learns else per_pod
         return Correction(TargetMemory(model, lower, now, None), is_window_broken=True)
     if not learns or seen.latency is None or seen.in_flight < PROOF * per_pod * pods:
-        return Correction(TargetMemory(model, per_pod, window_since, None), is_window_broken=False)
+        return Correction(TargetMemory(model, per_pod, window_since, None))
     within_since = target.within_since or now
     if now - within_since >= CALM:
         within_since, per_pod = now, _clamped(per_pod * AFTER_CALM, objective)
-    return Correction(
-        TargetMemory(model, per_pod, window_since, within_since), is_window_broken=False
-    )
+    return Correction(TargetMemory(model, per_pod, window_since, within_since))
 
 
 def _clamped(in_flight_per_pod: float, objective: ObjectivePolicy) -> float:
