@@ -21,7 +21,7 @@ def test_a_model_that_tritons_index_leaves_out_is_told_with_what_is_wrong(
         fleet.serve_agent(
             "one", echo(1), ready=False, spoil=lambda models: shutil.rmtree(models / "double" / "1")
         )
-        stalled = lambda: team.conditions("echo")["Stalled"][0] == "True"  # noqa: E731
+        stalled = lambda: team.conditions("echo").get("Stalled", ("",))[0] == "True"  # noqa: E731
         team.until("Stalled", stalled, 60, "echo")
         _, reason, message = team.conditions("echo")["ModelsReady"]
         assert reason == "ModelLoadFailed"
