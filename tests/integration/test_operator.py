@@ -296,7 +296,7 @@ def test_agents_share_a_budget_of_gpus_by_priority(team: Kube, tmp_path: Path) -
         ),
     ):
         team.apply(files, vital, sharing({"name": "team-a"}))
-        team.until("none is left", lambda: team.replicas("echo") == 0, 120, "echo")
+        team.until("none is left", lambda: team.replicas("echo") == 0, 240, "echo")
         team.until("the vital has one", lambda: team.replicas("vital") == 1, 60, "vital")
         words = "0 held, 1 wanted (limited by GPU budget team-a: 1 of 1 GPUs given)"
         team.until("told why", lambda: why() == words, 60, "echo")
