@@ -68,7 +68,7 @@ check: setup ## Lint, types, layers, generated files.
 .PHONY: unit
 unit: setup ## Unit, golden and integration tests: no cluster needed. Those that measure come last.
 	$(BIN)/pytest $(PARALLEL) -m "not alone"
-	$(BIN)/pytest -m alone tests/integration
+	$(BIN)/pytest -m alone $$(grep -rl --include='*.py' 'pytest\.mark\.alone' tests/integration)
 
 .PHONY: explore
 explore: setup ## Property tests alone, on a thousand examples drawn anew: what `make unit` does not try.
