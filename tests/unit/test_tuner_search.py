@@ -29,7 +29,7 @@ def ms(count: float) -> float:
         pytest.param(Machine(Kinked(ms(1), ms(5), 1), sigma=0.2), 0.1, id="batches gain little"),
         pytest.param(
             Machine(Kinked(ms(5), ms(0.3), 1, kink=16, steeper=8), sigma=0.5),
-            0.2,
+            0.1,
             id="batches beyond 16 are slow",
         ),
         pytest.param(
@@ -40,7 +40,7 @@ def ms(count: float) -> float:
         ),
         pytest.param(
             Machine(Kinked(ms(0.02), ms(1), 1, gap_seconds=ms(2)), sigma=1.0),
-            0.1,
+            0.03,
             id="batches gain only what goes by between them",
         ),
     ],
