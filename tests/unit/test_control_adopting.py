@@ -22,11 +22,12 @@ from trireme.api.optimization import (
 from trireme.api.scaling_status import CurveSource
 from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.autoscaler.capacity import LearntCurve, ModelStatistics, capacity, learn
+from trireme.autoscaler.contention import LearntContention
 from trireme.autoscaler.policy import policy_of
 from trireme.autoscaler.service_curve import BatchTotal, ServiceCurve
 from trireme.autoscaler.types.capacity import BusiestStep, Capacity, EarlierCurve, OutOfReach
 from trireme.autoscaler.types.serving import Serving
-from trireme.control import adopting, learning
+from trireme.control import adopting, advising, learning
 from trireme.control.adopting import Adopting
 from trireme.control.agent_state import Accepted, CanaryState, Refused, RolledBack, Searched
 from trireme.control.canary_course import Course
@@ -37,6 +38,7 @@ from trireme.modelrepo.render import render
 from trireme.resources.canary import candidate_digest
 from trireme.rollout import adoption
 from trireme.rollout.adoption import Learnt
+from trireme.tuner.standing import as_status
 from unit.autoscaling import NOW
 
 TRIED, KEPT, REFUSED, UNDECIDED = AdoptionPhase
@@ -230,6 +232,35 @@ def test_instances_are_tried_and_what_else_is_kept_of_the_model_stays() -> None:
     looked(view)
     _, new = looked(view).adoption.present
     assert (new.phase, new.entry) == (TRIED, "instances:\n- count: 2\nmaxBatchSize: 8\n")
+
+
+@pytest.mark.parametrize(
+    ("sigma", "allowed", "tried"),
+    [
+        pytest.param(0.2, {}, ["instances 2 in place of 1"], id="known, and they gain"),
+        pytest.param(0.95, {"max": 4}, [], id="known, and they do not"),
+        pytest.param(None, {}, [], id="not known"),
+        pytest.param(None, {"max": 4}, ["instances 2 in place of 1"], id="not known, but allowed"),
+    ],
+)
+def test_what_instances_cost_each_other_decides_whether_more_are_tried(
+    sigma: float | None, allowed: dict[str, int], tried: list[str]
+) -> None:
+    limits = {"maxBatchSize": {"max": 4}, "instances": allowed}
+    of = agent_of(
+        model="m", models=[MODEL], tuning={"mode": "Apply", "limits": limits}, rollout=ROLLOUT
+    )
+    accepted = Accepted(of, render(of.spec, {"files": {"model.py": b""}}))
+    contention = None if sigma is None else LearntContention("d", sigma, 1, 2, 4000)
+    quick = replace(curve(of=ServiceCurve(0.004, 0.001, 4)), contention=contention)
+    view = learnt(calm(accepted=accepted, asked=of), quick, Capacity(300.0, quick.curve))
+    (objective,) = policy_of(of.spec).objectives
+    asked = advising.asked(view.learning["echo"], of.spec, objective)
+    advice = asked.sought() if asked is not None else None
+    view.tuning = as_status(advice, ADVICE.since) if advice is not None else None
+    adopting.recall(view, BODY)
+    ADOPTING.look(view, BODY, of, may_begin=True)
+    assert [each.summary for each in view.adoption.present] == tried
 
 
 class Measuring(Cluster):
