@@ -147,7 +147,8 @@ def _told(configuration: Configuration) -> dict[Knob, str]:
 def patch(model: Model, now: Configuration, wanted: Configuration) -> dict[str, Any]:
     """The part of the model's entry in the spec that is to be another, whole where it is a list."""
     differing = changes(now, wanted)
-    written = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    # Without defaults: an API server writes them all into what a user applied.
+    written = model.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     entry: dict[str, Any] = {"name": model.name}
     if Knob.MAX_BATCH_SIZE in differing:
         entry["maxBatchSize"] = wanted.max_batch
