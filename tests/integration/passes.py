@@ -113,7 +113,8 @@ class Operator:
 @asynccontextmanager
 async def started(kube: Kube, agent: str, clock: Clock) -> AsyncIterator[Operator]:
     """An operator that knows nothing yet."""
-    configuration = client.Configuration()
+    # Each request would look for a proxy in the environment, by two threads.
+    configuration = client.Configuration(client_session_kwargs={"trust_env": False})
     await config.load_kube_config(str(kube.kubeconfig), client_configuration=configuration)
     async with client.ApiClient(configuration) as api, PodMetrics() as pod_metrics:
         yield Operator(kube, Cluster(api), pod_metrics, agent, clock)
