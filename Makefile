@@ -7,7 +7,8 @@ PYTHON ?= python3
 # A worker computes for three fifths of its time and waits for servers else, so that three keep two
 # cores busy.
 JOBS ?= 3
-# A file at a time, since its tests share servers, in the order of `testpaths`: the slow ones first.
+# A file at a time, since its tests share servers: those marked `long`, then in the order of
+# `testpaths`, where the slow ones are first.
 PARALLEL := --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin

@@ -1,4 +1,6 @@
-"""What all tests share: golden files, the option that rewrites them, and properties' examples."""
+"""What all tests share: golden files, the option that rewrites them, properties' examples, and what
+begins first.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="rewrite golden files with what is generated"
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture

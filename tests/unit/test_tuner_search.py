@@ -9,6 +9,8 @@ from trireme.tuner.search import Try, next_step
 from trireme.tuner.types import Configuration, Measured, MemoryBound, Objective, Range, Space
 from tuned import LEAST_SHARE, SPACE, START, TENTH, Kinked, Machine, drawn, outcome, searched
 
+pytestmark = pytest.mark.long
+
 # Numbers of machines that tests/bench/tuner_search.py draws, each the same in every run: the quick
 # ones of its first 48, and those that the search has missed before.
 DRAWN = (0, 6, 9, 42)
