@@ -14,6 +14,7 @@ from kubernetes.aio import client, config
 
 from trireme.api import kinds
 from trireme.api.kinds import Kind
+from trireme.edge.proxy import proxy_for
 from trireme.errors import ClusterError
 
 Object = dict[str, Any]
@@ -34,7 +35,11 @@ async def connect() -> client.ApiClient:
 
     Raises ClusterError where neither is there.
     """
-    configuration = client.Configuration(connection_pool_maxsize=MOST_CONNECTIONS)
+    configuration = client.Configuration(
+        connection_pool_maxsize=MOST_CONNECTIONS,
+        # It would look for a proxy before each request, by two threads: once does.
+        client_session_kwargs={"trust_env": False},
+    )
     try:
         config.load_incluster_config(client_configuration=configuration)
     except config.ConfigException:
@@ -42,6 +47,7 @@ async def connect() -> client.ApiClient:
             await config.load_kube_config(client_configuration=configuration)
         except (config.ConfigException, OSError) as error:
             raise ClusterError(0, f"no cluster to talk to: {error}") from error
+    configuration.proxy = configuration.proxy or proxy_for(configuration.host)
     return client.ApiClient(configuration)
 
 
