@@ -301,6 +301,42 @@ async def test_more_instances_are_tried_where_the_pods_have_memory_for_them(
         )
 
 
+@pytest.mark.parametrize(
+    ("gpus", "used", "remedy"),
+    [
+        pytest.param(0, "1Gi", None, id="said, and there is room"),
+        pytest.param(0, "1537Mi", "and one is said to take 0.50 GiB. Raise", id="there is none"),
+        pytest.param(1, "1Gi", None, id="said of the GPU's, there is room for a share"),
+        pytest.param(1, "1537Mi", "which may all be theirs. Raise", id="there is none for one"),
+    ],
+)
+async def test_what_an_instance_is_said_to_take_is_of_the_gpu_where_there_is_one(
+    gpus: int, used: str, remedy: str | None
+) -> None:
+    said, on_gpu = ("512Mi", {}) if not gpus else ("8Gi", {"memory": "24Gi"})
+    of = agent_of(
+        model="m",
+        models=[MODEL],
+        server={
+            "image": "registry.example/triton:24.10-py3",
+            "gpus": {"count": gpus},
+            "resources": {"cpu": "1", "memory": "2Gi"},
+        },
+        tuning={"mode": "Apply", "limits": {"instanceMemory": said, **on_gpu}},
+        rollout=ROLLOUT,
+    )
+    accepted = Accepted(of, render(of.spec, {"files": {"model.py": b""}}))
+    view = calm(accepted=accepted, asked=of, tuning=MORE)
+    adopter = Adopting(Measuring(used), lambda: NOW)
+    adopting.recall(view, BODY)
+    await adopter.measure(view, BODY, of)
+    adopter.look(view, BODY, of, may_begin=True)
+    (found,) = view.adoption.present
+    assert found.phase is (TRIED if remedy is None else UNDECIDED)
+    if remedy is not None:
+        assert f"{remedy} spec.server.resources.memory" in found.message
+
+
 async def test_fewer_instances_need_no_memory() -> None:
     two = agent_of(
         model="m",

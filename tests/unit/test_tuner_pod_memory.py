@@ -30,6 +30,13 @@ GIB = 2**30
             id="none for so many",
         ),
         pytest.param(PodMemory(2 * GIB, GIB), 3, 2, "", id="a share of it is one's"),
+        pytest.param(
+            PodMemory(2 * GIB, GIB + 1, can_be_said=False),
+            *(2, 1),
+            "2 may take 2.01 GiB of a pod's 2.00 GiB: with 1 it is measured to take 1.01 GiB, "
+            "which may all be theirs. Raise spec.server.resources.memory",
+            id="none, where nobody can say what one takes",
+        ),
     ],
 )
 def test_more_have_room_if_they_have_whatever_the_rest_takes(

@@ -467,10 +467,10 @@ def _lacks_memory(view: AgentView, proposal: Proposal) -> str:
         return ""
     assert view.accepted is not None  # noqa: S101  # something is proposed of what the pods run
     spec = view.accepted.agent.spec
-    each = spec.tuning.limits.instance_memory
     limit = int(quantity_value(spec.server.resources.memory))
-    memory = PodMemory(limit, used, None if each is None else int(quantity_value(each)))
-    return memory.lack(*counts)
+    each, of_gpus = spec.tuning.limits.instance_memory, spec.server.gpus.count > 0
+    said = None if each is None or of_gpus else int(quantity_value(each))
+    return PodMemory(limit, used, said, can_be_said=not of_gpus).lack(*counts)
 
 
 def _fields(entry: dict[str, Any]) -> dict[str, Any]:
