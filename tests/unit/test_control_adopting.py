@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, Never, cast
 
 import pytest
 
@@ -335,6 +335,17 @@ async def test_what_an_instance_is_said_to_take_is_of_the_gpu_where_there_is_one
     assert found.phase is (TRIED if remedy is None else UNDECIDED)
     if remedy is not None:
         assert f"{remedy} spec.server.resources.memory" in found.message
+
+
+@pytest.mark.parametrize("mode", ["Recommend", "Disabled"])
+async def test_nothing_is_looked_for_where_nothing_is_set(mode: str) -> None:
+    def clock() -> Never:
+        raise AssertionError("looked at what may be tried now")
+
+    of, view = agent_of(model="m", models=[MODEL], tuning={"mode": mode}), calm(tuning=MORE)
+    view.adoption.used_bytes = 1
+    await Adopting(API, clock).measure(view, BODY, of)
+    assert view.adoption.used_bytes is None
 
 
 async def test_fewer_instances_need_no_memory() -> None:

@@ -78,6 +78,8 @@ class Adopting:
         """Leave what the pods take of their memory, where more instances may be tried now."""
         state = view.adoption
         state.used_bytes = None
+        if not adoption.is_asked(agent.spec):
+            return  # most agents: what is proposed is not even computed for them
         proposal = self._next(view, body, agent.spec, state.present)
         if proposal is not None and _more_instances(view, proposal) is not None:
             state.used_bytes = await most_used_bytes(self._cluster, body["metadata"])
