@@ -203,6 +203,24 @@ async def test_a_limit_below_them_has_the_spec_hold_again(tried: Counting) -> No
     )
 
 
+async def test_fewer_as_the_spec_has_them_need_no_canary(tried: Counting) -> None:
+    before = tried.generation("tried")
+    await tried.recommends(MORE)
+    await tried.found(RolloutPhase.PROMOTED)
+    await tried.takes_on()
+
+    await tried.recommends(MORE.model_copy(update={"from_": "2", "to": "1"}))
+    await tried.takes_on()
+
+    assert (tried.adopted(), tried.counts()) == ([("instances 2 in place of 1", "Refused")], [])
+    assert tried.is_as_if_nothing_were_tried()
+    assert tried.generation("tried") == before
+    assert tried.reasons().count("CanaryStarted") == 1
+    assert dict(tried.kube.events("tried"))["SettingRefused"].startswith(
+        f"{SETTING} is taken back, and not tried again: set instances of double from 2 to 1: a pod"
+    )
+
+
 METRICS = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",

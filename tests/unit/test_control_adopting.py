@@ -824,6 +824,17 @@ def test_one_begins_once_what_it_gains_can_be_told(
     )
 
 
+def test_what_is_kept_is_undone_once_the_spec_is_known_to_be_better() -> None:
+    """As a guess of more instances is by what they are learnt to cost each other."""
+    back = ADVICE.model_copy(update={"from_": "8", "to": "4"})
+    view = looked(learnt(kept_at(50.0, tuning=back), curve(), Capacity(60.0, WIDE)))
+    assert phases(view) == [KEPT], "in the pass that compares it"
+    (found,) = looked(view).adoption.present
+    assert (found.phase, found.summary) == (REFUSED, "maxBatchSize 8 in place of 4")
+    assert found.message.startswith("set maxBatchSize of m from 8 to 4: a pod is expected")
+    assert adopting.with_settings(AGENT, view.adoption.present) is AGENT
+
+
 def test_what_was_taken_back_is_not_recommended_any_more() -> None:
     view = trying()
     assert not adopting.was_refused(view, ADVICE)

@@ -359,6 +359,35 @@ def test_the_next_one(
     assert adoption.next_to_try(SPEC, before, proposals, LATER) == found
 
 
+BACK = replace(LARGER, entry={}, summary="maxBatchSize 4 in place of 8", why="4 sustain more")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(kept(), [(LARGER.summary, REFUSED)], id="what is kept is taken back"),
+        pytest.param(
+            kept(FASTER, kept()),
+            [(LARGER.summary, REFUSED), (FASTER.summary, KEPT)],
+            id="of the same origin",
+        ),
+        pytest.param((), None, id="nothing is kept"),
+        pytest.param(ENDED, None, id="it was taken back already"),
+        pytest.param(kept(FASTER), None, id="something else is kept"),
+    ],
+)
+def test_what_the_spec_says_itself_undoes_what_is_kept_in_its_place(
+    before: Adoptions, after: list[tuple[str, AdoptionPhase]] | None
+) -> None:
+    assert following(before, BACK) == (None if after is None else BACK)
+    assert phases(adoption.undone(before, BACK, NEXT_DAY)) == (after or phases(before))
+    if after is not None:
+        taken = adoption.undone(before, BACK, NEXT_DAY)[0]
+        assert (taken.since, taken.message) == (NEXT_DAY, BACK.why)
+        assert following((taken,), LARGER) is None, "it is not tried again"
+    assert adoption.undone(before, LARGEST, NEXT_DAY) == before
+
+
 def test_nothing_is_tried_that_no_mode_asks_for() -> None:
     assert following((), LARGER, of=spec(tuning={})) is None
     assert following((), LARGER, of=limited(max=4)) is None

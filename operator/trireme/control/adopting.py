@@ -107,7 +107,9 @@ class Adopting:
             present = adoption.without_tried(present)
         if may_begin and is_settled:
             proposal = self._next(view, body, spec, present)
-            if proposal is not None:
+            if proposal is not None and not proposal.entry:
+                present = adoption.undone(present, proposal, now)
+            elif proposal is not None:
                 present = adoption.begun(spec, present, proposal, generation, now)
                 if lack := _lacks_memory(view, proposal):
                     present = adoption.undecided(present, now, f"it was not begun: {lack}")

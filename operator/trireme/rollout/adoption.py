@@ -47,7 +47,9 @@ _MOST_ENDED = 16  # are remembered of those that were tried in vain, the latest 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A setting that may be tried: `entry` is fields of the model's entry, each whole."""
+    """A setting that may be tried: `entry` is fields of the model's entry, each whole; none where
+    the spec's own are better than what is kept in their place.
+    """
 
     model: str
     origin: Origin
@@ -261,8 +263,8 @@ def is_overdue(adoptions: Iterable[Adoption], now: str) -> bool:
 def next_to_try(
     spec: AgentSpec, adoptions: Adoptions, proposals: Sequence[Proposal], now: str
 ) -> Proposal | None:
-    """The first proposal that is not known yet, or was left undecided long enough ago; none while
-    another is tried. `spec` is as the user wrote it.
+    """The first proposal that is not known yet, or was left undecided long enough ago, or by which
+    something kept is undone; none while another is tried. `spec` is as the user wrote it.
     """
     if tried(adoptions) is not None:
         return None
@@ -273,7 +275,7 @@ def next_to_try(
             for each in proposals
             if _is_asked(spec, each.model, each.origin, each.entry)
             and _place_of(each) not in known
-            and _sets_anything(spec, each)
+            and (_sets_anything(spec, each) or undone(adoptions, each, now) != adoptions)
         ),
         None,
     )
@@ -340,6 +342,21 @@ def begun(
 def kept(adoptions: Adoptions, since: str) -> Adoptions:
     """With the one that was tried kept, in the place of what was kept of the same origin."""
     return _settled(adoptions, AdoptionPhase.KEPT, since, "")
+
+
+def undone(adoptions: Adoptions, proposal: Proposal, since: str) -> Adoptions:
+    """With what is kept taken back for good where a proposal is to set nothing in its place; as
+    they are where it is to, or nothing is kept. The pods ran so before: nothing is to be tried.
+    """
+    if proposal.entry:
+        return adoptions
+    return tuple(
+        _ended(each, AdoptionPhase.REFUSED, since, proposal.why)
+        if each.phase is AdoptionPhase.KEPT
+        and (each.model, each.origin) == (proposal.model, proposal.origin)
+        else each
+        for each in adoptions
+    )
 
 
 def refused(adoptions: Adoptions, since: str, message: str) -> Adoptions:
