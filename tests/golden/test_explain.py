@@ -479,6 +479,7 @@ def test_an_explanation_with_settings_of_trireme_s_own(golden: Golden) -> None:
                 adopted(AdoptionPhase.TRIED, **of_file),
                 adopted(AdoptionPhase.REFUSED),
                 adopted(AdoptionPhase.UNDECIDED, **of_file),
+                adopted(AdoptionPhase.POSTPONED),
             ]
         }
     )
@@ -490,6 +491,7 @@ def test_an_explanation_with_settings_of_trireme_s_own(golden: Golden) -> None:
         "Tried",
         "Refused",
         "Undecided",
+        "Postponed",
     ]
     assert found.facts["adopted"][0]["sustainedAfter"] == 62.5
 
@@ -524,6 +526,12 @@ def test_what_becomes_of_a_recommendation_is_told(mode: str, spared: int, words:
             [adopted(AdoptionPhase.UNDECIDED)],
             "it is tried on a canary again a day after it was taken back.",
             id="tried, and undecided",
+        ),
+        pytest.param(
+            RECOMMENDED,
+            [adopted(AdoptionPhase.POSTPONED)],
+            "whether it may be tried is looked at again after a day or an edit.",
+            id="not begun",
         ),
         pytest.param(
             RECOMMENDED,

@@ -35,5 +35,6 @@ def test_event_reasons() -> None:
         "SignalsFromPrometheus ScalingResumed ForeignWriter "
         "CanaryStep CanaryHeld CanaryPromoted CanaryRolledBack "
         "CommandRefused NoCanary "
-        "SettingTried SettingKept SettingRefused SettingUndecided SettingDropped TuningRecommended"
+        "SettingTried SettingKept SettingRefused SettingUndecided SettingPostponed SettingDropped "
+        "TuningRecommended"
     )

@@ -41,7 +41,7 @@ from trireme.rollout.adoption import Learnt
 from trireme.tuner.standing import as_status
 from unit.autoscaling import NOW
 
-TRIED, KEPT, REFUSED, UNDECIDED = AdoptionPhase
+TRIED, KEPT, REFUSED, UNDECIDED, POSTPONED = AdoptionPhase
 CURVE = ServiceCurve(0.040, 0.010, 4)
 WIDE = replace(CURVE, max_batch=8)  # once batches of 4 were seen with the setting
 ADVICE = TuningStatus(
@@ -278,7 +278,7 @@ class Measuring(Cluster):
     ("advice", "used", "phase", "asked"),
     [
         pytest.param(MORE, "1024Mi", TRIED, 1, id="there is room for more"),
-        pytest.param(MORE, "1025Mi", UNDECIDED, 1, id="there is none"),
+        pytest.param(MORE, "1025Mi", POSTPONED, 1, id="there is none"),
         pytest.param(ADVICE, "1025Mi", TRIED, 0, id="no more are asked for"),
     ],
 )
@@ -293,12 +293,32 @@ async def test_more_instances_are_tried_where_the_pods_have_memory_for_them(
         adopter.look(view, BODY, AGENT, may_begin=True)
     (found,) = view.adoption.present
     assert (found.phase, cluster.asked) == (phase, asked)
-    if phase is UNDECIDED:
+    if phase is POSTPONED:
         assert found.message == (
-            "it was not begun: 2 may take 2.01 GiB of a pod's 2.00 GiB: with 1 it is measured to "
+            "2 may take 2.01 GiB of a pod's 2.00 GiB: with 1 it is measured to "
             "take 1.01 GiB, which may all be theirs. Say in spec.tuning.limits.instanceMemory what "
             "one takes, or raise spec.server.resources.memory"
         )
+
+
+async def test_what_has_no_memory_is_looked_at_again_once_the_spec_is_edited() -> None:
+    view, adopter = calm(tuning=MORE), Adopting(Measuring("1025Mi"), lambda: NOW)
+
+    async def after_a_look(body: dict[str, Any], agent: AgentDeployment) -> list[AdoptionPhase]:
+        await adopter.measure(view, body, agent)
+        adopter.look(view, body, agent, may_begin=True)
+        return phases(view)
+
+    adopting.recall(view, BODY)
+    assert await after_a_look(BODY, AGENT) == [POSTPONED]
+    assert await after_a_look(BODY, AGENT) == [POSTPONED], "nothing is new"
+    tuning = {"mode": "Apply", "limits": {"instanceMemory": "512Mi"}}
+    edited = agent_of(model="m", models=[MODEL], tuning=tuning, rollout=ROLLOUT)
+    body = {**BODY, "metadata": {**cast(Any, BODY["metadata"]), "generation": 8}}
+    assert await after_a_look(body, edited) == [], "while the edit is not in force"
+    view.accepted = replace(ACCEPTED, agent=edited)
+    view.judged, view.written = 8, told_ready(generation=8)
+    assert await after_a_look(body, edited) == [TRIED]
 
 
 @pytest.mark.parametrize(
@@ -332,7 +352,7 @@ async def test_what_an_instance_is_said_to_take_is_of_the_gpu_where_there_is_one
     await adopter.measure(view, BODY, of)
     adopter.look(view, BODY, of, may_begin=True)
     (found,) = view.adoption.present
-    assert found.phase is (TRIED if remedy is None else UNDECIDED)
+    assert found.phase is (TRIED if remedy is None else POSTPONED)
     if remedy is not None:
         assert f"{remedy} spec.server.resources.memory" in found.message
 
@@ -853,6 +873,10 @@ def dropped(view: AgentView) -> None:
     view.adoption.present = ()
 
 
+def postponed(view: AgentView) -> None:
+    view.adoption.present = adoption.postponed(view.adoption.present, ADVICE.since, "no memory")
+
+
 def taken_back(view: AgentView) -> None:
     view.adoption.present = tuple(
         each.model_copy(update={"phase": REFUSED, "message": "worse"})
@@ -888,6 +912,12 @@ def taken_back(view: AgentView) -> None:
             ),
             [f"SettingUndecided: {SETTING} is taken back, and tried again after a day: worse"],
             id="undecided",
+        ),
+        pytest.param(
+            trying,
+            postponed,
+            [f"SettingPostponed: {SETTING} is not begun, and looked at again after a day or an"],
+            id="postponed",
         ),
         pytest.param(
             keeping,

@@ -15,7 +15,7 @@ from trireme.api.agent import AgentSpec
 from trireme.rollout import adoption
 from trireme.rollout.adoption import Adoptions, Learnt, Proposal
 
-TRIED, KEPT, REFUSED, UNDECIDED = AdoptionPhase
+TRIED, KEPT, REFUSED, UNDECIDED, POSTPONED = AdoptionPhase
 BEGAN, LATER = "2026-11-01T03:00:00Z", "2026-11-01T04:00:00Z"
 NEXT_DAY = "2026-11-02T04:00:00Z"
 CANARY = {"strategy": "Canary"}
@@ -399,6 +399,16 @@ def test_what_was_undecided_is_tried_again_a_day_later_and_is_then_known_once() 
     assert following(OPEN, now=NEXT_DAY) == LARGER
     again = adoption.begun(SPEC, OPEN, LARGER, 8, NEXT_DAY)
     assert phases(again) == [(LARGER.summary, TRIED)]
+
+
+def test_what_was_not_begun_is_looked_at_again_after_an_edit_or_a_day() -> None:
+    waits = adoption.postponed(tried(), LATER, "2 may take 2.01 GiB")
+    assert phases(waits) == [(LARGER.summary, POSTPONED)]
+    assert laid_over(waits) == [WRITTEN]
+    assert following(waits) is None
+    assert following(waits, now=NEXT_DAY) == LARGER
+    assert is_left(waits, SPEC, 7)
+    assert not is_left(waits, SPEC, 8)
 
 
 def test_what_was_taken_back_is_proposed_anew_once_it_is_another_or_the_spec_is() -> None:

@@ -29,6 +29,7 @@ class AdoptionPhase(StrEnum):
     KEPT = "Kept"  # all pods have it
     REFUSED = "Refused"  # it was taken back, and is not tried again
     UNDECIDED = "Undecided"  # too little was seen of it, or there was no room; tried again later
+    POSTPONED = "Postponed"  # it was not begun, for want of memory; looked at again later
 
     @property
     def is_in_force(self) -> bool:
@@ -41,7 +42,7 @@ class Adoption(ApiModel):
 
     model: str = Field(description="The model.")
     origin: Origin = Field(description="Tuning or Optimization.")
-    phase: AdoptionPhase = Field(description="Tried, Kept, Refused or Undecided.")
+    phase: AdoptionPhase = Field(description="Tried, Kept, Refused, Undecided or Postponed.")
     summary: str = Field(max_length=MOST_WORDS, description="What is set, in words.")
     entry: str = Field(
         max_length=_MOST_YAML,

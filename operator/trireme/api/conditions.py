@@ -129,5 +129,6 @@ class EventReason(StrEnum):
     SETTING_KEPT = "SettingKept"  # all pods have it; the spec stays as it is
     SETTING_REFUSED = "SettingRefused"  # it was taken back; the note tells why
     SETTING_UNDECIDED = "SettingUndecided"  # it was taken back, and is tried again after a day
+    SETTING_POSTPONED = "SettingPostponed"  # it was not begun: the note tells what it lacks
     SETTING_DROPPED = "SettingDropped"  # the spec says something else there, or the mode
     TUNING_RECOMMENDED = "TuningRecommended"  # a knob by which a pod would sustain more

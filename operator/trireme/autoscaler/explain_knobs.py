@@ -31,11 +31,11 @@ def _becomes(told: TuningStatus, agent: Agent) -> str:
         return "Trireme does not set it"
     tuned = [each for each in agent.status.adopted if each.origin is Origin.TUNING]
     summary = setting(told.knob, told.from_, told.to)
-    if any(
-        (each.model, each.summary, each.phase) == (told.model, summary, AdoptionPhase.UNDECIDED)
-        for each in tuned
-    ):
+    phases = [each.phase for each in tuned if (each.model, each.summary) == (told.model, summary)]
+    if AdoptionPhase.UNDECIDED in phases:
         return "it is tried on a canary again a day after it was taken back"
+    if AdoptionPhase.POSTPONED in phases:
+        return "whether it may be tried is looked at again after a day or an edit"
     if any(_is_compared(each) for each in agent.status.adopted):
         return (
             "it is tried on a canary once what is kept was compared, or a day after that was kept"
@@ -55,6 +55,7 @@ _ADOPTED = {
     AdoptionPhase.KEPT: "is set in the spec's place, kept {}",
     AdoptionPhase.REFUSED: "was taken back for good {}",
     AdoptionPhase.UNDECIDED: "was taken back {}, to be tried again after a day",
+    AdoptionPhase.POSTPONED: "was not begun, looked at {}, and again after a day or an edit",
 }
 
 

@@ -58,12 +58,14 @@ _REASONS = {
     AdoptionPhase.KEPT: EventReason.SETTING_KEPT,
     AdoptionPhase.REFUSED: EventReason.SETTING_REFUSED,
     AdoptionPhase.UNDECIDED: EventReason.SETTING_UNDECIDED,
+    AdoptionPhase.POSTPONED: EventReason.SETTING_POSTPONED,
 }
 _WORDS = {
     AdoptionPhase.TRIED: "is tried on a canary",
     AdoptionPhase.KEPT: "is kept, and the spec stays as it is: see status.adopted",
     AdoptionPhase.REFUSED: "is taken back, and not tried again",
     AdoptionPhase.UNDECIDED: "is taken back, and tried again after a day",
+    AdoptionPhase.POSTPONED: "is not begun, and looked at again after a day or an edit",
 }
 
 
@@ -112,7 +114,7 @@ class Adopting:
             elif proposal is not None:
                 present = adoption.begun(spec, present, proposal, generation, now)
                 if lack := _lacks_memory(view, proposal):
-                    present = adoption.undecided(present, now, f"it was not begun: {lack}")
+                    present = adoption.postponed(present, now, lack)
         state.present = present
 
     def _next(

@@ -42,6 +42,7 @@ NEW_FOR = timedelta(days=1)
 agents see, by which it is compared with what was before.
 """
 
+_OF_ONE_GENERATION = (AdoptionPhase.TRIED, AdoptionPhase.POSTPONED)  # an edit may be the remedy
 _MOST_ENDED = 16  # are remembered of those that were tried in vain, the latest ones
 
 
@@ -120,7 +121,7 @@ def standing(
         if _is_asked(spec, each.model, each.origin, yaml.safe_load(each.entry))
         and _is_about(spec, each)
         and _is_made_so(spec, each, made_from)
-        and (each.phase is not AdoptionPhase.TRIED or each.generation == generation)
+        and (each.phase not in _OF_ONE_GENERATION or each.generation == generation)
     )
 
 
@@ -263,8 +264,9 @@ def is_overdue(adoptions: Iterable[Adoption], now: str) -> bool:
 def next_to_try(
     spec: AgentSpec, adoptions: Adoptions, proposals: Sequence[Proposal], now: str
 ) -> Proposal | None:
-    """The first proposal that is not known yet, or was left undecided long enough ago, or by which
-    something kept is undone; none while another is tried. `spec` is as the user wrote it.
+    """The first proposal that is not known yet, or was left undecided or postponed long enough ago,
+    or by which something kept is undone; none while another is tried. `spec` is as the user wrote
+    it.
     """
     if tried(adoptions) is not None:
         return None
@@ -282,8 +284,9 @@ def next_to_try(
 
 
 def _is_due(adoption: Adoption, now: str) -> bool:
-    """Whether it is to be tried again."""
-    return adoption.phase is AdoptionPhase.UNDECIDED and _passed(adoption, now) >= TRIED_AGAIN
+    """Whether it is to be tried again, or looked at again."""
+    is_open = adoption.phase in (AdoptionPhase.UNDECIDED, AdoptionPhase.POSTPONED)
+    return is_open and _passed(adoption, now) >= TRIED_AGAIN
 
 
 def _passed(adoption: Adoption, now: str) -> timedelta:
@@ -367,6 +370,11 @@ def refused(adoptions: Adoptions, since: str, message: str) -> Adoptions:
 def undecided(adoptions: Adoptions, since: str, message: str) -> Adoptions:
     """With the one that was tried taken back for a while."""
     return _settled(adoptions, AdoptionPhase.UNDECIDED, since, message)
+
+
+def postponed(adoptions: Adoptions, since: str, message: str) -> Adoptions:
+    """With the one that was to be tried not begun, for a while or until an edit."""
+    return _settled(adoptions, AdoptionPhase.POSTPONED, since, message)
 
 
 def _settled(adoptions: Adoptions, phase: AdoptionPhase, since: str, message: str) -> Adoptions:
