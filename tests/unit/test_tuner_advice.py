@@ -167,6 +167,37 @@ def test_batches_that_are_known_to_gain_go_before_instances_that_may() -> None:
     assert advice.knob is Knob.MAX_BATCH_SIZE
 
 
+@pytest.mark.parametrize(
+    ("served", "limit", "knob"),
+    [
+        pytest.param(
+            served(curve(0.001, 0.005, 4), delay=0.005),
+            0.2,
+            Knob.MAX_QUEUE_DELAY,
+            id="a queue delay that gains nothing",
+        ),
+        # 38 % are expected of batches of 2, and 39 % of 2 instances.
+        pytest.param(alone(2, ALONE), 0.05, Knob.BATCHING, id="batching that gains less"),
+    ],
+)
+def test_one_more_instance_that_may_gain_comes_last(
+    served: Served, limit: float, knob: Knob
+) -> None:
+    objective, tries = Objective(95, limit), replace(SPACE, tries_instances=True)
+    advice = advise(served, objective, tries)
+    assert advice is not None
+    assert advice.is_worth_telling
+    assert advice.knob is knob
+    nothing_else = replace(
+        tries,
+        max_batch=Range(1, served.now.max_batch),
+        least_queue_delay_seconds=served.now.queue_delay_seconds,
+    )
+    guess = advise(served, objective, nothing_else)
+    assert guess is not None
+    assert (guess.knob, guess.gain > advice.gain) == (Knob.INSTANCES, True)
+
+
 def test_of_a_number_that_was_not_tried_the_gain_is_less_sure() -> None:
     advice = advise(of_instances(2, replace(COSTLY, sigma=0.02)), P95, NO_LARGER)
     assert advice is not None

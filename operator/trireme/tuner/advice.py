@@ -105,11 +105,10 @@ def advise(served: Served, objective: Objective, space: Space) -> Advice | None:
         if model.bound(served.near(each)) >= (1 + LEAST_GAIN - SLACK) * sustained
         and (advice := _judged(served, model, each, sustained)) is not None
     ]
-    best = max(found, key=_by_worth, default=None)
-    if best is not None and best.is_worth_telling:
-        return best
     is_needed = served.now.instances > 1 and model.batches_within_limit(served.now) < ROOMY
-    return (None if is_needed else _without_delay(served, space)) or best
+    if not is_needed and (lowered := _without_delay(served, space)) is not None:
+        found.append(lowered)
+    return max(found, key=_by_worth, default=None)
 
 
 def candidates(served: Served, space: Space) -> Iterator[Configuration]:
@@ -140,9 +139,14 @@ def _contention(served: Served) -> Contention:
     return Contention(fewest, {k: known.times(k) / known.times(fewest) for k in sorted(seen)})
 
 
-def _by_worth(advice: Advice) -> tuple[bool, bool, float]:
-    """What is known to gain goes before what may."""
-    return advice.is_worth_telling, advice.confidence is not Confidence.LOW, advice.gain
+def _by_worth(advice: Advice) -> tuple[bool, bool, bool, float]:
+    """What is known goes before what may gain, whatever that is: a guess that was tried in vain
+    would hide all else for ever. So a number of instances that is guessed comes last: a larger
+    batch loses next to nothing.
+    """
+    is_guess = advice.confidence is Confidence.LOW
+    is_last = is_guess and advice.knob is Knob.INSTANCES
+    return advice.is_worth_telling, not is_guess, not is_last, advice.gain
 
 
 def _other_instances(served: Served, space: Space) -> Iterator[Configuration]:
