@@ -377,6 +377,22 @@ def test_another_takes_its_place_and_is_told(
     assert after.since == since
 
 
+GUESS = replace(ADVICE, knob=Knob.INSTANCES, now="1", to="2", confidence=Confidence.LOW)
+
+
+def test_a_guess_is_told_anew_once_it_is_known_and_no_more() -> None:
+    evidence = "a batch takes 1.2 times as long with 2 instances as with 1"
+    learnt = replace(GUESS, confidence=Confidence.MEDIUM, evidence=evidence)
+    before = stood(GUESS, learnt)
+    after = standing(before, learnt, is_calm=True, since=LATER)
+    assert after is not None
+    assert is_news(before.status, after)
+    assert (after.confidence, after.evidence) == (Confidence.MEDIUM, evidence)
+    assert after.since == THEN
+    unsure_again = Stood(after, NOW, GUESS)
+    assert standing(unsure_again, GUESS, is_calm=True, since=LATER) == after
+
+
 @pytest.mark.parametrize(
     ("changes", "added", "spared"),
     [

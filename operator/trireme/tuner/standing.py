@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from trireme.api.tuning import Knob, TuningStatus
+from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.autoscaler.wording import rounded
 from trireme.tuner.advice import Advice
 from trireme.tuner.settings import told
@@ -69,7 +69,9 @@ def standing(
     own = before.advice
     if not isinstance(own, Advice) or _advised(own) != _what(kept):
         return kept
-    if math.isclose(kept.gain_percent, own.gain * 100, rel_tol=MATERIAL):
+    # Only once: what a curve tells may be sure by one look and not by the next.
+    is_surer = kept.confidence is Confidence.LOW and own.confidence is not Confidence.LOW
+    if not is_surer and math.isclose(kept.gain_percent, own.gain * 100, rel_tol=MATERIAL):
         return kept
     return as_status(own, kept.since, kept.replicas_added)
 
@@ -114,9 +116,11 @@ def is_news(before: TuningStatus | None, after: TuningStatus | None) -> bool:
     """Whether what stands is to be told: it is new, or another to a reader."""
     if after is None:
         return False
-    return before is None or (
-        _what(before) != _what(after) or before.gain_percent != after.gain_percent
-    )
+    return before is None or _read(before) != _read(after)
+
+
+def _read(status: TuningStatus) -> tuple[object, ...]:
+    return *_what(status), status.gain_percent, status.confidence
 
 
 def _what(status: TuningStatus) -> tuple[str, Knob, str]:
