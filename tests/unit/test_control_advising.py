@@ -15,6 +15,7 @@ from trireme.api.scaling import ScalingMode
 from trireme.api.scaling_status import CurveSource
 from trireme.api.tuning import Confidence, Knob, TuningStatus
 from trireme.autoscaler.capacity import LearntCurve
+from trireme.autoscaler.contention import LearntContention
 from trireme.autoscaler.records import Inputs, Record, conclude
 from trireme.autoscaler.service_curve import ServiceCurve
 from trireme.autoscaler.types.capacity import BusiestStep, Capacity
@@ -261,6 +262,32 @@ def test_replicas_are_there_in_its_place_of_the_model_and_objective_they_were_bo
     after = stands(steady, bought, digest=digest)
     assert after is not None
     assert after.replicas_spared == spared
+
+
+ONE_MORE = replace(
+    ADVICE, knob=Knob.INSTANCES, now="1", to="2", gain=0.9, confidence=Confidence.LOW
+)
+COSTLY = LearntContention("digest", 0.9, 1, 2, 1200)
+
+
+@pytest.mark.parametrize(
+    ("contentions", "stays"),
+    [
+        pytest.param({}, True, id="while it is a guess"),
+        pytest.param({"m": COSTLY}, False, id="not once it is known to gain nothing"),
+    ],
+)
+def test_replicas_are_there_in_the_place_of_a_guess(
+    contentions: dict[str, LearntContention], stays: bool
+) -> None:
+    guess = KnownKnob("m", "m", Knob.INSTANCES, "1", "2", 0.9)
+    bought = stands(made(replace(GROWING, knobs=(guess,))), advice=ONE_MORE)
+    assert bought is not None
+    assert bought.replicas_spared > 0
+    steady, known = made(STEADY), learning(advice={"m": None}, contentions=contentions)
+    known.model_digests = {"m": "d"}
+    after = advising.standing_after(bought, known, spec(), steady, NOW, is_calm=True)
+    assert (after is not None) is stays
 
 
 @pytest.mark.parametrize("of_policy", [{}, FIXED_TWO], ids=["Automatic", "Shadow"])

@@ -136,6 +136,7 @@ class TuningStatus(ApiModel):
     spared_of: str | None = Field(
         None,
         max_length=64,
-        description="Digest of the model and the objectives that these replicas were reckoned by. "
-        "Once they are others, none is counted any more.",
+        description="Digest of what these replicas were reckoned by: the model, the objectives "
+        "and, of instances, whether it was a guess what they cost each other. Once that is "
+        "another, none is counted any more.",
     )

@@ -12,7 +12,7 @@ from trireme.api.agent import AgentSpec
 from trireme.api.conditions import EventReason, Reason
 from trireme.api.scaling import ScalingMode
 from trireme.api.scaling_status import CurveSource
-from trireme.api.tuning import TuningMode, TuningStatus
+from trireme.api.tuning import Knob, TuningMode, TuningStatus
 from trireme.autoscaler.records import Record
 from trireme.autoscaler.targets import breach
 from trireme.autoscaler.types.capacity import BusiestStep, Capacity
@@ -136,18 +136,21 @@ def standing_after(
     after = standing(stood, decisive, is_calm=is_calm, since=format_time(now), is_named=named)
     if after is not None and mode is ScalingMode.AUTOMATIC:
         spared = decision.replicas - decision.alternative.replicas if decision.alternative else 0
-        of, change = _reckoned_by(learning, made, after.model), decision.replicas - decision.current
+        of, change = _reckoned_by(learning, made, after), decision.replicas - decision.current
         after = with_change(after, change, spared if named else 0, of)
     return within(after, decision.replicas) if after is not None else None
 
 
-def _reckoned_by(learning: Learning, made: Record, model: str) -> str:
-    """Digest of a model and the objectives by which it is known how many replicas would do."""
+def _reckoned_by(learning: Learning, made: Record, told: TuningStatus) -> str:
+    """Digest of what it is known by how many replicas would do with what is recommended: the model,
+    the objectives and, of instances, whether it is a guess what they cost each other.
+    """
     objectives = [
         (each.model, each.percentile, each.latency_target_seconds, each.max_failure_ratio)
         for each in made.inputs.policy.objectives
     ]
-    parts = repr((learning.model_digests.get(model), objectives))
+    is_guess = told.knob is Knob.INSTANCES and told.model not in learning.contentions
+    parts = repr((learning.model_digests.get(told.model), objectives, is_guess))
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
@@ -172,7 +175,7 @@ def _stood(
     now = configuration_of(model, spec.server)
     if not space_of(spec, model).allows(turned(now, before.knob, before.to)):
         return None
-    status = still_owed(before, _reckoned_by(learning, made, model.name))
+    status = still_owed(before, _reckoned_by(learning, made, before))
     return Stood(status, now, _on(learning, model.name))
 
 
