@@ -140,6 +140,14 @@ async def test_one_that_is_over_is_not_asked(server: Server, phase: RolloutPhase
     assert server.asked == 0
 
 
+async def test_an_agent_without_a_canary_is_not_waited_for(server: Server) -> None:
+    """Of ten thousand agents few have one, and a round comes each 5 s."""
+    made = trial(TWO)
+    made.view.canary = None
+    with pytest.raises(StopIteration):
+        made.learner.round().send(None)
+
+
 async def test_a_server_that_does_not_answer_is_asked_again(server: Server) -> None:
     made = trial(TWO)
     server.refusal = "not now"

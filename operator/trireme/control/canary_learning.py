@@ -52,14 +52,16 @@ class CanaryLearner:
 
     async def round(self) -> None:
         """Look at those that are due: once a minute."""
-        await asyncio.gather(*(self._tried(key) for key in self._store.agents()))
+        views = ((key, self._store.view(key)) for key in self._store.agents())
+        due = [
+            (key, view, canary)
+            for key, view in views
+            if (canary := view.canary) is not None and is_on(canary)
+        ]
+        await asyncio.gather(*(self._tried(*each) for each in due))
 
-    async def _tried(self, key: Key) -> None:
+    async def _tried(self, key: Key, view: AgentView, canary: CanaryState) -> None:
         """One agent; never raises: what fails is tried again a minute later."""
-        view = self._store.view(key)
-        canary = view.canary
-        if canary is None or not is_on(canary):
-            return
         try:
             await self._look(view, canary)
         except ServerError as error:
