@@ -41,6 +41,11 @@ def test_a_purchase_names_the_knob_that_would_spare_it_and_is_made() -> None:
     )
 
 
+def test_of_a_guess_it_is_said_how_sure_it_is() -> None:
+    decision = with_knobs(replace(gaining(0.4), is_guess=True))
+    assert str(decision.message).endswith("sustain 40 % more (confidence Low)")
+
+
 def test_what_is_decided_is_the_same_but_for_the_words() -> None:
     decision, memory = conclude(Inputs(replace(GROWING, knobs=(gaining(0.4),)), policy(), SETTLED))
     plain, remembered = conclude(Inputs(GROWING, policy(), SETTLED))

@@ -38,7 +38,7 @@ BESIDE_A_KNOB = replace(
     BUSY,
     observation=replace(
         BUSY.observation,
-        knobs=(KnownKnob("m", "m", Knob.MAX_BATCH_SIZE, "8", "16", 1.5),),
+        knobs=(KnownKnob("m", "m", Knob.MAX_BATCH_SIZE, "8", "16", 1.5, is_guess=True),),
         settings=(SettingNews(EventReason.SETTING_TRIED, "it is tried on a canary"),),
     ),
 )

@@ -161,7 +161,10 @@ def known(view: AgentView, advice: Advice | None = ADVICE) -> tuple[KnownKnob, .
 
 
 def test_a_decision_is_told_of_the_knobs_that_are_worth_turning() -> None:
-    assert known(viewed()) == (KnownKnob("m", "m", Knob.MAX_BATCH_SIZE, "4", "8", 0.3),)
+    known_to_gain = KnownKnob("m", "m", Knob.MAX_BATCH_SIZE, "4", "8", 0.3)
+    assert known(viewed()) == (known_to_gain,)
+    low = replace(ADVICE, confidence=Confidence.LOW)
+    assert known(viewed(), low) == (replace(known_to_gain, is_guess=True),)
 
 
 @pytest.mark.parametrize(

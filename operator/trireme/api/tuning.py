@@ -96,7 +96,7 @@ class Confidence(StrEnum):
 
     HIGH = "High"  # whatever is not known
     MEDIUM = "Medium"  # by what a line says beyond what was seen; a gain even if it bends
-    LOW = "Low"  # nothing is known of what it changes; next to nothing is lost at the worst
+    LOW = "Low"  # nothing like it was seen; the least gain is what it may lose
 
 
 class TuningStatus(ApiModel):
@@ -117,7 +117,7 @@ class TuningStatus(ApiModel):
     most_gain_percent: float = Field(description="And if it is at its best.")
     confidence: Confidence = Field(
         description="High; or Medium, where it follows from a line beyond what was seen; or "
-        "Low, where nothing like it was seen."
+        "Low, where nothing like it was seen, and leastGainPercent may be a loss."
     )
     evidence: str = Field(description="What it stands on.")
     since: str = Field(

@@ -8,6 +8,7 @@ It is named, and tried once nothing else changes (`trireme.control.adopting`).
 
 from dataclasses import replace
 
+from trireme.api.tuning import Confidence
 from trireme.autoscaler.decision import decide
 from trireme.autoscaler.types.capacity import Capacity
 from trireme.autoscaler.types.decision import Alternative, Decision
@@ -56,7 +57,8 @@ def _words(alternative: Alternative) -> str:
     knob = alternative.knob
     turned = setting(knob.knob, knob.now, knob.to)
     gain = number(knob.gain * 100)
+    doubt = f" (confidence {Confidence.LOW})" if knob.is_guess else ""
     return (
         f"{alternative.replicas} would do with {turned} of {knob.model}, by which a pod is "
-        f"expected to sustain {gain} % more"
+        f"expected to sustain {gain} % more{doubt}"
     )

@@ -12,7 +12,7 @@ from trireme.api.agent import AgentSpec
 from trireme.api.conditions import EventReason, Reason
 from trireme.api.scaling import ScalingMode
 from trireme.api.scaling_status import CurveSource
-from trireme.api.tuning import Knob, TuningMode, TuningStatus
+from trireme.api.tuning import Confidence, Knob, TuningMode, TuningStatus
 from trireme.autoscaler.records import Record
 from trireme.autoscaler.targets import breach
 from trireme.autoscaler.types.capacity import BusiestStep, Capacity
@@ -96,7 +96,15 @@ def known_knobs(
     telling and gain something, and were not tried in vain.
     """
     found = [
-        KnownKnob(objective, each.model, each.knob, each.now, each.to, each.gain)
+        KnownKnob(
+            objective,
+            each.model,
+            each.knob,
+            each.now,
+            each.to,
+            each.gain,
+            is_guess=each.confidence is Confidence.LOW,
+        )
         for objective, each in learning.advice.items()
         if each is not None
         and each.gain > 0

@@ -60,7 +60,7 @@ class Grant:
 @frozen
 class KnownKnob:
     """A knob of a model, by turning which a pod is expected to sustain more of an objective: by
-    `gain`, a share of what it does now.
+    `gain`, a share of what it does now. `is_guess`: nothing like it was seen (confidence Low).
     """
 
     objective: str
@@ -69,6 +69,7 @@ class KnownKnob:
     now: str
     to: str
     gain: float
+    is_guess: bool = field(default=False, metadata=WRITTEN_IF_SET)
 
 
 @frozen
