@@ -255,7 +255,7 @@ def test_what_instances_cost_each_other_decides_whether_more_are_tried(
     quick = replace(curve(of=ServiceCurve(0.004, 0.001, 4)), contention=contention)
     view = learnt(calm(accepted=accepted, asked=of), quick, Capacity(300.0, quick.curve))
     (objective,) = policy_of(of.spec).objectives
-    asked = advising.asked(view.learning["echo"], of.spec, objective)
+    asked = advising.asked(view.learning["echo"], of.spec, objective, of.spec)
     advice = asked.sought() if asked is not None else None
     view.tuning = as_status(advice, ADVICE.since) if advice is not None else None
     adopting.recall(view, BODY)

@@ -358,21 +358,46 @@ LEARNT = LearntCurve(CURVE, 0.0, 500)
 
 def test_advice_is_sought_by_the_curve_the_objective_and_the_users_limits() -> None:
     limited = spec(tuning={"limits": {"maxBatchSize": {"max": 32}}})
-    asked = advising.asked(learning(curves={"m": LEARNT}), limited, OBJECTIVE)
+    asked = advising.asked(learning(curves={"m": LEARNT}), limited, OBJECTIVE, None)
     assert isinstance(asked, AdviceAsked)
     assert (asked.served.now, asked.objective) == (Configuration(4, 1), Objective(95, 0.1))
     assert asked.space.max_batch == Range(1, 32)
     longer = replace(LEARNT, executions=900)
-    assert asked.is_like(advising.asked(learning(curves={"m": longer}), limited, OBJECTIVE))
-    assert not asked.is_like(advising.asked(learning(curves={"m": LEARNT}), spec(), OBJECTIVE))
+    assert asked.is_like(advising.asked(learning(curves={"m": longer}), limited, OBJECTIVE, None))
+    unlimited = advising.asked(learning(curves={"m": LEARNT}), spec(), OBJECTIVE, None)
+    assert not asked.is_like(unlimited)
 
 
 @pytest.mark.parametrize("mode", ["Recommend", "Apply"])
 def test_other_instances_are_advised_within_the_limits_in_either_mode(mode: str) -> None:
     of = spec(tuning={"mode": mode, "limits": {"instances": {"max": 4}}})
-    asked = advising.asked(learning(curves={"m": LEARNT}), of, OBJECTIVE)
+    asked = advising.asked(learning(curves={"m": LEARNT}), of, OBJECTIVE, None)
     assert isinstance(asked, AdviceAsked)
     assert asked.space.instances == Range(1, 4)
+
+
+def of_instances(count: int) -> AgentSpec:
+    """In mode Apply, where more may be tried."""
+    model = model_of(
+        "m", maxBatchSize=4, batching={"dynamic": {}}, instances=[{"kind": "CPU", "count": count}]
+    )
+    tuning = {"mode": "Apply", "limits": {"instances": {"max": 4}}}
+    return spec(models=[model], tuning=tuning, rollout={"strategy": "Canary"})
+
+
+@pytest.mark.parametrize(
+    ("written", "tries"),
+    [
+        pytest.param(of_instances(2), True, id="that the user has set"),
+        pytest.param(of_instances(1), False, id="not upon one that Trireme has, a guess itself"),
+        pytest.param(None, False, id="not while it is not known who has set it"),
+    ],
+)
+def test_one_more_is_guessed_upon_a_number(written: AgentSpec | None, tries: bool) -> None:
+    served = of_instances(2)
+    asked = advising.asked(learning(curves={"m": LEARNT}), served, OBJECTIVE, written)
+    assert isinstance(asked, AdviceAsked)
+    assert asked.space.tries_instances is tries
 
 
 @pytest.mark.parametrize(
@@ -388,7 +413,7 @@ def test_other_instances_are_advised_within_the_limits_in_either_mode(mode: str)
     ],
 )
 def test_none_is_sought(curves: dict[str, LearntCurve], of: Callable[[], AgentSpec]) -> None:
-    assert advising.asked(learning(curves=curves), of(), OBJECTIVE) is None
+    assert advising.asked(learning(curves=curves), of(), OBJECTIVE, None) is None
 
 
 LINE = replace(
@@ -404,16 +429,16 @@ KNOWN_OF_LINE: dict[str, Any] = {
 
 
 def test_of_a_pipeline_advice_is_sought_on_the_step_that_binds_it() -> None:
-    asked = advising.asked(learning(**KNOWN_OF_LINE), TWO_MODELS, LINE)
+    asked = advising.asked(learning(**KNOWN_OF_LINE), TWO_MODELS, LINE, None)
     assert isinstance(asked, StepAdviceAsked)
     assert asked.line.busiest.name == "n"
     assert asked.line.busiest.now == Configuration(4, 1)
     assert asked.line.per_second == 20.0
     longer = replace(LEARNT, executions=900)
     seen_longer = learning(**{**KNOWN_OF_LINE, "curves": {"m": longer, "n": longer}})
-    assert asked.is_like(advising.asked(seen_longer, TWO_MODELS, LINE))
+    assert asked.is_like(advising.asked(seen_longer, TWO_MODELS, LINE, None))
     others = learning(**{**KNOWN_OF_LINE, "calls": {"line": {"m": 1.0, "n": 3.0}}})
-    assert not asked.is_like(advising.asked(others, TWO_MODELS, LINE))
+    assert not asked.is_like(advising.asked(others, TWO_MODELS, LINE, None))
     assert not asked.is_like(None)
 
 
@@ -431,7 +456,7 @@ EARLIER = replace(LEARNT, source=CurveSource.EARLIER)
 )
 def test_of_a_pipeline_none_is_sought(known: dict[str, Any]) -> None:
     of_line = learning(**{**KNOWN_OF_LINE, **known})
-    assert advising.asked(of_line, TWO_MODELS, LINE) is None
+    assert advising.asked(of_line, TWO_MODELS, LINE, None) is None
 
 
 @pytest.mark.parametrize(
@@ -445,7 +470,7 @@ def test_of_a_pipeline_none_is_sought(known: dict[str, Any]) -> None:
 def test_what_stands_of_a_step_is_judged_by_its_pipeline(
     advice: Advice | None, stays: bool
 ) -> None:
-    asked = advising.asked(learning(**KNOWN_OF_LINE), TWO_MODELS, LINE)
+    asked = advising.asked(learning(**KNOWN_OF_LINE), TWO_MODELS, LINE, None)
     assert asked is not None
     known = learning(advice={"line": advice}, advised={"line": asked})
     record = made(STEADY)

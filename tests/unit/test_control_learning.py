@@ -420,6 +420,29 @@ async def test_a_knob_is_recommended_by_the_curve_and_sought_anew_only_where_it_
     assert known(made.view).advised["double"] is sought
 
 
+@pytest.mark.parametrize(
+    ("written", "tries"),
+    [
+        pytest.param({}, True, id="that the spec says"),
+        pytest.param({"instances": [{"count": 3}]}, False, id="but not upon one of Trireme's own"),
+    ],
+)
+async def test_one_more_instance_is_sought_upon_the_number(
+    server: Server, written: dict[str, Any], tries: bool
+) -> None:
+    apply = {
+        "rollout": {"strategy": "Canary"},
+        "tuning": {"mode": "Apply", "limits": {"instances": {"max": 4}}},
+    }
+    made = operator(**apply)
+    made.view.asked = accepted(models=[model_of("double", **BATCHING, **written)], **apply).agent
+    await made.look(0)
+    server.execute(100)
+    await made.look(15)
+    sought = known(made.view).advised["double"]
+    assert sought.space.tries_instances is tries
+
+
 async def test_what_a_decision_stood_on_does_not_change_with_what_is_learnt_later(
     server: Server,
 ) -> None:

@@ -6,6 +6,7 @@ view, and the Events are made.
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from trireme.api.agent import AgentSpec
@@ -25,6 +26,7 @@ from trireme.control.agent_state import AdviceAsked, Asked, Learning, StepAdvice
 from trireme.control.status import format_time
 from trireme.control.store import AgentView
 from trireme.edge.recorder import Event
+from trireme.modelrepo.instances import instances_per_pod
 from trireme.tuner.advice import Advice, Served
 from trireme.tuner.settings import configuration_of, rows_alone, space_of, turned
 from trireme.tuner.standing import (
@@ -45,9 +47,15 @@ _TUNE = "Tune"
 _CALM = frozenset({Reason.WITHIN_TARGET, Reason.SHADOW})
 
 
-def asked(learning: Learning, spec: AgentSpec, objective: ObjectivePolicy) -> Asked | None:
+def asked(
+    learning: Learning,
+    spec: AgentSpec,
+    objective: ObjectivePolicy,
+    written: AgentSpec | None,
+) -> Asked | None:
     """What advice is to be sought for; None where nothing is sure enough to advise by: a curve of
-    the present configuration is missing.
+    the present configuration is missing. `written` is the spec without what Trireme sets of its
+    own, None where it is not known.
     """
     if spec.tuning.mode is TuningMode.DISABLED:
         return None
@@ -59,11 +67,15 @@ def asked(learning: Learning, spec: AgentSpec, objective: ObjectivePolicy) -> As
         return None
     if learnt.source is CurveSource.EARLIER:
         return None
-    now = configuration_of(model, spec.server)
+    now, space = configuration_of(model, spec.server), space_of(spec, model)
+    said = written.model_named(model.name) if written is not None else None
+    if said is None or instances_per_pod(said, spec.server) != now.instances:
+        # It is Trireme's own number. A guess upon a guess is none: of that nothing was learnt.
+        space = replace(space, tries_instances=False)
     return AdviceAsked(
         Served(model.name, now, learnt, rows_alone(model)),
         Objective(objective.percentile, objective.latency_target_seconds),
-        space_of(spec, model),
+        space,
     )
 
 

@@ -232,11 +232,14 @@ class _Unasked(ServerError):
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """A set of pods that was looked at, when, or whose spec is another; and what is asked of it."""
+    """A set of pods that was looked at, when, or whose spec is another; and what is asked of it.
+    `written` is the spec without what Trireme sets of its own, None where it is not known.
+    """
 
     learning: Learning
     accepted: Accepted
     spec: AgentSpec
+    written: AgentSpec | None
     asked: list[ObjectivePolicy]
     at: datetime | None
 
@@ -310,7 +313,9 @@ class Learner:
                 if not isinstance(error, _Unasked):
                     learning.due = now + _until_next(learning.unanswered)
         _forget(learning, asked)
-        return _Looked(learning, accepted, pods.agent.spec, asked, now if is_due else None)
+        written = view.asked.spec if view.asked is not None else None
+        at = now if is_due else None
+        return _Looked(learning, accepted, pods.agent.spec, written, asked, at)
 
     async def _follow(self, looked: _Looked) -> None:
         """Search for what follows from a look, or from another spec. Looks go on meanwhile, and
@@ -339,7 +344,7 @@ class Learner:
             if at is not None and await self._find_gap(learning, spec, objective, at):
                 await self._search(learning, objective)
         for objective in looked.asked:
-            await self._advise(learning, spec, objective)
+            await self._advise(looked, objective)
 
     async def _look(
         self,
@@ -456,18 +461,16 @@ class Learner:
         else:
             learning.capacities[name] = found
 
-    async def _advise(
-        self, learning: Learning, spec: AgentSpec, objective: ObjectivePolicy
-    ) -> None:
+    async def _advise(self, looked: _Looked, objective: ObjectivePolicy) -> None:
         """Look for a knob to turn, where another one may follow than before."""
-        if not _to_advise(learning, spec, objective):
+        if not _to_advise(looked, objective):
             return
         async with self._in_no_hurry:
-            asked = _to_advise(learning, spec, objective)  # by what was learnt while it waited
+            asked = _to_advise(looked, objective)  # by what was learnt while it waited
             if asked is not None:
                 found = await asyncio.to_thread(asked.sought)
-                learning.advice[objective.model] = found
-                learning.advised[objective.model] = asked
+                looked.learning.advice[objective.model] = found
+                looked.learning.advised[objective.model] = asked
 
 
 def _to_search(learning: Learning, objective: ObjectivePolicy) -> Searched | None:
@@ -485,11 +488,12 @@ def _to_search(learning: Learning, objective: ObjectivePolicy) -> Searched | Non
     return None if learning.searched.get(name) == asked else asked
 
 
-def _to_advise(learning: Learning, spec: AgentSpec, objective: ObjectivePolicy) -> Asked | None:
+def _to_advise(looked: _Looked, objective: ObjectivePolicy) -> Asked | None:
     """What advice is to be sought for; None where nothing is sure enough, and what was advised is
     dropped, or where it was sought for the same.
     """
-    asked = advising.asked(learning, spec, objective)
+    learning = looked.learning
+    asked = advising.asked(learning, looked.spec, objective, looked.written)
     if asked is None:
         learning.advice.pop(objective.model, None)
         learning.advised.pop(objective.model, None)

@@ -5,10 +5,10 @@ more at least, and more even if the times of larger batches leave the line. What
 other no curve of a single number of them tells: another number is recommended once it was learnt of
 two (`trireme.autoscaler.contention`), a step from the present one, as far as it is believed. Before
 that these are left to `trireme tune --offline`, which measures it, but where they are tried on a
-canary and the user has said how many there may be: then one more is worth a try. A queue delay is
-only ever lowered: it makes requests wait where there are few, and gains nothing where there are
-many. But several instances may need it to keep out of step, where the objective leaves little room:
-there nothing is said of it.
+canary and the user has said how many there may be: then one more than the spec says is worth a try,
+after all else. A queue delay is only ever lowered: it makes requests wait where there are few, and
+gains nothing where there are many. But several instances may need it to keep out of step, where the
+objective leaves little room: there nothing is said of it.
 
 Where requests are executed one by one nothing is known of larger batches. By a spec that lets a
 request hold several rows a model can make them, and batching is worth a try if it loses next to
