@@ -30,7 +30,9 @@ async def mixed(team: Kube) -> AsyncIterator[Team]:
         team.apply(FILES, with_classes(OLD, SPOT, FIRM))
         await fleet.restart()
         finish_rollout(team, "tried-spot", "tried-firm", "tried-gateway")
+        make_pod(team, "tried-spot", "spot-one")
         make_pod(team, "tried-firm", "firm-one")
+        make_pod(team, "tried-firm", "firm-two")
         await fleet.operator.passes()
         yield fleet
 

@@ -820,27 +820,39 @@ def test_why_a_promoted_canary_goes_before_the_stable_pods_run_it(
 
 
 @pytest.mark.parametrize(
-    ("served", "is_spread"),
+    ("served", "ready", "is_spread"),
     [
-        pytest.param({}, True, id="as they started, as far as is known"),
-        pytest.param({"test://one": {}}, False, id="as before, until they were changed"),
-        pytest.param({"test://one": {"what is": "wanted"}}, True, id="once they were"),
+        pytest.param({}, 1, False, id="unknown, until they were asked"),
+        pytest.param({"test://one": {}}, 1, False, id="as before, until they were changed"),
+        pytest.param({"test://one": {"what is": "wanted"}}, 1, True, id="once they were"),
+        pytest.param(
+            {"test://one": {"what is": "wanted"}}, 2, False, id="one that nobody has told of yet"
+        ),
     ],
 )
 def test_all_pods_run_what_was_promoted_once_it_was_changed_in_place(
-    served: dict[str, Any], is_spread: bool
+    served: dict[str, Any], ready: int, is_spread: bool
 ) -> None:
     view = following()
     deployment = view.children["Deployment", "echo"]
-    whole = {**deployment["status"], "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
-    view.children["Deployment", "echo"] = {**deployment, "status": whole}
-    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-01T02:00:00Z"}
+    counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+    whole = {**deployment["status"], **dict.fromkeys(counts, ready)}
+    view.children["Deployment", "echo"] = {
+        **deployment,
+        "spec": {"replicas": ready},
+        "status": whole,
+    }
+    condition = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-01T02:00:00Z"}
     container = {"name": names.SERVER_CONTAINER, "containerID": "test://one", "started": True}
     metadata = view.pods["echo-one"]["metadata"]
     annotations = {names.REPOSITORY_DIGEST: TWO.repository.digest}
     view.pods["echo-one"] = {
         "metadata": {**metadata, "annotations": annotations},
-        "status": {"podIP": "10.0.0.1", "conditions": [ready], "containerStatuses": [container]},
+        "status": {
+            "podIP": "10.0.0.1",
+            "conditions": [condition],
+            "containerStatuses": [container],
+        },
     }
     view.applied, view.canary = TWO, canary_of(TWO, PROMOTED)
     view.in_place.wanted = wanted_configs(TWO.repository)

@@ -28,6 +28,7 @@ from trireme.control.observed import (
     deployment_view,
     owned_by,
     parse_time,
+    pods_known,
 )
 from trireme.control.queue import Key
 from trireme.control.recorded import recorded_rollback, remembered, remembered_candidate
@@ -70,11 +71,16 @@ def is_over(view: AgentView) -> bool:
 
 
 def is_spread(view: AgentView) -> bool:
-    """Whether a canary was promoted and all stable pods run it: it is not needed any more."""
+    """Whether a canary was promoted and all stable pods are known to run it: it is not needed any
+    more. After a start of the operator there are pods, and servers, that nobody has told of yet.
+    """
     servers, applied = _following(view), view.applied
     if servers is None or applied is None or not servers.rolled_out:
         return False
-    return not in_place.differing(view.in_place, in_place.serving_pods(view, applied.repository))
+    if not pods_known(servers, view.stable_pods):
+        return False
+    repository = applied.repository
+    return in_place.settled_pods(view, repository) == in_place.serving_pods(view, repository)
 
 
 def hindrance(view: AgentView) -> str:
