@@ -18,6 +18,7 @@ from kube import Kube, merged
 from trireme.api import names
 from trireme.api.rollout import RolloutPhase
 from trireme.api.tuning import Knob
+from trireme.control.agent_state import Failing
 from trireme.errors import ServerRefused
 from trireme.modelrepo.proto import ModelConfig, text_format
 
@@ -133,7 +134,8 @@ async def test_a_server_that_refuses_them_has_the_others_go_back(tried: Counting
     await tried.recommends(MORE)
     await tried.found(RolloutPhase.PROMOTED)
     assert (tried.phases(), tried.counts()) == (["Kept"], [2])
-    tried.operator.view.in_place.failure = ServerRefused("pod one: models[double]: out of memory")
+    error = ServerRefused("pod one: models[double]: out of memory")
+    tried.operator.view.in_place.failing = Failing(error, tried.clock.now, lasts=True)
 
     await tried.operator.passes()
     await tried.takes_on()

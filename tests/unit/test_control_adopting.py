@@ -29,11 +29,18 @@ from trireme.autoscaler.types.capacity import BusiestStep, Capacity, EarlierCurv
 from trireme.autoscaler.types.serving import Serving
 from trireme.control import adopting, advising, learning
 from trireme.control.adopting import Adopting
-from trireme.control.agent_state import Accepted, CanaryState, Refused, RolledBack, Searched
+from trireme.control.agent_state import (
+    Accepted,
+    CanaryState,
+    Failing,
+    Refused,
+    RolledBack,
+    Searched,
+)
 from trireme.control.canary_course import Course
 from trireme.control.store import AgentView
 from trireme.edge.cluster import Cluster
-from trireme.errors import ClusterError, InvalidSpec, ServerRefused
+from trireme.errors import ClusterError, InvalidSpec, ServerError, ServerRefused
 from trireme.modelrepo.render import render
 from trireme.resources.canary import candidate_digest
 from trireme.rollout import adoption
@@ -527,16 +534,65 @@ def test_a_rollout_that_fails_is_held_against_what_it_is_of(is_applied: bool) ->
     assert phases(looked(view)) == [REFUSED if is_applied else KEPT]
 
 
-def test_a_server_that_refuses_what_is_kept_has_it_taken_back() -> None:
+def applied() -> AgentView:
+    """An agent whose pods are to have what is kept."""
     view = kept_at(None)
     view.children = {("Deployment", "echo"): deployment()}
     view.applied = view.accepted
-    view.in_place.failure = ServerRefused("pod one: models[m]: out of memory")
+    return view
+
+
+def failing(error: ServerError, *, lasts: bool) -> AgentView:
+    view = applied()
+    view.in_place.failing = Failing(error, NOW, lasts)
+    return view
+
+
+def crashing() -> AgentView:
+    view = applied()
+    assert view.applied is not None
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    metadata = {
+        "name": "one",
+        "uid": "1",
+        "creationTimestamp": "2026-01-01T11:00:00Z",
+        "labels": {names.AGENT: "echo"},
+        "annotations": {names.REPOSITORY_DIGEST: view.applied.repository.digest},
+    }
+    server = {"name": names.SERVER_CONTAINER, "restartCount": 2, "state": waiting}
+    view.pods = {"one": {"metadata": metadata, "status": {"containerStatuses": [server]}}}
+    return view
+
+
+OUT_OF_MEMORY = ServerRefused("pod one: models[m]: out of memory")
+SILENT = ServerError("pod one: models[m]: no answer")
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        pytest.param(
+            failing(OUT_OF_MEMORY, lasts=True),
+            f"a server does not take it on: {OUT_OF_MEMORY}",
+            id="one refuses it",
+        ),
+        pytest.param(
+            failing(SILENT, lasts=True),
+            f"a server does not take it on: {SILENT}",
+            id="one does not answer for as long as a start may take",
+        ),
+        pytest.param(failing(SILENT, lasts=False), "", id="one does not answer for a moment"),
+        pytest.param(
+            crashing(),
+            "the pods do not come up with it: pod one: triton: CrashLoopBackOff",
+            id="one ends again and again",
+        ),
+    ],
+)
+def test_what_servers_do_not_take_on_is_taken_back(view: AgentView, words: str) -> None:
     (found,) = looked(view).adoption.present
-    assert (found.phase, found.message) == (
-        REFUSED,
-        "a server does not take it on: pod one: models[m]: out of memory",
-    )
+    assert found.phase is (REFUSED if words else KEPT)
+    assert not words or found.message == words
 
 
 # ------------------------------------------------------------------------------- what becomes of it

@@ -1,6 +1,7 @@
 """Changes in place go step by step, so that no agent holds up another."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -9,15 +10,17 @@ from aiohttp import web
 from agents import agent_of, directory_of, model_of, repository_of
 from ports import own_address
 from trireme.api import names
-from trireme.control.agent_state import Accepted
-from trireme.control.in_place import InPlaceUpdates, serving_pods, wanted_configs
+from trireme.control.agent_state import Accepted, Failing
+from trireme.control.in_place import InPlaceUpdates, crash, failed, serving_pods, wanted_configs
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.store import AgentView, Store
+from trireme.errors import ServerError, ServerRefused
 from trireme.modelrepo.proto import ModelConfig
 from trireme.resources.control import OperatorKey
 
 KEY = Key("team", "echo")
 UID = "0f5e"
+NOW = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
 ADDRESSES = {"one": own_address(3), "two": own_address(4)}
 
 
@@ -97,24 +100,29 @@ def agent_in(store: Store, *models: str) -> AgentView:
     return view
 
 
+def updates_of(store: Store, queue: WorkQueue, reconciliations: WorkQueue) -> InPlaceUpdates:
+    return InPlaceUpdates(
+        store=store,
+        queue=queue,
+        reconciliations=reconciliations,
+        operator_key=OperatorKey(bytes(32)),
+        clock=lambda: NOW,
+    )
+
+
 async def test_a_turn_loads_one_model_in_one_pod_and_the_next_is_behind_those_of_others(
     servers: Triton,
 ) -> None:
     store, queue, reconciliations = Store(), WorkQueue(), WorkQueue()
     view = agent_in(store, "double", "triple")
     view.in_place.servers = {f"test://{name}": {} for name in ADDRESSES}  # both run something else
-    updates = InPlaceUpdates(
-        store=store,
-        queue=queue,
-        reconciliations=reconciliations,
-        operator_key=OperatorKey(bytes(32)),
-    )
+    updates = updates_of(store, queue, reconciliations)
     steps = [(pod, model) for pod in ("one", "two") for model in ("double", "triple")]
     for done in range(1, len(steps) + 1):
         assert len(queue) == (done > 1)  # what is left is asked for again
         await updates.handle(KEY, Work.APPLY)
         assert servers.loaded == steps[:done]
-        assert view.in_place.failure is None
+        assert view.in_place.failing is None
         assert len(reconciliations) == 1
     await updates.handle(KEY, Work.APPLY)
     assert servers.loaded == steps
@@ -126,15 +134,11 @@ async def test_what_nobody_foresaw_is_tried_again_later_and_not_with_every_pass(
     store, queue = Store(), WorkQueue()
     view = agent_in(store, "double")
     view.in_place.wanted = (cast(ModelConfig, None),)  # whatever fails in one agent's change
-    updates = InPlaceUpdates(
-        store=store,
-        queue=queue,
-        reconciliations=WorkQueue(),
-        operator_key=OperatorKey(bytes(32)),
-    )
+    updates = updates_of(store, queue, WorkQueue())
     await updates.handle(KEY, Work.APPLY)
     assert "team/echo: the change in place failed" in caplog.text
-    assert str(view.in_place.failure) == "the operator's log says why"
+    assert view.in_place.failing is not None
+    assert str(view.in_place.failing.error) == "the operator's log says why"
     assert len(queue) == 0
 
 
@@ -143,3 +147,89 @@ def test_a_pod_that_nobody_can_reach_yet_is_not_asked() -> None:
     assert view.applied is not None
     del view.pods["one"]["status"]["podIP"]
     assert [pod.name for pod in serving_pods(view, view.applied.repository)] == ["two"]
+
+
+BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
+
+
+def is_down(view: AgentView, pod: str, **container: Any) -> None:
+    """The pod is not ready, for what is said of its server."""
+    body = view.pods[pod]
+    (server,) = body["status"]["containerStatuses"]
+    ready = {"type": "Ready", "status": "False", "lastTransitionTime": "2026-11-01T02:59:00Z"}
+    servers = [{**server, "started": False, **container}]
+    status = {**body["status"], "conditions": [ready], "containerStatuses": servers}
+    view.pods = {**view.pods, pod: {**body, "status": status}}
+
+
+@pytest.mark.parametrize(
+    ("container", "is_waited_for"),
+    [
+        pytest.param({"restartCount": 1}, True, id="that died"),
+        pytest.param({"started": True}, True, id="that ran and does not answer"),
+        pytest.param({}, False, id="that only starts"),
+    ],
+)
+async def test_one_bad_load_does_not_go_on_through_all_pods(
+    servers: Triton, container: dict[str, Any], is_waited_for: bool
+) -> None:
+    store, queue = Store(), WorkQueue()
+    view = agent_in(store, "double")
+    view.in_place.servers = {f"test://{name}": {} for name in ADDRESSES}
+    updates = updates_of(store, queue, WorkQueue())
+    before = view.pods["one"]
+    is_down(view, "one", **container)
+
+    await updates.handle(KEY, Work.APPLY)
+
+    assert servers.loaded == ([] if is_waited_for else [("two", "double")])
+    failing = view.in_place.failing
+    assert (str(failing.error) if failing is not None else "") == (
+        "pod one: it ran and is not ready; the others wait" if is_waited_for else ""
+    )
+
+    view.pods = {**view.pods, "one": before}
+    await updates.handle(KEY, Work.APPLY)
+    assert servers.loaded[-1] == ("one", "double")
+
+
+@pytest.mark.parametrize(
+    ("container", "words"),
+    [
+        pytest.param(
+            {"restartCount": 2, "state": BACK_OFF},
+            "pod one: triton: CrashLoopBackOff: back-off 10s",
+            id="again and again",
+        ),
+        pytest.param({"restartCount": 1}, None, id="once"),
+        pytest.param(
+            {"state": {"waiting": {"reason": "CreateContainerConfigError"}}},
+            None,
+            id="never, since it lacks what somebody else makes",
+        ),
+    ],
+)
+def test_a_server_may_end_by_what_is_applied(container: dict[str, Any], words: str | None) -> None:
+    view = agent_in(Store(), "double")
+    is_down(view, "one", **container)
+    assert crash(view) == words
+
+
+SILENT, REFUSED = ServerError("no answer"), ServerRefused("out of memory")
+DEADLINE = timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(
+    ("error", "since", "lasts"),
+    [
+        pytest.param(SILENT, None, False, id="one that does not answer"),
+        pytest.param(SILENT, NOW - timedelta(minutes=9), False, id="for less than a start takes"),
+        pytest.param(SILENT, NOW - DEADLINE, True, id="for as long"),
+        pytest.param(REFUSED, None, True, id="one that refuses"),
+    ],
+)
+def test_what_failed_may_be_to_last(
+    error: ServerError, since: datetime | None, lasts: bool
+) -> None:
+    before = Failing(error, since) if since is not None else None
+    assert failed(before, error, NOW, DEADLINE) == Failing(error, since or NOW, lasts)

@@ -23,7 +23,7 @@ from trireme.autoscaler.types.capacity import Capacity, OutOfReach
 from trireme.autoscaler.types.memory import Memory
 from trireme.control import agent_state
 from trireme.control import learning as learning_of
-from trireme.control.agent_state import Accepted, Learning
+from trireme.control.agent_state import Accepted, Failing, Learning
 from trireme.control.in_place import wanted_configs
 from trireme.control.learning import Learner
 from trireme.control.queue import Key
@@ -794,7 +794,8 @@ async def test_that_no_server_can_be_asked_what_it_runs_is_told_as_if_it_were_as
     """As behind a NetworkPolicy that has always been there."""
     made = operator()
     made.unasked = True
-    failure = made.view.in_place.failure = ServerError("pod echo-1: models[double]: no answer")
+    failure = ServerError("pod echo-1: models[double]: no answer")
+    made.view.in_place.failing = Failing(failure, NOW)
     for _ in range(4):
         await made.look(60)
     told = learning_of.unanswered_status(made.view)

@@ -11,12 +11,12 @@ from trireme.api import names
 from trireme.api.conditions import Reason
 from trireme.api.rollout import RolloutPhase, RolloutStatus
 from trireme.autoscaler.types.observation import Grant
-from trireme.control.agent_state import Accepted, CanaryState, Refused, RolledBack
+from trireme.control.agent_state import Accepted, CanaryState, Failing, Refused, RolledBack
 from trireme.control.canary_course import Course, Known, course
 from trireme.control.in_place import wanted_configs
 from trireme.control.store import AgentView
 from trireme.control.trial import hindrance, is_gone, is_over, words_of_trial
-from trireme.errors import ServerRefused
+from trireme.errors import ServerError, ServerRefused
 from trireme.modelrepo.render import render
 from trireme.resources.canary import candidate_digest
 from trireme.resources.options import ResourceOptions
@@ -771,7 +771,26 @@ def given_up() -> AgentView:
 
 def refusing() -> AgentView:
     view = following()
-    view.in_place.failure = ServerRefused("pod one: out of memory")
+    view.in_place.failing = Failing(ServerRefused("pod one: out of memory"), NOW, lasts=True)
+    return view
+
+
+def silent(*, lasts: bool) -> AgentView:
+    view = following()
+    view.in_place.failing = Failing(ServerError("pod one: no answer"), NOW, lasts)
+    return view
+
+
+def crashing() -> AgentView:
+    view = following()
+    pod = view.pods["echo-one"]
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
+    server = {"name": names.SERVER_CONTAINER, "restartCount": 2, "state": waiting}
+    annotations = {names.REPOSITORY_DIGEST: NEW.repository.digest}
+    view.pods["echo-one"] = {
+        "metadata": {**pod["metadata"], "annotations": annotations},
+        "status": {"containerStatuses": [server]},
+    }
     return view
 
 
@@ -779,6 +798,17 @@ def refusing() -> AgentView:
     ("view", "why"),
     [
         pytest.param(following(), "", id="pods that start"),
+        pytest.param(silent(lasts=False), "", id="a server that does not answer for a moment"),
+        pytest.param(
+            silent(lasts=True),
+            "the stable pods do not follow: pod one: no answer",
+            id="a server that does not answer for as long as a start may take",
+        ),
+        pytest.param(
+            crashing(),
+            "the stable pods do not follow: pod echo-one: triton: CrashLoopBackOff: back-off 10s",
+            id="a server that ends again and again",
+        ),
         pytest.param(
             refusing(),
             "the stable pods do not follow: pod one: out of memory",

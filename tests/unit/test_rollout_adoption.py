@@ -485,6 +485,8 @@ def test_of_what_is_new_the_last_is_taken_back_where_pods_do_not_come_up() -> No
     before = before.model_copy(update={"since": BEGAN})
     assert after((before, *kept())) == [KEPT, REFUSED]
     assert after((*kept(), before)) == [REFUSED, KEPT]
+    one_less = adoption.not_rolled_out((before, *kept()), 7, LATER, "no memory")
+    assert after(one_less) == [KEPT, REFUSED], "pods may still end of what was just taken back"
     assert after(tried()) == [TRIED]
     assert after(()) == []
 

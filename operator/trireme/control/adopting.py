@@ -270,10 +270,10 @@ def _judged(view: AgentView, present: Adoptions, generation: int, now: str) -> A
     is_applied = view.applied is not None and view.applied is view.accepted
     if servers is None or not is_applied:
         return judged
-    if servers.failure is not None:
-        words = f"the pods do not come up with it: {servers.failure}"
-    elif (refusal := in_place.refusal(view.in_place)) is not None:
-        words = f"a server does not take it on: {refusal}"
+    if failure := servers.failure or in_place.crash(view):
+        words = f"the pods do not come up with it: {failure}"
+    elif (error := in_place.lasting_failure(view.in_place)) is not None:
+        words = f"a server does not take it on: {error}"
     else:
         return judged
     return adoption.not_rolled_out(judged, generation, now, words)

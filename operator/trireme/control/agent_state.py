@@ -125,6 +125,17 @@ class AdoptionState:
     used_bytes: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """Attempts at a change in place that failed, one after the other: why the last one did, since
+    when they do, and whether that `lasts`, so that nothing is to be hoped of the next one.
+    """
+
+    error: ServerError
+    since: datetime
+    lasts: bool = False
+
+
 @dataclass(slots=True)
 class InPlace:
     """What the servers are to run of the fields that change in place, and what is known of it.
@@ -132,14 +143,14 @@ class InPlace:
     `wanted` is every model's whole configuration, `versions` which versions of those with several
     are to be served. `servers` holds, by server (`PodView.server_id`)
     and model, the one that is known to be run; a server that was asked is there, a model whose
-    configuration is another one is not. After a restart servers are asked anew. `failure` is why
-    the last attempt failed, while it is to be made again.
+    configuration is another one is not. After a restart servers are asked anew. `failing` is there
+    while an attempt that failed is to be made again.
     """
 
     wanted: tuple[ModelConfig, ...] = ()
     versions: Mapping[str, frozenset[int]] = field(default_factory=dict)
     servers: dict[str, dict[str, ModelConfig]] = field(default_factory=dict)
-    failure: ServerError | None = None
+    failing: Failing | None = None
 
 
 @dataclass(frozen=True, slots=True)

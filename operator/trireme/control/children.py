@@ -88,7 +88,7 @@ class Children:
         if view.applied is None or view.applied.repository != accepted.repository:
             view.in_place.wanted = in_place.wanted_configs(accepted.repository)
             view.in_place.versions = in_place.wanted_versions(accepted.repository)
-            view.in_place.failure = None  # of something else
+            view.in_place.failing = None  # of something else
             self._in_place.forgive(key)
         view.applied = accepted
         if sizes:

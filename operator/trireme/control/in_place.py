@@ -5,7 +5,8 @@ a configuration, and meanwhile the agent is reconciled as ever. The ConfigMap th
 was changed before, so whatever happens here, a pod that starts is as it should be.
 
 While a rollout is on, servers are only asked: one disturbance is enough, and the pods that go need
-nothing any more.
+nothing any more. Nor is a server changed while another one of them is down, which may be for what
+was changed: one bad load is not to go on through the whole fleet.
 
 A worker has one server load one model, which may take as long as a start, and then takes its turn
 again behind the others: agents whose servers are slow hold up no other.
@@ -13,11 +14,13 @@ again behind the others: agents whose servers are slow hold up no other.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from trireme.api import names
+from trireme.api.conditions import Reason
 from trireme.api.status import AgentStatus
-from trireme.control.agent_state import Accepted, InPlace
+from trireme.control.agent_state import Accepted, Failing, InPlace
 from trireme.control.observed import PodView
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.status import InPlaceProgress
@@ -31,6 +34,7 @@ from trireme.modelrepo.repository import Repository
 from trireme.modelrepo.versions import versions_loaded_by, versions_of
 from trireme.resources.change import Effect
 from trireme.resources.control import OperatorKey
+from trireme.resources.server import longest_start
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +81,34 @@ def settled_pods(view: AgentView, repository: Repository) -> list[PodView]:
     ]
 
 
+def down(view: AgentView, repository: Repository) -> list[PodView]:
+    """The pods of a repository that ran, and are not ready now: those that only start are not."""
+    return [
+        pod
+        for pod in view.stable_pods
+        if pod.ready_since is None
+        and not pod.terminating
+        and pod.repository_digest == repository.digest
+        and (pod.started or pod.restarts > 0)
+    ]
+
+
+def crash(view: AgentView) -> str | None:
+    """Which stable pod's server ends again and again with what is applied; None where none does. A
+    Deployment whose rollout was complete does not say so.
+    """
+    pods = down(view, view.applied.repository) if view.applied is not None else []
+    troubles = ((pod, pod.trouble) for pod in pods)
+    return next(
+        (
+            f"pod {pod.name}: {trouble.message}"
+            for pod, trouble in troubles
+            if trouble is not None and trouble.reason is Reason.CONTAINER_FAILED
+        ),
+        None,
+    )
+
+
 def unknown(state: InPlace, pods: Sequence[PodView]) -> list[PodView]:
     """The pods whose server was not asked yet."""
     return [pod for pod in pods if pod.server_id not in state.servers]
@@ -92,9 +124,20 @@ def differing(state: InPlace, pods: Sequence[PodView]) -> list[PodView]:
     ]
 
 
-def refusal(state: InPlace) -> str | None:
-    """Why a server refuses what is wanted of it; None where none is known to."""
-    return str(state.failure) if isinstance(state.failure, ServerRefused) else None
+def lasting_failure(state: InPlace) -> ServerError | None:
+    """Why servers will not take on what is wanted of them; None where they may yet."""
+    failing = state.failing
+    return failing.error if failing is not None and failing.lasts else None
+
+
+def failed(
+    before: Failing | None, error: ServerError, now: datetime, deadline: timedelta
+) -> Failing:
+    """After one more attempt that failed, with those `before` in a row: it lasts where a server
+    refused, and once it did for as long as a pod may take to start.
+    """
+    since = before.since if before is not None else now
+    return Failing(error, since, isinstance(error, ServerRefused) or now - since >= deadline)
 
 
 def _runs_all(served: Mapping[str, ModelConfig], wanted: Iterable[ModelConfig]) -> bool:
@@ -125,8 +168,8 @@ def progress(view: AgentView, before: AgentStatus) -> InPlaceProgress | None:
         pods=len(pods),
         changed=len(pods) - left,
         what=what or "configuration",
-        failure=str(state.failure) if state.failure else None,
-        refused=refusal(state) is not None,
+        failure=str(state.failing.error) if state.failing is not None else None,
+        refused=state.failing is not None and isinstance(state.failing.error, ServerRefused),
     )
 
 
@@ -140,11 +183,13 @@ class InPlaceUpdates:
         queue: WorkQueue,
         reconciliations: WorkQueue,
         operator_key: OperatorKey,
+        clock: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._queue = queue
         self._reconciliations = reconciliations
         self._operator_key = operator_key
+        self._clock = clock
 
     async def handle(self, key: Key, work: Work) -> None:
         """Bring the pods of an agent one step nearer to what is wanted; never raises: what failed
@@ -163,7 +208,7 @@ class InPlaceUpdates:
             logger.exception("%s: the change in place failed", key)
             await self._failed(key, work, view, applied, ServerError(_UNFORESEEN))
         else:
-            view.in_place.failure = None
+            view.in_place.failing = None
             self._queue.forgive(key)
             if is_more:
                 await self._queue.add(key, work)
@@ -174,7 +219,9 @@ class InPlaceUpdates:
     ) -> None:
         """Try again later; the reconciler, which is told of each step, asks for none until then."""
         if _is_wanted(view, applied):
-            view.in_place.failure = error
+            deadline = longest_start(applied.agent.spec)
+            state, now = view.in_place, self._clock()
+            state.failing = failed(state.failing, error, now, deadline)
             await self._queue.add_failed(key, work)
 
     async def _step(self, key: Key, view: AgentView, applied: Accepted) -> bool:
@@ -198,14 +245,16 @@ class InPlaceUpdates:
 
     def _next(self, key: Key, view: AgentView, applied: Accepted) -> PodView | None:
         """The next pod to be changed; None once something else is wanted, which the reconciler then
-        asks for.
+        asks for. Raises ServerError while one that was to serve on is down.
         """
         if self._store.view(key) is not view or not _is_wanted(view, applied):
             return None
         if not may_change(view):
             return None
-        pods = serving_pods(view, applied.repository)
-        return next(iter(differing(view.in_place, pods)), None)
+        left = differing(view.in_place, serving_pods(view, applied.repository))
+        if left and (others := down(view, applied.repository)):
+            raise ServerError(f"pod {others[0].name}: it ran and is not ready; the others wait")
+        return next(iter(left), None)
 
     async def _change(self, pod: PodView, state: InPlace, applied: Accepted) -> None:
         """Load the first model that differs in a pod, and verify that it is served. Raises

@@ -361,9 +361,9 @@ class Learner:
         ready = settled_pods(view, view.accepted.repository)
         pods = [pod for pod in ready if of_set.selects(pod.labels)]
         if asked and not pods and _are_unasked(view, of_set):
-            failure = view.in_place.failure
-            if failure is not None and not isinstance(failure, ServerRefused):
-                raise _Unasked(str(failure))
+            failing = view.in_place.failing
+            if failing is not None and not isinstance(failing.error, ServerRefused):
+                raise _Unasked(str(failing.error))
             return  # they are being asked
         if not pods or not asked:
             learning.unanswered = None  # nobody was to answer

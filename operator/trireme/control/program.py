@@ -170,7 +170,11 @@ async def _act(
         optimizer_jobs=settings.optimizer_jobs,
     )
     updates = InPlaceUpdates(
-        store=store, queue=in_place, reconciliations=queue, operator_key=keys.control
+        store=store,
+        queue=in_place,
+        reconciliations=queue,
+        operator_key=keys.control,
+        clock=utc_now,
     )
     registry = kopf.OperatorRegistry()
     shell.register(registry, store, queue)

@@ -180,7 +180,7 @@ class Reconciler:
 
     async def _continue_in_place(self, key: Key, view: AgentView) -> None:
         """Have servers asked and changed; what failed is tried again by itself, later each time."""
-        if view.applied is None or view.in_place.failure is not None:
+        if view.applied is None or view.in_place.failing is not None:
             return
         repository = view.applied.repository
         pods = in_place.serving_pods(view, repository)

@@ -102,7 +102,7 @@ def hindrance(view: AgentView) -> str:
             return f"it makes room for the stable pods: pod {pod.name}: {pod.trouble.message}"
     if servers.refused:
         return "it makes room for the stable pods: pods are refused, by a quota or a policy"
-    failure = servers.failure or in_place.refusal(view.in_place)
+    failure = servers.failure or in_place.crash(view) or in_place.lasting_failure(view.in_place)
     return f"the stable pods do not follow: {failure}" if failure else ""
 
 

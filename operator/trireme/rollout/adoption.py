@@ -43,6 +43,11 @@ agents see, by which it is compared with what was before.
 """
 
 _OF_ONE_GENERATION = (AdoptionPhase.TRIED, AdoptionPhase.POSTPONED)  # an edit may be the remedy
+_IS_SEEN_FOR = timedelta(minutes=10)
+"""How long pods may still show what was taken back: the kubelet waits five minutes at most before
+it starts a server again that ended (CrashLoopBackOff), by then without it.
+"""
+
 _MOST_ENDED = 16  # are remembered of those that were tried in vain, the latest ones
 
 
@@ -429,8 +434,12 @@ def without_kept(adoptions: Adoptions, since: str, message: str) -> Adoptions:
 
 def not_rolled_out(adoptions: Adoptions, generation: int, since: str, message: str) -> Adoptions:
     """After pods did not come up by what they are to run: the last of those that are new is taken
-    back for good. A canary's pods may have had more room than the others.
+    back for good. A canary's pods may have had more room than the others. Where one was taken back
+    just now it may still be what is seen.
     """
+    ended = [each for each in adoptions if each.phase is AdoptionPhase.REFUSED]
+    if any(_passed(each, since) < _IS_SEEN_FOR for each in ended):
+        return adoptions
     new = [each for each in adoptions if _is_new(each, generation, since)]
     last = max(new, key=lambda each: each.since, default=None)
     return tuple(
