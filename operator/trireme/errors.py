@@ -10,6 +10,7 @@
   x ClusterError: the Kubernetes API refused or did not answer.
   x ServerError: a Triton server refused or did not answer.
     x ServerRefused: it answered, and refused.
+      x ServerForbade: it refused who asked, not what was asked.
   x LoadNotOffered: this machine could not offer the load that it was to; says how late it was.
   x InvalidSamples: what requests are to hold cannot be used; says the file and the input.
   x LeaseLost: this operator may no longer act.
@@ -114,6 +115,10 @@ class ServerError(TriremeError):
 
 class ServerRefused(ServerError):
     """A Triton server answered, and would not do what it was asked; the text is its own words."""
+
+
+class ServerForbade(ServerRefused):
+    """A Triton server does not take the control key, whatever it is asked with it."""
 
 
 class LoadNotOffered(TriremeError):

@@ -40,7 +40,7 @@ from trireme.control.agent_state import (
 from trireme.control.canary_course import Course
 from trireme.control.store import AgentView
 from trireme.edge.cluster import Cluster
-from trireme.errors import ClusterError, InvalidSpec, ServerError, ServerRefused
+from trireme.errors import ClusterError, InvalidSpec, ServerError, ServerForbade, ServerRefused
 from trireme.modelrepo.render import render
 from trireme.resources.canary import candidate_digest
 from trireme.rollout import adoption
@@ -582,6 +582,11 @@ SILENT = ServerError("pod one: models[m]: no answer")
             id="one does not answer for as long as a start may take",
         ),
         pytest.param(failing(SILENT, lasts=False), "", id="one does not answer for a moment"),
+        pytest.param(
+            failing(ServerForbade("pod one: restricted"), lasts=True),
+            "",
+            id="but not where one forbids whatever is asked of it",
+        ),
         pytest.param(
             crashing(),
             "the pods do not come up with it: pod one: triton: CrashLoopBackOff",

@@ -14,7 +14,7 @@ from trireme.control.agent_state import Accepted, Failing
 from trireme.control.in_place import InPlaceUpdates, crash, failed, serving_pods, wanted_configs
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.store import AgentView, Store
-from trireme.errors import ServerError, ServerRefused
+from trireme.errors import ServerError, ServerForbade, ServerRefused
 from trireme.modelrepo.proto import ModelConfig
 from trireme.resources.control import OperatorKey
 
@@ -25,22 +25,26 @@ ADDRESSES = {"one": own_address(3), "two": own_address(4)}
 
 
 class Triton:
-    """A server as far as loading goes: it takes what it is told, and keeps who was."""
+    """A server as far as loading goes: it takes what it is told, and keeps who was; `loads` and
+    `readiness` are the statuses of its answers.
+    """
 
     def __init__(self) -> None:
         self.loaded: list[tuple[str, str]] = []
+        self.loads = self.readiness = 200
 
     async def load(self, request: web.Request) -> web.Response:
         pod = next(name for name, host in ADDRESSES.items() if host in request.host)
         self.loaded.append((pod, request.match_info["model"]))
-        return web.json_response({})
+        words = {} if self.loads == 200 else {"error": "no"}
+        return web.json_response(words, status=self.loads)
 
     async def config(self, request: web.Request) -> web.Response:
         groups = [{"count": 1, "kind": "KIND_CPU"}]
         return web.json_response({"name": request.match_info["model"], "instance_group": groups})
 
     async def ready(self, _: web.Request) -> web.Response:
-        return web.Response()
+        return web.Response(status=self.readiness)
 
 
 @pytest.fixture
@@ -225,7 +229,8 @@ DEADLINE = timedelta(minutes=10)
         pytest.param(SILENT, None, False, id="one that does not answer"),
         pytest.param(SILENT, NOW - timedelta(minutes=9), False, id="for less than a start takes"),
         pytest.param(SILENT, NOW - DEADLINE, True, id="for as long"),
-        pytest.param(REFUSED, None, True, id="one that refuses"),
+        pytest.param(REFUSED, None, False, id="one that refuses once"),
+        pytest.param(REFUSED, NOW - timedelta(seconds=1), True, id="and once more"),
     ],
 )
 def test_what_failed_may_be_to_last(
@@ -233,3 +238,32 @@ def test_what_failed_may_be_to_last(
 ) -> None:
     before = Failing(error, since) if since is not None else None
     assert failed(before, error, NOW, DEADLINE) == Failing(error, since or NOW, lasts)
+
+
+def test_a_refusal_after_no_answer_is_the_first() -> None:
+    before = Failing(SILENT, NOW - timedelta(seconds=1))
+    assert not failed(before, REFUSED, NOW, DEADLINE).lasts
+
+
+@pytest.mark.parametrize(
+    ("loads", "readiness", "kind"),
+    [
+        pytest.param(400, 200, ServerRefused, id="refused"),
+        pytest.param(403, 200, ServerForbade, id="forbidden, whatever is asked"),
+        pytest.param(200, 400, ServerError, id="loaded, and not ready yet"),
+    ],
+)
+async def test_what_a_server_makes_of_a_load(
+    servers: Triton, loads: int, readiness: int, kind: type[ServerError]
+) -> None:
+    store = Store()
+    view = agent_in(store, "double")
+    view.in_place.servers = {f"test://{name}": {} for name in ADDRESSES}
+    servers.loads, servers.readiness = loads, readiness
+    updates = updates_of(store, WorkQueue(), WorkQueue())
+    for lasts in (False, issubclass(kind, ServerRefused)):
+        await updates.handle(KEY, Work.APPLY)
+        failing = view.in_place.failing
+        assert failing is not None
+        assert (type(failing.error), failing.lasts) == (kind, lasts)
+        assert str(failing.error).startswith("pod one: models[double]: ")

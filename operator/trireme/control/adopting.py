@@ -43,6 +43,7 @@ from trireme.control.store import AgentView, Object
 from trireme.control.trial import candidate_pods
 from trireme.edge.cluster import Cluster
 from trireme.edge.recorder import Event
+from trireme.errors import ServerForbade
 from trireme.rollout import adoption
 from trireme.rollout.adoption import Adoptions, Learnt, Proposal
 from trireme.tuner.pod_memory import PodMemory
@@ -272,10 +273,11 @@ def _judged(view: AgentView, present: Adoptions, generation: int, now: str) -> A
         return judged
     if failure := servers.failure or in_place.crash(view):
         words = f"the pods do not come up with it: {failure}"
-    elif (error := in_place.lasting_failure(view.in_place)) is not None:
-        words = f"a server does not take it on: {error}"
     else:
-        return judged
+        error = in_place.lasting_failure(view.in_place)
+        if error is None or isinstance(error, ServerForbade):
+            return judged  # it would not take any other on either
+        words = f"a server does not take it on: {error}"
     return adoption.not_rolled_out(judged, generation, now, words)
 
 

@@ -133,11 +133,14 @@ def lasting_failure(state: InPlace) -> ServerError | None:
 def failed(
     before: Failing | None, error: ServerError, now: datetime, deadline: timedelta
 ) -> Failing:
-    """After one more attempt that failed, with those `before` in a row: it lasts where a server
-    refused, and once it did for as long as a pod may take to start.
+    """After one more attempt that failed, with those `before` in a row: it lasts once a server has
+    refused twice, since it may have had no room for a moment, and once it did for as long as a pod
+    may take to start.
     """
-    since = before.since if before is not None else now
-    return Failing(error, since, isinstance(error, ServerRefused) or now - since >= deadline)
+    if before is None:
+        return Failing(error, now)
+    is_refused = all(isinstance(each, ServerRefused) for each in (before.error, error))
+    return Failing(error, before.since, is_refused or now - before.since >= deadline)
 
 
 def _runs_all(served: Mapping[str, ModelConfig], wanted: Iterable[ModelConfig]) -> bool:
@@ -268,11 +271,10 @@ class InPlaceUpdates:
             await triton.load_model(server, control_key, config, timeout_seconds)
             served.pop(config.name, None)
             await _verify(server, config, control_key, state.versions.get(config.name))
-        except ServerRefused as error:
-            raise ServerRefused(_words(pod, config, error)) from error
         except ServerError as error:
-            served.pop(config.name, None)  # whatever it does now
-            raise ServerError(_words(pod, config, error)) from error
+            if not isinstance(error, ServerRefused):
+                served.pop(config.name, None)  # whatever it does now
+            raise type(error)(_words(pod, config, error)) from error
         served[config.name] = config
 
 
@@ -341,7 +343,7 @@ async def _verify(
             words = f"it was loaded, but serves versions {sorted(found)}, not {sorted(versions)}"
             raise ServerRefused(f"{address}: {words}")
     if not await triton.serves(address, config.name):
-        raise ServerRefused(f"{address}: it was loaded, but is not ready")
+        raise ServerError(f"{address}: it was loaded, but is not ready")
 
 
 def _words(pod: PodView, config: ModelConfig, error: ServerError) -> str:

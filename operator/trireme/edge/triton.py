@@ -2,7 +2,7 @@
 
 A server is named by its address, host:port. Every function raises ServerError where it does not
 answer, or answers what no Triton does (`pod_answers`), and ServerRefused, with its own words, where
-it will not.
+it will not, ServerForbade where that is for the control key.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from trireme.api.texts import cut
 from trireme.autoscaler.capacity import ModelStatistics, Statistics
 from trireme.autoscaler.service_curve import BatchTotal, CounterWindow
 from trireme.edge.pod_answers import LargeAnswer, WarySession
-from trireme.errors import ServerError, ServerRefused
+from trireme.errors import ServerError, ServerForbade, ServerRefused
 from trireme.modelrepo.proto import ModelConfig, json_format
 
 logger = logging.getLogger(__name__)
@@ -115,13 +115,14 @@ async def _client(address: str, timeout_seconds: float) -> AsyncIterator[Inferen
             async with asyncio.timeout(timeout_seconds):
                 yield c
     except InferenceServerException as error:
+        words = f"{address}: [{error.status()}] {cut(str(error.message()), _LONGEST_WORDS)}"
         if error.status() == _FORBIDDEN:
             logger.warning(
                 "%s refuses its control key: the agent's Secret was made with another operator key",
                 address,
             )
-        words = cut(str(error.message()), _LONGEST_WORDS)
-        raise ServerRefused(f"{address}: [{error.status()}] {words}") from error
+            raise ServerForbade(words) from error
+        raise ServerRefused(words) from error
     except LargeAnswer as error:
         raise ServerError(f"{address}: {error}") from error
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
