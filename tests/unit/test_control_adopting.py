@@ -600,6 +600,37 @@ def test_what_servers_do_not_take_on_is_taken_back(view: AgentView, words: str) 
     assert not words or found.message == words
 
 
+@pytest.mark.parametrize(
+    ("edit", "phase"),
+    [
+        pytest.param({"scaling": {"min": 2, "max": 9}}, REFUSED, id="of the scaling"),
+        pytest.param(
+            {"tuning": {"mode": "Apply", "limits": {"instances": {"max": 2}}}},
+            REFUSED,
+            id="of limits that it is within",
+        ),
+        pytest.param({"gateway": {"enabled": False}}, KEPT, id="of what may be of the pods"),
+        pytest.param(
+            {"objectives": [{"model": "m", "latency": {"target": "200ms"}}]},
+            KEPT,
+            id="of the objective",
+        ),
+    ],
+)
+def test_after_an_edit_it_is_taken_back_unless_that_may_be_the_cause(
+    edit: dict[str, Any], phase: AdoptionPhase
+) -> None:
+    view = failing(OUT_OF_MEMORY, lasts=True)
+    metadata = AGENT.metadata.model_copy(update={"generation": 7})
+    view.asked = AGENT.model_copy(update={"metadata": metadata})
+    edited = agent_of(
+        **{"model": "m", "models": [MODEL], "tuning": {"mode": "Apply"}, "rollout": ROLLOUT, **edit}
+    )
+    body = {**BODY, "metadata": {**BODY["metadata"], "generation": 8}}
+    ADOPTING.look(view, body, edited, may_begin=True)
+    assert phases(view) == [phase]
+
+
 # ------------------------------------------------------------------------------- what becomes of it
 
 

@@ -205,15 +205,16 @@ def test_a_trial_is_of_one_generation() -> None:
     assert is_left(tried(), SPEC, 7)
     assert not is_left(tried(), SPEC, 8)
     assert is_left(adoption.carried_on(tried(), 7, 8), SPEC, 8)
+    assert not is_left(adoption.still_compared(tried(), 7, 8), SPEC, 8)
 
 
-def test_what_is_kept_is_judged_though_an_autoscaler_writes_the_size() -> None:
+def test_what_is_kept_is_judged_though_something_else_is_edited() -> None:
     def after(adoptions: Adoptions) -> AdoptionPhase:
-        (found,) = adoption.learnt(adoption.carried_on(adoptions, 8, 9), learnt(1.0), 9, LATER)
+        (found,) = adoption.learnt(adoption.still_compared(adoptions, 8, 9), learnt(1.0), 9, LATER)
         return found.phase
 
     assert after(kept()) is KEPT, "an edit of something else came in between"
-    assert after(adoption.carried_on(kept(), 7, 8)) is REFUSED
+    assert after(adoption.still_compared(kept(), 7, 8)) is REFUSED
 
 
 def test_what_an_optimised_model_replaces_is_its_source() -> None:

@@ -54,6 +54,9 @@ _CALM_FOR = timedelta(seconds=30)  # some rounds of decisions: what was calm bef
 # Their mean strays by a thirtieth of what one does: enough to take back by. So by chance the means
 # of ten batch sizes miss a line by 3 % where times vary by 30 %, and by 10 % they would be on none.
 _LEAST_BATCHES = 1000
+_SIZE = ("replicas",)
+_OF_NO_POD = (*_SIZE, "scaling", "rollout", "tuning", "optimization")
+"""Fields of a spec that say nothing of what a pod runs, nor of what it is to keep."""
 _REASONS = {
     AdoptionPhase.TRIED: EventReason.SETTING_TRIED,
     AdoptionPhase.KEPT: EventReason.SETTING_KEPT,
@@ -97,8 +100,10 @@ class Adopting:
         generation, present = body["metadata"]["generation"], state.present
         if not present and not adoption.is_asked(spec):
             return
-        if view.asked is not None and _but_for_size(view.asked.spec) == _but_for_size(spec):
-            present = adoption.carried_on(present, view.asked.metadata.generation, generation)
+        if (asked := view.asked) is not None and _is_alike(asked.spec, spec, _OF_NO_POD):
+            present = adoption.still_compared(present, asked.metadata.generation, generation)
+            if _is_alike(asked.spec, spec, _SIZE):
+                present = adoption.carried_on(present, asked.metadata.generation, generation)
         optimized = view.optimization.told or readable_status(body.get("status")).optimization
         present = adoption.standing(spec, present, generation, _made_from(optimized))
         if view.asked is not None and view.asked.spec == spec:
@@ -248,8 +253,10 @@ def was_refused(view: AgentView, advice: TuningStatus) -> bool:
     return proposal is not None and adoption.was_refused(present, proposal)
 
 
-def _but_for_size(spec: AgentSpec) -> AgentSpec:
-    return spec.model_copy(update={"replicas": None})
+def _is_alike(one: AgentSpec, other: AgentSpec, but_for: Iterable[str]) -> bool:
+    """Whether specs say the same but for some of their fields."""
+    none = dict.fromkeys(but_for)
+    return one.model_copy(update=none) == other.model_copy(update=none)
 
 
 def _is_ready(view: AgentView, generation: int) -> bool:

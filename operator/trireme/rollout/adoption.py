@@ -32,6 +32,11 @@ TRIED_AGAIN = timedelta(days=1)
 canary in it costs little.
 """
 
+_IS_SEEN_FOR = timedelta(minutes=10)
+"""How long pods may still show what was taken back: the kubelet waits five minutes at most before
+it starts a server again that ended (CrashLoopBackOff), by then without it.
+"""
+
 WAITS_FOR = timedelta(days=1)
 """How long one waits to be tried until its files can be fetched: whatever passes by itself has by
 then.
@@ -43,11 +48,6 @@ agents see, by which it is compared with what was before.
 """
 
 _OF_ONE_GENERATION = (AdoptionPhase.TRIED, AdoptionPhase.POSTPONED)  # an edit may be the remedy
-_IS_SEEN_FOR = timedelta(minutes=10)
-"""How long pods may still show what was taken back: the kubelet waits five minutes at most before
-it starts a server again that ended (CrashLoopBackOff), by then without it.
-"""
-
 _MOST_ENDED = 16  # are remembered of those that were tried in vain, the latest ones
 
 
@@ -214,11 +214,23 @@ def _judged_by(spec: AgentSpec, model: str) -> str | None:
 
 def carried_on(adoptions: Adoptions, before: int, generation: int) -> Adoptions:
     """After an edit of the size alone, which an autoscaler makes again and again: what is tried
-    goes on, and what is kept is still to be compared.
+    goes on.
     """
     return tuple(
         each.model_copy(update={"generation": generation})
-        if each.generation == before and (each.phase is AdoptionPhase.TRIED or _is_open(each))
+        if each.generation == before and each.phase is AdoptionPhase.TRIED
+        else each
+        for each in adoptions
+    )
+
+
+def still_compared(adoptions: Adoptions, before: int, generation: int) -> Adoptions:
+    """After an edit of neither the pods nor their objectives: what becomes of them is still held
+    against what is kept.
+    """
+    return tuple(
+        each.model_copy(update={"generation": generation})
+        if each.generation == before and _is_open(each)
         else each
         for each in adoptions
     )
