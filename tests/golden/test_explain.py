@@ -546,6 +546,16 @@ def test_what_becomes_of_a_recommendation_is_told(mode: str, spared: int, words:
             id="after another knob was tried",
         ),
         pytest.param(
+            RECOMMENDED.model_copy(update={"knob": Knob.INSTANCES, "from_": "2", "to": "1"}),
+            [
+                adopted(
+                    AdoptionPhase.KEPT, summary="instances 2 in place of 1", sustained_after=62.5
+                )
+            ],
+            "what is kept in the spec's place is taken back for it, without a canary.",
+            id="the spec's own in the place of what is kept",
+        ),
+        pytest.param(
             RECOMMENDED.model_copy(update={"knob": Knob.INSTANCES, "from_": "1", "to": "2"}),
             [],
             "it is tried on a canary before anything else, while all is calm.",

@@ -219,7 +219,8 @@ async def test_fewer_as_the_spec_has_them_need_no_canary(tried: Counting) -> Non
     assert tried.generation("tried") == before
     assert tried.reasons().count("CanaryStarted") == 1
     assert dict(tried.kube.events("tried"))["SettingRefused"].startswith(
-        f"{SETTING} is taken back, and not tried again: set instances of double from 2 to 1: a pod"
+        f"{SETTING} is taken back, and not tried again: the spec's own is better: set instances of "
+        "double from 2 to 1: a pod"
     )
 
 

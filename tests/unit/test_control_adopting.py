@@ -943,7 +943,7 @@ def test_what_is_kept_is_undone_once_the_spec_is_known_to_be_better() -> None:
     assert phases(view) == [KEPT], "in the pass that compares it"
     (found,) = looked(view).adoption.present
     assert (found.phase, found.summary) == (REFUSED, "maxBatchSize 8 in place of 4")
-    assert found.message.startswith("set maxBatchSize of m from 8 to 4: a pod is expected")
+    assert found.message.startswith("the spec's own is better: set maxBatchSize of m from 8 to 4")
     assert adopting.with_settings(AGENT, view.adoption.present) is AGENT
 
 

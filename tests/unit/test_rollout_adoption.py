@@ -384,7 +384,7 @@ def test_what_the_spec_says_itself_undoes_what_is_kept_in_its_place(
     assert phases(adoption.undone(before, BACK, NEXT_DAY)) == (after or phases(before))
     if after is not None:
         taken = adoption.undone(before, BACK, NEXT_DAY)[0]
-        assert (taken.since, taken.message) == (NEXT_DAY, BACK.why)
+        assert (taken.since, taken.message) == (NEXT_DAY, f"the spec's own is better: {BACK.why}")
         assert following((taken,), LARGER) is None, "it is not tried again"
     assert adoption.undone(before, LARGEST, NEXT_DAY) == before
 
@@ -410,6 +410,7 @@ def test_what_was_not_begun_is_looked_at_again_after_an_edit_or_a_day() -> None:
     assert following(waits, now=NEXT_DAY) == LARGER
     assert is_left(waits, SPEC, 7)
     assert not is_left(waits, SPEC, 8)
+    assert is_left(adoption.carried_on(waits, 7, 8), SPEC, 8), "another size is no remedy"
 
 
 def test_what_was_taken_back_is_proposed_anew_once_it_is_another_or_the_spec_is() -> None:

@@ -40,14 +40,21 @@ def _becomes(told: TuningStatus, agent: Agent) -> str:
         return (
             "it is tried on a canary once what is kept was compared, or a day after that was kept"
         )
+    undoes = setting(told.knob, told.to, told.from_)
+    if any((each.model, each.summary) == (told.model, undoes) for each in tuned if _is_kept(each)):
+        return "what is kept in the spec's place is taken back for it, without a canary"
     first = " before anything else," if told.replicas_spared and not tuned else ""
     return f"it is tried on a canary{first} while all is calm"
+
+
+def _is_kept(told: Adoption) -> bool:
+    return told.phase is AdoptionPhase.KEPT
 
 
 def _is_compared(told: Adoption) -> bool:
     """Whether a setting is kept, and what a pod sustains with it is not known yet."""
     is_open = told.sustained_before is not None and told.sustained_after is None
-    return told.phase is AdoptionPhase.KEPT and is_open
+    return _is_kept(told) and is_open
 
 
 _ADOPTED = {

@@ -214,11 +214,11 @@ def _judged_by(spec: AgentSpec, model: str) -> str | None:
 
 def carried_on(adoptions: Adoptions, before: int, generation: int) -> Adoptions:
     """After an edit of the size alone, which an autoscaler makes again and again: what is tried
-    goes on.
+    goes on, and what is postponed for want of memory lacks it still.
     """
     return tuple(
         each.model_copy(update={"generation": generation})
-        if each.generation == before and each.phase is AdoptionPhase.TRIED
+        if each.generation == before and each.phase in _OF_ONE_GENERATION
         else each
         for each in adoptions
     )
@@ -371,7 +371,7 @@ def undone(adoptions: Adoptions, proposal: Proposal, since: str) -> Adoptions:
     if proposal.entry:
         return adoptions
     return tuple(
-        _ended(each, AdoptionPhase.REFUSED, since, proposal.why)
+        _ended(each, AdoptionPhase.REFUSED, since, f"the spec's own is better: {proposal.why}")
         if each.phase is AdoptionPhase.KEPT
         and (each.model, each.origin) == (proposal.model, proposal.origin)
         else each
