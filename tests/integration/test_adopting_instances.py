@@ -135,7 +135,9 @@ async def test_a_server_that_refuses_them_has_the_others_go_back(tried: Counting
     await tried.found(RolloutPhase.PROMOTED)
     assert (tried.phases(), tried.counts()) == (["Kept"], [2])
     error = ServerRefused("pod one: models[double]: out of memory")
-    tried.operator.view.in_place.failing = Failing(error, tried.clock.now, lasts=True)
+    tried.operator.view.in_place.failing = Failing(
+        error, tried.clock.now, lasts=True, was_told=True
+    )
 
     await tried.operator.passes()
     await tried.takes_on()

@@ -542,9 +542,9 @@ def applied() -> AgentView:
     return view
 
 
-def failing(error: ServerError, *, lasts: bool) -> AgentView:
+def failing(error: ServerError, *, lasts: bool, was_told: bool = True) -> AgentView:
     view = applied()
-    view.in_place.failing = Failing(error, NOW, lasts)
+    view.in_place.failing = Failing(error, NOW, lasts, was_told)
     return view
 
 
@@ -582,6 +582,11 @@ SILENT = ServerError("pod one: models[m]: no answer")
             id="one does not answer for as long as a start may take",
         ),
         pytest.param(failing(SILENT, lasts=False), "", id="one does not answer for a moment"),
+        pytest.param(
+            failing(SILENT, lasts=True, was_told=False),
+            "",
+            id="nor one that is only asked what it runs, for however long",
+        ),
         pytest.param(
             failing(ServerForbade("pod one: restricted"), lasts=True),
             "",

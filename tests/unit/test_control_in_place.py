@@ -25,13 +25,13 @@ ADDRESSES = {"one": own_address(3), "two": own_address(4)}
 
 
 class Triton:
-    """A server as far as loading goes: it takes what it is told, and keeps who was; `loads` and
-    `readiness` are the statuses of its answers.
+    """A server as far as loading goes: it takes what it is told, and keeps who was; `loads`, `asks`
+    and `readiness` are the statuses of its answers.
     """
 
     def __init__(self) -> None:
         self.loaded: list[tuple[str, str]] = []
-        self.loads = self.readiness = 200
+        self.loads = self.asks = self.readiness = 200
 
     async def load(self, request: web.Request) -> web.Response:
         pod = next(name for name, host in ADDRESSES.items() if host in request.host)
@@ -41,6 +41,8 @@ class Triton:
 
     async def config(self, request: web.Request) -> web.Response:
         groups = [{"count": 1, "kind": "KIND_CPU"}]
+        if self.asks != 200:
+            return web.json_response({"error": "no"}, status=self.asks)
         return web.json_response({"name": request.match_info["model"], "instance_group": groups})
 
     async def ready(self, _: web.Request) -> web.Response:
@@ -236,13 +238,49 @@ DEADLINE = timedelta(minutes=10)
 def test_what_failed_may_be_to_last(
     error: ServerError, since: datetime | None, lasts: bool
 ) -> None:
-    before = Failing(error, since) if since is not None else None
-    assert failed(before, error, NOW, DEADLINE) == Failing(error, since or NOW, lasts)
+    for was_told in (True, False):
+        before = Failing(error, since, was_told=was_told) if since is not None else None
+        found = failed(before, error, NOW, DEADLINE, was_told=was_told)
+        assert found == Failing(error, since or NOW, lasts, was_told)
 
 
 def test_a_refusal_after_no_answer_is_the_first() -> None:
     before = Failing(SILENT, NOW - timedelta(seconds=1))
-    assert not failed(before, REFUSED, NOW, DEADLINE).lasts
+    assert not failed(before, REFUSED, NOW, DEADLINE, was_told=False).lasts
+
+
+@pytest.mark.parametrize("error", [SILENT, REFUSED])
+def test_what_servers_did_not_answer_before_is_no_refusal_of_what_they_are_told(
+    error: ServerError,
+) -> None:
+    before = Failing(error, NOW - DEADLINE, lasts=True)
+    found = failed(before, error, NOW, DEADLINE, was_told=True)
+    assert found == Failing(error, NOW, was_told=True)
+
+
+@pytest.mark.parametrize(
+    ("asks", "is_down_too", "was_told"),
+    [
+        pytest.param(400, False, False, id="asked what it runs"),
+        pytest.param(200, True, False, id="while another one is down"),
+        pytest.param(200, False, True, id="told to change"),
+    ],
+)
+async def test_only_a_server_that_was_told_to_change_can_refuse_it(
+    servers: Triton, asks: int, is_down_too: bool, was_told: bool
+) -> None:
+    store = Store()
+    view = agent_in(store, "double")
+    known = ADDRESSES if asks == 200 else ["one"]
+    view.in_place.servers = {f"test://{name}": {} for name in known}
+    servers.asks, servers.loads = asks, 400
+    if is_down_too:
+        is_down(view, "two", restartCount=1)
+    updates = updates_of(store, WorkQueue(), WorkQueue())
+    await updates.handle(KEY, Work.APPLY)
+    failing = view.in_place.failing
+    assert failing is not None
+    assert failing.was_told == was_told
 
 
 @pytest.mark.parametrize(

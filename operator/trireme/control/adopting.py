@@ -281,7 +281,7 @@ def _judged(view: AgentView, present: Adoptions, generation: int, now: str) -> A
     if failure := servers.failure or in_place.crash(view):
         words = f"the pods do not come up with it: {failure}"
     else:
-        error = in_place.lasting_failure(view.in_place)
+        error = in_place.not_taken_on(view.in_place)
         if error is None or isinstance(error, ServerForbade):
             return judged  # it would not take any other on either
         words = f"a server does not take it on: {error}"

@@ -128,12 +128,15 @@ class AdoptionState:
 @dataclass(frozen=True, slots=True)
 class Failing:
     """Attempts at a change in place that failed, one after the other: why the last one did, since
-    when they do, and whether that `lasts`, so that nothing is to be hoped of the next one.
+    when they do, and whether that `lasts`, so that nothing is to be hoped of the next one. Only
+    where a server `was_told` to change does it say something of what was to be changed: it may have
+    been asked what it runs, or nobody was, while a pod is down.
     """
 
     error: ServerError
     since: datetime
     lasts: bool = False
+    was_told: bool = False
 
 
 @dataclass(slots=True)

@@ -131,16 +131,30 @@ def lasting_failure(state: InPlace) -> ServerError | None:
 
 
 def failed(
-    before: Failing | None, error: ServerError, now: datetime, deadline: timedelta
+    before: Failing | None,
+    error: ServerError,
+    now: datetime,
+    deadline: timedelta,
+    *,
+    was_told: bool,
 ) -> Failing:
     """After one more attempt that failed, with those `before` in a row: it lasts once a server has
     refused twice, since it may have had no room for a moment, and once it did for as long as a pod
-    may take to start.
+    may take to start. Once a server is told to change, all have answered what was asked before.
     """
-    if before is None:
-        return Failing(error, now)
+    if before is None or (was_told and not before.was_told):
+        return Failing(error, now, was_told=was_told)
     is_refused = all(isinstance(each, ServerRefused) for each in (before.error, error))
-    return Failing(error, before.since, is_refused or now - before.since >= deadline)
+    lasts = is_refused or now - before.since >= deadline
+    return Failing(error, before.since, lasts, was_told)
+
+
+def not_taken_on(state: InPlace) -> ServerError | None:
+    """Why a server will not change that was told to; None where it may yet, or where servers only
+    do not answer what they run.
+    """
+    failing = state.failing
+    return lasting_failure(state) if failing is not None and failing.was_told else None
 
 
 def _runs_all(served: Mapping[str, ModelConfig], wanted: Iterable[ModelConfig]) -> bool:
@@ -176,6 +190,14 @@ def progress(view: AgentView, before: AgentStatus) -> InPlaceProgress | None:
     )
 
 
+class _NotTakenOn(Exception):  # no failure of ours
+    """A server that was told to change did not, for this error."""
+
+    def __init__(self, error: ServerError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class InPlaceUpdates:
     """Works keys off its queue; each pod that was changed is told to the reconciler's."""
 
@@ -207,6 +229,9 @@ class InPlaceUpdates:
         except ServerError as error:
             logger.warning("%s: %s", key, error)
             await self._failed(key, work, view, applied, error)
+        except _NotTakenOn as failure:
+            logger.warning("%s: %s", key, failure)
+            await self._failed(key, work, view, applied, failure.error, was_told=True)
         except Exception:
             logger.exception("%s: the change in place failed", key)
             await self._failed(key, work, view, applied, ServerError(_UNFORESEEN))
@@ -218,18 +243,25 @@ class InPlaceUpdates:
         await self._reconciliations.add(key, Work.OBSERVE)
 
     async def _failed(
-        self, key: Key, work: Work, view: AgentView, applied: Accepted, error: ServerError
+        self,
+        key: Key,
+        work: Work,
+        view: AgentView,
+        applied: Accepted,
+        error: ServerError,
+        *,
+        was_told: bool = False,
     ) -> None:
         """Try again later; the reconciler, which is told of each step, asks for none until then."""
         if _is_wanted(view, applied):
             deadline = longest_start(applied.agent.spec)
             state, now = view.in_place, self._clock()
-            state.failing = failed(state.failing, error, now, deadline)
+            state.failing = failed(state.failing, error, now, deadline, was_told=was_told)
             await self._queue.add_failed(key, work)
 
     async def _step(self, key: Key, view: AgentView, applied: Accepted) -> bool:
         """Ask the servers that are new, and change one model in one; whether there is more to do.
-        Raises ServerError.
+        Raises ServerError, and _NotTakenOn where that one does not.
         """
         state = view.in_place
         known = {pod.server_id for pod in view.stable_pods}
@@ -261,7 +293,7 @@ class InPlaceUpdates:
 
     async def _change(self, pod: PodView, state: InPlace, applied: Accepted) -> None:
         """Load the first model that differs in a pod, and verify that it is served. Raises
-        ServerError.
+        _NotTakenOn.
         """
         control_key = self._operator_key.of_agent(applied.agent.metadata.uid)
         timeout_seconds = applied.agent.spec.server.startup_timeout.total_seconds()
@@ -274,7 +306,7 @@ class InPlaceUpdates:
         except ServerError as error:
             if not isinstance(error, ServerRefused):
                 served.pop(config.name, None)  # whatever it does now
-            raise type(error)(_words(pod, config, error)) from error
+            raise _NotTakenOn(type(error)(_words(pod, config, error))) from error
         served[config.name] = config
 
 
