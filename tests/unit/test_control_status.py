@@ -627,6 +627,25 @@ def test_a_change_in_place_is_under_way_until_every_pod_has_it(
     assert told.message == message
 
 
+@pytest.mark.parametrize("refused", [False, True], ids=["", "after a refusal"])
+def test_a_pod_that_goes_down_is_named_while_the_others_wait_for_it(refused: bool) -> None:
+    before = findings(1, AgentStatus(), VALID, in_place(1, REFUSAL, refused=refused))
+    previous = AgentStatus(conditions=dated(before, [], 1, NOW))
+    crashing = pod("a", ready=False, trouble=Trouble(Reason.CONTAINER_FAILED, "it ended"))
+    fewer = deployment_view(deployment(wanted=2, existing=2, updated=2, ready=1))
+    down = replace(SERVING, server=fewer, pods=(crashing, pod("b", ready=True)))
+    waits = InPlaceProgress(1, 0, FIELD, "pod a: it ran and is not ready; the others wait")
+
+    found = findings(1, previous, VALID, replace(down, in_place=waits))
+    for kind in (ConditionType.READY, ConditionType.RECONCILING):
+        assert found[kind].reason is Reason.UPDATING_IN_PLACE
+        assert found[kind].message.endswith("pod a: it ran and is not ready; the others wait")
+
+    none_waits = replace(down, in_place=InPlaceProgress(1, 1, FIELD))
+    found = findings(1, previous, VALID, none_waits)
+    assert found[ConditionType.READY].reason is Reason.CONTAINER_FAILED, "no Event of its end yet"
+
+
 def test_a_refused_change_in_place_stalls_with_the_servers_words_and_what_to_do() -> None:
     observed = in_place(1, REFUSAL, refused=True)
     found = findings(1, AgentStatus(), VALID, observed)

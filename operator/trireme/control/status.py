@@ -237,22 +237,26 @@ def _rolled_out(previous: AgentStatus, observed: Observed) -> Finding:
 
 
 _HAD_ROLLED_OUT = frozenset({Reason.TRYING_CANARY, Reason.ROLLED_BACK})
+_CHANGES_IN_PLACE = frozenset({Reason.UPDATING_IN_PLACE, Reason.IN_PLACE_UPDATE_FAILED})
 
 
 def _stable_rolled_out(previous: AgentStatus, observed: Observed) -> Finding:
     """Whether the pods run what they are to. Once they did, scaling does not undo it: not even
     where an autoscaler scales by writing the spec, which makes a new generation of the same
-    template.
+    template. Nor does a pod that goes down while others wait for it to be changed in place.
     """
     if observed.apply_failure is not None:
         return Finding(False, Reason.APPLY_FAILED, observed.apply_failure)
+    in_place = observed.in_place
+    is_changing = in_place is not None and in_place.changed < in_place.pods
+    had_rolled_out = _HAD_ROLLED_OUT | (_CHANGES_IN_PLACE if is_changing else frozenset())
     wanted = [observed.server] + ([observed.gateway] if observed.gateway_wanted else [])
     was_ready = any(
-        c.type == ConditionType.READY and (c.status == "True" or c.reason in _HAD_ROLLED_OUT)
+        c.type == ConditionType.READY and (c.status == "True" or c.reason in had_rolled_out)
         for c in previous.conditions
     )
     if all(d is not None and (d.rolled_out or (was_ready and d.only_latest)) for d in wanted):
-        if (in_place := observed.in_place) is not None and in_place.changed < in_place.pods:
+        if in_place is not None and is_changing:
             return Finding(False, Reason.UPDATING_IN_PLACE, _in_place_progress(in_place))
         return Finding(True, Reason.ROLLED_OUT, "every pod runs this generation")
     trouble = _first_trouble((*observed.pods, *observed.gateway_pods))
