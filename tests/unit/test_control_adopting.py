@@ -548,7 +548,8 @@ def failing(error: ServerError, *, lasts: bool, was_told: bool = True) -> AgentV
     return view
 
 
-def crashing() -> AgentView:
+def crashing(since: str) -> AgentView:
+    """An agent that keeps a setting from noon on, and a pod that is down since then."""
     view = applied()
     assert view.applied is not None
     waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
@@ -560,7 +561,9 @@ def crashing() -> AgentView:
         "annotations": {names.REPOSITORY_DIGEST: view.applied.repository.digest},
     }
     server = {"name": names.SERVER_CONTAINER, "restartCount": 2, "state": waiting}
-    view.pods = {"one": {"metadata": metadata, "status": {"containerStatuses": [server]}}}
+    ready = {"type": "Ready", "status": "False", "lastTransitionTime": since}
+    status = {"conditions": [ready], "containerStatuses": [server]}
+    view.pods = {"one": {"metadata": metadata, "status": status}}
     return view
 
 
@@ -593,9 +596,12 @@ SILENT = ServerError("pod one: models[m]: no answer")
             id="but not where one forbids whatever is asked of it",
         ),
         pytest.param(
-            crashing(),
+            crashing("2026-01-01T12:00:01Z"),
             "the pods do not come up with it: pod one: triton: CrashLoopBackOff",
             id="one ends again and again",
+        ),
+        pytest.param(
+            crashing("2026-01-01T11:59:59Z"), "", id="but not where it did so before it was kept"
         ),
     ],
 )

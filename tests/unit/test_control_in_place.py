@@ -213,12 +213,25 @@ async def test_one_bad_load_does_not_go_on_through_all_pods(
             None,
             id="never, since it lacks what somebody else makes",
         ),
+        pytest.param(
+            {"restartCount": 1, "state": {"waiting": {"reason": "CreateContainerConfigError"}}},
+            None,
+            id="once, and lacks by now what somebody else makes",
+        ),
     ],
 )
 def test_a_server_may_end_by_what_is_applied(container: dict[str, Any], words: str | None) -> None:
     view = agent_in(Store(), "double")
     is_down(view, "one", **container)
     assert crash(view) == words
+
+
+def test_a_server_that_ended_before_did_not_end_by_what_is_applied_since() -> None:
+    view = agent_in(Store(), "double")
+    is_down(view, "one", restartCount=2, state=BACK_OFF)
+    went_down = NOW - timedelta(minutes=1)
+    assert crash(view, went_down) == "pod one: triton: CrashLoopBackOff: back-off 10s"
+    assert crash(view, went_down + timedelta(seconds=1)) is None
 
 
 SILENT, REFUSED = ServerError("no answer"), ServerRefused("out of memory")

@@ -36,7 +36,7 @@ from trireme.control import in_place, learning
 from trireme.control.agent_state import Learning, Refused
 from trireme.control.canary_course import Course
 from trireme.control.memory_use import most_used_bytes
-from trireme.control.observed import deployment_view
+from trireme.control.observed import deployment_view, parse_time
 from trireme.control.optimized import told_gain
 from trireme.control.status import format_time
 from trireme.control.store import AgentView, Object
@@ -270,7 +270,7 @@ def _is_ready(view: AgentView, generation: int) -> bool:
 
 def _judged(view: AgentView, present: Adoptions, generation: int, now: str) -> Adoptions:
     """What is left once it is known what was kept does to the pods; a rollout that fails is held
-    against it only where it is of what is in force now.
+    against it only where it is of what is in force now, and a pod that was down before is not.
     """
     judged = adoption.learnt(present, _sustained(view), generation, now)
     judged = adoption.bent(judged, partial(_is_bent, view), generation, now)
@@ -278,7 +278,8 @@ def _judged(view: AgentView, present: Adoptions, generation: int, now: str) -> A
     is_applied = view.applied is not None and view.applied is view.accepted
     if servers is None or not is_applied:
         return judged
-    if failure := servers.failure or in_place.crash(view):
+    kept = (parse_time(each.since) for each in present if each.phase is AdoptionPhase.KEPT)
+    if failure := servers.failure or in_place.crash(view, max(kept, default=None)):
         words = f"the pods do not come up with it: {failure}"
     else:
         error = in_place.not_taken_on(view.in_place)

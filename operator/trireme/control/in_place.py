@@ -18,7 +18,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from trireme.api import names
-from trireme.api.conditions import Reason
 from trireme.api.status import AgentStatus
 from trireme.control.agent_state import Accepted, Failing, InPlace
 from trireme.control.observed import PodView
@@ -93,20 +92,24 @@ def down(view: AgentView, repository: Repository) -> list[PodView]:
     ]
 
 
-def crash(view: AgentView) -> str | None:
-    """Which stable pod's server ends again and again with what is applied; None where none does. A
-    Deployment whose rollout was complete does not say so.
+def crash(view: AgentView, since: datetime | None = None) -> str | None:
+    """Which stable pod's server ends again and again with what is applied, in words; None where
+    none does. One that was ready at no time `since` then is left out. A Deployment whose rollout
+    was complete does not say so.
     """
     pods = down(view, view.applied.repository) if view.applied is not None else []
-    troubles = ((pod, pod.trouble) for pod in pods)
     return next(
         (
-            f"pod {pod.name}: {trouble.message}"
-            for pod, trouble in troubles
-            if trouble is not None and trouble.reason is Reason.CONTAINER_FAILED
+            f"pod {pod.name}: {pod.trouble.message}"
+            for pod in pods
+            if pod.loops and pod.trouble is not None and _went_down(pod, since)
         ),
         None,
     )
+
+
+def _went_down(pod: PodView, since: datetime | None) -> bool:
+    return since is None or (pod.unready_since is not None and pod.unready_since >= since)
 
 
 def unknown(state: InPlace, pods: Sequence[PodView]) -> list[PodView]:

@@ -23,7 +23,8 @@ _IMAGE_REASONS = frozenset(
 _OURS = frozenset({names.SCALE_MANAGER, names.TEMPLATE_MANAGER})
 _ENDED_PHASES = frozenset({"Failed", "Succeeded"})
 _TEMPLATE_HASH = "pod-template-hash"  # the Deployment's controller labels each pod with it
-_CRASH_REASONS = frozenset({"CrashLoopBackOff", "CreateContainerConfigError", "RunContainerError"})
+_LOOPS = "CrashLoopBackOff"
+_CRASH_REASONS = frozenset({_LOOPS, "CreateContainerConfigError", "RunContainerError"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,14 @@ class Trouble:
 @dataclass(frozen=True, slots=True)
 class PodView:
     """One pod. `ready_since` is None while it is not ready, `address` until it has an IP.
+    `unready_since` is None while it is ready, and until the kubelet has looked.
 
     `fetching` says that its models' files are being brought; `running` that the server's container
     runs, so that Triton may be asked; `started` that its start-up probe has succeeded, so that what
     keeps it from being ready is not the start.
     `server_id` names the server's container, another one after each restart; there were `restarts`,
-    and the last container `ended` so. `repository_digest` is of the repository that it serves.
+    the last container `ended` so, and `loops` says that the kubelet waits longer before each next
+    one. `repository_digest` is of the repository that it serves.
     `template` tells the pod templates of its Deployment apart, `labels` the sets of an agent's
     pods. `times` says how its start went, once it is ready; None where a container was restarted.
     `ends_by` is when it is to have ended at the latest, None of one that is not told to end.
@@ -63,6 +66,8 @@ class PodView:
     server_id: str = ""
     restarts: int = 0
     ended: str = ""
+    loops: bool = False
+    unready_since: datetime | None = None
     repository_digest: str = ""
     times: Times | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -145,6 +150,7 @@ def _pod_view(pod: Object) -> PodView:
     server: Object = next((c for c in containers if c["name"] == names.SERVER_CONTAINER), {})
     created = parse_time(pod["metadata"]["creationTimestamp"])
     ready_since = parse_time(ready["lastTransitionTime"]) if is_ready else None
+    is_unready = ready.get("status") == "False"
     return PodView(
         name=pod["metadata"]["name"],
         address=status.get("podIP"),
@@ -160,6 +166,8 @@ def _pod_view(pod: Object) -> PodView:
         server_id=server.get("containerID", ""),
         restarts=server.get("restartCount", 0),
         ended=_end(server.get("lastState", {}).get("terminated", {})),
+        loops=server.get("state", {}).get("waiting", {}).get("reason") == _LOOPS,
+        unready_since=parse_time(ready["lastTransitionTime"]) if is_unready else None,
         repository_digest=pod["metadata"].get("annotations", {}).get(names.REPOSITORY_DIGEST, ""),
         times=_times(created, conditions, server, status, ready_since),
         labels=pod["metadata"]["labels"],
