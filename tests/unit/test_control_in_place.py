@@ -10,8 +10,16 @@ from aiohttp import web
 from agents import agent_of, directory_of, model_of, repository_of
 from ports import own_address
 from trireme.api import names
+from trireme.api.status import AgentStatus
 from trireme.control.agent_state import Accepted, Failing
-from trireme.control.in_place import InPlaceUpdates, crash, failed, serving_pods, wanted_configs
+from trireme.control.in_place import (
+    InPlaceUpdates,
+    crash,
+    failed,
+    progress,
+    serving_pods,
+    wanted_configs,
+)
 from trireme.control.queue import Key, Work, WorkQueue
 from trireme.control.store import AgentView, Store
 from trireme.errors import ServerError, ServerForbade, ServerRefused
@@ -262,6 +270,11 @@ def test_a_refusal_after_no_answer_is_the_first() -> None:
     assert not failed(before, REFUSED, NOW, DEADLINE, was_told=False).lasts
 
 
+def test_what_lasts_does_so_until_it_is_over() -> None:
+    before = Failing(REFUSED, NOW - timedelta(seconds=2), lasts=True, was_told=True)
+    assert failed(before, SILENT, NOW, DEADLINE, was_told=True).lasts
+
+
 @pytest.mark.parametrize("error", [SILENT, REFUSED])
 def test_what_servers_did_not_answer_before_is_no_refusal_of_what_they_are_told(
     error: ServerError,
@@ -316,5 +329,8 @@ async def test_what_a_server_makes_of_a_load(
         await updates.handle(KEY, Work.APPLY)
         failing = view.in_place.failing
         assert failing is not None
+        told = progress(view, AgentStatus())
+        assert told is not None
+        assert told.refused == lasts, "what is taken back by then was never Stalled"
         assert (type(failing.error), failing.lasts) == (kind, lasts)
         assert str(failing.error).startswith("pod one: models[double]: ")

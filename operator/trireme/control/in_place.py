@@ -148,7 +148,7 @@ def failed(
     if before is None or (was_told and not before.was_told):
         return Failing(error, now, was_told=was_told)
     is_refused = all(isinstance(each, ServerRefused) for each in (before.error, error))
-    lasts = is_refused or now - before.since >= deadline
+    lasts = before.lasts or is_refused or now - before.since >= deadline
     return Failing(error, before.since, lasts, was_told)
 
 
@@ -189,7 +189,7 @@ def progress(view: AgentView, before: AgentStatus) -> InPlaceProgress | None:
         changed=len(pods) - left,
         what=what or "configuration",
         failure=str(state.failing.error) if state.failing is not None else None,
-        refused=state.failing is not None and isinstance(state.failing.error, ServerRefused),
+        refused=isinstance(lasting_failure(state), ServerRefused),
     )
 
 

@@ -38,8 +38,8 @@ class Verdict:
 class InPlaceProgress:
     """How many of the ready pods run what is wanted of `what`, which changes in place.
 
-    `failure` is why the last attempt failed, if it did, and `refused` whether the server itself
-    refused it.
+    `failure` is why the last attempt failed, if it did, and `refused` whether a server refused it,
+    and not for a moment only.
     """
 
     pods: int
