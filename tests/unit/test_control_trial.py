@@ -19,6 +19,7 @@ from trireme.control.trial import hindrance, is_gone, is_over, words_of_trial
 from trireme.errors import ServerError, ServerRefused
 from trireme.modelrepo.render import render
 from trireme.resources.canary import candidate_digest
+from trireme.resources.change import Change, Effect, Part
 from trireme.resources.options import ResourceOptions
 
 NOW = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
@@ -849,20 +850,10 @@ def test_why_a_promoted_canary_goes_before_the_stable_pods_run_it(
     assert is_over(view) == bool(why)
 
 
-@pytest.mark.parametrize(
-    ("served", "ready", "is_spread"),
-    [
-        pytest.param({}, 1, False, id="unknown, until they were asked"),
-        pytest.param({"test://one": {}}, 1, False, id="as before, until they were changed"),
-        pytest.param({"test://one": {"what is": "wanted"}}, 1, True, id="once they were"),
-        pytest.param(
-            {"test://one": {"what is": "wanted"}}, 2, False, id="one that nobody has told of yet"
-        ),
-    ],
-)
-def test_all_pods_run_what_was_promoted_once_it_was_changed_in_place(
-    served: dict[str, Any], ready: int, is_spread: bool
-) -> None:
+def spread(served: dict[str, Any], ready: int) -> AgentView:
+    """An agent with a ready pod, of as many, that follows by a change in place, and what is known
+    of the servers.
+    """
     view = following()
     deployment = view.children["Deployment", "echo"]
     counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
@@ -888,8 +879,48 @@ def test_all_pods_run_what_was_promoted_once_it_was_changed_in_place(
     view.in_place.wanted = wanted_configs(TWO.repository)
     wanted = {config.name: config for config in view.in_place.wanted}
     view.in_place.servers = {server: known and wanted for server, known in served.items()}
+    told = {"repositoryDigest": TWO.repository.digest, "liveDigest": "before"}
+    view.body = {"metadata": {"uid": "0f5e"}, "status": told}
+    return view
 
+
+IN_PLACE = Change((Part("models[double].instance_group", Effect.IN_PLACE),))
+OF_ALL = Change((Part("models[double].max_batch_size", Effect.ROLLOUT), *IN_PLACE.parts))
+
+
+@pytest.mark.parametrize(
+    ("change", "told", "is_spread"),
+    [
+        pytest.param(IN_PLACE, "before", False, id="not where they are changed"),
+        pytest.param(None, "before", False, id="nor where a new process does not know"),
+        pytest.param(OF_ALL, "before", True, id="but where all pods were replaced"),
+        pytest.param(None, TWO.repository.live_digest, True, id="and where none is to be changed"),
+    ],
+)
+def test_pods_that_only_started_with_what_was_promoted_need_not_be_asked(
+    change: Change | None, told: str, is_spread: bool
+) -> None:
+    view = spread({}, 1)
+    view.change = change
+    view.written = {"repositoryDigest": TWO.repository.digest, "liveDigest": told}
     assert is_over(view) == is_spread
+
+
+@pytest.mark.parametrize(
+    ("served", "ready", "is_spread"),
+    [
+        pytest.param({}, 1, False, id="unknown, until they were asked"),
+        pytest.param({"test://one": {}}, 1, False, id="as before, until they were changed"),
+        pytest.param({"test://one": {"what is": "wanted"}}, 1, True, id="once they were"),
+        pytest.param(
+            {"test://one": {"what is": "wanted"}}, 2, False, id="one that nobody has told of yet"
+        ),
+    ],
+)
+def test_all_pods_run_what_was_promoted_once_it_was_changed_in_place(
+    served: dict[str, Any], ready: int, is_spread: bool
+) -> None:
+    assert is_over(spread(served, ready)) == is_spread
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from trireme.control.store import AgentView, ChildId
 from trireme.edge.cluster import Cluster, Object
 from trireme.errors import ClusterError
 from trireme.resources.canary import canary_objects, candidate_digest
+from trireme.resources.change import Effect
 from trireme.resources.gateway_canary import has_routes_of_its_own
 from trireme.resources.options import ResourceOptions
 from trireme.resources.routes import Share, share_of
@@ -73,14 +74,18 @@ def is_over(view: AgentView) -> bool:
 def is_spread(view: AgentView) -> bool:
     """Whether a canary was promoted and all stable pods are known to run it: it is not needed any
     more. After a start of the operator there are pods, and servers, that nobody has told of yet.
+    Pods that were all replaced started with it: it need not be waited for what servers answer.
     """
     servers, applied = _following(view), view.applied
     if servers is None or applied is None or not servers.rolled_out:
         return False
     if not pods_known(servers, view.stable_pods):
         return False
-    repository = applied.repository
-    return in_place.settled_pods(view, repository) == in_place.serving_pods(view, repository)
+    if view.change is not None and view.change.effect is Effect.ROLLOUT:
+        return True
+    told = readable_status(view.written or (view.body or {}).get("status"))
+    found = in_place.progress(view, told)
+    return found is not None and found.changed == found.pods
 
 
 def hindrance(view: AgentView) -> str:
