@@ -5,6 +5,7 @@ Objects are plain dicts, as in the manifests they came from.
 """
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -44,7 +45,7 @@ async def connect() -> client.ApiClient:
         config.load_incluster_config(client_configuration=configuration)
     except config.ConfigException:
         try:
-            await config.load_kube_config(client_configuration=configuration)
+            await config.load_kube_config(_config_files(), client_configuration=configuration)
         except (config.ConfigException, OSError) as error:
             raise ClusterError(0, f"no cluster to talk to: {error}") from error
     configuration.proxy = configuration.proxy or proxy_for(configuration.host)
@@ -57,10 +58,17 @@ def current_namespace() -> str:
     Only the command line asks: the operator is told its namespaces.
     """
     try:
-        _, active = config.list_kube_config_contexts()
+        _, active = config.list_kube_config_contexts(_config_files())
     except config.ConfigException:
         return "default"
     return str(active["context"].get("namespace", "default"))
+
+
+def _config_files() -> str | None:
+    """What KUBECONFIG names now, for the client has read it once, when it was imported; None where
+    it is not set.
+    """
+    return os.environ.get("KUBECONFIG") or None
 
 
 class Cluster:
