@@ -25,6 +25,7 @@ from trireme.control.canary_share import follow, most_pods, ready_pods
 from trireme.control.commands import refusal, word_for_rollout
 from trireme.control.held_gpus import canary_size
 from trireme.control.queue import Key, Work, WorkQueue
+from trireme.control.rounds import keep_beginning
 from trireme.control.store import AgentView, Store
 from trireme.control.trial import candidate_pods
 from trireme.edge.cluster import Cluster
@@ -87,10 +88,7 @@ class CanaryAnalysis:
 
     async def run(self) -> None:
         """A round every few seconds, for ever; one that takes longer holds up no other."""
-        async with asyncio.TaskGroup() as rounds:
-            while True:
-                rounds.create_task(self.round())
-                await asyncio.sleep(_INTERVAL_SECONDS)
+        await keep_beginning(self.round, _INTERVAL_SECONDS)
 
     async def round(self) -> None:
         """Look at every agent that has something to be looked at, and is not being so already."""

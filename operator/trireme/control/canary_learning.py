@@ -21,6 +21,7 @@ from trireme.control.agent_state import CanaryState, Learning
 from trireme.control.canary_course import is_on
 from trireme.control.learning import SURE, known, note, seen_of, unlearnt
 from trireme.control.queue import Key
+from trireme.control.rounds import keep_beginning
 from trireme.control.store import AgentView, Store
 from trireme.control.trial import candidate_pods
 from trireme.edge import triton
@@ -45,10 +46,7 @@ class CanaryLearner:
 
     async def learn(self) -> None:
         """Look at those that are due, for ever; what takes longer holds up no other round."""
-        async with asyncio.TaskGroup() as rounds:
-            while True:
-                rounds.create_task(self.round())
-                await asyncio.sleep(_TICK_SECONDS)
+        await keep_beginning(self.round, _TICK_SECONDS)
 
     async def round(self) -> None:
         """Look at those that are due: once a minute."""

@@ -45,6 +45,7 @@ from trireme.control.agent_state import Accepted, Asked, Learning, Searched, Una
 from trireme.control.in_place import serving_pods, settled_pods, unknown
 from trireme.control.observed import PodView
 from trireme.control.queue import Key
+from trireme.control.rounds import keep_beginning
 from trireme.control.status import format_time
 from trireme.control.store import AgentView, Store
 from trireme.edge import triton
@@ -259,10 +260,7 @@ class Learner:
 
     async def learn(self) -> None:
         """Look at the agents that are due, for ever; what takes longer holds up no other round."""
-        async with asyncio.TaskGroup() as rounds:
-            while True:
-                rounds.create_task(self.round())
-                await asyncio.sleep(_TICK_SECONDS)
+        await keep_beginning(self.round, _TICK_SECONDS)
 
     async def round(self) -> None:
         """Look at the agents that are due, and are not being looked at already."""
